@@ -1,0 +1,3 @@
+from preceptor.cli.main import main
+
+main()

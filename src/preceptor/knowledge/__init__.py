@@ -1,0 +1,1 @@
+"""What can be passed on from one network to another: one method a file, torch only."""

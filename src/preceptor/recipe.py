@@ -4,10 +4,15 @@ Frozen pydantic models with defaults, checked when they are built, read from and
 Nothing here imports torch: a wrong recipe is refused at once.
 """
 
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from preceptor.errors import UserError
 
 Task = Literal["classification", "segmentation"]
 Strategy = Literal["predictions", "features", "diverse"]
@@ -97,3 +102,339 @@ class NetworkSpec(Model):
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class TaskLossSpec(Model):
+    """The task's own loss: cross entropy for classes, focal plus Dice for masks.
+
+    Args:
+        label_smoothing, class_weights: of the cross entropy; ``balanced`` weighs classes by inverse frequency.
+        focal_gamma, focal_alpha, focal_reduction, dice_squared: of the mask loss; ``sum`` adds the focal
+            term over all pixels, as printed by Niyaz et al.
+    """
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Literal["balanced"] | None = None
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    focal_alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+    focal_reduction: Literal["mean", "sum"] = "mean"
+    dice_squared: bool = True
+
+
+class NetworksSpec(Model):
+    """Who takes part: a ``teacher`` and either ``count`` copies of one ``student`` or a list of ``students``."""
+
+    teacher: NetworkSpec | None = None
+    student: NetworkSpec | None = None
+    count: Annotated[int, Field(gt=0)] = 2
+    students: tuple[NetworkSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way_to_name_students(self) -> Self:
+        if bool(self.students) == (self.student is not None):
+            raise ValueError("give either `student` (with `count`) or a list of `students`")
+        return self
+
+    @property
+    def peers(self) -> dict[str, NetworkSpec]:
+        """The students by name: S1, S2, …"""
+        specs = self.students or (self.student,) * self.count
+        return {f"S{number}": spec for number, spec in enumerate(specs, start=1) if spec is not None}
+
+
+class LossSpec(Model):
+    """A knowledge loss by key (``preceptor methods`` lists them) or ``file.py:ClassName``.
+
+    What is not given is the method's published setting. ``warmup`` is in epochs.
+    """
+
+    loss: str
+    weight: float | None = None
+    student_tap: str | tuple[str, ...] | None = None
+    teacher_tap: str | tuple[str, ...] | None = None
+    warmup: Annotated[int, Field(ge=0)] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _known_options(self) -> Self:
+        from preceptor.catalogue import check_options, entry_for
+
+        check_options(entry_for(self.loss), self.options)
+        return self
+
+
+class Route(Model):
+    """What one student receives, from the teacher and from its peers."""
+
+    teacher: Literal["predictions", "features"]
+    peers: Literal["predictions", "features"]
+
+
+PerStudent = Fraction | tuple[Fraction, ...]
+
+
+class MixtureSpec(Model):
+    """Every mixture of distillation and mutual learning (methods of Niyaz et al.).
+
+    Each student's loss is alpha · task + beta · from the teacher + gamma · from its peers. What is not given
+    follows from a sum of 1: beta = 1 - alpha for ``kd_*``, gamma = 1 - alpha for ``ml``, halves for ``kd_ml``.
+    ``weights: published`` takes the weights of the published cell instead.
+
+    Args:
+        strategy: what is shared: ``predictions``, ``features``, or ``diverse`` (each student another kind).
+        routing: replaces the strategy's table, one entry per student.
+        losses: knowledge losses on every teacher edge in place of the strategy's; the total is then
+            alpha · task + the sum of the losses' weights times their values, alpha 1 unless given.
+        teacher: a run folder or weights to take the teacher from; without it one is trained first
+            (``kd_offline``) or along with the students (``kd_online``, ``kd_ml``).
+        adapter: the 1x1 convolution inside the teacher that brings its last map to the students' width:
+            ``auto`` adds it where features are shared, ``always`` and ``never`` say what they do.
+        teacher_learns: weight of the students' predictions in an online teacher's own loss.
+        sequential: update the networks in turn, each seeing the others' refreshed predictions.
+        network: whose baseline to train.
+        student_alone: run folder of the baseline that a teacher is compared with.
+    """
+
+    name: Literal["baseline", "kd_offline", "kd_online", "ml", "kd_ml"]
+    strategy: Strategy = "predictions"
+    weights: Literal["given", "published"] = "given"
+    alpha: PerStudent | None = None
+    beta: PerStudent | None = None
+    gamma: PerStudent | None = None
+    temperature: Annotated[float, Field(gt=0)] = 2.0
+    direction: Literal["forward", "reverse"] = "forward"
+    routing: tuple[Route, ...] = ()
+    losses: tuple[LossSpec, ...] = ()
+    teacher: str | None = None
+    adapter: Literal["auto", "always", "never"] = "auto"
+    teacher_learns: Annotated[float, Field(ge=0)] = 0.0
+    sequential: bool = False
+    network: Literal["student", "teacher"] = "student"
+    student_alone: str | None = None
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a teacher takes part."""
+        return self.name.startswith("kd") or (self.name == "baseline" and self.network == "teacher")
+
+
+class EdgeSpec(LossSpec):
+    """One transfer written out: ``source`` teaches ``target``."""
+
+    source: str
+    target: str
+    stop_gradient: bool = True
+
+
+class GraphSpec(Model):
+    """A cohort with its transfers written out. Networks are called T, S1, S2, …
+
+    ``teacher`` as in the mixtures: given, it is loaded and frozen; otherwise it trains with the others.
+    """
+
+    name: Literal["graph"]
+    edges: tuple[EdgeSpec, ...]
+    alpha: PerStudent | None = None
+    teacher: str | None = None
+    adapter: Literal["always", "never"] = "never"
+    student_alone: str | None = None
+
+
+TechniqueSpec = Annotated[MixtureSpec | GraphSpec, Field(discriminator="name")]
+
+
+class TrainingSpec(Model):
+    """How a stage is trained.
+
+    Args:
+        epochs, batch_size: the batch is the global one, shared among processes.
+        schedule: of the learning rate over the epochs: ``step`` multiplies by ``decay`` every
+            ``step_epochs``; ``polynomial`` has exponent ``power``; ``warmup_epochs`` rise linearly.
+        max_grad_norm: clips each network's own gradient.
+        precision: mixed precisions keep losses in float32.
+        patience: epochs without a better validation score after which a network stops; None never does.
+        ema: decay of an exponential moving average of the weights, which is then what is evaluated.
+        balance: over- or under-sample classes in training.
+        threads: compute threads; results are bit-identical for equal threads.
+        workers: threads that prepare batches ahead; they change nothing but speed.
+    """
+
+    epochs: Annotated[int, Field(gt=0)] = 20
+    batch_size: Annotated[int, Field(gt=0)] = 8
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    schedule: Literal["constant", "step", "cosine", "polynomial"] = "constant"
+    step_epochs: Annotated[int, Field(gt=0)] = 5
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.5
+    power: Annotated[float, Field(gt=0)] = 0.9
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    patience: Annotated[int, Field(gt=0)] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    monitor: Literal["accuracy", "f1", "auroc", "iou", "iou_per_image"] | None = None
+    balance: Literal["over", "under"] | None = None
+    drop_last: bool = False
+    threads: Annotated[int, Field(gt=0)] | None = None
+    workers: Annotated[int, Field(ge=0)] = 1
+    tensorboard: bool = False
+
+
+class Recipe(Model):
+    """One run, completely."""
+
+    name: str = ""
+    task: Task
+    data: DataSpec
+    split: SplitSpec = SplitSpec()
+    augment: AugmentSpec = AugmentSpec()
+    networks: NetworksSpec
+    technique: TechniqueSpec
+    task_loss: TaskLossSpec = TaskLossSpec()
+    training: TrainingSpec = TrainingSpec()
+    teacher_training: dict[str, Any] = Field(default_factory=dict)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        unknown = set(self.teacher_training) - set(TrainingSpec.model_fields)
+        if unknown:
+            raise ValueError(f"teacher_training: {_unknown(sorted(unknown)[0], TrainingSpec.model_fields)}")
+        self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
+        monitors = {"classification": ("accuracy", "f1", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
+        if self.training.monitor not in (None, *monitors[self.task]):
+            raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors[self.task])}")
+        if getattr(self.technique, "has_teacher", False) and self.networks.teacher is None:
+            raise ValueError(f"technique {self.technique.name} wants `networks.teacher`")
+        if self.technique.name == "ml" and len(self.networks.peers) < 2:
+            raise ValueError("mutual learning wants at least two students (`networks.count: 2`)")
+        return self
+
+    @property
+    def teacher_stage_training(self) -> TrainingSpec:
+        """``training`` with what ``teacher_training`` changes, for a stage that trains the teacher alone."""
+        return TrainingSpec.model_validate({**self.training.model_dump(), **self.teacher_training})
+
+    @property
+    def monitor(self) -> str:
+        """The validation score that chooses weights."""
+        return self.training.monitor or ("accuracy" if self.task == "classification" else "iou")
+
+    def to_yaml(self) -> str:
+        """The complete recipe, defaults included."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list[str]]:
+    """Read a recipe and apply ``a.b=value`` overrides, values being YAML.
+
+    Changing ``technique.name`` leaves out the options that the new technique does not have.
+
+    Returns:
+        the recipe, and a note for each option left out.
+
+    Raises:
+        UserError: what is wrong, where, and the nearest valid key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"no recipe {str(path)!r}: give the path of a .yaml file, for example recipes/phantom.yaml") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"recipe {str(path)!r} is not readable YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"recipe {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
+    notes: list[str] = []
+    before = raw.get("technique", {}).get("name") if isinstance(raw.get("technique"), dict) else None
+    written = {key for key in (raw.get("technique") or {})} if before else set()
+    for override in overrides:
+        _apply(raw, override)
+    technique = raw.get("technique")
+    if isinstance(technique, dict) and technique.get("name") != before:
+        chosen = {text.split("=", 1)[0].removeprefix("technique.") for text in overrides}
+        known = _technique_fields(technique.get("name"))
+        for key in sorted(written - chosen - known) if known else ():
+            technique.pop(key)
+            notes.append(f"technique.{key} of the recipe is no option of {technique['name']}: left out")
+    return parse_recipe(raw, origin=str(path)), notes
+
+
+def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:
+    """Check ``raw`` and build the recipe; UserError in the user's words where it is wrong."""
+    try:
+        return Recipe.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(detail, Recipe) for detail in error.errors(include_url=False)]
+        raise UserError("\n".join([f"{origin}:", *(f"  {line}" for line in dict.fromkeys(lines))])) from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    where, equals, value = override.partition("=")
+    if not equals or not where:
+        raise UserError(f"--set {override!r}: write it as key.key=value, for example training.epochs=5")
+    *parents, last = where.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise UserError(f"--set {where}: {parent!r} is a single value in the recipe and has no keys below it")
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {where}: {value!r} is not a YAML value: {error}") from None
+
+
+def _technique_fields(name: object) -> set[str]:
+    for spec in _TECHNIQUES:
+        if name in get_args(spec.model_fields["name"].annotation):
+            return set(spec.model_fields)
+    return set()
+
+
+def _explain(detail: Mapping[str, Any], root: type[BaseModel]) -> str:
+    """One line for one pydantic error: where, what came, what was wanted."""
+    parts = [str(part) for part in detail["loc"] if part not in _TAGS]
+    where = ".".join(parts) or "recipe"
+    if detail["type"] == "extra_forbidden":
+        fields = _fields_at(root, detail["loc"][:-1])
+        return f"{where}: {_unknown(parts[-1], fields)}"
+    if detail["type"] == "missing":
+        return f"{where}: is missing"
+    if detail["type"] == "union_tag_invalid":
+        return f"{where}.name: {_unknown(str(detail['input'].get('name')), _TAGS)}"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return message if where == "recipe" else f"{where}: {message}"
+    return f"{where}: {message}, got {detail['input']!r}"
+
+
+def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> Iterable[str]:
+    """Field names of the model that an error's location points into."""
+    current: type[BaseModel] = model
+    for part in loc:
+        if part in _TAGS:
+            current = next(spec for spec in _TECHNIQUES if part in get_args(spec.model_fields["name"].annotation))
+        elif isinstance(part, str) and part in current.model_fields:
+            inner = _models_in(current.model_fields[part].annotation)
+            current = inner[0] if inner else current
+    return current.model_fields
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _unknown(name: str, valid: Iterable[str]) -> str:
+    options = list(valid)
+    near = difflib.get_close_matches(name, options, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(options)}"
+    return f"unknown {name!r}; {hint}"
+
+
+_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec)
+_TAGS = [tag for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)]

@@ -1,8 +1,9 @@
 """What every knowledge loss is, and what it may know of its edge before training."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from preceptor.catalogue import Setting
@@ -50,20 +51,55 @@ class KnowledgeLoss(Protocol):
     def __call__(self, student: Knowledge, teacher: Knowledge, targets: Tensor) -> Tensor: ...
 
 
+def class_logits(logits: Tensor) -> Tensor:
+    """Logits of two or more classes: a single foreground channel z becomes the pair (0, z).
+
+    The softmax of that pair is (1 - sigmoid(z), sigmoid(z)), and a temperature acts on z.
+
+    Shapes:
+        logits: (N, C) or (N, C, H, W)
+        returns: the same, with 2 channels where C is 1
+    """
+    return logits if logits.shape[1] > 1 else torch.cat([torch.zeros_like(logits), logits], dim=1)
+
+
+def full_precision(knowledge: Knowledge) -> Knowledge:
+    """Half precisions become float32; float32 and float64 stay."""
+    return tuple(map(_full, knowledge)) if isinstance(knowledge, tuple) else _full(knowledge)
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+
+
 class Loss(nn.Module):
     """Base of the losses here: options in ``__init__``, adapters in :meth:`build`, the formula in ``forward``.
+
+    A call runs in full precision: autocast is off inside, and half-precision tensors become float32.
 
     Class attributes:
         key: name in recipes.
         settings: task -> :class:`~preceptor.catalogue.Setting`; its keys are the tasks that the loss serves.
         needs_ids: True adds ``ids=`` (N,) int64, positions in the training set, to every call.
         keeps_batch: True when every batch must have the full size (incomplete ones are then dropped).
+
+    Attributes:
+        notes: what the user should know about the loss on this edge, filled by :meth:`build`.
     """
 
     key: ClassVar[str]
     settings: ClassVar[dict[Task, Setting]]
     needs_ids: ClassVar[bool] = False
     keeps_batch: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def __call__(self, student: Knowledge, teacher: Knowledge, targets: Tensor, **more: Any) -> Tensor:
+        with torch.autocast(targets.device.type, enabled=False):
+            loss: Tensor = super().__call__(full_precision(student), full_precision(teacher), targets, **more)
+        return loss
 
     def build(self, probe: Probe) -> None:
         """Make adapters for the probed shapes; raise UserError for an edge on which the loss has no signal."""

@@ -1,0 +1,1 @@
+"""What a network sees inside: losses on feature maps, sample by sample."""

@@ -1,0 +1,31 @@
+"""What losses on feature maps share: sizes, attention, norms that cannot divide by zero."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def to_common_size(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Both maps at the smaller height and the smaller width, by adaptive average pooling of the larger.
+
+    Shapes:
+        first: (N, C, H, W), second: (M, D, H', W'); other shapes are returned as they are
+    """
+    if first.ndim != 4 or second.ndim != 4:
+        return first, second
+    size = (min(first.shape[2], second.shape[2]), min(first.shape[3], second.shape[3]))
+    return pool_to(first, size), pool_to(second, size)
+
+
+def pool_to(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, H, W) averaged to (N, C, *size); a map that has this size is returned as it is."""
+    if feature_map.shape[2:] == size:
+        return feature_map
+    return F.adaptive_avg_pool2d(feature_map, size)
+
+
+def unit(vectors: Tensor, dim: int = 1) -> Tensor:
+    """``vectors`` divided by their L2 norm along ``dim``; zero vectors stay zero and pass no gradient."""
+    norm: Tensor = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
+    is_zero = norm == 0
+    return (vectors / norm.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)

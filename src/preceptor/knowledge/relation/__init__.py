@@ -1,0 +1,1 @@
+"""How a network relates samples to each other: losses over a batch or a memory."""

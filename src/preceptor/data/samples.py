@@ -1,18 +1,25 @@
 """The sample table: what a source found, before anything is decoded."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from preceptor.errors import UserError
 from preceptor.recipe import Task
 
 Pixels = NDArray[np.uint8]
 Reader = Callable[[int], tuple[Pixels, Pixels | None]]
 
 COLUMNS = ("id", "image", "mask", "label", "group", "split")
+PARTS = ("train", "validation", "test")
+
+
+def no_files(row: int) -> tuple[str, ...]:
+    """The files of a row of generated data: none."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,9 @@ class SampleTable:
         classes: class names by label; for masks the names by pixel value, background first.
         frame: columns ``id`` (unique text), ``image`` and ``mask`` (where each came from, in the user's
             words; mask is None without one), ``label`` (int64, -1 for masks), ``group`` (text or None)
-            and ``split`` (official part: ``train``, ``validation``, ``test``, or None).
-        read: row number -> ((H, W, 3) uint8 image, (H, W) uint8 mask of class values or None).
+            and ``split`` (official part: ``train``, ``validation``, ``test``, or None), index 0…N-1.
+        read: row number -> ((H, W, 3) uint8 image, (H, W) uint8 mask of class values or None);
+            raises UserError that names the file where it cannot be decoded.
         grouping: what a group is (``patient``, ``lesion``, ``slide`` …), or None where none is known.
         identity: what the pixels depend on besides files (options of a generator, of a reader).
         files: row number -> paths whose size and content identify the row; empty for generated data.
@@ -39,9 +47,55 @@ class SampleTable:
     frame: pd.DataFrame
     read: Reader
     grouping: str | None = None
-    files: Callable[[int], tuple[str, ...]] = lambda row: ()
+    files: Callable[[int], tuple[str, ...]] = no_files
     identity: str = ""
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
+
+
+def sample_frame(
+    ids: Sequence[str],
+    images: Sequence[str],
+    *,
+    labels: Sequence[int] | NDArray[np.integer] | None = None,
+    masks: Sequence[str | None] | None = None,
+    groups: Sequence[str | None] | None = None,
+    splits: Sequence[str | None] | None = None,
+) -> pd.DataFrame:
+    """The frame of a :class:`SampleTable`, with the column types it promises.
+
+    Raises:
+        UserError: there is no sample, or two have one id.
+    """
+    count = len(ids)
+    if count == 0:
+        raise UserError("the data set has no images")
+    frame = pd.DataFrame(
+        {
+            "id": pd.Series(ids, dtype=object),
+            "image": pd.Series(images, dtype=object),
+            "mask": _texts(masks, count),
+            "label": np.full(count, -1, dtype=np.int64) if labels is None else np.asarray(labels, dtype=np.int64),
+            "group": _texts(groups, count),
+            "split": _texts(splits, count),
+        }
+    )
+    repeated = frame["id"].duplicated(keep=False)
+    if repeated.any():
+        first = frame.loc[repeated, "id"].iloc[0]
+        where = ", ".join(frame.loc[frame["id"] == first, "image"].head(3))
+        raise UserError(
+            f"{int(repeated.sum())} samples share an id with another one, for example {first!r} ({where}): "
+            "each sample needs an id of its own"
+        )
+    return frame
+
+
+def _texts(values: Sequence[str | None] | None, count: int) -> NDArray[np.object_]:
+    """An object column, in which None stays None."""
+    column = np.full(count, None, dtype=object)
+    if values is not None:
+        column[:] = values
+    return column

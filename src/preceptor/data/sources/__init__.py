@@ -1,1 +1,52 @@
+"""Where images come from: one layout on disk per file, each a function to a sample table.
 
+:data:`SOURCES` holds them by name, :func:`open_source` checks a name and its options and opens it,
+:func:`recognise` finds the name and options for a folder.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from preceptor.data.samples import SampleTable
+from preceptor.data.sources._options import Source, checked, expand, unknown, wants_path
+from preceptor.data.sources.breakhis import breakhis
+from preceptor.data.sources.dsb2018 import dsb2018
+from preceptor.data.sources.folder import folder
+from preceptor.data.sources.ham10000 import ham10000
+from preceptor.data.sources.histopathologic_cancer import histopathologic_cancer
+from preceptor.data.sources.kather2016 import kather2016
+from preceptor.data.sources.lgg import lgg
+from preceptor.data.sources.medmnist import medmnist
+from preceptor.data.sources.pcam import pcam
+from preceptor.data.sources.table import table
+from preceptor.errors import UserError
+
+SOURCES: dict[str, Source] = {
+    source.__name__: source
+    for source in (
+        kather2016, histopathologic_cancer, pcam, breakhis, ham10000, lgg, dsb2018, medmnist, folder, table,
+    )
+}  # fmt: skip
+
+
+def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | None = None) -> SampleTable:
+    """The sample table of the data at ``path``, which may hold ``${VARIABLES}``.
+
+    Raises:
+        UserError: no such source, a wrong option, a variable that is not set, or a layout that the
+            source does not understand.
+    """
+    if key not in SOURCES:
+        raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)}")
+    source = SOURCES[key]
+    valid = checked(key, source, options or {})
+    if not wants_path(source):
+        if path is not None:
+            raise UserError(f"source {key!r} is generated and takes no path, got {path!r}")
+        return source(**valid)
+    if path is None:
+        raise UserError(f"source {key!r} needs a path to its files")
+    return source(expand(path), **valid)
+
+
+__all__ = ["SOURCES", "Source", "open_source"]

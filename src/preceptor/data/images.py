@@ -1,0 +1,198 @@
+"""Image files to arrays: every kind of image becomes 8-bit RGB in one stated way.
+
+* grey (1, 8 bit): the value goes to all three channels; two-valued images become 0 and 255
+* palette: its colours
+* transparency (RGBA, LA, palette with a transparent entry): laid over white
+* 16 bit: the high byte, ``value // 256``, whatever range an image uses, so that images stay comparable
+* floating point: values in 0…1 times 255, rounded; anything outside, and NaN, is an error
+* other colour spaces (CMYK, YCbCr, Lab): converted by Pillow
+* orientation tags are not applied: pixels stay in the order in which they are stored
+"""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preceptor.data.samples import Pixels
+from preceptor.errors import UserError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+
+
+def read_image(path: str | Path) -> Pixels:
+    """Decode ``path`` to (H, W, 3) uint8.
+
+    Raises:
+        UserError: the file is missing, truncated, no image, has several pages, NaN or floats outside 0…1.
+    """
+    return to_rgb(_decode(path, composite=True), str(path))
+
+
+def read_mask(path: str | Path, classes: int = 2) -> Pixels:
+    """Decode a mask to (H, W) uint8 of class values below ``classes``.
+
+    With two classes, 0/255 and 0/1 both mean background and foreground; with more, pixel values are
+    class values. An alpha channel is ignored, equal colour channels count as one.
+
+    Raises:
+        UserError: unreadable, coloured, or with values that are no class; names file and values.
+    """
+    values = _decode(path, composite=False)
+    if values.ndim == 3:
+        if values.shape[2] in (2, 4):
+            values = values[..., :-1]
+        if (values != values[..., :1]).any():
+            raise UserError(f"mask {str(path)!r} has colours: one value per pixel was expected, 0 for background")
+        values = values[..., 0]
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8)
+    present = np.unique(values)
+    if classes == 2 and present.size <= 2 and bool(np.isin(present, (0, 255)).all()):
+        foreground: Pixels = np.equal(values, 255).astype(np.uint8)
+        return foreground
+    if not bool(np.isin(present, np.arange(classes)).all()):
+        shown = ", ".join(f"{value:g}" for value in present[:8]) + (", …" if present.size > 8 else "")
+        wanted = "0 and 255, or 0 and 1" if classes == 2 else f"0 to {classes - 1}, one per class"
+        raise UserError(f"mask {str(path)!r} has unexpected values {shown}: expected {wanted}")
+    return values.astype(np.uint8)
+
+
+def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
+    """(H, W) or (H, W, 1…4) values to (H, W, 3) uint8 by the rules at the top of this file."""
+    if values.ndim == 2:
+        values = np.expand_dims(values, axis=2)
+    if values.ndim != 3 or values.shape[2] not in (1, 2, 3, 4) or 0 in values.shape:
+        raise UserError(
+            f"image {name!r} has shape {values.shape}: one image of height x width with 1 to 4 channels was expected"
+        )
+    pixels = _to_uint8(values, name)
+    if pixels.shape[2] in (2, 4):
+        alpha = pixels[..., -1:].astype(np.float32) / 255
+        colour = pixels[..., :-1].astype(np.float32)
+        pixels = np.rint(colour * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(pixels)
+
+
+def pixel_hash(pixels: Pixels) -> str:
+    """Equal for two arrays exactly where shape and values are equal."""
+    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Reads row n of a table whose images, and masks where given, are files.
+
+    Args:
+        images: one path per row.
+        masks: paths of the masks of each row, whose union is the mask; None for classification.
+        classes: how many values a mask may have.
+    """
+
+    images: tuple[str, ...]
+    masks: tuple[tuple[str, ...], ...] | None = None
+    classes: int = 2
+
+    def __call__(self, row: int) -> tuple[Pixels, Pixels | None]:
+        image = read_image(self.images[row])
+        if self.masks is None:
+            return image, None
+        union = np.zeros(image.shape[:2], dtype=np.uint8)
+        for path in self.masks[row]:
+            mask = read_mask(path, self.classes)
+            if mask.shape != union.shape:
+                raise UserError(
+                    f"mask {path!r} is {mask.shape[0]} x {mask.shape[1]} pixels (height x width), "
+                    f"its image {self.images[row]!r} is {union.shape[0]} x {union.shape[1]}: they must be equal"
+                )
+            np.maximum(union, mask, out=union)
+        return image, union
+
+    def files(self, row: int) -> tuple[str, ...]:
+        """The image and the masks of a row."""
+        return (self.images[row], *(self.masks[row] if self.masks is not None else ()))
+
+
+def _to_uint8(values: NDArray[np.generic], name: str) -> Pixels:
+    if values.dtype == np.bool_:
+        return values.astype(np.uint8) * np.uint8(255)
+    if values.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    if np.issubdtype(values.dtype, np.floating):
+        if not np.isfinite(values).all():
+            count = int(np.count_nonzero(~np.isfinite(values)))
+            raise UserError(f"image {name!r} has {count} pixel values that are NaN or infinite: repair or remove it")
+        low, high = float(values.min()), float(values.max())
+        if low < 0 or high > 1:
+            raise UserError(
+                f"image {name!r} has floating-point values from {low:g} to {high:g}: "
+                "floats must lie in 0 to 1; scale them, or save 8-bit images"
+            )
+        return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise UserError(f"image {name!r} has values from {low} to {high}: at most 16 bits (0 to 65535) were expected")
+    return (values.astype(np.uint16) >> 8).astype(np.uint8)
+
+
+def _decode(path: str | Path, *, composite: bool) -> NDArray[np.generic]:
+    """The stored values, palettes resolved only for images (``composite``)."""
+    from PIL import Image, UnidentifiedImageError
+
+    name = str(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on metadata and on large images
+            with Image.open(name) as file:
+                image: Image.Image = file
+                pages = getattr(image, "n_frames", 1)
+                if pages > 1:
+                    raise UserError(f"image {name!r} has {pages} pages or frames: one was expected")
+                if composite and image.mode in ("P", "PA"):
+                    image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+                elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa", "La"):
+                    image = image.convert("RGBA" if image.mode == "RGBa" else "LA" if image.mode == "La" else "RGB")
+                elif composite and "transparency" in image.info and image.mode in ("L", "RGB"):
+                    image = image.convert("RGBA")
+                values: NDArray[np.generic] = np.array(image)
+        return values
+    except FileNotFoundError:
+        raise UserError(f"image {name!r} does not exist") from None
+    except PermissionError:
+        raise UserError(f"image {name!r} may not be read: check its permissions") from None
+    except Image.DecompressionBombError as error:
+        raise UserError(f"image {name!r} is too large to decode at once ({error}): cut it into tiles first") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, UserError):
+            raise
+        if Path(name).suffix.lower() in (".tif", ".tiff"):
+            return _decode_tiff(name, error)
+        raise UserError(f"image {name!r} is damaged or no image: {_first_line(error)}") from None
+
+
+def _decode_tiff(name: str, cause: Exception) -> NDArray[np.generic]:
+    """TIFFs that Pillow does not know (several float or 16-bit channels, rare compressions)."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(name) as file:
+            if len(file.pages) != 1:
+                raise UserError(f"image {name!r} has {len(file.pages)} pages: one was expected")
+            page = file.pages[0]
+            values: NDArray[np.generic] = page.asarray()
+            return np.moveaxis(values, 0, -1) if page.axes.startswith("S") and values.ndim == 3 else values
+    except UserError:
+        raise
+    except Exception as error:  # tifffile raises many kinds, from struct, zlib and its codecs
+        raise UserError(f"image {name!r} is damaged or no image: {_first_line(cause)}; {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

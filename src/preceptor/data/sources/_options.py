@@ -1,0 +1,73 @@
+"""Options of a source, checked against the signature of its function."""
+
+import difflib
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from preceptor.data.samples import SampleTable
+from preceptor.errors import UserError
+
+Source = Callable[..., SampleTable]
+
+
+def unknown(name: str, valid: Iterable[str]) -> str:
+    """The end of an error about ``name``: the nearest valid name and all of them."""
+    names = list(valid)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}(valid: {', '.join(names)})" if names else "(it has none)"
+
+
+def checked(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` as the types that ``source`` declares.
+
+    Raises:
+        UserError: an option that it does not have, or a value of another type.
+    """
+    parameters = {name: item for name, item in _signature(source).items() if item.kind is item.KEYWORD_ONLY}
+    valid: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in parameters:
+            raise UserError(f"source {key!r} has no option {name!r}: {unknown(name, parameters)}")
+        config = ConfigDict(strict=False, arbitrary_types_allowed=True)
+        try:
+            valid[name] = TypeAdapter(parameters[name].annotation, config=config).validate_python(value)
+        except ValidationError as error:
+            detail = error.errors(include_url=False)[0]
+            where = "".join(f"[{part}]" for part in detail["loc"] if isinstance(part, int))
+            raise UserError(f"source {key!r}: option {name}{where} is {value!r}: {detail['msg']}") from None
+    missing = [name for name, item in parameters.items() if item.default is item.empty and name not in options]
+    if missing:
+        raise UserError(f"source {key!r} needs the option {missing[0]!r}")
+    return valid
+
+
+def wants_path(source: Source) -> bool:
+    """Whether the source reads files."""
+    return "path" in _signature(source)
+
+
+def expand(path: str) -> Path:
+    """``path`` with ``~`` and ``$NAME`` or ``${NAME}`` filled in.
+
+    Raises:
+        UserError: a variable that is not set.
+    """
+    for name in re.findall(r"\$\{(\w+)\}|\$(\w+)", path):
+        variable = name[0] or name[1]
+        if variable not in os.environ:
+            raise UserError(
+                f"data path {path!r}: the environment variable {variable} is not set; "
+                f"set it, for example: export {variable}=/path/to/data"
+            )
+    return Path(os.path.expandvars(path)).expanduser()
+
+
+def _signature(source: Source) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(source, eval_str=True).parameters

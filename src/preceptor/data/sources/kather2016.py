@@ -1,0 +1,50 @@
+"""Textures in colorectal cancer histology: 5,000 H&E tiles of 150 px, 8 tissue classes.
+
+Kather et al. 2016, Scientific Reports 6, 27988; doi:10.5281/zenodo.53169 (CC BY 4.0).
+"""
+
+from pathlib import Path
+
+from preceptor.data.images import FileReader
+from preceptor.data.samples import SampleTable, sample_frame
+from preceptor.data.sources._layout import contents, entries, folder_at, images_in, named, refuse
+from preceptor.errors import UserError
+
+FOLDER = "Kather_texture_2016_image_tiles_5000"
+CLASSES = ("01_TUMOR", "02_STROMA", "03_COMPLEX", "04_LYMPHO", "05_DEBRIS", "06_MUCOSA", "07_ADIPOSE", "08_EMPTY")
+
+
+def kather2016(path: Path) -> SampleTable:
+    """``Kather_texture_2016_image_tiles_5000/01_TUMOR/*.tif`` and seven more classes.
+
+    Args:
+        path: that folder, or the one it lies in.
+    """
+    root = folder_at(path, "kather2016")
+    root = root / FOLDER if (root / FOLDER).is_dir() else root
+    missing = set(CLASSES) - set(entries(root)[0])
+    if missing:
+        raise refuse("kather2016", root, contents(root), f"the class folders {', '.join(CLASSES)}")
+    ids, files, labels = [], [], []
+    empty = []
+    for label, name in enumerate(CLASSES):
+        found = images_in(root / name)
+        if not found:
+            empty.append(name)
+        ids += [f"{name}/{stem}" for stem in found]
+        files += list(found.values())
+        labels += [label] * len(found)
+    if empty:
+        raise UserError(f"kather2016: no images in {named(empty)} below {str(root)!r}: each class needs some")
+    reader = FileReader(tuple(files))
+    return SampleTable(
+        source="kather2016",
+        task="classification",
+        classes=tuple(name[3:].lower() for name in CLASSES),
+        frame=sample_frame(
+            ids, [f"{key}{Path(file).suffix}" for key, file in zip(ids, files, strict=True)], labels=labels
+        ),
+        read=reader,
+        files=reader.files,
+        notes=("Patients were not published: tiles of one patient can be on both sides of a split.",),
+    )

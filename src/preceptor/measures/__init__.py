@@ -1,1 +1,66 @@
+"""How well: scores, calibration, ensembles, fidelity, uncertainty. NumPy and SciPy only, no torch.
 
+:mod:`preceptor.measures.cka` needs torch and is imported by that name.
+"""
+
+from preceptor.measures.calibration import Reliability, brier_score, expected_calibration_error, reliability
+from preceptor.measures.classification import auroc, classification_scores, confusion_matrix, confusion_scores
+from preceptor.measures.ensemble import maximum, mean, merged_masks, union
+from preceptor.measures.fidelity import fidelity_scores, mask_fidelity
+from preceptor.measures.segmentation import (
+    COUNTS,
+    intersection_over_union,
+    mask_counts,
+    mask_f1,
+    masks_from_logits,
+    segmentation_scores,
+    sum_by_parent,
+)
+from preceptor.measures.significance import (
+    Comparison,
+    delong,
+    holm,
+    is_distinguishable,
+    mcnemar,
+    paired_permutation,
+    verdict,
+    wilcoxon,
+)
+from preceptor.measures.uncertainty import Interval, Spread, bootstrap, bootstrap_sums, spread
+
+__all__ = [
+    "COUNTS",
+    "Comparison",
+    "Interval",
+    "Reliability",
+    "Spread",
+    "auroc",
+    "bootstrap",
+    "bootstrap_sums",
+    "brier_score",
+    "classification_scores",
+    "confusion_matrix",
+    "confusion_scores",
+    "delong",
+    "expected_calibration_error",
+    "fidelity_scores",
+    "holm",
+    "intersection_over_union",
+    "is_distinguishable",
+    "mask_counts",
+    "mask_f1",
+    "mask_fidelity",
+    "masks_from_logits",
+    "maximum",
+    "mcnemar",
+    "mean",
+    "merged_masks",
+    "paired_permutation",
+    "reliability",
+    "segmentation_scores",
+    "spread",
+    "sum_by_parent",
+    "union",
+    "verdict",
+    "wilcoxon",
+]

@@ -1,0 +1,152 @@
+r"""The task's own loss: cross entropy for classes, focal plus Dice for masks.
+
+The mask loss is that of Niyaz et al., *Computers in Biology and Medicine*, their equation of the focal and Dice loss:
+:math:`-\sum_i (1 - p_{t,i})^\gamma \log p_{t,i} + 1 - 2\sum pg / (\sum p^2 + \sum g^2)`.
+
+Differs: as printed the focal term does not see the mask and would make every pixel foreground; here
+:math:`p_t` is the probability of the true class (Lin et al. 2017, arXiv:1708.02002, eq. 5). It is a mean over
+pixels, since the printed sum would outweigh the Dice term by the number of pixels; ``sum`` is an option.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from preceptor.errors import UserError
+from preceptor.recipe import Task, TaskLossSpec
+
+Reduction = Literal["mean", "sum"]
+
+
+def focal_loss(
+    logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float | None = None, reduction: Reduction = "mean"
+) -> Tensor:
+    r"""Cross entropy of each pixel times :math:`(1 - p_t)^\gamma`, so that easy pixels count little.
+
+    Args:
+        alpha: factor of foreground pixels; background has ``1 - alpha``. None weighs both 1.
+
+    Shapes:
+        logits: (N, 1, H, W) for one foreground class, else (N, C, H, W); targets: (N, H, W) int64
+        returns: (), over all pixels of the batch
+    """
+    if logits.shape[1] == 1:
+        towards_target = logits[:, 0] * (2 * targets - 1)
+        log_right, log_wrong = F.logsigmoid(towards_target), F.logsigmoid(-towards_target)
+    else:
+        log_right = F.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]
+        others = logits.scatter(1, targets[:, None], -torch.inf)
+        log_wrong = others.logsumexp(dim=1) - logits.logsumexp(dim=1)
+    per_pixel = -(gamma * log_wrong).exp() * log_right
+    if alpha is not None:
+        per_pixel = per_pixel * torch.where(targets > 0, alpha, 1.0 - alpha)
+    return per_pixel.mean() if reduction == "mean" else per_pixel.sum()
+
+
+def dice_loss(logits: Tensor, targets: Tensor, *, squared: bool = True, eps: float = 1e-7) -> Tensor:
+    r""":math:`1 - 2\sum pg / (\sum p^2 + \sum g^2)`, sums over all pixels of the batch; mean over classes.
+
+    One foreground class is scored alone; with several channels, background is a class like the others.
+
+    Args:
+        squared: False leaves out the squares.
+        eps: only against 0/0; nothing predicted where nothing is to be found costs 0.
+
+    Shapes:
+        logits: (N, 1, H, W) for one foreground class, else (N, C, H, W); targets: (N, H, W) int64
+        returns: ()
+    """
+    if logits.shape[1] == 1:
+        probabilities, truth = logits.sigmoid(), targets[:, None].to(logits.dtype)
+    else:
+        probabilities = logits.softmax(dim=1)
+        truth = F.one_hot(targets, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+    pixels = (0, 2, 3)
+    overlap = (probabilities * truth).sum(dim=pixels)
+    size = (probabilities.square() if squared else probabilities).sum(dim=pixels) + truth.sum(dim=pixels)
+    return (1 - (2 * overlap + eps) / (size + eps)).mean()
+
+
+def balanced_class_weights(labels: Tensor, classes: int) -> Tensor:
+    """Inverse class frequency n / (classes · n_c) of (n,) labels, float32 (classes,): 1 for equal classes."""
+    counts = torch.bincount(labels, minlength=classes)
+    return len(labels) / (classes * counts.clamp(min=1)).float()
+
+
+class ClassificationLoss(nn.Module):
+    """Softmax cross entropy (N, C) against (N,), in float32; with ``class_weights`` (C,) their weighted mean."""
+
+    def __init__(self, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", class_weights, persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        with torch.autocast(logits.device.type, enabled=False):
+            return F.cross_entropy(
+                _full(logits), targets, weight=self.class_weights, label_smoothing=self.label_smoothing
+            )
+
+
+class MaskLoss(nn.Module):
+    """:func:`focal_loss` plus :func:`dice_loss`, in float32."""
+
+    def __init__(
+        self,
+        *,
+        focal_gamma: float = 2.0,
+        focal_alpha: float | None = None,
+        focal_reduction: Reduction = "mean",
+        dice_squared: bool = True,
+    ) -> None:
+        super().__init__()
+        self.focal_gamma = focal_gamma
+        self.focal_alpha = focal_alpha
+        self.focal_reduction: Reduction = focal_reduction
+        self.dice_squared = dice_squared
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        with torch.autocast(logits.device.type, enabled=False):
+            logits = _full(logits)
+            focal = focal_loss(
+                logits, targets, gamma=self.focal_gamma, alpha=self.focal_alpha, reduction=self.focal_reduction
+            )
+            return focal + dice_loss(logits, targets, squared=self.dice_squared)
+
+
+def build_task_loss(
+    spec: TaskLossSpec, task: Task, *, classes: int = 2, train_labels: Tensor | None = None
+) -> ClassificationLoss | MaskLoss:
+    """The loss that a recipe asks for.
+
+    Args:
+        classes, train_labels: number of classes and (n,) labels of the training set, for ``class_weights: balanced``.
+
+    Raises:
+        UserError: an option of the other task's loss was set.
+    """
+    mine = _OPTIONS[task]
+    defaults = TaskLossSpec()
+    for name in TaskLossSpec.model_fields:
+        if name not in mine and getattr(spec, name) != getattr(defaults, name):
+            raise UserError(f"task_loss.{name} is no option of {task}, which has {', '.join(mine)}: leave it out")
+    if task == "segmentation":
+        return MaskLoss(**spec.model_dump(include=set(mine)))
+    weights = None
+    if spec.class_weights == "balanced":
+        assert train_labels is not None, "balanced class weights are computed from the training labels"
+        weights = balanced_class_weights(train_labels, classes)
+    return ClassificationLoss(label_smoothing=spec.label_smoothing, class_weights=weights)
+
+
+_OPTIONS: dict[Task, tuple[str, ...]] = {
+    "classification": ("label_smoothing", "class_weights"),
+    "segmentation": ("focal_gamma", "focal_alpha", "focal_reduction", "dice_squared"),
+}
+
+
+def _full(logits: Tensor) -> Tensor:
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits

@@ -1,0 +1,58 @@
+"""Calibration: does a network that says 80 % turn out right in 80 % of the cases?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from preceptor.measures.arrays import Float64, Floats, Int64, Integers, check_probabilities
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """A reliability diagram: samples by the confidence (largest probability) of their prediction.
+
+    Args:
+        edges: (B + 1,) bin borders from 0 to 1; a bin holds its upper border, not its lower one.
+        count: (B,) samples in the bin.
+        confidence, accuracy: (B,) their mean confidence and the share predicted rightly; 0 in an empty bin.
+    """
+
+    edges: Float64
+    count: Int64
+    confidence: Float64
+    accuracy: Float64
+
+    @property
+    def gap(self) -> float:
+        """Expected calibration error: |accuracy - confidence|, weighted by count (Guo et al. 2017)."""
+        return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.count))
+
+
+def reliability(probabilities: Floats, labels: Integers, *, bins: int = 15) -> Reliability:
+    """Bin (N, C) probabilities into ``bins`` equal widths of confidence."""
+    check_probabilities(probabilities, labels)
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == labels
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    filled = np.maximum(count, 1)
+    return Reliability(
+        edges=edges,
+        count=count,
+        confidence=np.bincount(place, weights=confidence, minlength=bins) / filled,
+        accuracy=np.bincount(place, weights=correct, minlength=bins) / filled,
+    )
+
+
+def expected_calibration_error(probabilities: Floats, labels: Integers, *, bins: int = 15) -> float:
+    """ECE over ``bins`` equal widths of confidence, from 0 to 1 (Guo et al. 2017, arXiv:1706.04599, eq. 3)."""
+    return reliability(probabilities, labels, bins=bins).gap
+
+
+def brier_score(probabilities: Floats, labels: Integers) -> float:
+    """Mean squared distance between the probabilities and the one-hot label, summed over classes: 0 to 2."""
+    check_probabilities(probabilities, labels)
+    values = probabilities.astype(np.float64)
+    of_label = values[np.arange(len(labels)), labels]
+    return float(np.mean((values**2).sum(axis=1) - 2 * of_label + 1))

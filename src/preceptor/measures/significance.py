@@ -1,0 +1,200 @@
+"""Is one network better than another on the same test samples, or was it luck?
+
+All tests are paired and two-sided. Correct their p-values together with :func:`holm` before calling
+anything better, then say it in words with :func:`verdict`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from preceptor.measures.arrays import Float64, Floats
+from preceptor.measures.uncertainty import group_sums, spread
+
+Flags = NDArray[np.bool_]
+
+_EXACT_UNITS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two networks on the same samples.
+
+    Args:
+        difference: first minus second, in the units of the metric.
+        p_value: two-sided.
+        units: independent samples or groups that the test saw.
+        test: its name, for the report.
+    """
+
+    difference: float
+    p_value: float
+    units: int
+    test: str
+
+
+def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "chi2"] = "mid_p") -> Comparison:
+    """McNemar's test of accuracy, from which samples (N,) each network got right.
+
+    ``exact`` is the binomial test on the samples that only one got right, ``mid_p`` its less conservative
+    form (Fagerland, Lydersen & Laake 2013), ``chi2`` the asymptotic one without continuity correction.
+    Samples must be independent: with several images per patient take :func:`paired_permutation`.
+    """
+    _same_length(first, second)
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    differing = only_first + only_second
+    if differing == 0:
+        p_value = 1.0
+    elif method == "chi2":
+        p_value = float(stats.chi2.sf((only_first - only_second) ** 2 / differing, df=1))
+    else:
+        fewer = min(only_first, only_second)
+        p_value = 2 * float(stats.binom.cdf(fewer, differing, 0.5))
+        if method == "mid_p":
+            p_value -= float(stats.binom.pmf(fewer, differing, 0.5))
+        p_value = min(1.0, p_value)
+    difference = (only_first - only_second) / len(first)
+    return Comparison(difference, p_value, len(first), f"McNemar, {method.replace('_', '-')}")
+
+
+def paired_permutation(
+    first: NDArray[np.number],
+    second: NDArray[np.number],
+    *,
+    groups: Sequence[object] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Paired permutation test of a mean: the networks are exchanged within each sample, or each whole group.
+
+    Exact over all exchanges for up to 14 units, else by ``resamples`` random ones, with the observed
+    one counted (Phipson & Smyth 2010).
+
+    Args:
+        first, second: (N,) score of each sample (right or wrong, IoU), or its mean over seeds.
+        groups: (N,) patient, lesion or slide.
+    """
+    _same_length(first, second)
+    gaps = group_sums((first.astype(np.float64) - second)[:, None], groups)[:, 0]
+    units = len(gaps)
+    observed = abs(gaps.sum())
+    slack = 1e-9 * max(1.0, np.abs(gaps).sum())
+    if units <= _EXACT_UNITS:
+        bits = np.arange(2**units)[:, None] >> np.arange(units) & 1
+        p_value = float((np.abs((1 - 2 * bits) @ gaps) >= observed - slack).mean())
+    else:
+        as_extreme = _random_exchanges(gaps, observed - slack, resamples, np.random.default_rng(seed))
+        p_value = (as_extreme + 1) / (resamples + 1)
+    return Comparison(float(gaps.sum() / len(first)), p_value, units, "paired permutation")
+
+
+def delong(labels: Flags, first: Floats, second: Floats) -> Comparison:
+    """DeLong's test of two AUROCs on the same samples.
+
+    Args:
+        labels: (N,) True for the positive class; at least two samples of each.
+        first, second: (N,) score of the positive class.
+
+    Source: DeLong, DeLong & Clarke-Pearson 1988; placements from midranks, Sun & Xu 2014.
+    """
+    _same_length(first, second)
+    if labels.shape != first.shape or min(labels.sum(), (~labels).sum()) < 2:
+        raise ValueError("DeLong's test wants one label per score and two samples or more of each class")
+    of_positives, of_negatives = zip(*(_placements(scores, labels) for scores in (first, second)), strict=True)
+    difference = float(of_positives[0].mean() - of_positives[1].mean())
+    variance = float(
+        np.var(of_positives[0] - of_positives[1], ddof=1) / len(of_positives[0])
+        + np.var(of_negatives[0] - of_negatives[1], ddof=1) / len(of_negatives[0])
+    )
+    if variance > 0:
+        p_value = 2 * float(stats.norm.sf(abs(difference) / variance**0.5))
+    else:
+        p_value = 1.0 if difference == 0 else 0.0
+    return Comparison(difference, p_value, len(labels), "DeLong")
+
+
+def wilcoxon(first: Floats, second: Floats) -> Comparison:
+    """Wilcoxon's signed-rank test over images (N,), such as their IoU; ``difference`` is that of the means."""
+    _same_length(first, second)
+    gaps = first.astype(np.float64) - second
+    p_value = float(stats.wilcoxon(gaps).pvalue) if gaps.any() else 1.0
+    return Comparison(float(gaps.mean()), p_value, len(gaps), "Wilcoxon signed-rank")
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for being several (Holm 1979), in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(factors * np.asarray(p_values)[order]))
+    return [float(p) for p in corrected]
+
+
+def is_distinguishable(seed_differences: Sequence[float], p_value: float, *, level: float = 0.05) -> bool:
+    """Whether a difference may be claimed: the corrected test holds, and every seed points the same way."""
+    return p_value <= level and (min(seed_differences) > 0 or max(seed_differences) < 0)
+
+
+def verdict(
+    first: str,
+    second: str,
+    *,
+    metric: str,
+    seed_differences: Sequence[float],
+    p_value: float,
+    samples: int,
+    groups: int | None = None,
+    level: float = 0.05,
+) -> str:
+    """One sentence on two networks, as careful as :func:`is_distinguishable`.
+
+    Args:
+        metric: its name, larger being better.
+        seed_differences: first minus second for each seed, as shares (0.01 is one point).
+        p_value: corrected for all comparisons made.
+        samples, groups: what the test saw.
+    """
+    gap = spread(seed_differences)
+    runs = f"{gap.count} seed{'s' if gap.count > 1 else ''}"
+    seen = f"n={samples:,}" + (f" in {groups:,} groups" if groups is not None else "")
+    deviation = "" if gap.deviation is None else f" ± {100 * gap.deviation:.2f}"
+    evidence = f"{metric} {100 * gap.mean:+.2f}{deviation} points, {_p_text(p_value)}"
+    if not is_distinguishable(seed_differences, p_value, level=level):
+        split = " (the seeds disagree)" if p_value <= level else ""
+        return f"{first} and {second}: not distinguishable with {runs} and {seen}: {evidence}{split}."
+    word = "better" if gap.mean > 0 else "worse"
+    return f"{first} is {word} than {second}: {evidence}, with {runs} and {seen}."
+
+
+def _p_text(p_value: float) -> str:
+    return "p<0.001" if p_value < 0.001 else f"p={p_value:.3f}"
+
+
+def _placements(scores: Floats, positive: Flags) -> tuple[Float64, Float64]:
+    """Share of negatives below each positive, and of positives above each negative; ties count half."""
+    above, below = scores[positive], scores[~positive]
+    together = stats.rankdata(np.concatenate([above, below]))
+    of_positives = (together[: len(above)] - stats.rankdata(above)) / len(below)
+    of_negatives = 1.0 - (together[len(above) :] - stats.rankdata(below)) / len(above)
+    return of_positives, of_negatives
+
+
+def _random_exchanges(gaps: Float64, observed: float, resamples: int, generator: np.random.Generator) -> int:
+    """How many random sign patterns give a sum at least as far from 0 as ``observed``."""
+    gaps = gaps[gaps != 0]
+    step = max(1, 20_000_000 // max(1, len(gaps)))
+    found = 0
+    for start in range(0, resamples, step):
+        rows = min(step, resamples - start)
+        signs = generator.integers(0, 2, size=(rows, len(gaps)), dtype=np.int8)
+        found += int((np.abs(2 * (signs @ gaps) - gaps.sum()) >= observed).sum())
+    return found
+
+
+def _same_length(first: NDArray[np.generic], second: NDArray[np.generic]) -> None:
+    if first.shape != second.shape or first.ndim != 1 or not len(first):
+        raise ValueError(f"paired tests want two equally long rows, got shapes {first.shape} and {second.shape}")

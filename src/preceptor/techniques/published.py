@@ -1,0 +1,102 @@
+"""The loss weights of every published cell, from ``published_weights.csv``.
+
+Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge distillation in
+biomedical imaging", *Computers in Biology and Medicine*, Tables 3, 4, 8, 9, 14 and 15. Where the earlier
+conference text differs (Table 3, ``kd_ml`` diverse: .1,.4 | .45,.3 | .45,.3) the journal's weights stand.
+"""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import cast
+
+from preceptor.errors import UserError
+from preceptor.recipe import Strategy, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One student's loss: alpha · task + beta · from the teacher + gamma · from its peers; they sum to 1."""
+
+    alpha: float
+    beta: float
+    gamma: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A published cell: where it is printed, what it was trained on and how, and both students' weights."""
+
+    table: int
+    dataset: str
+    task: Task
+    teacher: str
+    student: str
+    technique: str
+    strategy: Strategy
+    weights: tuple[Weights, Weights]
+
+
+def published_weights(
+    *, dataset: str, task: Task, teacher: str | None, student: str, technique: str, strategy: Strategy
+) -> tuple[Weights, Weights]:
+    """The weights of both students as published.
+
+    Args:
+        dataset: key of the data source; ``pcam`` holds the images of ``histopathologic_cancer``.
+        teacher, student: architecture, or encoder of a U-Net; ``tu-`` and the tag of pretrained
+            weights do not count. Mutual learning has no teacher: None or any.
+
+    Raises:
+        UserError: no such cell; the message lists those nearest to it.
+    """
+    wanted = {
+        "dataset": "histopathologic_cancer" if dataset == "pcam" else dataset,
+        "task": task,
+        "student": _family(student),
+        "technique": technique,
+        "strategy": strategy,
+    }
+    if technique != "ml":
+        wanted["teacher"] = _family(teacher or "")
+    for cell in published_cells():
+        if all(getattr(cell, name) == value for name, value in wanted.items()):
+            return cell.weights
+    networks = f"{teacher} → {student}" if technique != "ml" else student
+    setups = dict.fromkeys(f"{c.dataset} {c.task}, {c.teacher} → {c.student}" for c in published_cells())
+    techniques = dict.fromkeys(cell.technique for cell in published_cells())
+    raise UserError(
+        f"technique.weights: nothing is published for {dataset} {task}, {networks}, {technique} {strategy}.\n"
+        f"There are weights for {', '.join(techniques)} in every strategy, for two students, on\n"
+        + "\n".join(f"  {setup}" for setup in setups)
+        + "\nUse one of these, or give technique.alpha (and beta, gamma) with `weights: given`."
+    )
+
+
+@cache
+def published_cells() -> tuple[Cell, ...]:
+    """Every row of the file, in the order of the tables."""
+    with Path(__file__).with_name("published_weights.csv").open(newline="", encoding="utf-8") as lines:
+        return tuple(_cell(row) for row in csv.DictReader(lines))
+
+
+def _cell(row: dict[str, str]) -> Cell:
+    first, second = (
+        Weights(*(float(row[f"{name}_{number}"]) for name in ("alpha", "beta", "gamma"))) for number in (1, 2)
+    )
+    return Cell(
+        table=int(row["table"]),
+        dataset=row["dataset"],
+        task=cast(Task, row["task"]),
+        teacher=row["teacher"],
+        student=row["student"],
+        technique=row["technique"],
+        strategy=cast(Strategy, row["strategy"]),
+        weights=(first, second),
+    )
+
+
+def _family(network: str) -> str:
+    """``tu-mobilenetv1_100`` and ``hf-hub:timm/resnet18.a1_in1k`` without what does not change the architecture."""
+    return network.rpartition("/")[2].removeprefix("tu-").partition(".")[0]

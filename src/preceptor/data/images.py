@@ -65,9 +65,10 @@ def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
     """(H, W) or (H, W, 1…4) values to (H, W, 3) uint8 by the rules at the top of this file."""
     if values.ndim == 2:
         values = np.expand_dims(values, axis=2)
-    if values.ndim != 3 or values.shape[2] not in (1, 2, 3, 4) or 0 in values.shape:
+    shape: tuple[int, ...] = values.shape
+    if len(shape) != 3 or shape[2] not in (1, 2, 3, 4) or 0 in shape:
         raise UserError(
-            f"image {name!r} has shape {values.shape}: one image of height x width with 1 to 4 channels was expected"
+            f"image {name!r} has shape {shape}: one image of height x width with 1 to 4 channels was expected"
         )
     pixels = _to_uint8(values, name)
     if pixels.shape[2] in (2, 4):
@@ -104,7 +105,7 @@ class FileReader:
         image = read_image(self.images[row])
         if self.masks is None:
             return image, None
-        union = np.zeros(image.shape[:2], dtype=np.uint8)
+        union = np.zeros((image.shape[0], image.shape[1]), dtype=np.uint8)
         for path in self.masks[row]:
             mask = read_mask(path, self.classes)
             if mask.shape != union.shape:

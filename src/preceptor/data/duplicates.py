@@ -1,0 +1,64 @@
+"""What happens to images with equal pixels."""
+
+from typing import Literal
+
+import pandas as pd
+
+from preceptor.data.samples import PARTS
+from preceptor.errors import UserError
+
+Duplicates = Literal["drop", "keep", "error"]
+
+
+def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """What is left after the policy on images with equal ``pixels``, and a note for each thing done.
+
+    ``drop`` keeps one where the labels (for masks: the column ``mask_pixels`` where there is one) agree
+    and none where they differ. Of images in several official parts the test one is kept, then the
+    validation one; otherwise the one with the first id. ``keep`` leaves all, and :func:`split` puts equal
+    ones on one side. ``error`` refuses. The index of the frame is left as it is.
+    """
+    if "pixels" not in frame.columns:
+        return frame, ()
+    repeated = frame[frame["pixels"].duplicated(keep=False) & frame["pixels"].notna()]
+    if not len(repeated):
+        return frame, ()
+    sets = [rows for _, rows in sorted(repeated.groupby("pixels"), key=lambda item: str(item[1]["id"].min()))]
+    shown = "; ".join(_named(rows) for rows in sets[:5]) + (f"; and {len(sets) - 5} more" if len(sets) > 5 else "")
+    if policy == "error":
+        raise UserError(
+            f"{len(sets)} sets of images have equal pixels: {shown}.\n"
+            "Remove them, or set data.duplicates to drop or keep."
+        )
+    if policy == "keep":
+        return frame, (f"{len(sets)} sets of images have equal pixels and are kept on one side of the split: {shown}.",)
+    dropped: list[int] = []
+    notes = []
+    agreeing = [rows for rows in sets if _agree(rows)]
+    differing = [rows for rows in sets if not _agree(rows)]
+    for rows in agreeing:
+        order = rows["split"].map({part: number for number, part in enumerate(reversed(PARTS))}).fillna(3)
+        first = rows.assign(order=order).sort_values(["order", "id"]).index[0]
+        dropped += [row for row in rows.index if row != first]
+    for rows in differing:
+        dropped += list(rows.index)
+    for some, done in (
+        (agreeing, "the same label: one of each is kept"),
+        (differing, "different labels: none is kept"),
+    ):
+        if some:
+            listed = "; ".join(_named(rows) for rows in some[:5]) + (
+                f"; and {len(some) - 5} more" if len(some) > 5 else ""
+            )
+            notes.append(f"{len(some)} sets of images have equal pixels and {done} ({listed}).")
+    return frame.drop(index=dropped), tuple(notes)
+
+
+def _agree(rows: pd.DataFrame) -> bool:
+    masks = rows["mask_pixels"].nunique(dropna=False) if "mask_pixels" in rows.columns else 1
+    return rows["label"].nunique() == 1 and masks == 1
+
+
+def _named(rows: pd.DataFrame) -> str:
+    names = sorted(rows["id"])
+    return " = ".join(names[:4]) + (f" = … ({len(names)} in all)" if len(names) > 4 else "")

@@ -1,0 +1,293 @@
+"""Training, validation and test: grouped, stratified, checked for leaks.
+
+Every function here is pure in (table, seed): random numbers belong to ids, so the order of the rows
+does not matter. A *unit* is what must stay on one side: a group, or rows joined by equal pixels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from preceptor.data.duplicates import Duplicates, settle_duplicates
+from preceptor.data.placement import place
+from preceptor.data.samples import PARTS
+from preceptor.errors import UserError
+from preceptor.randomness import key, keys, uniforms
+
+By = Literal["auto", "group", "image", "official"]
+Fractions = tuple[float, float, float]
+
+UNUSED = "unused"
+
+__all__ = ["Duplicates", "Split", "check_leaks", "few_shot", "settle_duplicates", "split", "subset"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each row belongs to.
+
+    Args:
+        parts: ``train``, ``validation``, ``test`` or ``unused`` per row, indexed as the frame.
+        by: what was kept apart: ``group``, ``image`` or ``official``.
+        notes: what the user should know, one sentence each.
+    """
+
+    parts: "pd.Series[str]"
+    by: Literal["group", "image", "official"]
+    notes: tuple[str, ...] = ()
+
+    def rows(self, part: str) -> NDArray[np.int64]:
+        """Index labels of the rows of ``part``, in the order of the frame."""
+        return self.parts.index[self.parts == part].to_numpy(dtype=np.int64)
+
+
+def split(
+    frame: pd.DataFrame,
+    *,
+    by: By = "auto",
+    fractions: Fractions = (0.75, 0.10, 0.15),
+    seed: int = 0,
+    train_fraction: float = 1.0,
+    classes: Sequence[str] = (),
+    grouping: str | None = None,
+) -> Split:
+    """Part of each row of ``frame``.
+
+    Classes are spread as the fractions ask, as well as whole groups allow; masks (label -1) are one
+    class. ``official`` carves a missing validation or test part out of the training part. Rows with
+    equal ``pixels`` (where the frame has that column) stay together.
+
+    Args:
+        frame: columns id, label, group, split, and ``pixels`` where known; see :class:`SampleTable`.
+        by: ``auto`` takes official parts where there are any, then groups, then single images.
+        fractions: of training, validation and test; the last two may be 0.
+        train_fraction: share of the training part to use; a smaller share is part of a larger one.
+        classes: class names by label: each must have samples, and messages use them.
+        grouping: what a group is, for messages.
+
+    Raises:
+        UserError: no such column, an empty class, too few samples or groups, or a leak.
+    """
+    _check_fractions(fractions)
+    has_official, has_groups = bool(frame["split"].notna().any()), bool(frame["group"].notna().any())
+    chosen = by if by != "auto" else "official" if has_official else "group" if has_groups else "image"
+    what = grouping or "group"
+    if chosen == "official" and not has_official:
+        raise UserError("split by official: this data set has no official parts; use by: group or by: image")
+    if chosen == "group" and not has_groups:
+        raise UserError(
+            "split by group: this data set knows no groups; use by: image, or tell the source what a group is"
+        )
+    if has_groups and chosen != "image" and frame["group"].isna().any():
+        raise UserError(
+            f"{int(frame['group'].isna().sum())} samples have no {what} and others have: give all or none one"
+        )
+    _check_classes(frame, classes)
+
+    notes: list[str] = []
+    units = _units(frame, by_group=has_groups and chosen != "image")
+    if chosen == "official":
+        parts, notes = _official(frame, units, fractions, seed, what if has_groups else "image")
+    else:
+        _check_counts(frame, units, fractions, classes, what if chosen == "group" else "image")
+        parts = _place(frame, units, fractions, seed)
+    if chosen == "image":
+        notes.append(_image_note(frame, parts, what, has_groups))
+    check_leaks(frame, parts, by_group=chosen != "image", what=what)
+    notes += _missing_classes(frame, parts, fractions, classes)
+    if train_fraction < 1:
+        train = np.flatnonzero(parts == "train")
+        kept = subset(frame.iloc[train], train_fraction, seed=seed)
+        parts[np.setdiff1d(train, train[kept])] = UNUSED
+        notes.append(f"{len(kept)} of {len(train)} training samples are used (train_fraction {train_fraction:g}).")
+    return Split(pd.Series(parts, index=frame.index, dtype=object), chosen, tuple(notes))
+
+
+def subset(frame: pd.DataFrame, fraction: float, *, seed: int) -> NDArray[np.int64]:
+    """Positions of a stratified share of the rows, at least one per class, in order.
+
+    A smaller fraction with one seed is contained in a larger one.
+    """
+    rank, size = _class_ranks(frame, seed)
+    return np.flatnonzero(rank < np.maximum(1, np.rint(fraction * size)))
+
+
+def few_shot(frame: pd.DataFrame, per_class: int, *, seed: int) -> NDArray[np.int64]:
+    """Positions of ``per_class`` random rows of each class, in order; fewer shots are contained in more.
+
+    Raises:
+        UserError: a class has fewer rows.
+    """
+    rank, size = _class_ranks(frame, seed)
+    if (size < per_class).any():
+        raise UserError(f"{per_class} samples per class were asked for, the smallest class has {int(size.min())}")
+    return np.flatnonzero(rank < per_class)
+
+
+def check_leaks(frame: pd.DataFrame, parts: NDArray[np.object_], *, by_group: bool, what: str = "group") -> None:
+    """UserError where one group (with ``by_group``), or the same pixels, are in two parts."""
+    used = parts != UNUSED
+    for column, name in (("group", f"{what}s"), ("pixels", "sets of equal images")):
+        if column not in frame.columns or (column == "group" and not by_group):
+            continue
+        known = frame[column].notna().to_numpy() & used
+        pairs = pd.DataFrame({"value": frame[column].to_numpy()[known], "part": parts[known]}).drop_duplicates()
+        leaked = pairs[pairs["value"].duplicated(keep=False)]
+        if not len(leaked):
+            continue
+        value = sorted(leaked["value"], key=str)[0]
+        where = " and ".join(sorted(leaked.loc[leaked["value"] == value, "part"]))
+        rows = frame[(frame[column] == value).to_numpy() & known]
+        example = repr(value) if column == "group" else ", ".join(rows["id"].head(4))
+        advice = (
+            "use by: group, which keeps them together, or by: image to accept it"
+            if column == "group"
+            else "set data.duplicates to drop, or use by: group"
+        )
+        raise UserError(
+            f"leak: {leaked['value'].nunique()} {name} are in more than one part, "
+            f"for example {example} in {where}: {advice}"
+        )
+
+
+def _check_fractions(fractions: Fractions) -> None:
+    if abs(sum(fractions) - 1) > 1e-6 or fractions[0] <= 0 or min(fractions) < 0:
+        raise UserError(
+            f"split fractions {tuple(fractions)}: training, validation and test must add up to 1, with some training"
+        )
+
+
+def _check_classes(frame: pd.DataFrame, classes: Sequence[str]) -> None:
+    if (frame["label"] < 0).all():
+        return
+    counts = np.bincount(frame["label"], minlength=len(classes))
+    empty = [_class_name(int(label), classes) for label in np.flatnonzero(counts == 0)]
+    if empty:
+        raise UserError(
+            f"class {', '.join(map(repr, empty))} has no samples: add some, or leave the class out of classes"
+        )
+
+
+def _check_counts(
+    frame: pd.DataFrame, units: NDArray[np.int64], fractions: Fractions, classes: Sequence[str], what: str
+) -> None:
+    """UserError where there are too few units to have one, of each class, in every part."""
+    parts = int(np.count_nonzero(fractions))
+    count = int(units.max()) + 1
+    if count < parts:
+        only = f"only one {what}" if count == 1 else f"only {count} {what}s"
+        hint = "collect more, or use by: image and accept that sides share it" if what != "image" else "collect more"
+        raise UserError(f"{only} in {len(frame)} samples: {parts} parts need at least {parts}; {hint}")
+    for label in np.unique(frame["label"]):
+        rows = (frame["label"] == label).to_numpy()
+        have = len(np.unique(units[rows]))
+        if have < parts:
+            found = f"{have} {what}{'s' if have != 1 else ''}"
+            samples = "" if what == "image" else f" ({int(rows.sum())} samples)"
+            raise UserError(
+                f"class {_class_name(int(label), classes)!r} has {found}{samples}: too small to be in {parts} parts; "
+                "collect more, join it to another class, or leave it out"
+            )
+
+
+def _missing_classes(
+    frame: pd.DataFrame, parts: NDArray[np.object_], fractions: Fractions, classes: Sequence[str]
+) -> list[str]:
+    """A note where validation lacks a class; UserError where training or test does."""
+    labels = frame["label"].to_numpy()
+    notes = []
+    for part in PARTS:
+        if not (parts == part).any():
+            continue
+        absent = np.setdiff1d(labels, labels[parts == part])
+        if absent.size:
+            names = ", ".join(repr(_class_name(int(label), classes)) for label in absent)
+            if part != "validation":
+                raise UserError(
+                    f"class {names} has no sample in the {part} part: too few groups hold it; "
+                    "collect more, use other fractions or another split seed, or use by: image"
+                )
+            notes.append(f"Class {names} has no sample in the validation part.")
+    return notes
+
+
+def _official(
+    frame: pd.DataFrame, units: NDArray[np.int64], fractions: Fractions, seed: int, what: str
+) -> tuple[NDArray[np.object_], list[str]]:
+    """The official parts; a missing validation or test part is carved out of training."""
+    official = frame["split"]
+    if official.isna().any():
+        raise UserError(f"split by official: {int(official.isna().sum())} samples are in no official part")
+    parts = official.to_numpy(dtype=object).copy()
+    unknown = set(parts) - set(PARTS)
+    if unknown or "train" not in parts:
+        raise UserError(f"split by official: parts are {sorted(set(parts))}, expected train and {', '.join(PARTS[1:])}")
+    wanted = [(part, share) for part, share in zip(PARTS, fractions, strict=True) if share > 0]
+    missing = [part for part, _ in wanted if part not in parts]
+    if not missing:
+        return parts, []
+    shares = {part: share for part, share in wanted if part in ("train", *missing)}
+    total = sum(shares.values())
+    carved: Fractions = (
+        shares["train"] / total, shares.get("validation", 0.0) / total, shares.get("test", 0.0) / total
+    )  # fmt: skip
+    train = np.flatnonzero(parts == "train")
+    inside = frame.iloc[train]
+    own = np.unique(units[train], return_inverse=True)[1].astype(np.int64)
+    _check_counts(inside, own, carved, (), what)
+    parts[train] = _place(inside, own, carved, seed)
+    told = " and ".join(missing)
+    return parts, [f"There is no official {told} part: it was carved out of the official training part, by {what}."]
+
+
+def _units(frame: pd.DataFrame, *, by_group: bool) -> NDArray[np.int64]:
+    """Unit number of each row: rows share one where they share a group or pixels, also by way of others."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(frame)
+    columns = (["group"] if by_group else []) + (["pixels"] if "pixels" in frame.columns else [])
+    rows: list[NDArray[np.int64]] = []
+    links: list[NDArray[np.int64]] = []
+    offset = count
+    for column in columns:
+        codes = pd.factorize(frame[column])[0]
+        known = np.flatnonzero(codes >= 0)
+        rows.append(known)
+        links.append(codes[known] + offset)
+        offset += int(codes.max(initial=-1)) + 1
+    start, end = (np.concatenate(part) if part else np.empty(0, dtype=np.int64) for part in (rows, links))
+    graph = coo_array((np.ones(len(start), dtype=bool), (start, end)), shape=(offset, offset))
+    component = connected_components(graph, directed=False)[1][:count]
+    return np.unique(component, return_inverse=True)[1].astype(np.int64)
+
+
+def _place(frame: pd.DataFrame, units: NDArray[np.int64], fractions: Fractions, seed: int) -> NDArray[np.object_]:
+    return place(frame["id"].to_numpy(dtype=object), frame["label"].to_numpy(dtype=np.int64), units, fractions, seed)
+
+
+def _class_ranks(frame: pd.DataFrame, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of each row, its random rank inside its class, and the size of the class."""
+    draw = uniforms(key(seed, "subset"), keys([str(name) for name in frame["id"]]), 1)[:, 0]
+    grouped = pd.Series(draw).groupby(frame["label"].to_numpy())
+    rank = np.asarray(grouped.rank(method="first")).astype(np.int64) - 1
+    return rank, np.asarray(grouped.transform("size")).astype(np.int64)
+
+
+def _image_note(frame: pd.DataFrame, parts: NDArray[np.object_], what: str, has_groups: bool) -> str:
+    if not has_groups:
+        return "Split by image: no groups are known, images of one patient can be on both sides."
+    sides = pd.DataFrame({"group": frame["group"].to_numpy(), "part": parts}).drop_duplicates()
+    shared = int((sides["group"].value_counts() > 1).sum())
+    return (
+        f"Split by image: {shared} of {frame['group'].nunique()} {what}s are in more than one part, "
+        "so results are optimistic."
+    )
+
+
+def _class_name(label: int, classes: Sequence[str]) -> str:
+    return classes[label] if 0 <= label < len(classes) else ("mask" if label < 0 else str(label))

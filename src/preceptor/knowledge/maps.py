@@ -24,8 +24,8 @@ def pool_to(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(feature_map, size)
 
 
-def unit(vectors: Tensor, dim: int = 1) -> Tensor:
-    """``vectors`` divided by their L2 norm along ``dim``; zero vectors stay zero and pass no gradient."""
+def unit(vectors: Tensor, dim: int = 1, *, floor: float = 0.0) -> Tensor:
+    """Divide by the L2 norm along ``dim``; those of norm ``floor`` or less become 0 and pass no gradient."""
     norm: Tensor = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
-    is_zero = norm == 0
+    is_zero = norm <= floor
     return (vectors / norm.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)

@@ -1,0 +1,1 @@
+"""What a segmenter answers and sees: losses on masks and on the maps behind them."""

@@ -44,7 +44,7 @@ class Canvas:
         return steps[:, None], steps[None, :]
 
     def scatter(self, spacing: float, keep: float = 1.0, disorder: float = 0.8) -> NDArray[np.float32]:
-        """Points about ``spacing`` micrometres apart, (K, 2): a grid with every point moved; ``keep`` is the share kept."""
+        """Points about ``spacing`` micrometres apart, (K, 2): a grid with every point moved, a share ``keep`` of it."""
         count = int(self.side / spacing) + 2
         rows, columns = np.divmod(np.arange(count * count, dtype=np.int64), count)
         points = np.stack([rows, columns + 0.5 * (rows % 2)], axis=1) - self.rng.random(2)

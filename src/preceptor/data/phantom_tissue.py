@@ -148,7 +148,8 @@ def mucosa(canvas: Canvas, shift: float) -> Stained:
         inner_e = 0.34 * (1 - 0.7 * goblets) * (1 - 0.9 * lumen)
         haematoxylin = haematoxylin * (1 - gland) + inner_h * gland
         eosin = eosin * (1 - gland) + inner_e * gland
-    return haematoxylin + 0.03 * canvas.noise(4), eosin + 0.04 * canvas.noise(6)
+    haematoxylin, eosin = haematoxylin + 0.03 * canvas.noise(4), eosin + 0.04 * canvas.noise(6)
+    return np.asarray(haematoxylin, dtype=np.float32), np.asarray(eosin, dtype=np.float32)
 
 
 def adipose(canvas: Canvas, shift: float) -> Stained:
@@ -160,7 +161,7 @@ def adipose(canvas: Canvas, shift: float) -> Stained:
 
 def background(canvas: Canvas, shift: float) -> Stained:
     """The bare slide: hardly any stain, some dust, sometimes a thin smear."""
-    smear = np.clip(canvas.noise(24) - 1.1 + 0.5 * shift, 0, 1)
+    smear = np.asarray(np.clip(canvas.noise(24) - 1.1 + 0.5 * shift, 0, 1), dtype=np.float32)
     dust = _nuclei(canvas, canvas.scatter(26, keep=0.35), radius=(0.4, 0.9), strength=(0.1, 0.4))
     return 0.015 + 0.05 * smear + dust * 0.6, 0.02 + 0.13 * smear + dust * 0.3
 

@@ -1,0 +1,140 @@
+"""Knowing whether packed pixels still come from the files they were made of."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preceptor.data.samples import SampleTable
+from preceptor.errors import UserError
+
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True)
+class Files:
+    """Source files: where they are, and size and time of last change of each.
+
+    Args:
+        root: the folder all lie below; names are relative to it, so a moved data set keeps its fingerprint.
+        names: (M,) paths below ``root``.
+        sizes: (M,) bytes.
+        times: (M,) time of last change in nanoseconds.
+    """
+
+    root: str
+    names: tuple[str, ...]
+    sizes: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+    def path(self, number: int) -> str:
+        return self.root + self.names[number]
+
+
+def source_files(table: SampleTable) -> Files:
+    """Every file the table's rows come from, each once, in order of first use.
+
+    Raises:
+        UserError: a file that cannot be found or looked at.
+    """
+    paths = list(dict.fromkeys(os.path.abspath(path) for row in range(len(table)) for path in table.files(row)))
+    root = _common_root(paths)
+    sizes, times = np.empty(len(paths), dtype=np.int64), np.empty(len(paths), dtype=np.int64)
+    for number, path in enumerate(paths):
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}. The {table.source} data set needs this file.") from error
+        sizes[number], times[number] = status.st_size, status.st_mtime_ns
+    return Files(root, tuple(path[len(root) :] for path in paths), sizes, times)
+
+
+def _common_root(paths: list[str]) -> str:
+    """The longest folder, with its final separator, that all paths lie below."""
+    if not paths:
+        return ""
+    first, last = min(paths), max(paths)  # whatever these two share, all share
+    shared = next((at for at, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
+    return first[: first.rfind(os.sep, 0, shared) + 1]
+
+
+def digests(files: Files, numbers: Sequence[int], pool: Executor) -> NDArray[np.uint8]:
+    """Content hash of the files with these ``numbers``, (len(numbers), DIGEST_BYTES).
+
+    Raises:
+        UserError: a file that cannot be read.
+    """
+    found = list(pool.map(_digest, [files.path(number) for number in numbers]))
+    return np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
+
+
+def _digest(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES)).digest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}.") from error
+
+
+def request_key(table: SampleTable, files: Files, rules: dict[str, object]) -> str:
+    """What is to be packed, before looking into any file: the table, the names of its files, the rules."""
+    assert files.names or table.identity, "a table needs files or an identity, or its pixels cannot be told apart"
+    about = [table.source, table.task, table.classes, table.grouping, table.identity, table.notes, rules]
+    frame = table.frame
+    columns = [frame[name].tolist() for name in ("id", "label", "group", "split")]
+    return _hash(json.dumps([about, columns, files.names], default=str).encode())
+
+
+def content_key(request: str, files: Files, hashes: NDArray[np.uint8]) -> str:
+    """The fingerprint of packed pixels: the request, and size and content of every file."""
+    return _hash(request.encode(), files.sizes.tobytes(), hashes.tobytes())
+
+
+def save_stamps(folder: Path, files: Files, hashes: NDArray[np.uint8]) -> None:
+    """Write what the files looked like into ``folder``, all or nothing."""
+    part = folder / f"stamps.{os.getpid()}.part"
+    with part.open("wb") as file:
+        root = np.frombuffer(files.root.encode(), dtype=np.uint8)
+        np.savez(file, root=root, sizes=files.sizes, times=files.times, hashes=hashes)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / "stamps.npz")
+
+
+def saved_root(folder: Path) -> str:
+    """The folder the files lay in when they were packed."""
+    with np.load(folder / "stamps.npz") as stamps:
+        return bytes(stamps["root"]).decode()
+
+
+def still_match(folder: Path, files: Files, pool: Executor) -> bool:
+    """Whether ``files`` are what was packed in ``folder``.
+
+    Other sizes: no. Same place, sizes and times: yes. Else the files whose time or place differs are
+    read and compared by content, and the new times are noted.
+    """
+    with np.load(folder / "stamps.npz") as stamps:
+        root, sizes, times, hashes = (stamps[name] for name in ("root", "sizes", "times", "hashes"))
+    if not np.array_equal(sizes, files.sizes):
+        return False
+    moved = bytes(root).decode() != files.root
+    doubtful = np.flatnonzero((times != files.times) | moved)
+    if not len(doubtful):
+        return True
+    if not np.array_equal(digests(files, doubtful.tolist(), pool), hashes[doubtful]):
+        return False
+    save_stamps(folder, files, hashes)
+    return True
+
+
+def _hash(*parts: bytes) -> str:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

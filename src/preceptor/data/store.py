@@ -1,0 +1,307 @@
+"""Packed images: decoded once, kept as raw bytes on disk, read without decoding ever after.
+
+A packed set is a folder with ``images.u8`` (N, H, W, 3) and for masks ``masks.u8`` (N, H, W), the
+table in ``table.npz``, ``stamps.npz`` about the source files and ``meta.json``. It is written under
+another name and renamed when complete, so a folder that bears the name is whole.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from preceptor.data.disk import alone, sync_folder, synced
+from preceptor.data.fingerprint import (
+    Files,
+    content_key,
+    digests,
+    request_key,
+    save_stamps,
+    saved_root,
+    source_files,
+    still_match,
+)
+from preceptor.data.packed import FORMAT, PackedSet, open_packed, save_table
+from preceptor.data.resize import ResizeRule, fit
+from preceptor.data.samples import Pixels, SampleTable
+from preceptor.data.tiles import cut
+from preceptor.errors import UserError
+from preceptor.recipe import TileSpec
+
+__all__ = ["PackedSet", "open_packed", "pack"]
+
+_T = TypeVar("_T")
+Progress = Callable[[int, int], None]
+Piece = tuple[int, int, Pixels, Pixels | None]  # y, x, image, mask
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def pack(
+    table: SampleTable,
+    *,
+    size: tuple[int, int],
+    resize: ResizeRule = "squash",
+    tile: TileSpec | None = None,
+    folder: Path,
+    workers: int = 2,
+    progress: Progress = lambda done, total: None,
+) -> PackedSet:
+    """The packed form of ``table``, made now or, if it still matches its source files, reused.
+
+    Args:
+        table: what to pack; ``table.read`` is called from several threads at once.
+        size: (height, width) of a packed image.
+        resize: what happens to images of another size.
+        tile: cut images into tiles of their own resolution instead; ``size`` and ``resize`` then do not
+            apply. A tile keeps its image's label, split and group, and where there is no group the
+            image becomes one: tiles of one image must never come on two sides of a split.
+        folder: the cache; the packed set gets a folder in it, named by what it holds.
+        workers: threads that decode; changes nothing but the time.
+        progress: called with (images done, images in all).
+
+    Raises:
+        UserError: an unreadable file, a mask of another size than its image or with unknown values, two
+            samples with one id, no space or no permission to write.
+    """
+    if not len(table):
+        raise UserError(f"{table.source}: there is no image to pack.")
+    if not table.frame["id"].is_unique:
+        twice = table.frame["id"][table.frame["id"].duplicated()].iloc[0]
+        raise UserError(f"{table.source}: the id {twice!r} occurs more than once. Ids must be unique.")
+    height, width = (tile.size, tile.size) if tile else size
+    rules: dict[str, object] = {"size": (height, width), "format": FORMAT}
+    rules |= {"tile": tile.model_dump()} if tile else {"resize": resize}
+    files = source_files(table)
+    request = request_key(table, files, rules)
+    prefix = f"{table.source}-{request[:12]}"
+    _check_folder(folder)
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        found = _find(folder, prefix, files, pool)
+        if found is not None:
+            return found
+        with alone(folder / f"{prefix}.lock") as is_alone:
+            found = _find(folder, prefix, files, pool)  # another process may have packed it while we waited
+            if found is not None:
+                return found
+            if is_alone:
+                for leftover in folder.glob(f".{prefix}-*.part"):
+                    shutil.rmtree(leftover, ignore_errors=True)
+            _check_space(folder, needed=len(table) * height * width * (4 if table.task == "segmentation" else 3))
+            return _build(table, (height, width), resize, tile, rules, files, request, folder / prefix, pool, progress)
+
+
+def _find(folder: Path, prefix: str, files: Files, pool: Executor) -> PackedSet | None:
+    for candidate in sorted(folder.glob(f"{prefix}-*")):
+        try:
+            packed = open_packed(candidate)
+        except UserError:
+            continue  # damaged from outside: packed anew under the same name
+        if still_match(candidate, files, pool):
+            return packed
+    return None
+
+
+def _build(
+    table: SampleTable,
+    size: tuple[int, int],
+    rule: ResizeRule,
+    tile: TileSpec | None,
+    rules: dict[str, object],
+    files: Files,
+    request: str,
+    name: Path,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+) -> PackedSet:
+    part = name.with_name(f".{name.name}-{uuid.uuid4().hex[:8]}.part")
+    try:
+        part.mkdir()
+        columns = _write_pixels(table, size, rule, tile, part, pool, progress)
+        hashes = digests(files, range(len(files.names)), pool)
+        now = source_files(table)
+        if not (np.array_equal(now.sizes, files.sizes) and np.array_equal(now.times, files.times)):
+            raise UserError(f"{table.source}: files below {files.root} changed while they were read. Try again.")
+        fingerprint = content_key(request, files, hashes)
+        save_table(part / "table.npz", columns)
+        save_stamps(part, files, hashes)
+        about = {
+            "format": FORMAT,
+            "source": table.source,
+            "task": table.task,
+            "classes": table.classes,
+            "grouping": table.grouping or ("image" if tile else None),
+            "notes": table.notes,
+            "identity": table.identity,
+            "rows": len(columns),
+            **rules,
+            "fingerprint": fingerprint,
+        }
+        with synced(part / "meta.json") as file:
+            file.write(json.dumps(about, indent=1).encode())
+        sync_folder(part)
+        packed = _publish(part, name.with_name(f"{name.name}-{fingerprint[:12]}"))
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise UserError(
+            f"{name.parent}: the disk is full; packing {table.source} stopped and its temporary files were removed.\n"
+            "Free some space, choose a smaller image_size, or set data.cache to a folder on another disk."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    for stale in name.parent.glob(f"{name.name}-*"):
+        if stale != packed.folder and _came_from(stale, files.root):
+            shutil.rmtree(stale, ignore_errors=True)
+    return packed
+
+
+def _publish(part: Path, final: Path) -> PackedSet:
+    """Give the complete folder its name; a whole one that is already there wins, a damaged one is replaced."""
+    try:
+        part.rename(final)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        try:
+            return open_packed(final)
+        except UserError:
+            final.rename(part.with_name(f"{part.name}.damaged.part"))
+            part.rename(final)
+            shutil.rmtree(part.with_name(f"{part.name}.damaged.part"), ignore_errors=True)
+    sync_folder(final.parent)
+    return open_packed(final)
+
+
+def _came_from(folder: Path, root: str) -> bool:
+    try:
+        return saved_root(folder) == root
+    except OSError:
+        return False
+
+
+def _write_pixels(
+    table: SampleTable,
+    size: tuple[int, int],
+    rule: ResizeRule,
+    tile: TileSpec | None,
+    part: Path,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Decode every row in order, append its pixels to the files, return the packed table."""
+    rows: list[int] = []
+    pixels: list[str] = []
+    places: list[tuple[int, int, int, int]] = []
+
+    def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
+        image, mask = _read(table, row)
+        pieces = cut(image, mask, tile.size, tile.overlap) if tile else [(0, 0, *fit(image, mask, size, rule))]
+        return _pixel_hash(image), (image.shape[0], image.shape[1]), pieces
+
+    with ExitStack() as stack:
+        images = stack.enter_context(synced(part / "images.u8"))
+        masks = stack.enter_context(synced(part / "masks.u8")) if table.task == "segmentation" else None
+        for row, (content, (height, width), pieces) in enumerate(_in_order(pool, decode, len(table))):
+            for y, x, image, mask in pieces:
+                images.write(np.ascontiguousarray(image).data)
+                if masks is not None and mask is not None:
+                    masks.write(np.ascontiguousarray(mask).data)
+                rows.append(row)
+                pixels.append(content)
+                places.append((y, x, height, width))
+            progress(row + 1, len(table))
+
+    frame = table.frame[["id", "label", "group", "split"]].iloc[rows].reset_index(drop=True)
+    frame = frame.astype({"id": object, "group": object, "split": object}).where(frame.notna(), None)
+    frame["label"] = table.frame["label"].to_numpy(dtype=np.int64)[rows]
+    frame["pixels"] = pd.Series(pixels, dtype=object)
+    if tile:
+        parent = frame["id"]
+        frame["parent"] = parent
+        frame[["y", "x", "height", "width"]] = np.array(places, dtype=np.int64)
+        frame["id"] = parent + "@" + frame["y"].astype(str) + "," + frame["x"].astype(str)
+        frame["group"] = frame["group"].where(frame["group"].notna(), parent)
+    return frame
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[int], _T], count: int) -> Iterator[_T]:
+    """``work(0)``, ``work(1)`` … computed ahead by the pool, few at a time so that memory stays small."""
+    ahead: deque[Future[_T]] = deque()
+    try:
+        for number in range(count):
+            ahead.append(pool.submit(work, number))
+            if len(ahead) >= 32:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+def _read(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
+    try:
+        image, mask = table.read(row)
+    except UserError:
+        raise
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files
+        where = table.frame.iloc[row]
+        raise UserError(
+            f"{where['image']}: cannot be decoded: {error}.\n"
+            "Replace or remove the file; `preceptor data inspect` lists every damaged one."
+        ) from error
+    assert image.dtype == np.uint8, f"{table.source} gave {image.dtype} pixels for row {row}"
+    assert image.ndim == 3, f"{table.source} gave pixels of shape {image.shape} for row {row}"
+    if table.task == "classification":
+        return image, None
+    where = table.frame.iloc[row]
+    if mask is None:
+        raise UserError(f"{where['image']}: has no mask. Segmentation needs one for every image.")
+    if mask.shape != image.shape[:2]:
+        raise UserError(
+            f"{where['mask']}: the mask is {mask.shape[0]} × {mask.shape[1]} pixels, "
+            f"its image {where['image']} {image.shape[0]} × {image.shape[1]}.\nThey must be of one size."
+        )
+    if int(mask.max(initial=0)) >= len(table.classes):
+        raise UserError(
+            f"{where['mask']}: the mask holds the value {int(mask.max())}, but there are only "
+            f"{len(table.classes)} classes (0 to {len(table.classes) - 1}): {', '.join(table.classes)}."
+        )
+    return image, mask.astype(np.uint8, copy=False)
+
+
+def _pixel_hash(image: NDArray[np.uint8]) -> str:
+    digest = hashlib.blake2b(f"{image.shape[0]}x{image.shape[1]}:".encode(), digest_size=16)
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot keep packed images here: {error.strerror}. Set data.cache.") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: cannot keep packed images here: no permission to write. Set data.cache.")
+
+
+def _check_space(folder: Path, *, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"{folder}: the packed images need {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free.\n"
+            "Free some space, choose a smaller image_size, or set data.cache to a folder on another disk."
+        )

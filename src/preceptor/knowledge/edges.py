@@ -1,6 +1,6 @@
 """Reading a probed edge: the tensors that a loss wants there, or an error in the user's words."""
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe, class_logits
@@ -72,3 +72,30 @@ def _check_maps(probe: Probe, key: str, tensors: tuple[Tensor, ...]) -> None:
                 f"{key} on {probe.edge} compares feature maps (N, C, H, W), but a tap gives "
                 f"shape {tuple(tensor.shape)}.\nName a map, for example `last`, `stage3` or `stages`."
             )
+
+
+def need_batch(probe: Probe, key: str, samples: int) -> None:
+    """Refuse batches that are too small for a loss that compares samples.
+
+    Raises:
+        UserError: the batch holds fewer than ``samples``.
+    """
+    if probe.batch_size < samples:
+        raise UserError(
+            f"{key} on {probe.edge} compares the samples of a batch and needs at least {samples}; "
+            f"training.batch_size gives {probe.batch_size} per process.\nUse a larger batch or another loss."
+        )
+
+
+def teacher_classifier(probe: Probe, key: str) -> nn.Module:
+    """The teacher's classifier, for a loss that passes the student's features through it.
+
+    Raises:
+        UserError: the teacher has none.
+    """
+    if probe.teacher_classifier is None:
+        raise UserError(
+            f"{key} on {probe.edge} passes the student's features through the teacher's classifier, and this "
+            f"teacher has none that stands alone.\nUse another teacher, or a loss without it, for example `fitnet`."
+        )
+    return probe.teacher_classifier

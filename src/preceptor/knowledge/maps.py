@@ -24,8 +24,25 @@ def pool_to(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(feature_map, size)
 
 
-def unit(vectors: Tensor, dim: int = 1, *, floor: float = 0.0) -> Tensor:
+def unit(vectors: Tensor, *, dim: int = 1, floor: float = 1e-12) -> Tensor:
     """Divide by the L2 norm along ``dim``; those of norm ``floor`` or less become 0 and pass no gradient."""
     norm: Tensor = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
     is_zero = norm <= floor
     return (vectors / norm.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)
+
+
+def attention(feature_map: Tensor, *, exponent: int = 2) -> Tensor:
+    """Where a map is active: the mean over channels of its powers, flattened, of unit length.
+
+    Shapes:
+        feature_map: (N, C, H, W)
+        returns: (N, H * W)
+
+    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928, section 3.1.
+    """
+    return unit(feature_map.pow(exponent).mean(dim=1).flatten(1))
+
+
+def spatial_mean(feature_map: Tensor) -> Tensor:
+    """Global average pooling: (N, C, H, W) to (N, C)."""
+    return feature_map.mean(dim=(2, 3))

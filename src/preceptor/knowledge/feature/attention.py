@@ -1,0 +1,69 @@
+"""Attention transfer: the student is active where the teacher is."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from preceptor.catalogue import Setting
+from preceptor.errors import UserError
+from preceptor.knowledge.base import Loss, Probe
+from preceptor.knowledge.edges import as_maps, paired_maps
+from preceptor.knowledge.maps import attention, to_common_size
+from preceptor.networks.outputs import Knowledge
+from preceptor.recipe import Task
+
+
+def attention_transfer(students: Sequence[Tensor], teachers: Sequence[Tensor], *, exponent: int = 2) -> Tensor:
+    r"""Squared difference of attention maps, summed over the levels.
+
+    .. math:: \sum_k \mathrm{mean}\big( (Q(F^s_k) - Q(F^t_k))^2 \big), \quad
+              Q(F) = v / \|v\|, \; v = \mathrm{mean}_c F^p
+
+    The spatially larger map is average-pooled before the power. An even exponent ignores signs.
+
+    Shapes:
+        students, teachers: as many maps (N, C, H, W) each, channels and sizes free
+        returns: (), mean over samples and positions
+
+    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928, equation 2, normalised as in RepDistiller.
+    """
+    losses = []
+    for student, teacher in zip(students, teachers, strict=True):
+        student, teacher = to_common_size(student, teacher)
+        losses.append(F.mse_loss(attention(student, exponent=exponent), attention(teacher, exponent=exponent)))
+    return torch.stack(losses).sum()
+
+
+class AttentionTransferLoss(Loss):
+    """Match where maps are active, whatever their channels (attention transfer).
+
+    Module form of :func:`attention_transfer`.
+
+    Args:
+        exponent: even power p of the activations; 2 in the paper.
+
+    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928; weights of RepDistiller and, for masks, CIRKD.
+    """
+
+    key: ClassVar[str] = "at"
+    settings: ClassVar[dict[Task, Setting]] = {
+        "classification": Setting(weight=1000.0, student_tap="stages"),
+        "segmentation": Setting(weight=10000.0, student_tap="decoder"),
+    }
+
+    def __init__(self, exponent: int = 2) -> None:
+        super().__init__()
+        if exponent < 2 or exponent % 2:
+            raise UserError(f"at: exponent must be even and at least 2, got {exponent}")
+        self.exponent = exponent
+
+    def build(self, probe: Probe) -> None:
+        """Check that the maps pair up."""
+        paired_maps(probe, self.key)
+
+    def forward(self, student: Knowledge, teacher: Knowledge, targets: Tensor) -> Tensor:
+        """See :func:`attention_transfer`."""
+        return attention_transfer(as_maps(student), as_maps(teacher), exponent=self.exponent)

@@ -1,0 +1,120 @@
+"""SimKD: the student borrows the teacher's classifier and learns only the features that it wants."""
+
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from preceptor.catalogue import Setting
+from preceptor.errors import UserError
+from preceptor.knowledge.base import Loss, Probe
+from preceptor.knowledge.blocks import FrozenClassifier, conv_norm_relu
+from preceptor.knowledge.edges import teacher_classifier
+from preceptor.knowledge.maps import pool_to, spatial_mean, to_common_size
+from preceptor.networks.outputs import Knowledge
+from preceptor.recipe import Task
+
+
+class Projector(nn.Module):
+    """The student's last map in the teacher's channels.
+
+    1x1 to half the teacher's width, 3x3, 1x1 to its width; each with batch normalisation and ReLU, none with bias.
+    A map larger than ``size`` is average-pooled first.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], *, factor: int = 2) -> None:
+        super().__init__()
+        middle = max(outputs // factor, 1)
+        self.size = size
+        self.layers = nn.Sequential(
+            *conv_norm_relu(inputs, middle),
+            *conv_norm_relu(middle, middle, kernel=3),
+            *conv_norm_relu(middle, outputs),
+        )
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        height, width = feature_map.shape[2:]
+        projected: Tensor = self.layers(pool_to(feature_map, (min(height, self.size[0]), min(width, self.size[1]))))
+        return projected
+
+
+class BorrowedHead(nn.Module):
+    """Projector, global average pooling and the teacher's classifier: the student's head for inference."""
+
+    def __init__(self, projector: Projector, classifier: FrozenClassifier) -> None:
+        super().__init__()
+        self.projector = projector
+        self.classifier = classifier
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(spatial_mean(self.projector(feature_map)))
+        return logits
+
+
+class SimKDLoss(Loss):
+    r"""Copy the teacher's last map and classify with the teacher's own classifier (SimKD).
+
+    .. math:: \mathrm{mean}\big( (P(F^s) - F^t)^2 \big)
+
+    The student's own classifier is replaced by :class:`BorrowedHead`, which is exported with it. There is no label
+    signal: the published weight of the task loss is 0.
+
+    Where the teacher's embedding is not its average-pooled last map (a ViT with a class token), its classifier has
+    never seen such an average; the pooled projection then copies the embedding instead of the map.
+
+    Args:
+        factor: the projector's middle layers have 1/factor of the teacher's channels; 2 in the paper.
+
+    Shapes:
+        student: (N, C, H, W), its last map; teacher: (N, D, H', W') and (N, D), its last map and its embedding
+
+    Source: Chen et al. 2022, arXiv:2203.14001.
+    Differs: the rule for embeddings that are no average.
+    """
+
+    key: ClassVar[str] = "simkd"
+    settings: ClassVar[dict[Task, Setting]] = {
+        "classification": Setting(weight=1.0, student_tap="last", teacher_tap=("last", "embedding"), task_weight=0.0)
+    }
+
+    projector: Projector
+    classifier: FrozenClassifier
+
+    def __init__(self, factor: int = 2) -> None:
+        super().__init__()
+        if factor < 1:
+            raise UserError(f"simkd: factor must be at least 1, got {factor}")
+        self.factor = factor
+        self.copies_embedding = False
+
+    def build(self, probe: Probe) -> None:
+        """Make the projector, copy the teacher's classifier, and see what that classifier reads."""
+        student, teacher = probe.student, probe.teacher
+        shapes = [tensor.ndim for tensor in teacher] if isinstance(teacher, tuple) else []
+        if not isinstance(student, Tensor) or student.ndim != 4 or shapes != [4, 2]:
+            raise UserError(
+                f"simkd on {probe.edge} reads the student's last map and the teacher's last map and embedding, "
+                f"since the exported student ends in them.\nLeave the taps out."
+            )
+        last, embedding = teacher
+        height, width = to_common_size(student, last)[0].shape[2:]
+        self.projector = Projector(student.shape[1], embedding.shape[1], (height, width), factor=self.factor)
+        self.classifier = FrozenClassifier(teacher_classifier(probe, self.key))
+        self.copies_embedding = last.shape[1] != embedding.shape[1] or not torch.allclose(
+            spatial_mean(last), embedding, rtol=1e-3, atol=1e-4
+        )
+        if self.copies_embedding:
+            self.notes.append("the teacher's embedding is not its pooled last map, so the embedding is copied")
+
+    def head(self) -> nn.Module:
+        """The projector, trained by this loss, and the teacher's classifier."""
+        return BorrowedHead(self.projector, self.classifier)
+
+    def forward(self, student: Tensor, teacher: Knowledge, targets: Tensor) -> Tensor:
+        """Mean squared error of the projected map."""
+        last, embedding = teacher
+        projected = self.projector(student)
+        if self.copies_embedding:
+            return F.mse_loss(spatial_mean(projected), embedding)
+        return F.mse_loss(*to_common_size(projected, last))

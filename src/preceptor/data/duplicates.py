@@ -24,14 +24,13 @@ def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataF
     if not len(repeated):
         return frame, ()
     sets = [rows for _, rows in sorted(repeated.groupby("pixels"), key=lambda item: str(item[1]["id"].min()))]
-    shown = "; ".join(_named(rows) for rows in sets[:5]) + (f"; and {len(sets) - 5} more" if len(sets) > 5 else "")
     if policy == "error":
         raise UserError(
-            f"{len(sets)} sets of images have equal pixels: {shown}.\n"
+            f"{len(sets)} sets of images have equal pixels: {_listed(sets)}.\n"
             "Remove them, or set data.duplicates to drop or keep."
         )
     if policy == "keep":
-        return frame, (f"{len(sets)} sets of images have equal pixels and are kept on one side of the split: {shown}.",)
+        return frame, (f"{len(sets)} sets of equal images are kept on one side of the split ({_listed(sets)}).",)
     dropped: list[int] = []
     notes = []
     agreeing = [rows for rows in sets if _agree(rows)]
@@ -47,16 +46,18 @@ def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataF
         (differing, "different labels: none is kept"),
     ):
         if some:
-            listed = "; ".join(_named(rows) for rows in some[:5]) + (
-                f"; and {len(some) - 5} more" if len(some) > 5 else ""
-            )
-            notes.append(f"{len(some)} sets of images have equal pixels and {done} ({listed}).")
+            notes.append(f"{len(some)} sets of images have equal pixels and {done} ({_listed(some)}).")
     return frame.drop(index=dropped), tuple(notes)
 
 
 def _agree(rows: pd.DataFrame) -> bool:
     masks = rows["mask_pixels"].nunique(dropna=False) if "mask_pixels" in rows.columns else 1
     return rows["label"].nunique() == 1 and masks == 1
+
+
+def _listed(sets: list[pd.DataFrame]) -> str:
+    more = f"; and {len(sets) - 5} more" if len(sets) > 5 else ""
+    return "; ".join(_named(rows) for rows in sets[:5]) + more
 
 
 def _named(rows: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from preceptor.data.samples import SampleTable
-from preceptor.data.sources._options import Source, checked, expand, unknown, wants_path
+from preceptor.data.sources._options import Source, checked, expand, needs_path, unknown
 from preceptor.data.sources.breakhis import breakhis
 from preceptor.data.sources.dsb2018 import dsb2018
 from preceptor.data.sources.folder import folder
@@ -18,13 +18,15 @@ from preceptor.data.sources.kather2016 import kather2016
 from preceptor.data.sources.lgg import lgg
 from preceptor.data.sources.medmnist import medmnist
 from preceptor.data.sources.pcam import pcam
+from preceptor.data.sources.phantom import phantom
+from preceptor.data.sources.recognise import Recognised, recognise
 from preceptor.data.sources.table import table
 from preceptor.errors import UserError
 
 SOURCES: dict[str, Source] = {
     source.__name__: source
     for source in (
-        kather2016, histopathologic_cancer, pcam, breakhis, ham10000, lgg, dsb2018, medmnist, folder, table,
+        kather2016, histopathologic_cancer, pcam, breakhis, ham10000, lgg, dsb2018, medmnist, folder, table, phantom,
     )
 }  # fmt: skip
 
@@ -40,13 +42,11 @@ def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | 
         raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)}")
     source = SOURCES[key]
     valid = checked(key, source, options or {})
-    if not wants_path(source):
-        if path is not None:
-            raise UserError(f"source {key!r} is generated and takes no path, got {path!r}")
-        return source(**valid)
-    if path is None:
+    if path is not None:
+        return source(expand(path), **valid)
+    if needs_path(source):
         raise UserError(f"source {key!r} needs a path to its files")
-    return source(expand(path), **valid)
+    return source(**valid)
 
 
-__all__ = ["SOURCES", "Source", "open_source"]
+__all__ = ["SOURCES", "Recognised", "Source", "expand", "open_source", "recognise"]

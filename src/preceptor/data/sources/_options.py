@@ -48,9 +48,9 @@ def checked(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, A
     return valid
 
 
-def wants_path(source: Source) -> bool:
-    """Whether the source reads files."""
-    return "path" in _signature(source)
+def needs_path(source: Source) -> bool:
+    """Whether the source cannot do without a path."""
+    return _signature(source)["path"].default is inspect.Parameter.empty
 
 
 def expand(path: str) -> Path:

@@ -50,7 +50,6 @@ class DataSpec(Model):
     resize: Literal["squash", "crop", "pad"] = "squash"
     tile: TileSpec | None = None
     duplicates: Literal["drop", "keep", "error"] = "drop"
-    limit: Annotated[int, Field(gt=0)] | None = None
     cache: str | None = None
 
     @property
@@ -342,23 +341,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
     try:
         raw = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise UserError(f"no recipe {str(path)!r}: give the path of a .yaml file, for example recipes/phantom.yaml") from None
+        raise UserError(
+            f"no recipe {str(path)!r}: give the path of a .yaml file, for example recipes/phantom.yaml"
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"recipe {str(path)!r} is not readable YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(f"recipe {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
-    notes: list[str] = []
-    before = raw.get("technique", {}).get("name") if isinstance(raw.get("technique"), dict) else None
-    written = {key for key in (raw.get("technique") or {})} if before else set()
+    technique = raw.get("technique")
+    before = dict(technique) if isinstance(technique, dict) else {}
     for override in overrides:
         _apply(raw, override)
-    technique = raw.get("technique")
-    if isinstance(technique, dict) and technique.get("name") != before:
-        chosen = {text.split("=", 1)[0].removeprefix("technique.") for text in overrides}
-        known = _technique_fields(technique.get("name"))
-        for key in sorted(written - chosen - known) if known else ():
-            technique.pop(key)
-            notes.append(f"technique.{key} of the recipe is no option of {technique['name']}: left out")
+    notes = _leave_out(raw.get("technique"), before, overrides)
     return parse_recipe(raw, origin=str(path)), notes
 
 
@@ -369,6 +363,18 @@ def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:
     except ValidationError as error:
         lines = [_explain(detail, Recipe) for detail in error.errors(include_url=False)]
         raise UserError("\n".join([f"{origin}:", *(f"  {line}" for line in dict.fromkeys(lines))])) from None
+
+
+def _leave_out(technique: object, before: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+    """Drop the recipe's own technique options that a technique chosen by an override does not have."""
+    if not isinstance(technique, dict) or technique.get("name") == before.get("name"):
+        return []
+    known = _technique_fields(technique.get("name"))
+    chosen = {text.partition("=")[0].removeprefix("technique.").split(".")[0] for text in overrides}
+    left_out = sorted(set(before) - known - chosen) if known else []
+    for key in left_out:
+        del technique[key]
+    return [f"technique.{key} of the recipe is no option of {technique['name']}: left out" for key in left_out]
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:

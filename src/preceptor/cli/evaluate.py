@@ -1,0 +1,31 @@
+"""``preceptor evaluate``."""
+
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from preceptor.errors import UserError
+from preceptor.recipe import parse_recipe
+
+
+def evaluate_run(run: Path, data: str | None, device: str) -> None:
+    """Print the scores of a finished run's networks; nothing in the run folder changes."""
+    if not (run / "result.json").exists():
+        raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
+    recipe = parse_recipe(yaml.safe_load((run / "recipe.yaml").read_text()), origin=str(run / "recipe.yaml"))
+    from preceptor.training.run import evaluate_networks
+
+    evaluation = evaluate_networks(recipe, run / "networks", data=data, device=device)
+    scores, fidelity = evaluation.scores, evaluation.fidelity
+    table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
+    metrics = list(next(iter(scores.values())))
+    agreement = list(next(iter(fidelity.values()), {}))
+    for column in ("network", *metrics, *(f"{metric} with T" for metric in agreement)):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    for name, found in scores.items():
+        cells = [f"{found[metric]:.4f}" for metric in metrics]
+        cells += [f"{fidelity[name][metric]:.4f}" if name in fidelity else "" for metric in agreement]
+        table.add_row(name, *cells)
+    Console().print(table)

@@ -1,0 +1,98 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command runs."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from preceptor import __version__
+from preceptor.cli import data
+from preceptor.errors import UserError
+
+app = typer.Typer(
+    help="Train small biomedical image networks that learn from big ones and from each other.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(data.app, name="data")
+
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value. May be given several times.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("runs/demo"),
+) -> None:
+    """Three minutes, no download: teacher, baseline, KD, ML and KD+ML on phantom tissue."""
+    from preceptor.cli.demo import run_demo
+
+    run_demo(out)
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def train(
+    context: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; by default below runs/.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Train one run; the same command again resumes it."""
+    from preceptor.cli.train import train_recipe
+
+    train_recipe(recipe, [*(overrides or []), *context.args], out, device)
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Evaluate a finished run again, on its own test split or on other data."""
+    from preceptor.cli.evaluate import evaluate_run
+
+    evaluate_run(run, data, device)
+
+
+@app.command()
+def methods() -> None:
+    """Every technique and knowledge loss, with its source, tasks and options."""
+    from preceptor.cli.methods import print_methods
+
+    print_methods()
+
+
+def main() -> None:
+    """Entry point: exit code 2 for the user's mistakes, 1 for ours, no traceback without --debug."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except UserError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Exception as error:
+        if debug:
+            raise
+        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
+        print("This is likely a defect of preceptor; `preceptor --debug …` shows where.", file=sys.stderr)
+        sys.exit(1)

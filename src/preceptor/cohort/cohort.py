@@ -1,0 +1,189 @@
+"""A cohort: networks, the transfers between them, and each trainable network's own task loss."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from preceptor.cohort.transfer import Transfer
+from preceptor.data.batches import Batch
+from preceptor.errors import UserError
+from preceptor.knowledge.base import Probe
+from preceptor.networks.network import Network
+from preceptor.networks.outputs import Knowledge, Outputs, Tap
+from preceptor.randomness import key
+from preceptor.recipe import Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFacts:
+    """What edges may know of the training data: see :class:`~preceptor.knowledge.base.Probe`."""
+
+    classes: int
+    batch_size: int
+    train_labels: Tensor | None = None
+    drops_last: bool = False
+
+
+class Cohort(nn.Module):
+    """Networks that train together; one call gives every weighted loss term.
+
+    Frozen networks are kept outside the module tree: they are not trained, not checkpointed, not
+    wrapped for distributed training. Edge losses are submodules, so that their adapters are.
+
+    Args:
+        networks: by name; those that are frozen only teach.
+        transfers: edges between them. Two edges of one name are refused, or a term would vanish.
+        task_loss: (logits, targets) -> scalar, of every trainable network.
+        task_weights: factor of the task loss by trainable network, 1 where not given.
+        precision: dtype in which the networks compute under autocast; None keeps float32. Losses are float32.
+        facts: sizes from which adapters are built.
+
+    Raises:
+        UserError: an edge names a network or tap that does not exist, or cannot work on these networks.
+    """
+
+    def __init__(
+        self,
+        *,
+        task: Task,
+        networks: Mapping[str, Network],
+        transfers: Sequence[Transfer],
+        task_loss: nn.Module,
+        facts: DataFacts,
+        task_weights: Mapping[str, float] | None = None,
+        precision: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.task = task
+        self.transfers = tuple(transfers)
+        self.task_loss = task_loss
+        self.precision = precision
+        self.task_weights = dict(task_weights or {})
+        self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
+        self.learners = nn.ModuleDict({name: net for name, net in networks.items() if name not in self.frozen})
+        self.notes: list[str] = []
+        _check_edges(self.transfers, networks, task)
+        self.losses = nn.ModuleDict()
+        self._build_losses(facts)
+        self._limit_taps()
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        """Every network, frozen ones first."""
+        return {**self.frozen, **cast(Mapping[str, Network], dict(self.learners.items()))}
+
+    def to_device(self, device: torch.device) -> None:
+        """Move everything, the frozen networks too."""
+        self.to(device)
+        for network in self.frozen.values():
+            network.to(device)
+
+    def owned(self) -> dict[str, list[nn.Parameter]]:
+        """Trainable parameters by the network that they serve: its own and the adapters of edges into it."""
+        owned = {name: list(module.parameters()) for name, module in self.learners.items()}
+        for edge in self.transfers:
+            owned[edge.target] += self.losses[edge.name].parameters()
+        claimed: set[int] = set()
+        for name, parameters in owned.items():
+            owned[name] = [p for p in parameters if p.requires_grad and id(p) not in claimed]
+            claimed |= {id(p) for p in owned[name]}
+        return owned
+
+    def forward(self, batch: Batch, epoch: int, stream: int, turn: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Weighted float32 loss terms by name: ``S1/task`` and one per edge.
+
+        Args:
+            epoch: of the phase, the first is 1.
+            stream: key of this step's random numbers; each network and edge draws from its own.
+            turn: the networks that learn in this call, all by default.
+        """
+        learning = set(self.learners if turn is None else turn)
+        outputs = self._outputs(batch.images, stream, learning)
+        terms: dict[str, Tensor] = {}
+        for name in self.learners:
+            weight = self.task_weights.get(name, 1.0)
+            if name in learning and weight:
+                terms[f"{name}/task"] = weight * self.task_loss(outputs[name].logits.float(), batch.targets)
+        for edge in self.transfers:
+            weight = edge.weight_in(epoch)
+            if edge.target in learning and weight:
+                terms[edge.name] = weight * self._knowledge(edge, outputs, batch, stream)
+        return terms
+
+    def _outputs(self, images: Tensor, stream: int, learning: set[str]) -> dict[str, Outputs]:
+        outputs = {}
+        cast_ = torch.autocast(images.device.type, dtype=self.precision, enabled=self.precision is not None)
+        for name, network in self.networks.items():
+            if network.is_stochastic and network.training:
+                torch.manual_seed(key(stream, name))
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not network.is_frozen and name in learning), cast_:
+                outputs[name] = network(images)
+        return outputs
+
+    def _knowledge(self, edge: Transfer, outputs: Mapping[str, Outputs], batch: Batch, stream: int) -> Tensor:
+        student_tap, teacher_tap = edge.taps(self.task)
+        student, teacher = outputs[edge.target].at(student_tap), outputs[edge.source].at(teacher_tap)
+        if edge.stop_gradient:
+            teacher = tuple(t.detach() for t in teacher) if isinstance(teacher, tuple) else teacher.detach()
+        torch.manual_seed(key(stream, edge.name))
+        more = {"ids": batch.positions} if edge.loss.needs_ids else {}
+        loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
+        return loss
+
+    def _build_losses(self, facts: DataFacts) -> None:
+        """Probe every network once, build the adapters, and put in the heads that losses bring."""
+        seen = {name: network.glance() for name, network in self.networks.items()}
+        for edge in self.transfers:
+            student_tap, teacher_tap = edge.taps(self.task)
+            edge.loss.build(
+                Probe(
+                    edge=f"{edge.source}->{edge.target}",
+                    task=self.task,
+                    classes=facts.classes,
+                    batch_size=facts.batch_size,
+                    student=_read(seen, edge, edge.target, student_tap),
+                    teacher=_read(seen, edge, edge.source, teacher_tap),
+                    teacher_classifier=self.networks[edge.source].classifier,
+                    train_labels=facts.train_labels,
+                    drops_last=facts.drops_last,
+                )
+            )
+            self.notes += [f"{edge.name}: {note}" for note in edge.loss.notes]
+            self.losses[edge.name] = edge.loss
+            if (head := edge.loss.head()) is not None:
+                self.networks[edge.target].replace_head(head)
+
+    def _limit_taps(self) -> None:
+        """Tell each network which maps are read, so that it keeps no others."""
+        read: dict[str, set[str]] = {name: set() for name in self.networks}
+        for edge in self.transfers:
+            for name, tap in zip((edge.target, edge.source), edge.taps(self.task), strict=True):
+                read[name] |= {tap} if isinstance(tap, str) else set(tap)
+        for name, network in self.networks.items():
+            network.read = frozenset(read[name])
+
+
+def _check_edges(transfers: Sequence[Transfer], networks: Mapping[str, Network], task: Task) -> None:
+    names = [edge.name for edge in transfers]
+    for edge in transfers:
+        for end in (edge.source, edge.target):
+            if end not in networks:
+                raise UserError(f"edge {edge.name}: no network {end!r}; this cohort has {', '.join(networks)}")
+        if networks[edge.target].is_frozen:
+            raise UserError(f"edge {edge.name}: {edge.target} is frozen and cannot learn; turn the edge round")
+        if names.count(edge.name) > 1:
+            raise UserError(f"edge {edge.name} stands twice; give each a tap of its own, or add their weights")
+        if task not in edge.loss.settings:
+            raise UserError(f"edge {edge.name}: {edge.loss.key} is for {', '.join(edge.loss.settings)}, not {task}")
+    if len({id(edge.loss) for edge in transfers}) < len(transfers):
+        raise ValueError("two edges share one loss object; adapters belong to one edge, so give each its own")
+
+
+def _read(seen: Mapping[str, Outputs], edge: Transfer, name: str, tap: Tap) -> Knowledge:
+    try:
+        return seen[name].at(tap)
+    except KeyError as error:
+        raise UserError(f"edge {edge.name}: {name} has {error.args[0]}") from None

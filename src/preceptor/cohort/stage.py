@@ -1,0 +1,94 @@
+"""A stage trains one cohort for some epochs; a technique is a plan of stages."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from preceptor.cohort.transfer import Transfer
+from preceptor.networks.network import Network
+from preceptor.recipe import TrainingSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Weights that an earlier stage of the run left: the best by validation, or those after an epoch."""
+
+    stage: str
+    network: str
+    which: Literal["best"] | int = "best"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A network of a stage, built when the stage begins.
+
+    Args:
+        build: makes it, weights included, the same every time.
+        trains: False freezes it: it only teaches.
+        task_weight: factor of its own task loss.
+        start: weights to take from an earlier stage instead of the built ones.
+    """
+
+    build: Callable[[], Network]
+    trains: bool = True
+    task_weight: float = 1.0
+    start: Start | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Some epochs of one cohort.
+
+    Args:
+        name: of its checkpoints and of its rows in ``metrics.csv``.
+        transfers: makes the edges anew, each with a loss of its own.
+        continues: an earlier stage whose networks, optimiser, schedule and clock go on in this one.
+        phase: what random numbers are drawn for; stages that continue one another share it.
+        first_epoch: epochs of the phase that came before this stage.
+        phase_epochs: length of the phase, over which the learning rate is scheduled; ``epochs`` by default.
+        snapshots: epochs (of the phase, from 1) after which the weights are kept.
+        turns: groups of networks updated one after another in each step; empty updates all at once.
+    """
+
+    name: str
+    members: Mapping[str, Member]
+    training: TrainingSpec
+    transfers: Callable[[], list[Transfer]] = list
+    epochs: int = 0
+    continues: str | None = None
+    phase: str = ""
+    first_epoch: int = 0
+    phase_epochs: int = 0
+    snapshots: frozenset[int] = frozenset()
+    turns: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs of the phase that are done when this stage is."""
+        return self.first_epoch + (self.epochs or self.training.epochs)
+
+    @property
+    def clock(self) -> str:
+        """The phase, by default the stage itself."""
+        return self.phase or self.name
+
+    @property
+    def learners(self) -> tuple[str, ...]:
+        """Names of the networks that train."""
+        return tuple(name for name, member in self.members.items() if member.trains)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a technique makes of a recipe.
+
+    Args:
+        students: the networks that are reported and form the ensemble.
+        teacher: whom fidelity is measured against, if anyone.
+        notes: what the user should know before training, one sentence each.
+    """
+
+    stages: tuple[Stage, ...]
+    students: tuple[str, ...]
+    teacher: str | None = None
+    notes: tuple[str, ...] = field(default_factory=tuple)

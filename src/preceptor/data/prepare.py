@@ -1,0 +1,105 @@
+"""From a recipe's data part to packed images with a split: everything before the first batch."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from preceptor.data.samples import PARTS
+from preceptor.data.sources import open_source
+from preceptor.data.splits import settle_duplicates, split
+from preceptor.data.store import PackedSet, pack
+from preceptor.errors import UserError
+from preceptor.recipe import DataSpec, Recipe
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Packed images with their split.
+
+    Args:
+        rows: part -> rows of the packed set, ascending, so that tiles of an image stay together.
+        grouped_by: what a group is, or None where the split is by image.
+        notes: what was done with duplicates, groups and parts, one sentence each.
+    """
+
+    packed: PackedSet
+    rows: dict[str, NDArray[np.int64]]
+    grouped_by: str | None
+    notes: tuple[str, ...]
+
+    def labels(self, part: str) -> NDArray[np.int64] | None:
+        """Class of each sample of a part, None for masks."""
+        if self.packed.task == "segmentation":
+            return None
+        return self.packed.frame["label"].to_numpy(dtype=np.int64)[self.rows[part]]
+
+    def split_csv(self) -> str:
+        """``split.csv``: id, group, label, split of every sample that takes part."""
+        frames = []
+        for part in PARTS:
+            rows = self.packed.frame.iloc[self.rows[part]]
+            frames.append(rows[["id", "group", "label"]].assign(split=part))
+        return pd.concat(frames).to_csv(index=False)
+
+
+def cache_folder(spec: DataSpec) -> Path:
+    """Where packed sets are kept: ``data.cache``, else ``$PRECEPTOR_CACHE``, else the user's cache."""
+    given = spec.cache or os.environ.get("PRECEPTOR_CACHE")
+    return (Path(os.path.expandvars(given)) if given else Path("~/.cache/preceptor")).expanduser() / "packed"
+
+
+def prepare(recipe: Recipe) -> Prepared:
+    """Open the source, pack it or reuse the packed set, settle duplicates, and split.
+
+    Raises:
+        UserError: whatever is wrong with the data, by name.
+    """
+    packed = _packed(recipe, recipe.data.path)
+    frame, settled = _settled(packed.frame, recipe.data.duplicates)
+    divided = split(
+        frame,
+        by=recipe.split.by,
+        fractions=recipe.split.fractions,
+        seed=recipe.seed if recipe.split.seed is None else recipe.split.seed,
+        train_fraction=recipe.split.train_fraction,
+        classes=packed.classes if packed.task == "classification" else (),
+        grouping=packed.grouping,
+    )
+    return Prepared(
+        packed=packed,
+        rows={part: np.sort(divided.rows(part)) for part in PARTS},
+        grouped_by=packed.grouping if divided.by != "image" else None,
+        notes=(*packed.notes, *settled, *divided.notes),
+    )
+
+
+def prepare_whole(recipe: Recipe, path: str) -> Prepared:
+    """Other data at ``path`` in the recipe's layout, all of it as the test part."""
+    packed = _packed(recipe, path)
+    nothing = np.empty(0, dtype=np.int64)
+    rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
+    return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes)
+
+
+def _packed(recipe: Recipe, path: str | None) -> PackedSet:
+    spec = recipe.data
+    table = open_source(spec.source, path, spec.options)
+    if table.task != recipe.task:
+        raise UserError(
+            f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
+            f"change `task`, or give data.options what makes {spec.source} yield the other"
+        )
+    return pack(table, size=spec.size, resize=spec.resize, tile=spec.tile, folder=cache_folder(spec))
+
+
+def _settled(frame: pd.DataFrame, policy: Literal["drop", "keep", "error"]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Settle equal images; tiles bear their image's hash, so they are settled by image."""
+    if "parent" not in frame:
+        return settle_duplicates(frame, policy)
+    kept, notes = settle_duplicates(frame.drop_duplicates("parent"), policy)
+    return frame[frame["parent"].isin(kept["parent"])], notes

@@ -1,0 +1,126 @@
+"""What a technique may use to turn a recipe into stages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TypeVar
+
+from preceptor import catalogue
+from preceptor.cohort.stage import Member
+from preceptor.cohort.transfer import Ramp, Transfer
+from preceptor.errors import UserError
+from preceptor.knowledge.base import Loss
+from preceptor.networks.build import build_network
+from preceptor.networks.network import Network
+from preceptor.randomness import key
+from preceptor.recipe import LossSpec, NetworkSpec, PerStudent, Recipe, Task
+
+D = TypeVar("D", float, None)
+
+
+@dataclass(frozen=True)
+class Context:
+    """A recipe with what its data turned out to be.
+
+    Args:
+        classes: class names by label.
+        image_size: (height, width) of the packed images.
+    """
+
+    recipe: Recipe
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+
+    def builder(self, name: str, spec: NetworkSpec, adapter: int | None = None) -> Callable[[], Network]:
+        """Makes network ``name``; its start depends on the recipe's seed and the name alone."""
+        return partial(
+            build_network,
+            spec,
+            task=self.recipe.task,
+            classes=self.classes,
+            image_size=self.image_size,
+            seed=key(self.recipe.seed, "network", name) % 2**63,
+            adapter=adapter,
+        )
+
+    def width(self, spec: NetworkSpec, tap: str) -> int:
+        """Channels at ``tap`` of a network made from ``spec``, without an adapter."""
+        blank = spec.model_copy(update={"weights": "none"})
+        return _width(self.builder("width", blank), tap)
+
+    def teacher(self, adapter: int | None = None) -> Callable[[], Network]:
+        """Makes the recipe's teacher, from ``technique.teacher`` where that is given."""
+        spec = self.recipe.networks.teacher
+        assert spec is not None, "the recipe checks that a technique with a teacher has one"
+        given = getattr(self.recipe.technique, "teacher", None)
+        if given:
+            spec = spec.model_copy(update={"weights": str(teacher_weights(given))})
+        return self.builder("T", spec, adapter)
+
+    def students(self, adapters: dict[str, int | None] | None = None) -> dict[str, Callable[[], Network]]:
+        """Makers of the students, by name."""
+        peers = self.recipe.networks.peers
+        return {name: self.builder(name, spec, (adapters or {}).get(name)) for name, spec in peers.items()}
+
+
+@cache
+def _width(build: Callable[[], Network], tap: str) -> int:
+    shapes = build().shapes
+    if tap not in shapes:
+        raise UserError(f"features are shared at {tap}, which this network does not have; it has {', '.join(shapes)}")
+    return shapes[tap][0]
+
+
+def teacher_weights(given: str) -> Path:
+    """The weights that ``technique.teacher`` means: a file, a network folder, or the network of a run folder."""
+    path = Path(given).expanduser()
+    if path.is_file() or (path / "config.json").is_file():
+        return path
+    found = sorted(folder.name for folder in (path / "networks").glob("*") if (folder / "config.json").is_file())
+    if "T" in found or len(found) == 1:
+        return path / "networks" / ("T" if "T" in found else found[0])
+    saw = f"a run with networks {', '.join(found)}" if found else ("an empty run" if path.is_dir() else "nothing")
+    raise UserError(
+        f"technique.teacher: {given!r} is {saw}.\n"
+        "Give a finished run folder that trained a teacher (technique.name=baseline technique.network=teacher), "
+        "one of its networks/NAME folders, or a .safetensors file."
+    )
+
+
+def transfer(spec: LossSpec, *, source: str, target: str, task: Task, stop_gradient: bool = True) -> Transfer:
+    """The edge that a recipe's loss entry describes, with the published setting for what it leaves out."""
+    entry = catalogue.entry_for(spec.loss)
+    loss: Loss = catalogue.load(entry)(**catalogue.check_options(entry, spec.options))
+    setting = loss.settings.get(task)
+    if setting is None:
+        raise UserError(f"loss {spec.loss!r} is for {', '.join(loss.settings)}; this recipe's task is {task}")
+    warmup = setting.warmup if spec.warmup is None else spec.warmup
+    return Transfer(
+        source=source,
+        target=target,
+        loss=loss,
+        weight=setting.weight if spec.weight is None else spec.weight,
+        student_tap=spec.student_tap,
+        teacher_tap=spec.teacher_tap,
+        ramp=Ramp(epochs=warmup) if warmup else None,
+        stop_gradient=stop_gradient,
+    )
+
+
+def learning(
+    builders: dict[str, Callable[[], Network]], task_weights: dict[str, float] | None = None
+) -> dict[str, Member]:
+    """Members that train, by name."""
+    return {
+        name: Member(build=build, task_weight=(task_weights or {}).get(name, 1.0)) for name, build in builders.items()
+    }
+
+
+def per_student(name: str, given: PerStudent | None, count: int, *, default: D) -> list[float | D]:
+    """One value of option ``technique.name`` for each of ``count`` students."""
+    if not isinstance(given, tuple):
+        return [default if given is None else given] * count
+    if len(given) != count:
+        raise UserError(f"technique.{name}: {len(given)} values for {count} students; give one value or {count}")
+    return list(given)

@@ -1,0 +1,29 @@
+"""A cohort whose edges the recipe writes out one by one."""
+
+from preceptor.cohort.stage import Member, Plan, Stage
+from preceptor.cohort.transfer import Transfer
+from preceptor.recipe import GraphSpec
+from preceptor.techniques.context import Context, learning, transfer
+
+
+def graph(context: Context) -> Plan:
+    """The plan of ``graph``: one stage; a teacher that is given is frozen, any other trains along."""
+    recipe, spec = context.recipe, context.recipe.technique
+    assert isinstance(spec, GraphSpec)
+    students = list(recipe.networks.peers)
+    alphas = (
+        spec.alpha if isinstance(spec.alpha, tuple) else (1.0 if spec.alpha is None else spec.alpha,) * len(students)
+    )
+
+    def edges() -> list[Transfer]:
+        return [
+            transfer(edge, source=edge.source, target=edge.target, task=recipe.task, stop_gradient=edge.stop_gradient)
+            for edge in spec.edges
+        ]
+
+    members = learning(context.students(), dict(zip(students, alphas, strict=True)))
+    teacher: dict[str, Member] = {}
+    if any("T" in (edge.source, edge.target) for edge in spec.edges):
+        teacher = {"T": Member(build=context.teacher(), trains=spec.teacher is None)}
+    stage = Stage(name="main", members={**teacher, **members}, training=recipe.training, transfers=edges)
+    return Plan(stages=(stage,), students=tuple(students), teacher="T" if teacher else None)

@@ -1,0 +1,68 @@
+"""Is the teacher any better than the student alone? Asked before anyone trusts a gain."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from preceptor.cohort.stage import Plan
+from preceptor.recipe import Recipe
+
+
+def audit_teacher(
+    recipe: Recipe, run: Path, plan: Plan, validation: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any] | None:
+    """Compare the teacher's validation score with that of the student trained alone.
+
+    The student alone is the run ``technique.student_alone``, or a finished baseline beside ``run`` with the
+    same data, split, student, training and seed. Returns None for a plan without teacher.
+    """
+    if plan.teacher is None:
+        return None
+    metric = recipe.monitor
+    teacher = validation[plan.teacher][metric]
+    given = getattr(recipe.technique, "student_alone", None)
+    alone = Path(given) if given else _baseline_beside(recipe, run)
+    found = json.loads((alone / "result.json").read_text()) if alone and (alone / "result.json").exists() else None
+    if found is None:
+        return {
+            "metric": metric,
+            "teacher": teacher,
+            "student_alone": None,
+            "verdict": "not audited: no finished run of the student alone with the same data, split, training and seed "
+            "stands beside this run; train one with technique.name=baseline before trusting a gain",
+        }
+    scores = {name: found["validation"][name][metric] for name in plan.students if name in found["validation"]}
+    student = max(scores.values())
+    words = (
+        f"the teacher is better than the student alone on validation ({metric} {teacher:.4f} against {student:.4f})"
+        if teacher > student
+        else f"the teacher is NOT better than the student alone on validation ({metric} {teacher:.4f} against "
+        f"{student:.4f}): a gain of the students cannot be put down to its knowledge"
+    )
+    return {"metric": metric, "teacher": teacher, "student_alone": student, "run": str(alone), "verdict": words}
+
+
+def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:
+    wanted = _comparable(recipe.model_dump(mode="json"))
+    for other in sorted(run.resolve().parent.glob("*/recipe.yaml")):
+        if not (other.parent / "result.json").exists():
+            continue
+        try:
+            written = yaml.safe_load(other.read_text())
+        except yaml.YAMLError:
+            continue
+        technique = written.get("technique", {})
+        is_alone = technique.get("name") == "baseline" and technique.get("network") == "student"
+        if is_alone and _comparable(written) == wanted:
+            return other.parent
+    return None
+
+
+def _comparable(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What a student alone shares with a distilled one."""
+    shared = ("task", "data", "split", "augment", "task_loss", "training", "seed")
+    networks = {name: value for name, value in recipe["networks"].items() if name != "teacher"}
+    return {**{name: recipe[name] for name in shared}, "networks": networks}

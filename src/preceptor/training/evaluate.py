@@ -1,0 +1,226 @@
+"""What trained networks say of a part of the data, and how well."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.distributed
+from lightning_fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor
+
+from preceptor.data.batches import Batches
+from preceptor.data.prepare import Prepared
+from preceptor.data.tiles import stitch, stitch_masks
+from preceptor.files import write_with
+from preceptor.knowledge.base import class_logits
+from preceptor.measures import classification_scores, fidelity_scores, segmentation_scores
+from preceptor.measures.ensemble import maximum, mean, merged_masks, union
+from preceptor.measures.segmentation import COUNTS, mask_counts
+from preceptor.networks.network import Network
+
+ENSEMBLES = ("ensemble", "ensemble_mean")
+"""Maximum probability (for masks: the union), and mean probability, of the students."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores by network and metric, fidelity to the teacher, and the predictions behind them.
+
+    ``table`` has a row per network and sample: id, label, network, p_0 … for classes; id, network,
+    class, tp, fp, fn, tn for masks, counted on whole images.
+    """
+
+    scores: dict[str, dict[str, float]]
+    fidelity: dict[str, dict[str, float]]
+    table: pd.DataFrame
+
+    def write(self, path: Path) -> None:
+        """Write the table as CSV."""
+        write_with(path, lambda temporary: self.table.to_csv(temporary, index=False, float_format="%.7g"))
+
+
+@torch.no_grad()
+def evaluate(
+    fabric: Fabric,
+    networks: Mapping[str, Network],
+    prepared: Prepared,
+    part: str,
+    *,
+    teacher: str | None = None,
+    students: Sequence[str] = (),
+    batch_size: int,
+) -> Evaluation:
+    """Run ``networks`` over a part, in float32 and without augmentation.
+
+    Args:
+        teacher: whom the fidelity of the others is measured against, if anyone.
+        students: networks that also answer as ensembles, if there are two or more.
+    """
+    for network in networks.values():
+        network.to(fabric.device).eval()
+    batches = Batches(
+        prepared.packed,
+        _share(prepared, part, fabric),
+        batch_size=batch_size,
+        seed=0,
+        stream="evaluation",
+        augment=None,
+        shuffle=False,
+        device=fabric.device,
+    )
+    peers = students if len(students) > 1 else ()
+    if prepared.packed.task == "classification":
+        return _classes(batches, networks, prepared, teacher, peers)
+    return _masks(batches, networks, prepared, teacher, peers)
+
+
+def _classes(
+    batches: Batches, networks: Mapping[str, Network], prepared: Prepared, teacher: str | None, peers: Sequence[str]
+) -> Evaluation:
+    rows: list[Tensor] = []
+    found: dict[str, list[Tensor]] = {name: [] for name in networks}
+    for batch in batches.epoch(0):
+        rows.append(batch.rows.cpu())
+        for name, network in networks.items():
+            found[name].append(network(batch.images).logits.double().softmax(dim=1).cpu())
+    row, probabilities = _gathered((torch.cat(rows).numpy(), {n: torch.cat(p).numpy() for n, p in found.items()}))
+    labels = prepared.packed.frame["label"].to_numpy()[row]
+    if peers:
+        members = [probabilities[name] for name in peers]
+        probabilities |= dict(zip(ENSEMBLES, (maximum(members), mean(members)), strict=True))
+    ids = prepared.packed.frame["id"].to_numpy()[row]
+    frames = [
+        pd.DataFrame({"id": ids, "label": labels, "network": name, **{f"p_{c}": p[:, c] for c in range(p.shape[1])}})
+        for name, p in probabilities.items()
+    ]
+    return Evaluation(
+        scores={name: classification_scores(p, labels) for name, p in probabilities.items()},
+        fidelity={
+            name: fidelity_scores(p, probabilities[teacher])
+            for name, p in probabilities.items()
+            if teacher and name != teacher
+        },
+        table=pd.concat(frames, ignore_index=True),
+    )
+
+
+def _masks(
+    batches: Batches, networks: Mapping[str, Network], prepared: Prepared, teacher: str | None, peers: Sequence[str]
+) -> Evaluation:
+    classes = len(prepared.packed.classes)
+    ids: list[str] = []
+    counts: dict[str, list[NDArray[np.int64]]] = {}
+    against_teacher: dict[str, list[NDArray[np.int64]]] = {}
+    for name, probabilities, target in _whole_images(batches, networks, prepared):
+        masks = {network: _mask(p) for network, p in probabilities.items()}
+        if peers:
+            members = [probabilities[peer] for peer in peers]
+            one = union([masks[peer] for peer in peers]) if classes == 2 else merged_masks(members)
+            masks |= dict(zip(ENSEMBLES, (one, _mask(mean(members))), strict=True))
+        ids.append(name)
+        for network, mask in masks.items():
+            counts.setdefault(network, []).append(mask_counts(mask, target, classes=classes)[0])
+            if teacher and network != teacher:
+                against = mask_counts(mask, masks[teacher], classes=classes)[0]
+                against_teacher.setdefault(network, []).append(against)
+    ids, counts, against_teacher = _gathered((ids, counts, against_teacher))
+    stacked = {network: np.stack(found) for network, found in counts.items()}
+    frames = [
+        pd.DataFrame({"id": ids, "network": network, "class": c, **dict(zip(COUNTS, found[:, c - 1].T, strict=True))})
+        for network, found in stacked.items()
+        for c in range(1, classes)
+    ]
+    return Evaluation(
+        scores={network: segmentation_scores(found) for network, found in stacked.items()},
+        fidelity={
+            network: {metric: segmentation_scores(np.stack(found))[metric] for metric in ("iou", "f1")}
+            for network, found in against_teacher.items()
+        },
+        table=pd.concat(frames, ignore_index=True),
+    )
+
+
+def _whole_images(
+    batches: Batches, networks: Mapping[str, Network], prepared: Prepared
+) -> Iterator[tuple[str, dict[str, Array], NDArray[np.int64]]]:
+    """(id, class probabilities (1, C, H, W) by network, mask (1, H, W)) of each image; tiles are put together first."""
+    table = prepared.packed.frame
+    tiled = "parent" in table
+    images = table["parent" if tiled else "id"].to_numpy(dtype=object)
+    rows: list[int] = []
+    logits: dict[str, list[NDArray[np.float32]]] = {name: [] for name in networks}
+
+    def whole() -> tuple[str, dict[str, Array], NDArray[np.int64]]:
+        tiles = table.iloc[rows]
+        assert prepared.packed.masks is not None
+        masks = np.asarray(prepared.packed.masks[rows])
+        name = str(images[rows[0]])
+        found = {network: np.stack(parts) for network, parts in logits.items()}
+        if tiled:
+            found = {network: stitch(parts, tiles)[name][None] for network, parts in found.items()}
+            masks = stitch_masks(masks, tiles)[name][None]
+        return name, {network: _probabilities(parts) for network, parts in found.items()}, masks.astype(np.int64)
+
+    for batch in batches.epoch(0):
+        answers = {name: network(batch.images).logits.float().cpu().numpy() for name, network in networks.items()}
+        for place, row in enumerate(batch.rows.tolist()):
+            if rows and images[row] != images[rows[0]]:
+                yield whole()
+                rows.clear()
+                for parts in logits.values():
+                    parts.clear()
+            rows.append(row)
+            for name, answer in answers.items():
+                logits[name].append(answer[place])
+    if rows:
+        yield whole()
+
+
+def _probabilities(logits: NDArray[np.float32]) -> Array:
+    """(N, C, H, W) class probabilities, background and foreground for a single channel."""
+    tensor = torch.from_numpy(logits).double()
+    array: Array = class_logits(tensor).softmax(dim=1).numpy()
+    return array
+
+
+def _mask(probabilities: Array) -> NDArray[np.int64]:
+    mask: NDArray[np.int64] = probabilities.argmax(axis=1)
+    return mask
+
+
+def _share(prepared: Prepared, part: str, fabric: Fabric) -> NDArray[np.int64]:
+    """This process's rows of a part: a contiguous share that never cuts an image's tiles apart."""
+    rows = prepared.rows[part]
+    names = prepared.packed.frame["parent" if "parent" in prepared.packed.frame else "id"].to_numpy()[rows]
+    starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])  # first row of each image
+    mine = np.array_split(np.arange(len(starts)), fabric.world_size)[fabric.global_rank]
+    ends = np.r_[starts[1:], len(rows)]
+    return rows[starts[mine[0]] : ends[mine[-1]]] if len(mine) else rows[:0]
+
+
+def _gathered(found: Any) -> Any:
+    """``found`` of all processes put together: arrays and lists are joined, dicts and tuples entry by entry."""
+    if not torch.distributed.is_initialized():
+        return found
+    every: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(every, found)
+    return _joined([one for one in every if one is not None])
+
+
+def _joined(parts: list[Any]) -> Any:
+    first = parts[0]
+    if isinstance(first, tuple):
+        return tuple(_joined(list(column)) for column in zip(*parts, strict=True))
+    if isinstance(first, dict):
+        names = dict.fromkeys(name for part in parts for name in part)
+        return {name: _joined([part[name] for part in parts if name in part]) for name in names}
+    if isinstance(first, list):
+        return [entry for part in parts for entry in part]
+    return np.concatenate(parts)

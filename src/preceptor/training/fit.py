@@ -1,0 +1,293 @@
+"""The one training loop."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, replace
+from types import FrameType
+from typing import Any, Protocol, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.stage import Stage
+from preceptor.data.batches import Batch, Batches
+from preceptor.networks.network import Network
+from preceptor.randomness import key
+from preceptor.training.optim import learning_rate, make_optimizer
+from preceptor.training.run_folder import RunFolder
+
+Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
+"""Networks by name -> their validation scores by name."""
+
+
+class InterruptedRunError(Exception):
+    """The user or the system asked to stop; a checkpoint was written."""
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss term stopped being a number."""
+
+
+class Watcher(Protocol):
+    """Whoever shows how training goes."""
+
+    def stage(self, stage: Stage, first_epoch: int, steps: int) -> None: ...
+    def step(self, epoch: int, step: int, images: int, waited: float) -> None: ...
+    def epoch(self, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> None: ...
+
+
+class _Stateful(Protocol):
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state_dict: dict[str, Any]) -> object: ...
+
+
+@dataclass
+class At:
+    """Where a stage stands: everything besides weights and optimiser that a resumed one needs."""
+
+    epoch: int = 0  # epochs of the phase that are done
+    step: int = 0  # steps of the current epoch that are done
+    seen: int = 0  # samples of the current epoch that are done
+    sums: dict[str, float] = field(default_factory=dict)  # of the loss terms in the current epoch
+    best: dict[str, float] = field(default_factory=dict)  # validation score by network
+    waited: dict[str, int] = field(default_factory=dict)  # epochs since it was reached
+    metrics: int = 0  # bytes of metrics.csv
+    images: int = 0  # trained on in all
+    seconds: float = 0.0  # spent in training steps in all
+
+
+def fit(
+    fabric: Fabric,
+    stage: Stage,
+    cohort: Cohort,
+    batches: Batches,
+    validate: Validate,
+    folder: RunFolder,
+    *,
+    monitor: str,
+    seed: int,
+    watcher: Watcher,
+) -> At:
+    """Train the cohort's trainable networks; go on from the stage's checkpoint where there is one.
+
+    Leaves the best weights of every network by validation, snapshots, and the last checkpoint; returns
+    where the stage ended.
+
+    Raises:
+        NonFiniteLossError: names the terms, epoch, step and sample ids; the last checkpoint is kept.
+        InterruptedRunError: SIGTERM or SIGINT came; the checkpoint holds the step reached.
+    """
+    spec = stage.training
+    owned = cohort.owned()
+    cohort.to_device(fabric.device)
+    learner = fabric.setup_module(cohort)
+    optimizer = make_optimizer(owned, spec)
+    scaler = torch.amp.GradScaler(fabric.device.type, enabled=spec.precision == "16-mixed")
+    averages = _Averages(cohort.learners, spec.ema) if spec.ema else None
+    parts: dict[str, _Stateful] = {"cohort": cohort, "optimizer": optimizer, "scaler": scaler}
+    if averages:
+        parts["averages"] = averages
+    at = _restore(stage, folder, parts)
+    watcher.stage(stage, at.epoch, len(batches))
+
+    def save() -> None:
+        at.metrics = folder.metrics_size()
+        folder.save(folder.last(stage.name), {"at": asdict(at), **{name: p.state_dict() for name, p in parts.items()}})
+
+    with stop_requests() as stop:
+        while at.epoch < stage.last_epoch and not _finished_early(at, stage.learners, spec.patience):
+            cohort.train()
+            finite = _FiniteCheck(fabric.device, batches)
+            sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in at.sums.items()}
+            began = waiting = time.monotonic()
+            for batch in batches.epoch(at.epoch, start=at.step):
+                waited = time.monotonic() - waiting
+                stream = key(seed, stage.clock, at.epoch, at.step, fabric.global_rank)
+                rate = learning_rate(spec, at.epoch + at.step / len(batches), stage.phase_epochs or stage.last_epoch)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * group["lr_scale"]
+                for turn in stage.turns or (None,):
+                    terms = learner(batch, at.epoch + 1, stream, turn)
+                    finite.check(terms, at.epoch + 1, at.step, batch)
+                    # Shares of a batch may differ by one sample; averaging gradients must not weigh them alike.
+                    share = len(batch.positions) * fabric.world_size / batch.whole
+                    optimizer.zero_grad()
+                    fabric.backward(scaler.scale(torch.stack(tuple(terms.values())).sum() * share))
+                    scaler.unscale_(optimizer)
+                    if spec.max_grad_norm:
+                        for parameters in owned.values():
+                            nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm)
+                    scaler.step(optimizer)
+                    scaler.update()
+                    for name, term in terms.items():
+                        so_far = sums.setdefault(name, torch.zeros((), dtype=torch.float64, device=term.device))
+                        sums[name] = so_far.to(term.device) + term.detach().double() * len(batch.positions)
+                if averages:
+                    averages.update(cohort.learners)
+                at.step += 1
+                at.seen += batch.whole
+                watcher.step(at.epoch + 1, at.step, batch.whole, waited)
+                waiting = time.monotonic()
+                if stop.requested and fabric.world_size == 1:
+                    at.sums = {name: value.item() for name, value in sums.items()}
+                    save()
+                    raise InterruptedRunError
+            finite.settle()
+            at.seconds += time.monotonic() - began
+            at.images += at.seen
+
+            losses = {name: _total(fabric, value) / at.seen for name, value in sums.items()}
+            evaluated = averages.networks if averages else {name: cohort.networks[name] for name in stage.learners}
+            scores = validate(evaluated)
+            at = replace(at, epoch=at.epoch + 1, step=0, seen=0, sums={})
+            folder.append_metrics(_rows(stage, at.epoch, losses, scores))
+            for name, network in evaluated.items():
+                _keep(stage, name, network, scores[name][monitor], at, folder, spec.patience)
+            watcher.epoch(at.epoch, losses, scores)
+            save()
+            fabric.barrier()
+            if _total(fabric, torch.tensor(float(stop.requested), device=fabric.device)):
+                raise InterruptedRunError
+    return at
+
+
+def _total(fabric: Fabric, value: Tensor) -> float:
+    """Sum over all processes."""
+    total = fabric.all_reduce(value, reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return total.item()
+
+
+def _keep(
+    stage: Stage, name: str, network: Network, score: float, at: At, folder: RunFolder, patience: int | None
+) -> None:
+    """Write snapshots, and the weights when they are the best so far of a network that still counts."""
+    if at.epoch in stage.snapshots:
+        folder.save(folder.weights(stage.clock, name, at.epoch), network.state_dict())
+    waited = at.waited.get(name, 0)
+    if patience and waited >= patience:
+        return
+    if name not in at.best or score > at.best[name]:
+        at.best[name], at.waited[name] = score, 0
+        folder.save(folder.weights(stage.clock, name), network.state_dict())
+    else:
+        at.waited[name] = waited + 1
+
+
+def _finished_early(at: At, learners: Sequence[str], patience: int | None) -> bool:
+    return patience is not None and all(at.waited.get(name, 0) >= patience for name in learners)
+
+
+def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, _Stateful]) -> At:
+    """Load the stage's own checkpoint, else that of the stage that it continues, else start anew."""
+    path = folder.last(stage.name)
+    if not path.exists() and stage.continues:
+        path = folder.last(stage.continues)
+    if not path.exists():
+        return At(epoch=stage.first_epoch, metrics=folder.metrics_size())
+    saved = folder.load(path)
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    at = At(**saved["at"])
+    if at.epoch < stage.last_epoch:
+        folder.rewind_metrics(at.metrics)
+    return at
+
+
+def _rows(
+    stage: Stage, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]
+) -> list[tuple[str, int, str, str, str, float]]:
+    rows = []
+    for name, value in losses.items():
+        network = name.split("/")[0].split("->")[-1]
+        rows.append((stage.name, epoch, network, "train", f"loss:{name}", value))
+    for network, metrics in scores.items():
+        rows += [(stage.name, epoch, network, "validation", metric, value) for metric, value in metrics.items()]
+    return rows
+
+
+class _FiniteCheck:
+    """Stops at a loss term that is no finite number; on a GPU it looks every 50 steps, so as not to wait for it."""
+
+    def __init__(self, device: torch.device, batches: Batches) -> None:
+        self.every = 1 if device.type == "cpu" else 50
+        self.batches = batches
+        self.pending: list[tuple[dict[str, Tensor], int, int, Batch]] = []
+
+    def check(self, terms: Mapping[str, Tensor], epoch: int, step: int, batch: Batch) -> None:
+        self.pending.append(({name: term.detach() for name, term in terms.items()}, epoch, step, batch))
+        if len(self.pending) >= self.every:
+            self.settle()
+
+    def settle(self) -> None:
+        """Look at everything not yet looked at."""
+        if self.pending and not torch.stack([t for terms, *_ in self.pending for t in terms.values()]).isfinite().all():
+            for terms, epoch, step, batch in self.pending:
+                bad = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
+                if bad:
+                    names = ", ".join(self.batches.ids(batch.rows))
+                    raise NonFiniteLossError(
+                        f"the loss is no finite number: {'; '.join(bad)} in epoch {epoch}, step {step + 1}.\n"
+                        f"Samples of this batch: {names}.\n"
+                        "The last good checkpoint is kept. Try a lower training.lr, training.max_grad_norm=1, or "
+                        "training.precision=32-true; `preceptor data inspect` finds damaged images."
+                    )
+        self.pending.clear()
+
+
+class _Averages:
+    """Exponential moving averages of the learners; buffers such as BatchNorm statistics are copied."""
+
+    def __init__(self, learners: nn.ModuleDict, decay: float) -> None:
+        self.decay = decay
+        self.copies = deepcopy(learners).requires_grad_(False).eval()
+
+    @property
+    def networks(self) -> dict[str, Network]:
+        return cast(dict[str, Network], dict(self.copies.items()))
+
+    @torch.no_grad()
+    def update(self, learners: nn.ModuleDict) -> None:
+        for average, current in zip(self.copies.parameters(), learners.parameters(), strict=True):
+            average.lerp_(current, 1.0 - self.decay)
+        for kept, latest in zip(self.copies.buffers(), learners.buffers(), strict=True):
+            kept.copy_(latest)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return self.copies.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.copies.load_state_dict(state)
+
+
+@dataclass
+class _Stop:
+    requested: bool = False
+
+
+@contextmanager
+def stop_requests() -> Iterator[_Stop]:
+    """Note SIGTERM and SIGINT instead of dying of them; a second one dies."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.requested = True
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,253 @@
+"""One run from recipe to result."""
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.ddp import DDPStrategy
+from rich.console import Console
+
+from preceptor.cohort.cohort import Cohort, DataFacts
+from preceptor.cohort.stage import Plan, Stage
+from preceptor.cohort.task_loss import build_task_loss
+from preceptor.data.batches import Batches
+from preceptor.data.prepare import Prepared, prepare, prepare_whole
+from preceptor.errors import UserError
+from preceptor.files import write_json, write_text
+from preceptor.networks.build import load_network
+from preceptor.networks.cost import cost_of
+from preceptor.networks.network import Network
+from preceptor.recipe import Recipe
+from preceptor.techniques import TECHNIQUES, Context
+from preceptor.training.audit import audit_teacher
+from preceptor.training.evaluate import Evaluation, evaluate
+from preceptor.training.fit import At, fit
+from preceptor.training.progress import Progress
+from preceptor.training.run_folder import RunFolder
+
+_DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console | None = None) -> dict[str, Any]:
+    """Train, evaluate and export what ``recipe`` describes; the same call again resumes it.
+
+    Args:
+        out: the run folder.
+        device: ``auto``, ``cpu`` or ``cuda``. Under torchrun every process takes its share of each batch.
+
+    Returns:
+        ``result.json`` as a dict.
+
+    Raises:
+        UserError: recipe, data or weights are wrong.
+        InterruptedRunError: SIGTERM or SIGINT came; the same call goes on.
+    """
+    fabric = make_fabric(device)
+    console = (console or Console()) if fabric.is_global_zero else Console(file=open(os.devnull, "w"))  # noqa: SIM115
+    folder = RunFolder(out, recipe, writes=fabric.is_global_zero)
+    if folder.result is not None:
+        console.print(f"{out} is complete")
+        return folder.result
+    torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
+    prepared = prepare(recipe)
+    context = Context(recipe, prepared.packed.classes, prepared.packed.size)
+    plan = TECHNIQUES[recipe.technique.name](context)
+    for note in (*prepared.notes, *plan.notes):
+        console.print(f"note: {note}")
+    run = _Run(recipe, prepared, plan, folder, fabric, console)
+    if fabric.is_global_zero:
+        write_text(out / "split.csv", prepared.split_csv())
+    return run.finish(run.train())
+
+
+def evaluate_networks(recipe: Recipe, folder: Path, *, data: str | None = None, device: str = "auto") -> Evaluation:
+    """Evaluate the exported networks in ``folder`` on the recipe's test split, or on all of other ``data``.
+
+    Raises:
+        UserError: no networks, or data with other classes.
+    """
+    prepared = prepare(recipe) if data is None else prepare_whole(recipe, data)
+    networks = {path.parent.name: load_network(path.parent) for path in sorted(folder.glob("*/config.json"))}
+    if not networks:
+        raise UserError(f"{folder} holds no exported networks")
+    for name, network in networks.items():
+        if network.classes != prepared.packed.classes:
+            raise UserError(
+                f"{folder / name} was trained on classes {', '.join(network.classes)}; "
+                f"this data has {', '.join(prepared.packed.classes)}"
+            )
+    return evaluate(
+        make_fabric(device),
+        networks,
+        prepared,
+        "test",
+        teacher="T" if len(networks) > 1 and "T" in networks else None,
+        students=[name for name in networks if name != "T"],
+        batch_size=recipe.training.batch_size,
+    )
+
+
+def make_fabric(device: str) -> Fabric:
+    """Fabric on one device, or on this process's share of a torchrun job."""
+    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if world == 1:
+        fabric = Fabric(accelerator=device, devices=1)
+    else:
+        # A cohort may hold parameters that no term of a step reaches (a head without a task loss).
+        strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
+        fabric = Fabric(accelerator=device, devices=local, num_nodes=world // local, strategy=strategy)
+    fabric.launch()
+    return fabric
+
+
+@dataclass
+class _Run:
+    recipe: Recipe
+    prepared: Prepared
+    plan: Plan
+    folder: RunFolder
+    fabric: Fabric
+    console: Console
+
+    def train(self) -> tuple[dict[str, Network], At]:
+        """Train every stage; return all networks with their chosen weights, and the clock of the last stage."""
+        networks: dict[str, Network] = {}
+        at = At()
+        with Progress(self.console, self.recipe.monitor) as progress:
+            for stage in self.plan.stages:
+                cohort = self._cohort(stage)
+                batches = self._batches("train", stage)
+                at = fit(
+                    self.fabric,
+                    stage,
+                    cohort,
+                    batches,
+                    lambda networks: self._evaluate(networks, "validation").scores,
+                    self.folder,
+                    monitor=self.recipe.monitor,
+                    seed=self.recipe.seed,
+                    watcher=progress,
+                )
+                networks |= cohort.networks
+                for name in stage.learners:
+                    networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
+        return networks, at
+
+    def finish(self, trained: tuple[dict[str, Network], At]) -> dict[str, Any]:
+        """Choose on validation, then open the test split once, export, and write the result."""
+        networks, at = trained
+        reported = {name: networks[name] for name in (*filter(None, [self.plan.teacher]), *self.plan.students)}
+        validation = self._evaluate(reported, "validation", ensemble=True)
+        scored = {name: s[self.recipe.monitor] for name, s in validation.scores.items() if name != self.plan.teacher}
+        test = self._evaluate(reported, "test", ensemble=True)
+        result = {
+            "status": "complete",
+            "name": self.recipe.name,
+            "task": self.recipe.task,
+            "technique": self.recipe.technique.name,
+            "strategy": getattr(self.recipe.technique, "strategy", None),
+            "seed": self.recipe.seed,
+            "chosen": max(scored, key=lambda name: scored[name]),
+            "test": test.scores,
+            "validation": validation.scores,
+            "fidelity": test.fidelity,
+            "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
+            **self._costs(reported),
+            "grouped_by": self.prepared.grouped_by,
+            "notes": [*self.prepared.notes, *self.plan.notes],
+            "seconds": at.seconds,
+            "images_per_second": at.images / max(at.seconds, 1e-9),
+        }
+        if self.fabric.is_global_zero:
+            test.write(self.folder.path / "predictions" / "test.csv")
+            validation.write(self.folder.path / "predictions" / "validation.csv")
+            for name, network in reported.items():
+                network.save(self.folder.path / "networks" / name)
+            write_json(self.folder.path / "environment.json", self._environment())
+            self.folder.write_result(result)
+        self.fabric.barrier()
+        return result
+
+    def _cohort(self, stage: Stage) -> Cohort:
+        networks = {}
+        for name, member in stage.members.items():
+            network = networks[name] = member.build()
+            if member.start:
+                start = member.start
+                network.load_state_dict(self.folder.load(self.folder.weights(start.stage, start.network, start.which)))
+            if not member.trains:
+                network.freeze()
+        labels = None if (found := self.prepared.labels("train")) is None else torch.from_numpy(found)
+        cohort = Cohort(
+            task=self.recipe.task,
+            networks=networks,
+            transfers=stage.transfers(),
+            task_loss=build_task_loss(
+                self.recipe.task_loss, self.recipe.task, classes=len(self.prepared.packed.classes), train_labels=labels
+            ),
+            task_weights={name: member.task_weight for name, member in stage.members.items()},
+            facts=DataFacts(
+                classes=len(self.prepared.packed.classes),
+                batch_size=stage.training.batch_size,
+                train_labels=labels,
+            ),
+            precision=_DTYPES[stage.training.precision],
+        )
+        for note in cohort.notes:
+            self.console.print(f"note: {note}")
+        return cohort
+
+    def _batches(self, part: str, stage: Stage) -> Batches:
+        spec = stage.training
+        return Batches(
+            self.prepared.packed,
+            self.prepared.rows[part],
+            batch_size=spec.batch_size,
+            seed=self.recipe.seed,
+            stream=stage.clock,
+            augment=self.recipe.augment,
+            shuffle=True,
+            balance=spec.balance,
+            drop_last=spec.drop_last,
+            device=self.fabric.device,
+            workers=spec.workers,
+            rank=self.fabric.global_rank,
+            world=self.fabric.world_size,
+        )
+
+    def _evaluate(self, networks: Mapping[str, Network], part: str, *, ensemble: bool = False) -> Evaluation:
+        return evaluate(
+            self.fabric,
+            networks,
+            self.prepared,
+            part,
+            teacher=self.plan.teacher if ensemble else None,
+            students=self.plan.students if ensemble else (),
+            batch_size=self.recipe.training.batch_size,
+        )
+
+    def _costs(self, networks: Mapping[str, Network]) -> dict[str, dict[str, int]]:
+        costs = {name: cost_of(network) for name, network in networks.items()}
+        fields = {"parameters": "parameters", "multiply_adds": "multiply_adds", "model_bytes": "size"}
+        return {ours: {name: getattr(found, field) for name, found in costs.items()} for ours, field in fields.items()}
+
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "preceptor": version("preceptor"),
+            "python": sys.version.split()[0],
+            "platform": platform.platform(),
+            "packages": {name: version(name) for name in ("torch", "timm", "segmentation-models-pytorch", "numpy")},
+            "device": str(self.fabric.device),
+            "processes": self.fabric.world_size,
+            "threads": torch.get_num_threads(),
+            "data_fingerprint": self.prepared.packed.fingerprint,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }

@@ -1,0 +1,109 @@
+"""The run folder: everything a run leaves, readable without preceptor."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from preceptor.errors import UserError
+from preceptor.files import write_json, write_text, write_with
+from preceptor.recipe import Recipe
+
+HEADER = "stage,epoch,network,split,metric,value\n"
+
+
+class RunFolder:
+    """Paths and safe writing of one run.
+
+    Raises:
+        UserError: the folder holds a run of another recipe.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe, *, writes: bool = True) -> None:
+        self.path = path
+        self.writes = writes
+        text = recipe.to_yaml()
+        written = path / "recipe.yaml"
+        if written.exists() and written.read_text() != text:
+            raise UserError(
+                f"{path} holds a run of another recipe ({_first_difference(written.read_text(), text)}).\n"
+                "Give another folder with --out, or delete this one to start anew."
+            )
+        if writes:
+            _make_folder(path)
+            write_text(written, text)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """``result.json`` of a finished run, else None."""
+        file = self.path / "result.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Finish the run."""
+        if self.writes:
+            write_json(self.path / "result.json", result)
+
+    def last(self, stage: str) -> Path:
+        """Checkpoint from which ``stage`` goes on."""
+        return self.path / "checkpoints" / stage / "last.ckpt"
+
+    def weights(self, stage: str, network: str, which: str | int = "best") -> Path:
+        """State of ``network``: the best by validation, or that after an epoch of the stage."""
+        name = which if isinstance(which, str) else f"epoch-{which:04d}"
+        return self.path / "checkpoints" / stage / f"{network}.{name}.ckpt"
+
+    def save(self, path: Path, state: Mapping[str, Any]) -> None:
+        """Write tensors and plain values, loadable with ``weights_only=True``."""
+        if self.writes:
+            write_with(path, lambda temporary: torch.save(dict(state), temporary))
+
+    def load(self, path: Path) -> dict[str, Any]:
+        """Read what :meth:`save` wrote, onto the CPU."""
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return state
+
+    # metrics.csv ---------------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> Path:
+        """The long-form table of everything measured while training."""
+        return self.path / "metrics.csv"
+
+    def metrics_size(self) -> int:
+        """Bytes written so far, kept in checkpoints so that a resumed run drops what came after."""
+        return self.metrics.stat().st_size if self.metrics.exists() else 0
+
+    def rewind_metrics(self, size: int) -> None:
+        """Cut ``metrics.csv`` back to ``size`` bytes."""
+        if self.writes and self.metrics_size() > size:
+            os.truncate(self.metrics, size)
+
+    def append_metrics(self, rows: Iterable[tuple[str, int, str, str, str, float]]) -> None:
+        """Add rows: stage, epoch, network, split, metric, value."""
+        if not self.writes:
+            return
+        lines = [f"{','.join(map(str, row[:5]))},{row[5]:.9g}\n" for row in rows]
+        with self.metrics.open("a") as file:
+            if file.tell() == 0:
+                file.write(HEADER)
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the run folder {path}: {error.strerror}; give another with --out") from None
+
+
+def _first_difference(old: str, new: str) -> str:
+    for before, after in zip(old.splitlines(), new.splitlines(), strict=False):
+        if before != after:
+            return f"it says `{before.strip()}`, this one `{after.strip()}`"
+    return "of another length"

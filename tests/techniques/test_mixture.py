@@ -1,0 +1,138 @@
+import pytest
+
+from preceptor.cohort.transfer import facing
+from preceptor.errors import UserError
+from preceptor.recipe import parse_recipe
+from preceptor.techniques import Context
+from preceptor.techniques.mixture import Shares, mixture, routes_for, student_shares
+
+SMALL = {"architecture": "resnet10t", "weights": "none"}
+
+
+def context(technique, *, students=2, task="classification", **networks):
+    recipe = parse_recipe(
+        {
+            "task": task,
+            "data": {"source": "histopathologic_cancer", "path": "nowhere", "image_size": 32},
+            "networks": networks or {"teacher": {**SMALL, "architecture": "resnet18"}, "student": SMALL, "count": students},
+            "technique": technique,
+        }
+    )
+    return Context(recipe, ("benign", "tumour"), (32, 32))
+
+
+def shares(technique, **more):
+    made = context(technique, **more)
+    return student_shares(made, made.recipe.technique)
+
+
+def edges(technique, **more):
+    """Edges of the last stage as (source, target, kind) -> weight."""
+    stage = mixture(context(technique, **more)).stages[-1]
+    return {(e.source, e.target, e.loss.key): pytest.approx(e.weight) for e in stage.transfers()}
+
+
+@pytest.mark.parametrize(
+    ("technique", "expected"),
+    [
+        ({"name": "kd_offline"}, Shares(0.2, 0.8, 0.0)),
+        ({"name": "kd_online", "alpha": 0.1}, Shares(0.1, 0.9, 0.0)),
+        ({"name": "ml", "alpha": 0.1}, Shares(0.1, 0.0, 0.9)),
+        ({"name": "kd_ml"}, Shares(0.2, 0.4, 0.4)),
+        ({"name": "kd_ml", "alpha": 0.4, "beta": 0.1}, Shares(0.4, 0.1, 0.5)),
+    ],
+)
+def test_weights_that_are_not_given_follow_from_a_sum_of_one(technique, expected):
+    for share in shares(technique):
+        assert (share.alpha, share.beta, share.gamma) == pytest.approx((expected.alpha, expected.beta, expected.gamma))
+
+
+def test_published_weights():
+    """Table 3, KD+ML diverse, in the journal's reading."""
+    networks = {"teacher": {**SMALL, "architecture": "resnet50"}, "student": {**SMALL, "architecture": "resnet18"}}
+    found = shares({"name": "kd_ml", "strategy": "diverse", "weights": "published"}, **networks)
+    assert [(s.alpha, s.beta, s.gamma) for s in found] == [(0.2, 0.4, 0.4), (0.4, 0.3, 0.3)]
+
+
+def test_kd_ml_diverse_routes_as_the_equations():
+    """st1: features from T, predictions from st2; st2: predictions from T, features from st1."""
+    assert edges({"name": "kd_ml", "strategy": "diverse", "alpha": [0.2, 0.4]}) == {
+        ("T", "S1", "feature_mse"): 0.4,
+        ("T", "S2", "kd"): 0.3,
+        ("S2", "S1", "kd"): 0.4,
+        ("S1", "S2", "feature_mse"): 0.3,
+    }
+
+
+def test_strategies_of_one_kind():
+    assert {kind for *_, kind in edges({"name": "kd_ml", "strategy": "predictions"})} == {"kd"}
+    assert {kind for *_, kind in edges({"name": "kd_ml", "strategy": "features"})} == {"feature_mse"}
+
+
+def test_offline_kd_has_no_peers_and_trains_the_teacher_first():
+    plan = mixture(context({"name": "kd_offline"}))
+    assert [stage.name for stage in plan.stages] == ["teacher", "main"]
+    assert plan.stages[1].members["T"].trains is False
+    assert set(edges({"name": "kd_offline"})) == {("T", "S1", "kd"), ("T", "S2", "kd")}
+
+
+def test_mutual_learning_has_no_teacher():
+    assert set(edges({"name": "ml"})) == {("S1", "S2", "kd"), ("S2", "S1", "kd")}
+
+
+@pytest.mark.parametrize("peers", [2, 3, 5])
+def test_the_peers_of_a_network_share_one_weight(peers):
+    names = [f"S{n}" for n in range(peers)]
+    pairs = facing(names)
+    for name in names:
+        assert sum(share for _, target, share in pairs if target == name) == pytest.approx(1.0)
+    assert all(source != target for source, target, _ in pairs)
+
+
+def test_a_routing_table_replaces_the_strategy():
+    swapped = [{"teacher": "predictions", "peers": "features"}, {"teacher": "features", "peers": "predictions"}]
+    found = edges({"name": "kd_ml", "strategy": "diverse", "routing": swapped})
+    assert ("T", "S1", "kd") in found
+    assert ("T", "S2", "feature_mse") in found
+
+
+def test_the_teacher_gets_an_adapter_where_features_are_shared():
+    """ResNet-18 and ResNet-10t are both 512 wide; a MobileNet student makes the teacher 1024 wide."""
+    networks = {
+        "teacher": {**SMALL, "architecture": "resnet50"},
+        "student": {**SMALL, "architecture": "mobilenetv1_100"},
+    }
+    plan = mixture(context({"name": "kd_online", "strategy": "features"}, **networks))
+    teacher = plan.stages[-1].members["T"].build()
+    assert teacher.shapes["last"][0] == 1024
+    plain = mixture(context({"name": "kd_online"}, **networks)).stages[-1].members["T"].build()
+    assert plain.shapes["last"][0] == 2048
+
+
+def test_unlike_peers_share_features_at_the_narrower_width():
+    networks = {"students": [SMALL, {**SMALL, "architecture": "mobilenetv3_small_050"}]}
+    members = mixture(context({"name": "ml", "strategy": "features"}, **networks)).stages[0].members
+    assert len({member.build().shapes["last"][0] for member in members.values()}) == 1
+
+
+def test_students_that_teach_an_online_teacher():
+    found = edges({"name": "kd_online", "teacher_learns": 0.5})
+    assert found["S1", "T", "kd"] == 0.25
+
+
+def test_named_losses_replace_the_strategy_at_their_published_weight():
+    found = edges({"name": "kd_offline", "losses": [{"loss": "kd", "weight": 0.9}, {"loss": "at"}]})
+    assert found["T", "S1", "kd"] == 0.9
+    assert found["T", "S1", "at"] == 1000
+
+
+def test_shares_that_have_no_giver_are_refused():
+    with pytest.raises(UserError, match=r"beta.*ml has no teacher"):
+        shares({"name": "ml", "beta": 0.5})
+    with pytest.raises(UserError, match="gamma"):
+        shares({"name": "kd_offline", "gamma": 0.5})
+    with pytest.raises(UserError, match="3 values for 2 students"):
+        shares({"name": "kd_offline", "alpha": [0.1, 0.2, 0.3]})
+    with pytest.raises(UserError, match="1 entries for 2"):
+        made = context({"name": "kd_ml", "routing": [{"teacher": "features", "peers": "features"}]})
+        routes_for(made.recipe.technique, 2)

@@ -1,1 +1,6 @@
+"""Who learns: networks with named taps. ``build`` makes them, ``export`` loads what was saved."""
 
+from preceptor.networks.network import Network
+from preceptor.networks.outputs import Knowledge, Outputs, Tap
+
+__all__ = ["Knowledge", "Network", "Outputs", "Tap"]

@@ -1,0 +1,71 @@
+"""What a network is made from: enough to make it again, without its weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from preceptor.recipe import NetworkSpec, Task
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """A network's specification once names, options and normalisation are settled.
+
+    Args:
+        spec: ``architecture`` is a plain library name; ``mean`` and ``std`` are given.
+        classes: class names by label, background first for masks.
+        image_size: (height, width) of the images it is called with.
+        adapter: channels of the teacher-side adapter between the last map and the pooling.
+    """
+
+    spec: NetworkSpec
+    task: Task
+    classes: tuple[str, ...]
+    image_size: tuple[int, int]
+    adapter: int | None = None
+
+    @property
+    def logit_channels(self) -> int:
+        """Channels of the logits: one for a single foreground class of masks, else one per class."""
+        return 1 if self.task == "segmentation" and len(self.classes) == 2 else len(self.classes)
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """(height, width) that the architecture itself sees."""
+        size = self.spec.input_size
+        return (size, size) if size else self.image_size
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Mean of each channel, for pixels in [0, 1]."""
+        return self.spec.mean or IMAGENET_MEAN
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Standard deviation of each channel, for pixels in [0, 1]."""
+        return self.spec.std or IMAGENET_STD
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, for ``config.json``."""
+        return {
+            "spec": self.spec.model_dump(mode="json"),
+            "task": self.task,
+            "classes": list(self.classes),
+            "image_size": list(self.image_size),
+            "adapter": self.adapter,
+        }
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Self:
+        """The reverse of :meth:`to_json`."""
+        height, width = saved["image_size"]
+        return cls(
+            spec=NetworkSpec.model_validate(saved["spec"]),
+            task=saved["task"],
+            classes=tuple(saved["classes"]),
+            image_size=(height, width),
+            adapter=saved["adapter"],
+        )

@@ -1,0 +1,75 @@
+"""From a specification to a network, the same for the same seed."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from preceptor.errors import UserError
+from preceptor.networks.blueprint import Blueprint
+from preceptor.networks.export import OWN_KEY
+from preceptor.networks.network import Network
+from preceptor.networks.weights import read_config
+from preceptor.recipe import NetworkSpec, Task
+
+
+def build_network(
+    spec: NetworkSpec,
+    *,
+    task: Task,
+    classes: Sequence[str],
+    image_size: tuple[int, int],
+    seed: int,
+    adapter: int | None = None,
+) -> Network:
+    """A network for these classes and images, with its weights.
+
+    Args:
+        classes: names by label; the background first for masks.
+        image_size: (height, width) of the images that it will see.
+        seed: whatever starts at random depends on it alone; torch's global generator is left as it was.
+        adapter: channels of a teacher-side adapter (methods of Niyaz et al., classifiers only).
+
+    Raises:
+        UserError: unknown architecture, weights that cannot be had or do not fit, images of a wrong size.
+    """
+    if len(classes) < 2:
+        raise UserError(f"a network needs at least 2 classes, the data has {len(classes)}: {', '.join(classes)}")
+    blueprint = Blueprint(spec=spec, task=task, classes=tuple(classes), image_size=image_size, adapter=adapter)
+    with _seeded(seed):
+        if task == "segmentation":
+            from preceptor.networks.build_segmenter import build_segmenter
+
+            return build_segmenter(blueprint)
+        from preceptor.networks.build_classifier import build_classifier
+
+        return build_classifier(blueprint)
+
+
+def load_network(folder: Path | str) -> Network:
+    """The network that :meth:`Network.save` wrote, adapters and replaced heads included, in eval mode."""
+    own = read_config(Path(folder)).get(OWN_KEY)
+    if own is None:
+        raise UserError(
+            f"{folder}: was not saved by preceptor. Use it as `architecture: local-dir:{folder}`, "
+            f"or as `weights: {folder}` of its architecture."
+        )
+    blueprint = Blueprint.from_json(own)
+    network = build_network(
+        blueprint.spec.model_copy(update={"weights": str(folder)}),
+        task=blueprint.task,
+        classes=blueprint.classes,
+        image_size=blueprint.image_size,
+        seed=0,
+        adapter=blueprint.adapter,
+    )
+    return network.eval()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Networks are made on the CPU, so its generator is the only one to seed, and to put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -1,0 +1,233 @@
+"""timm models from a specification: names, options, normalisation and weights settled."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+from torch import nn
+
+from preceptor.errors import UserError
+from preceptor.networks import heads
+from preceptor.networks.blueprint import Blueprint
+from preceptor.networks.classifier import Classifier
+from preceptor.networks.export import OWN_KEY
+from preceptor.networks.hub import no_weights, require_hub
+from preceptor.networks.names import require_classifier
+from preceptor.networks.weights import Weights, first_line, read_config, read_weights, unfit
+from preceptor.recipe import NetworkSpec
+
+_OURS = (
+    "num_classes",
+    "in_chans",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "checkpoint_path",
+    "features_only",
+    "global_pool",
+)
+_PRETRAINING_CLASSES = 1000  # heads with at least so many outputs are ImageNet's; only the features are wanted
+_HUB, _FOLDER = "hf-hub:", "local-dir:"
+
+
+def build_classifier(blueprint: Blueprint) -> Classifier:
+    """Raises UserError as :func:`preceptor.networks.build.build_network` does."""
+    hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(_HUB) else None
+    spec = _settle_name(blueprint.spec)
+    require_classifier(spec.architecture)
+    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights)
+    adapter = blueprint.adapter
+    if weights is not None:
+        weights.require_classes(blueprint.classes)
+        spec = _settle_saved(spec, weights.config)
+        adapter = _settle_adapter(adapter, weights)
+    blueprint = replace(blueprint, spec=spec, adapter=adapter)
+    blueprint = replace(blueprint, spec=spec.model_copy(update={"options": _options(blueprint)}))
+    if weights is not None and (weights.adapter or weights.own.get("head")):
+        return _whole(blueprint, weights)
+    if weights is not None:
+        model, has_new_head = _from_file(blueprint, weights)
+    elif spec.weights == "imagenet":
+        model, has_new_head = _from_hub(blueprint, hub)
+    else:
+        model, has_new_head = _create(blueprint, num_classes=len(blueprint.classes)), True
+    network = _wrap(model, blueprint)
+    network.has_new_head = has_new_head or adapter is not None
+    return network
+
+
+def _settle_name(spec: NetworkSpec) -> NetworkSpec:
+    """A plain timm name for ``local-dir:`` and ``hf-hub:``, with the options and normalisation saved there."""
+    if spec.architecture.startswith(_FOLDER):
+        folder = spec.architecture.removeprefix(_FOLDER)
+        config = read_config(Path(folder).expanduser())
+        name = {"architecture": _architecture_in(config, folder)}
+        weights = {"weights": folder} if spec.weights == "imagenet" else {}
+        return _settle_saved(spec.model_copy(update=name | weights), config)
+    if spec.architecture.startswith(_HUB):
+        repository, _, revision = spec.architecture.removeprefix(_HUB).partition("@")
+        require_hub(spec.architecture, repository, revision or None, files=("config.json",))
+        try:
+            cfg, architecture, options = timm.models.load_model_config_from_hf(spec.architecture.removeprefix(_HUB))
+        except Exception as error:  # the hub's client raises what its transport raises
+            raise no_weights(spec.architecture, first_line(error)) from error
+        config = {"architecture": architecture, "model_args": options, "pretrained_cfg": cfg}
+        return _settle_saved(spec.model_copy(update={"architecture": architecture}), config)
+    return spec
+
+
+def _settle_saved(spec: NetworkSpec, config: Mapping[str, Any]) -> NetworkSpec:
+    """Saved options and normalisation where the recipe gives none; the input size is the recipe's own."""
+    if not config:
+        return spec
+    saved = _architecture_in(config, spec.weights)
+    if saved.partition(".")[0] != spec.architecture.partition(".")[0]:
+        raise UserError(
+            f"weights {spec.weights!r}: saved from architecture {saved!r}, not {spec.architecture!r}; "
+            f"write `architecture: {saved}`"
+        )
+    options = {key: value for key, value in config.get("model_args", {}).items() if key not in (*_OURS, "img_size")}
+    cfg = config.get("pretrained_cfg", {})
+    mean, std = (tuple(cfg[key]) if cfg.get(key) else None for key in ("mean", "std"))
+    return spec.model_copy(
+        update={"options": {**options, **spec.options}, "mean": spec.mean or mean, "std": spec.std or std}
+    )
+
+
+def _settle_adapter(wanted: int | None, weights: Weights) -> int | None:
+    """The adapter that the weights hold; one that they lack may be new only where nothing was trained on it."""
+    if wanted is None or wanted == weights.adapter:
+        return weights.adapter
+    if weights.adapter is None and weights.classes is None:
+        return wanted
+    held = "no teacher-side adapter" if weights.adapter is None else f"an adapter of {weights.adapter} channels"
+    raise UserError(
+        f"weights {weights.path!r}: hold {held}, this run wants one of {wanted} channels, trained with the teacher.\n"
+        "Let this run train its teacher, give a teacher trained with that adapter, or share predictions only "
+        "(technique.strategy=predictions)."
+    )
+
+
+def _options(blueprint: Blueprint) -> dict[str, Any]:
+    """The recipe's options, and the image size for architectures that are built for one size."""
+    spec = blueprint.spec
+    for key in _OURS:
+        if key in spec.options:
+            raise UserError(f"options of {spec.architecture!r}: {key!r} is set by preceptor; leave it out")
+    cfg = _library_config(spec.architecture)
+    size = blueprint.network_size
+    if "img_size" in spec.options or not cfg.get("fixed_input_size") or tuple(cfg["input_size"][1:]) == size:
+        return spec.options
+    return {**spec.options, "img_size": list(size)}
+
+
+def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]:
+    """Through timm, which renames what older files call otherwise and resamples position embeddings."""
+    classes = len(blueprint.classes)
+    outputs = _outputs_in(weights, _library_config(blueprint.spec.architecture).get("classifier"))
+    if outputs not in (0, classes) and outputs < _PRETRAINING_CLASSES:
+        raise UserError(
+            f"weights {weights.path!r}: their head has {outputs} outputs, the data has {classes} classes "
+            f"({', '.join(blueprint.classes)}).\nGive weights trained on these classes, or `weights: imagenet`."
+        )
+    overlay = {
+        "state_dict": weights.state,
+        "num_classes": outputs,
+        "label_offset": 0,
+        "custom_load": False,
+        "source": "",
+    }
+    try:
+        model: Any = _create(blueprint, pretrained=True, num_classes=outputs, pretrained_cfg_overlay=overlay)
+    except RuntimeError as error:
+        raise unfit(weights, blueprint.spec.architecture, error) from error
+    model.pretrained_cfg.pop("state_dict")
+    if outputs != classes:
+        model.reset_classifier(classes)
+    return model, outputs != classes
+
+
+def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
+    """ImageNet's features with a new head, or everything where the hub's classes are the data's."""
+    name = hub or blueprint.spec.architecture
+    repository = hub.removeprefix(_HUB) if hub else _library_config(name).get("hf_hub_id")
+    if repository:
+        plain, _, revision = repository.partition("@")
+        require_hub(name, plain, revision or None)
+    try:
+        model: Any = _create(blueprint, name=name, pretrained=True)
+    except UserError:
+        raise
+    except Exception as error:  # the hub's client raises what its transport raises
+        raise no_weights(name, first_line(error)) from error
+    if tuple(model.pretrained_cfg.get("label_names") or ()) == blueprint.classes:
+        return model, False
+    model.reset_classifier(len(blueprint.classes))
+    return model, True
+
+
+def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:
+    """A network with an adapter or a head of its own, as preceptor saved it."""
+    network = _wrap(_create(blueprint, num_classes=len(blueprint.classes)), blueprint)
+    if weights.own.get("head"):
+        network.replace_head(heads.rebuild(weights.own["head"]))
+    try:
+        network.load_state_dict(weights.state)
+    except RuntimeError as error:
+        raise unfit(weights, blueprint.spec.architecture, error) from error
+    network.has_new_head = False
+    return network
+
+
+def _create(blueprint: Blueprint, name: str | None = None, **arguments: Any) -> nn.Module:
+    spec = blueprint.spec
+    try:
+        model: nn.Module = timm.create_model(name or spec.architecture, **spec.options, **arguments)
+    except (TypeError, AssertionError) as error:
+        height, width = blueprint.network_size
+        raise UserError(
+            f"architecture {spec.architecture!r} cannot be built for {height}×{width} px images with options "
+            f"{spec.options}: {first_line(error)}.\nChange `options`, or set `input_size` to a size that it takes."
+        ) from error
+    return model
+
+
+def _wrap(model: nn.Module, blueprint: Blueprint) -> Classifier:
+    cfg = cast(dict[str, Any], model.pretrained_cfg)
+    spec = blueprint.spec
+    normalised = spec.model_copy(
+        update={"mean": spec.mean or tuple(cfg["mean"]), "std": spec.std or tuple(cfg["std"]), "weights": "none"}
+    )
+    try:
+        return Classifier(model, replace(blueprint, spec=normalised))
+    except UserError:
+        raise
+    except (RuntimeError, AssertionError, ValueError) as error:
+        height, width = blueprint.network_size
+        raise UserError(
+            f"architecture {spec.architecture!r} cannot take images of {height}×{width} px: {first_line(error)}.\n"
+            "Set the network's `input_size`, or data.image_size, to a size that it takes."
+        ) from error
+
+
+def _outputs_in(weights: Weights, classifier: str | tuple[str, ...] | None) -> int:
+    """Outputs of the head in these weights, 0 where there is none."""
+    names = (classifier,) if isinstance(classifier, str) else classifier or ()
+    found = (weights.state.get(f"{name}.weight") for name in names)
+    return next((weight.shape[0] for weight in found if weight is not None), 0)
+
+
+def _library_config(architecture: str) -> dict[str, Any]:
+    name, _, tag = architecture.partition(".")
+    cfg: dict[str, Any] = timm.models.resolve_pretrained_cfg(name, pretrained_cfg=tag or None).to_dict()
+    return cfg
+
+
+def _architecture_in(config: Mapping[str, Any], where: str) -> str:
+    own = config.get(OWN_KEY, {}).get("spec", {})
+    name = own.get("architecture") or config.get("architecture") or config.get("pretrained_cfg", {}).get("architecture")
+    if not name:
+        raise UserError(f"{where}: its config.json names no architecture, so it is no classifier saved by timm")
+    return str(name)

@@ -1,0 +1,172 @@
+"""Classifiers: any timm model, with its taps."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from preceptor.errors import UserError
+from preceptor.networks.adapters import conv1x1_adapter
+from preceptor.networks.blueprint import Blueprint
+from preceptor.networks.export import save_network, timm_config
+from preceptor.networks.network import Network
+from preceptor.networks.outputs import Outputs
+from preceptor.networks.taps import pooled, stage_indices
+
+
+class Classifier(Network):
+    """A timm model with its taps; the logits are exactly the model's own.
+
+    Taps: ``stage1`` to ``stage4`` (see :func:`~preceptor.networks.taps.stage_indices`), ``last`` (the map that
+    is pooled; a transformer's normalised tokens as a grid, without class tokens) and ``embedding``, the vector
+    before the last linear layer.
+
+    With ``blueprint.adapter`` the model's head gives way to Conv1x1-BN-ReLU, pooling and a new linear layer;
+    ``last`` is then the adapter's output.
+
+    Args:
+        model: made by ``timm.create_model``, with ``len(blueprint.classes)`` outputs.
+
+    Raises:
+        UserError: the model cannot take the images, or computes its logits in a way that has no taps.
+    """
+
+    model: Any  # timm is untyped
+
+    def __init__(self, model: nn.Module, blueprint: Blueprint) -> None:
+        super().__init__(
+            image_size=blueprint.image_size,
+            network_size=blueprint.network_size,
+            mean=blueprint.mean,
+            std=blueprint.std,
+        )
+        self.blueprint = blueprint
+        self.model = model
+        self.adapter: nn.Module | None = None
+        self.fc: nn.Linear | None = None
+        self.head: nn.Module | None = None
+        indices = stage_indices([info["reduction"] for info in self.model.feature_info])
+        self._stages = {f"stage{number}": index for number, index in enumerate(indices, start=1)}
+        self._ends_linear = False
+        self._examine()
+        if blueprint.adapter:
+            self._insert_adapter(blueprint.adapter)
+
+    def forward(self, images: Tensor) -> Outputs:
+        needs_last = self.wants("last") or self.fc is not None or self.head is not None
+        features, stages = self._features(self.prepare(images), needs_last)
+        maps = {name: stages[index] for name, index in self._stages.items() if self.wants(name)}
+        last = self._last(features, stages) if needs_last else None
+        if last is not None and self.wants("last"):
+            maps["last"] = last
+        if last is not None and self.head is not None:
+            return Outputs(self.head(last), pooled(last), maps)
+        if last is not None and self.fc is not None:
+            embedding = pooled(last)
+            return Outputs(self.fc(embedding), embedding, maps)
+        embedding = self.model.forward_head(features, pre_logits=True)
+        logits = self._own_classifier()(embedding) if self._ends_linear else self.model.forward_head(features)
+        return Outputs(logits, embedding.flatten(start_dim=1), maps)
+
+    @property
+    def classifier(self) -> nn.Module | None:
+        if self.head is not None:
+            return None
+        if self.fc is not None:
+            return self.fc
+        return self._own_classifier() if self._ends_linear else None
+
+    def replace_head(self, head: nn.Module) -> None:
+        """Let ``head``, from ``last`` to the logits, take the place of the model's own, which is removed."""
+        self._remove_own_head()
+        self.fc = None
+        self.head = head
+        self.measure_shapes()
+
+    def save(self, folder: Path) -> None:
+        """Write what ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads.
+
+        With an adapter or a replaced head timm has no name for the whole; the folder then loads with
+        :func:`preceptor.networks.export.load_network` only, and its ``config.json`` says so.
+        """
+        plain = self.adapter is None and self.head is None
+        config = timm_config(self.model, self.blueprint, adapter=self.adapter, head=self.head)
+        save_network(folder, self.model if plain else self, config, self.blueprint.classes)
+
+    def _features(self, images: Tensor, needs_last: bool) -> tuple[Tensor, dict[int, Tensor]]:
+        """The model's final features in its own layout, and the intermediate maps asked for, by index."""
+        indices = {index for name, index in self._stages.items() if self.wants(name)}
+        if needs_last:
+            indices.add(self._final_stage)
+        if not indices:
+            return self.model.forward_features(images), {}
+        ordered = sorted(indices)
+        features, maps = self.model.forward_intermediates(images, indices=ordered)
+        return features, dict(zip(ordered, maps, strict=True))
+
+    def _last(self, features: Tensor, stages: Mapping[int, Tensor]) -> Tensor:
+        """The final features as (N, C, H, W), after the adapter where there is one."""
+        if features.ndim == 3:
+            features = self._as_grid(features, height_width=stages[self._final_stage].shape[-2:])
+        elif getattr(self.model, "output_fmt", "NCHW") == "NHWC":
+            features = features.permute(0, 3, 1, 2)
+        return features if self.adapter is None else self.adapter(features)
+
+    def _as_grid(self, tokens: Tensor, height_width: torch.Size) -> Tensor:
+        """(N, prefix + H·W, C) -> (N, C, H, W)."""
+        grid = tokens[:, getattr(self.model, "num_prefix_tokens", 0) :].transpose(1, 2)
+        return grid.reshape(*grid.shape[:2], *height_width)
+
+    @property
+    def _final_stage(self) -> int:
+        return max(self._stages.values())
+
+    def _own_classifier(self) -> nn.Module:
+        return cast(nn.Module, self.model.get_classifier())
+
+    @torch.no_grad()
+    def _examine(self) -> None:
+        """Check on one image that the taps belong to the model's own logits, and note how these come about."""
+        outputs = self.glance()
+        reference = self.model.eval()(self.prepare(self.made_up_image()))
+        self.model.train(self.training)
+        if not isinstance(reference, Tensor) or not torch.allclose(outputs.logits, reference, rtol=1e-4, atol=1e-5):
+            raise UserError(
+                f"architecture {self.blueprint.spec.architecture!r} computes its logits in a way of its own, "
+                "so its taps cannot be trusted; choose another architecture"
+            )
+        own = self._own_classifier()
+        if isinstance(own, nn.Linear) and own.in_features == outputs.embedding.shape[1]:
+            self._ends_linear = torch.allclose(own(outputs.embedding), reference, rtol=1e-4, atol=1e-5)
+        self._note_shapes(outputs)
+
+    def _insert_adapter(self, channels: int) -> None:
+        width = self.shapes["last"][0]
+        self._remove_own_head()
+        self.adapter = conv1x1_adapter(width, channels)
+        self.fc = nn.Linear(channels, len(self.blueprint.classes))
+        self.measure_shapes()
+
+    def _remove_own_head(self) -> None:
+        """Put identities where only the model's own logits needed parameters, and not the map before pooling."""
+        training = self.training
+        self.eval()
+        features, _ = self._features(self.prepare(self.made_up_image()), needs_last=False)
+        parameters = list(self.model.parameters())
+        gradients = torch.autograd.grad(features.sum(), parameters, allow_unused=True)
+        self.train(training)
+        used = {
+            id(parameter) for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is not None
+        }
+        _replace_unused(self.model, used)
+
+
+def _replace_unused(parent: nn.Module, used: set[int]) -> None:
+    for name, child in parent.named_children():
+        parameters = {id(parameter) for parameter in child.parameters()}
+        if parameters and not parameters & used:
+            setattr(parent, name, nn.Identity())
+        else:
+            _replace_unused(child, used)

@@ -1,0 +1,80 @@
+"""Saved networks: a folder that timm or segmentation-models-pytorch loads without preceptor.
+
+``model.safetensors`` holds the weights, ``config.json`` what the library needs to know, and below
+``_preceptor`` what :func:`preceptor.networks.build.load_network` needs besides.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from preceptor.files import write_json, write_with
+from preceptor.networks import heads
+from preceptor.networks.blueprint import Blueprint
+
+CONFIG, WEIGHTS, OWN_KEY = "config.json", "model.safetensors", "_preceptor"
+
+_KEPT = ("interpolation", "crop_pct", "crop_mode", "pool_size", "first_conv", "classifier", "fixed_input_size")
+
+
+def save_network(folder: Path, module: nn.Module, config: dict[str, Any], classes: Sequence[str]) -> None:
+    """Write both files, the weights first; each is complete or as it was."""
+    state = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in module.state_dict().items()
+    }
+    metadata = {"format": "pt", "classes": json.dumps(list(classes))}
+    write_with(folder / WEIGHTS, lambda path: save_file(state, path, metadata=metadata))
+    write_json(folder / CONFIG, config)
+
+
+def timm_config(
+    model: nn.Module, blueprint: Blueprint, *, adapter: nn.Module | None, head: nn.Module | None
+) -> dict[str, Any]:
+    """What ``timm.create_model("local-dir:...")`` reads, plus our own part."""
+    architecture, note = blueprint.spec.architecture.partition(".")[0], None  # without a tag of foreign weights
+    if adapter is not None or head is not None:
+        extra = "a head of its own" if head is not None else "an adapter before its head"
+        note = f"{architecture} with {extra}: load it with preceptor.networks.build.load_network"
+    cfg: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
+    return {
+        "architecture": note or architecture,
+        "num_classes": len(blueprint.classes),
+        "num_features": model.num_features,
+        "label_names": list(blueprint.classes),
+        "model_args": blueprint.spec.options,
+        "pretrained_cfg": {
+            **{key: cfg[key] for key in _KEPT if cfg.get(key) is not None},
+            "input_size": [3, *blueprint.network_size],
+            "num_classes": len(blueprint.classes),
+            "mean": list(blueprint.mean),
+            "std": list(blueprint.std),
+        },
+        OWN_KEY: {
+            **blueprint.to_json(),
+            "note": note,
+            "head": None if head is None else heads.describe(head),
+        },
+    }
+
+
+def smp_config(model: nn.Module, blueprint: Blueprint) -> dict[str, Any]:
+    """What ``segmentation_models_pytorch.from_pretrained`` reads, plus our own part.
+
+    Keys with a leading underscore are ignored there, so normalisation and class names are in our part.
+    """
+    settings: dict[str, Any] = dict(model.config)  # type: ignore[arg-type]
+    own = {
+        **blueprint.to_json(),
+        "mean": list(blueprint.mean),
+        "std": list(blueprint.std),
+        "input_size": [3, *blueprint.network_size],
+        "note": None,
+        "head": None,
+    }
+    return {"_model_class": type(model).__name__, **settings, "encoder_weights": None, OWN_KEY: own}

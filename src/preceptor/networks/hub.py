@@ -1,0 +1,38 @@
+"""Whether pretrained weights can be had, asked before a library retries for a minute."""
+
+import os
+import socket
+from urllib.parse import urlparse
+
+import huggingface_hub
+
+from preceptor.errors import UserError
+
+_FILES = ("model.safetensors", "pytorch_model.bin")
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+def no_weights(name: str, reason: str) -> UserError:
+    """The error for weights that cannot be had: why, and how to go on."""
+    return UserError(
+        f"{name}: its ImageNet weights cannot be had: {reason}.\n"
+        "Go on with `weights: none` (start from random numbers), or give a local folder or file: "
+        "`weights: PATH` to a .safetensors file, a PyTorch state dict, or a folder saved by timm or preceptor."
+    )
+
+
+def require_hub(name: str, repository: str, revision: str | None = None, files: tuple[str, ...] = _FILES) -> None:
+    """Raise the helpful error at once where the hub's name does not resolve and nothing is in the cache."""
+    host = urlparse(huggingface_hub.constants.ENDPOINT).hostname or ""
+    if _is_cached(repository, revision, files) or any(os.environ.get(proxy) for proxy in _PROXIES):
+        return
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        raise no_weights(name, f"{host} cannot be reached and {repository} is not in the cache") from None
+
+
+def _is_cached(repository: str, revision: str | None, files: tuple[str, ...]) -> bool:
+    return any(
+        isinstance(huggingface_hub.try_to_load_from_cache(repository, file, revision=revision), str) for file in files
+    )

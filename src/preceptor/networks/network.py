@@ -1,0 +1,134 @@
+"""What every network of a cohort is: images in, logits and named taps out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from preceptor.errors import UserError
+from preceptor.networks.outputs import Outputs
+
+
+class Network(nn.Module, ABC):
+    """A model with named taps that takes raw images and prepares them itself.
+
+    Args:
+        image_size: (height, width) of the images it will be called with.
+        network_size: (height, width) that the model wants; images of another size are resized.
+        mean, std: of each channel, for pixels in [0, 1].
+
+    Attributes:
+        read: names of the taps that somebody reads, ``stages`` for all stage maps; None for all. Other maps
+            are left out of the outputs and need no memory.
+        shapes: shape of each tap without the batch, at ``image_size``.
+        has_new_head: True when the head started from random numbers, so that the network cannot teach yet.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        network_size: tuple[int, int],
+        mean: tuple[float, float, float],
+        std: tuple[float, float, float],
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.network_size = network_size
+        self.read: frozenset[str] | None = None
+        self.shapes: Mapping[str, tuple[int, ...]] = {}
+        self.has_new_head = True
+        self.is_frozen = False
+        self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Outputs:
+        """``images``: (N, 3, H, W) float32 in [0, 1], without any normalisation."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into ``folder``, atomically, file by file."""
+
+    @property
+    def classifier(self) -> nn.Module | None:
+        """The module from the embedding to the logits, where there is one."""
+        return None
+
+    def replace_head(self, head: nn.Module) -> None:
+        """Let ``head``, from the last map to the logits, take the place of the network's own."""
+        raise UserError(f"{type(self).__name__.lower()}s keep their own head; this method is for classifiers only")
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """Resize to the model's size (bilinear, antialiased) and normalise."""
+        if images.shape[-2:] != self.network_size:
+            images = F.interpolate(images, size=self.network_size, mode="bilinear", antialias=True)
+        return (images - self.mean) / self.std
+
+    def wants(self, tap: str) -> bool:
+        """Whether somebody reads the map ``tap``."""
+        return self.read is None or tap in self.read or (tap.startswith("stage") and "stages" in self.read)
+
+    @property
+    def taps(self) -> tuple[str, ...]:
+        """Every tap that the network has, whether read or not."""
+        return tuple(self.shapes)
+
+    def freeze(self) -> None:
+        """No parameter learns any more, and the network stays in eval mode whatever is called later."""
+        self.requires_grad_(False)
+        self.is_frozen = True
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.is_frozen)
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether a forward pass in training mode draws random numbers (dropout, drop path, ...)."""
+        return not self.is_frozen and any(_draws(module) for module in self.modules())
+
+    def parameters_count(self) -> int:
+        """Number of parameters of the inference graph."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+    def measure_shapes(self) -> None:
+        """Fill :attr:`shapes` from one image; the mode stays as it was."""
+        self._note_shapes(self.glance())
+
+    def _note_shapes(self, outputs: Outputs) -> None:
+        found = {"logits": outputs.logits, "embedding": outputs.embedding, **outputs.maps}
+        self.shapes = {tap: tuple(tensor.shape[1:]) for tap, tensor in found.items()}
+
+    @torch.no_grad()
+    def glance(self) -> Outputs:
+        """All taps of one made-up image, in eval mode; the mode stays as it was."""
+        training, read = self.training, self.read
+        self.eval()
+        self.read = None
+        try:
+            outputs: Outputs = self(self.made_up_image())
+        finally:
+            self.read = read
+            self.train(training)
+        return outputs
+
+    def made_up_image(self) -> Tensor:
+        """(1, 3, H, W) noise in [0, 1], the same in every call."""
+        generator = torch.Generator().manual_seed(0)
+        return torch.rand(1, 3, *self.image_size, generator=generator).to(self.mean.device)
+
+
+def _draws(module: nn.Module) -> bool:
+    """timm's layers name their rates ``drop_prob``, ``drop_rate`` and (patch dropout) ``prob``."""
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.p > 0
+    rates = (getattr(module, name, 0) for name in ("drop_prob", "drop_rate", "prob"))
+    return any(isinstance(rate, int | float) and rate > 0 for rate in rates)

@@ -1,0 +1,166 @@
+"""Weights from files and folders, read without ever running what they hold."""
+
+import json
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+from preceptor.errors import UserError
+from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
+
+_IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
+_WRAPPERS = ("_orig_mod.", "module.")
+_INSIDE = ("state_dict", "model", "model_state_dict")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """A state dict with what its file claims about itself.
+
+    Args:
+        path: where it came from, as the user gave it.
+        classes: class names by label, or None where the file names none.
+        config: the folder's ``config.json``, empty for a lone file.
+    """
+
+    path: str
+    state: dict[str, Tensor]
+    classes: tuple[str, ...] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def own(self) -> Mapping[str, Any]:
+        """What preceptor wrote into the config, empty for foreign folders."""
+        own: Mapping[str, Any] = self.config.get(OWN_KEY, {})
+        return own
+
+    @property
+    def adapter(self) -> int | None:
+        """Channels of the teacher-side adapter that these weights hold."""
+        kernel = self.state.get("adapter.0.weight")
+        return None if kernel is None else kernel.shape[0]
+
+    def require_classes(self, classes: Sequence[str]) -> None:
+        """Refuse weights that name other classes than the data, or the same in another order."""
+        if self.classes is None or self.classes == tuple(classes):
+            return
+        same = sorted(self.classes) == sorted(classes)
+        raise UserError(
+            f"weights {self.path!r}: trained on {len(self.classes)} classes, the data has {len(classes)}"
+            + (", the same ones in another order" if same else "")
+            + f".\n  weights: {', '.join(self.classes)}\n  data:    {', '.join(classes)}\n"
+            "Logits would be compared class against wrong class. Use weights trained on these classes in this "
+            "order, or `weights: imagenet` or `weights: none` and train here."
+        )
+
+
+def read_weights(given: str) -> Weights:
+    """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
+
+    Raises:
+        UserError: nothing there, damaged, no state dict, or a pickle that holds more than tensors.
+    """
+    path = Path(given).expanduser()
+    config: dict[str, Any] = {}
+    if path.is_dir():
+        config = read_config(path)
+        path = _file_in(path)
+    if not path.is_file():
+        raise UserError(
+            f"weights {given!r}: no such file or folder.\n"
+            "Give a folder with config.json and model.safetensors, a .safetensors file, `imagenet` or `none`."
+        )
+    state, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
+    return Weights(path=given, state=_clean(state, path), classes=_claimed(config) or classes, config=config)
+
+
+def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:
+    """The error for weights of another architecture."""
+    reason = "\n".join(str(error).splitlines()[:4])
+    return UserError(f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's message, or the error's name where it says nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's ``config.json``."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder}: holds no {CONFIG}, so it is no saved network; give one, or a weights file"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: is no network's config; it should hold one JSON object")
+    return config
+
+
+def _file_in(folder: Path) -> Path:
+    for name in _IN_FOLDERS:
+        if (folder / name).is_file():
+            return folder / name
+    raise UserError(f"weights {str(folder)!r}: holds none of {', '.join(_IN_FOLDERS)}")
+
+
+def _claimed(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    own: Mapping[str, Any] = config.get(OWN_KEY, {})
+    library: Mapping[str, Any] = config.get("pretrained_cfg", {})
+    names = own.get("classes") or config.get("label_names") or library.get("label_names")
+    if isinstance(names, dict):
+        names = [names[key] for key in sorted(names, key=int)]
+    return tuple(str(name) for name in names) if names else None
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | None]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        classes = tuple(json.loads(metadata["classes"])) if "classes" in metadata else None
+        return load_file(path), classes
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"weights {str(path)!r}: damaged or no safetensors file: {error}") from None
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"weights {str(path)!r}: refused. The file is damaged, or a pickle that holds more than tensors and could "
+            f"run code when opened. Nothing in it was run.\n{str(error).splitlines()[0]}\n"
+            "Ask for a .safetensors file, or a plain state dict: torch.save(model.state_dict(), file)."
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {str(error).splitlines()[0]}") from None
+    for key in _INSIDE:
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    return found if isinstance(found, dict) else {}
+
+
+def _clean(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
+    """Names without what distributed training, compilation or our own wrapper put in front."""
+    if not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
+    prefixes = list(_WRAPPERS)
+    if all(name.startswith("model.") for name in state):
+        prefixes.append("model.")
+    cleaned = {}
+    for name, tensor in state.items():
+        for prefix in prefixes:
+            name = name.removeprefix(prefix)
+        cleaned[name] = tensor
+    return cleaned

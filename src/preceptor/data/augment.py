@@ -133,6 +133,8 @@ def augment(
 
 def turned(images: Tensor, turn: NDArray[np.int64]) -> Tensor:
     """Flip and transpose each image exactly, (N, H, W, C) → (N, C, H, W); ``turn`` as in :class:`Changes`."""
+    if not len(images):
+        return images.permute(0, 3, 1, 2)
     order = np.argsort(turn, kind="stable")
     edges = np.searchsorted(turn[order], np.arange(9))
     sorted_images = images.index_select(0, _index(order, images.device))

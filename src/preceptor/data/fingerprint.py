@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.data.ahead import in_order
 from preceptor.data.samples import SampleTable
 from preceptor.errors import UserError
 
@@ -64,13 +64,13 @@ def _common_root(paths: list[str]) -> str:
     return first[: first.rfind(os.sep, 0, shared) + 1]
 
 
-def digests(files: Files, numbers: Sequence[int], pool: Executor) -> NDArray[np.uint8]:
+def digests(files: Files, numbers: Sequence[int], workers: int) -> NDArray[np.uint8]:
     """Content hash of the files with these ``numbers``, (len(numbers), DIGEST_BYTES).
 
     Raises:
         UserError: a file that cannot be read.
     """
-    found = list(pool.map(_digest, [files.path(number) for number in numbers]))
+    found = in_order(lambda number: _digest(files.path(number)), numbers, workers)
     return np.frombuffer(b"".join(found), dtype=np.uint8).reshape(-1, DIGEST_BYTES)
 
 
@@ -113,7 +113,7 @@ def saved_root(folder: Path) -> str:
         return bytes(stamps["root"]).decode()
 
 
-def still_match(folder: Path, files: Files, pool: Executor) -> bool:
+def still_match(folder: Path, files: Files, workers: int) -> bool:
     """Whether ``files`` are what was packed in ``folder``.
 
     Other sizes: no. Same place, sizes and times: yes. Else the files whose time or place differs are
@@ -127,7 +127,7 @@ def still_match(folder: Path, files: Files, pool: Executor) -> bool:
     doubtful = np.flatnonzero((times != files.times) | moved)
     if not len(doubtful):
         return True
-    if not np.array_equal(digests(files, doubtful.tolist(), pool), hashes[doubtful]):
+    if not np.array_equal(digests(files, doubtful.tolist(), workers), hashes[doubtful]):
         return False
     save_stamps(folder, files, hashes)
     return True

@@ -156,7 +156,7 @@ def adipose(canvas: Canvas, shift: float) -> Stained:
     """Fat: empty vacuoles with thin pink walls and a few flat nuclei in them."""
     walls = vacuoles(canvas, 21 - 3 * shift, 1.1 + 0.5 * shift)
     nuclei = _nuclei(canvas, canvas.scatter(13, keep=0.5), radius=(1.2, 1.8), stretch=(1.5, 3.0), strength=(0.6, 1.0))
-    return 0.01 + walls * (0.10 + nuclei), 0.015 + walls * (0.42 + 0.08 * canvas.noise(10))
+    return 0.01 + 0.10 * walls + walls * nuclei, 0.015 + 0.42 * walls + 0.08 * walls * canvas.noise(10)
 
 
 def background(canvas: Canvas, shift: float) -> Stained:

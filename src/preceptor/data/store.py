@@ -11,17 +11,16 @@ import json
 import os
 import shutil
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from preceptor.data.ahead import in_order
 from preceptor.data.disk import alone, sync_folder, synced
 from preceptor.data.fingerprint import (
     Files,
@@ -42,7 +41,6 @@ from preceptor.recipe import TileSpec
 
 __all__ = ["PackedSet", "open_packed", "pack"]
 
-_T = TypeVar("_T")
 Progress = Callable[[int, int], None]
 Piece = tuple[int, int, Pixels, Pixels | None]  # y, x, image, mask
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -84,57 +82,65 @@ def pack(
     rules: dict[str, object] = {"size": (height, width), "format": FORMAT}
     rules |= {"tile": tile.model_dump()} if tile else {"resize": resize}
     files = source_files(table)
-    request = request_key(table, files, rules)
-    prefix = f"{table.source}-{request[:12]}"
+    job = _Job(table, (height, width), resize, tile, files, request_key(table, files, rules), rules, workers, progress)
     _check_folder(folder)
 
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        found = _find(folder, prefix, files, pool)
+    found = _find(folder, job)
+    if found is not None:
+        return found
+    with alone(folder / f"{job.name}.lock") as is_alone:
+        found = _find(folder, job)  # another process may have packed it while we waited
         if found is not None:
             return found
-        with alone(folder / f"{prefix}.lock") as is_alone:
-            found = _find(folder, prefix, files, pool)  # another process may have packed it while we waited
-            if found is not None:
-                return found
-            if is_alone:
-                for leftover in folder.glob(f".{prefix}-*.part"):
-                    shutil.rmtree(leftover, ignore_errors=True)
-            _check_space(folder, needed=len(table) * height * width * (4 if table.task == "segmentation" else 3))
-            return _build(table, (height, width), resize, tile, rules, files, request, folder / prefix, pool, progress)
+        if is_alone:
+            for leftover in folder.glob(f".{job.name}-*.part"):
+                shutil.rmtree(leftover, ignore_errors=True)
+        return _build(folder, job)
 
 
-def _find(folder: Path, prefix: str, files: Files, pool: Executor) -> PackedSet | None:
-    for candidate in sorted(folder.glob(f"{prefix}-*")):
+@dataclass(frozen=True)
+class _Job:
+    """What is to be packed, and how."""
+
+    table: SampleTable
+    size: tuple[int, int]
+    rule: ResizeRule
+    tile: TileSpec | None
+    files: Files
+    request: str
+    rules: dict[str, object]
+    workers: int
+    progress: Progress
+
+    @property
+    def name(self) -> str:
+        """How the packed set's folder begins; the fingerprint follows."""
+        return f"{self.table.source}-{self.request[:12]}"
+
+
+def _find(folder: Path, job: _Job) -> PackedSet | None:
+    for candidate in sorted(folder.glob(f"{job.name}-*")):
         try:
             packed = open_packed(candidate)
         except UserError:
             continue  # damaged from outside: packed anew under the same name
-        if still_match(candidate, files, pool):
+        if still_match(candidate, job.files, job.workers):
             return packed
     return None
 
 
-def _build(
-    table: SampleTable,
-    size: tuple[int, int],
-    rule: ResizeRule,
-    tile: TileSpec | None,
-    rules: dict[str, object],
-    files: Files,
-    request: str,
-    name: Path,
-    pool: ThreadPoolExecutor,
-    progress: Progress,
-) -> PackedSet:
-    part = name.with_name(f".{name.name}-{uuid.uuid4().hex[:8]}.part")
+def _build(folder: Path, job: _Job) -> PackedSet:
+    table, files = job.table, job.files
+    _check_space(folder, needed=len(table) * job.size[0] * job.size[1] * (4 if table.task == "segmentation" else 3))
+    part = folder / f".{job.name}-{uuid.uuid4().hex[:8]}.part"
     try:
         part.mkdir()
-        columns = _write_pixels(table, size, rule, tile, part, pool, progress)
-        hashes = digests(files, range(len(files.names)), pool)
+        columns = _write_pixels(job, part)
+        hashes = digests(files, range(len(files.names)), job.workers)
         now = source_files(table)
         if not (np.array_equal(now.sizes, files.sizes) and np.array_equal(now.times, files.times)):
             raise UserError(f"{table.source}: files below {files.root} changed while they were read. Try again.")
-        fingerprint = content_key(request, files, hashes)
+        fingerprint = content_key(job.request, files, hashes)
         save_table(part / "table.npz", columns)
         save_stamps(part, files, hashes)
         about = {
@@ -142,27 +148,27 @@ def _build(
             "source": table.source,
             "task": table.task,
             "classes": table.classes,
-            "grouping": table.grouping or ("image" if tile else None),
+            "grouping": table.grouping or ("image" if job.tile else None),
             "notes": table.notes,
             "identity": table.identity,
             "rows": len(columns),
-            **rules,
+            **job.rules,
             "fingerprint": fingerprint,
         }
         with synced(part / "meta.json") as file:
             file.write(json.dumps(about, indent=1).encode())
         sync_folder(part)
-        packed = _publish(part, name.with_name(f"{name.name}-{fingerprint[:12]}"))
+        packed = _publish(part, folder / f"{job.name}-{fingerprint[:12]}")
     except OSError as error:
         if error.errno not in _NO_SPACE:
             raise
         raise UserError(
-            f"{name.parent}: the disk is full; packing {table.source} stopped and its temporary files were removed.\n"
+            f"{folder}: the disk is full; packing {table.source} stopped and its temporary files were removed.\n"
             "Free some space, choose a smaller image_size, or set data.cache to a folder on another disk."
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    for stale in name.parent.glob(f"{name.name}-*"):
+    for stale in folder.glob(f"{job.name}-*"):
         if stale != packed.folder and _came_from(stale, files.root):
             shutil.rmtree(stale, ignore_errors=True)
     return packed
@@ -192,29 +198,22 @@ def _came_from(folder: Path, root: str) -> bool:
         return False
 
 
-def _write_pixels(
-    table: SampleTable,
-    size: tuple[int, int],
-    rule: ResizeRule,
-    tile: TileSpec | None,
-    part: Path,
-    pool: ThreadPoolExecutor,
-    progress: Progress,
-) -> pd.DataFrame:
+def _write_pixels(job: _Job, part: Path) -> pd.DataFrame:
     """Decode every row in order, append its pixels to the files, return the packed table."""
+    table, tile = job.table, job.tile
     rows: list[int] = []
     pixels: list[str] = []
     places: list[tuple[int, int, int, int]] = []
 
     def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
         image, mask = _read(table, row)
-        pieces = cut(image, mask, tile.size, tile.overlap) if tile else [(0, 0, *fit(image, mask, size, rule))]
+        pieces = cut(image, mask, tile.size, tile.overlap) if tile else [(0, 0, *fit(image, mask, job.size, job.rule))]
         return _pixel_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:
         images = stack.enter_context(synced(part / "images.u8"))
         masks = stack.enter_context(synced(part / "masks.u8")) if table.task == "segmentation" else None
-        for row, (content, (height, width), pieces) in enumerate(_in_order(pool, decode, len(table))):
+        for row, (content, (height, width), pieces) in enumerate(in_order(decode, range(len(table)), job.workers)):
             for y, x, image, mask in pieces:
                 images.write(np.ascontiguousarray(image).data)
                 if masks is not None and mask is not None:
@@ -222,7 +221,7 @@ def _write_pixels(
                 rows.append(row)
                 pixels.append(content)
                 places.append((y, x, height, width))
-            progress(row + 1, len(table))
+            job.progress(row + 1, len(table))
 
     frame = table.frame[["id", "label", "group", "split"]].iloc[rows].reset_index(drop=True)
     frame = frame.astype({"id": object, "group": object, "split": object}).where(frame.notna(), None)
@@ -235,21 +234,6 @@ def _write_pixels(
         frame["id"] = parent + "@" + frame["y"].astype(str) + "," + frame["x"].astype(str)
         frame["group"] = frame["group"].where(frame["group"].notna(), parent)
     return frame
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable[[int], _T], count: int) -> Iterator[_T]:
-    """``work(0)``, ``work(1)`` … computed ahead by the pool, few at a time so that memory stays small."""
-    ahead: deque[Future[_T]] = deque()
-    try:
-        for number in range(count):
-            ahead.append(pool.submit(work, number))
-            if len(ahead) >= 32:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        for future in ahead:
-            future.cancel()
 
 
 def _read(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:

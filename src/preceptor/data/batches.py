@@ -1,0 +1,227 @@
+"""From packed rows to batches, in an order that is a pure function of (seed, stream, view)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from preceptor.data.ahead import in_order
+from preceptor.data.augment import augment, check_augment, to_float
+from preceptor.data.packed import PackedSet
+from preceptor.errors import UserError
+from preceptor.randomness import key, permutation
+from preceptor.recipe import AugmentSpec
+
+Balance = Literal["over", "under"]
+Rows = NDArray[np.int64]
+_RESIDENT_SHARE = 0.5  # of the free device memory that packed images may take
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some samples of a part, N of them.
+
+    Args:
+        images: (N, 3, H, W) float32 in [0, 1].
+        targets: (N,) int64 classes, or (N, H, W) int64 for masks.
+        positions: (N,) int64, on the CPU: where in the part each sample stands; the same in every epoch.
+        rows: (N,) int64, on the CPU: rows of the packed set.
+        whole: size of the batch over all ranks, of which this is one rank's slice.
+    """
+
+    images: Tensor
+    targets: Tensor
+    positions: Tensor
+    rows: Tensor
+    whole: int
+
+
+class Batches:
+    """The batches of one part of a packed set.
+
+    Args:
+        packed: where the pixels are.
+        rows: (n,) rows of the packed set that make the part.
+        batch_size: samples per batch over all ranks.
+        seed: of the run.
+        stream: what the order is for, such as the stage's name; another stream, another order.
+        augment: changes of each image, or None to leave them as they are.
+        shuffle: whether each view has an order of its own.
+        balance: ``over`` repeats samples of small classes up to the biggest, ``under`` takes as many of each
+            class as the smallest has; drawn anew in each view. Copies of a sample in a view are alike.
+        drop_last: leave out the last batch if it is smaller.
+        device: where batches are wanted; augmentation runs there.
+        workers: threads that prepare batches ahead; changes nothing but the time.
+        rank, world: this process and how many there are; each gets one of ``world`` near-equal runs of every
+            batch, which is empty where the last batch is smaller than ``world``.
+        channels_last: memory layout of the images.
+        resident: keep the whole part on the device as bytes; None does so on a GPU where it fits.
+
+    Raises:
+        UserError: an empty part, a batch larger than what is to be shuffled, a transpose of images that are
+            not square, balancing of masks.
+    """
+
+    def __init__(
+        self,
+        packed: PackedSet,
+        rows: Rows,
+        *,
+        batch_size: int,
+        seed: int = 0,
+        stream: str = "",
+        augment: AugmentSpec | None = None,
+        shuffle: bool = False,
+        balance: Balance | None = None,
+        drop_last: bool = False,
+        device: torch.device | str = "cpu",
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        channels_last: bool = False,
+        resident: bool | None = None,
+    ) -> None:
+        self.packed = packed
+        self.rows = np.asarray(rows, dtype=np.int64)
+        self.batch_size = batch_size
+        self.device = torch.device(device)
+        self._seed, self._stream, self._augment = seed, stream, augment
+        self._shuffle, self._balance, self._drop_last = shuffle, balance, drop_last
+        self._workers, self._rank, self._world = workers, rank, world
+        self._channels_last = channels_last
+        self._keys = packed.keys[self.rows]
+        self._labels = packed.frame["label"].to_numpy(dtype=np.int64)[self.rows]
+        self._check()
+        self._on_device = self._move_to_device() if self._should_reside(resident) else None
+
+    def _check(self) -> None:
+        if not len(self.rows):
+            raise UserError(f"{self.packed.source}: a part of the split holds no image.")
+        if self._balance and self.packed.task == "segmentation":
+            raise UserError("balance: masks have no class per image to balance by. Leave balance out.")
+        if self._balance and not self._shuffle:
+            raise ValueError("Batches: balance wants shuffle, or every batch would hold one class only.")
+        if self._augment:
+            check_augment(self._augment, self.packed.size)
+        if not 0 <= self._rank < self._world <= self.batch_size:
+            raise UserError(
+                f"batch_size is {self.batch_size} with {self._world} processes; each needs at least one image of it."
+            )
+        count = len(self._order(0))
+        if self.batch_size > count and (self._shuffle or self._drop_last):
+            raise UserError(
+                f"batch_size is {self.batch_size}, but there are only {count} images to train on"
+                f"{' after balancing' if self._balance else ''}.\nChoose a batch_size of at most {count}."
+            )
+        self._count = count
+
+    def __len__(self) -> int:
+        """Batches per view."""
+        return self._count // self.batch_size if self._drop_last else -(-self._count // self.batch_size)
+
+    def epoch(self, view: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one view, from number ``start`` on."""
+        order = self._order(view)
+        numbers = range(start, len(self))
+
+        def load(number: int) -> tuple[Rows, int, Tensor, Tensor | None]:
+            whole = order[number * self.batch_size : (number + 1) * self.batch_size]
+            size = len(whole)
+            mine = whole[self._rank * size // self._world : (self._rank + 1) * size // self._world]
+            return (mine, size, *self._bytes(mine))
+
+        def finish(loaded: tuple[Rows, int, Tensor, Tensor | None]) -> Batch:
+            return self._batch(view, *loaded)
+
+        if self.device.type == "cpu":
+            yield from in_order(lambda number: finish(load(number)), numbers, self._workers)
+        else:  # threads read; what runs on the device is started from one thread
+            yield from map(finish, in_order(load, numbers, self._workers))
+
+    def _order(self, view: int) -> Rows:
+        """Positions in the order of this view."""
+        if self._balance:
+            chosen = balanced(self._labels, self._balance, key(self._seed, "balance", self._stream, view))
+        else:
+            chosen = np.arange(len(self.rows), dtype=np.int64)
+        if not self._shuffle:
+            return chosen
+        return chosen[permutation(key(self._seed, "order", self._stream, view), len(chosen))]
+
+    def _bytes(self, positions: Rows) -> tuple[Tensor, Tensor | None]:
+        """Packed images and masks at these positions, still bytes, on their way to the device."""
+        if self._on_device is not None:
+            index = torch.from_numpy(positions).to(self.device, non_blocking=True)
+            images, masks = self._on_device
+            return images.index_select(0, index), None if masks is None else masks.index_select(0, index)
+        pinned = self.device.type == "cuda"
+        height, width = self.packed.size
+        images = torch.empty((len(positions), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        masks = None
+        if self.packed.masks is not None:
+            masks = torch.empty((len(positions), height, width), dtype=torch.uint8, pin_memory=pinned)
+        self.packed.read(self.rows[positions], images.numpy(), None if masks is None else masks.numpy())
+        return images, masks
+
+    def _batch(self, view: int, positions: Rows, whole: int, images: Tensor, masks: Tensor | None) -> Batch:
+        images = images.to(self.device, non_blocking=True)
+        masks = None if masks is None else masks.to(self.device, non_blocking=True)
+        if self._augment is None or not len(positions):
+            pixels = to_float(images, channels_last=self._channels_last)
+        else:
+            pixels, masks = augment(
+                images,
+                masks,
+                self._augment,
+                seed=self._seed,
+                view=view,
+                ids=self._keys[positions],
+                channels_last=self._channels_last,
+            )
+        if masks is None:
+            targets = torch.from_numpy(self._labels[positions]).to(self.device, non_blocking=True)
+        else:
+            targets = masks.to(torch.int64)
+        return Batch(pixels, targets, torch.from_numpy(positions), torch.from_numpy(self.rows[positions]), whole)
+
+    def _should_reside(self, wanted: bool | None) -> bool:
+        if wanted is not None or self.device.type != "cuda":
+            return bool(wanted)
+        height, width = self.packed.size
+        needed = len(self.rows) * height * width * (3 if self.packed.masks is None else 4)
+        return needed < _RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]
+
+    def _move_to_device(self) -> tuple[Tensor, Tensor | None]:
+        height, width = self.packed.size
+        count, step = len(self.rows), 1024
+        images = torch.empty((count, height, width, 3), dtype=torch.uint8, device=self.device)
+        masks = None
+        if self.packed.masks is not None:
+            masks = torch.empty((count, height, width), dtype=torch.uint8, device=self.device)
+        for first in range(0, count, step):
+            some_images, some_masks = self.packed.read(self.rows[first : first + step])
+            images[first : first + step] = torch.from_numpy(some_images)
+            if masks is not None and some_masks is not None:
+                masks[first : first + step] = torch.from_numpy(some_masks)
+        return images, masks
+
+
+def balanced(labels: NDArray[np.int64], balance: Balance, stream: int) -> Rows:
+    """Positions such that each class that occurs does so equally often, class after class.
+
+    ``over``: as often as the most frequent, each sample floor or ceil of its class's ratio times.
+    ``under``: as often as the rarest, no sample twice.
+    """
+    found, counts = np.unique(labels, return_counts=True)
+    wanted = int(counts.max() if balance == "over" else counts.min())
+    chosen = []
+    for label, count in zip(found.tolist(), counts.tolist(), strict=True):
+        members = np.flatnonzero(labels == label)
+        copies, rest = divmod(wanted, count)
+        some = permutation(key(stream, label), count)[:rest]
+        chosen.append(np.concatenate([np.tile(members, copies), members[some]]))
+    return np.concatenate(chosen)

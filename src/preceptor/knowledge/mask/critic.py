@@ -19,12 +19,13 @@ class SelfAttention(nn.Module):
         returns: the same
 
     Source: Zhang et al. 2019, arXiv:1805.08318, section 3.
+    Differs: keys have no bias; softmax would cancel it.
     """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.query = nn.Conv2d(channels, channels // 8, kernel_size=1)
-        self.key = nn.Conv2d(channels, channels // 8, kernel_size=1)
+        self.key = nn.Conv2d(channels, channels // 8, kernel_size=1, bias=False)
         self.value = nn.Conv2d(channels, channels, kernel_size=1)
         self.gate = nn.Parameter(torch.zeros(1))
 
@@ -46,6 +47,7 @@ class Critic(nn.Module):
         returns: (N,)
 
     Source: the code of Liu et al. 2019, arXiv:1903.04197.
+    Differs: no bias on the score, which cancels in the difference of two scores.
     """
 
     def __init__(self, channels: int) -> None:
@@ -58,7 +60,7 @@ class Critic(nn.Module):
             SelfAttention(256),
             _halving(256, 512),
             SelfAttention(512),
-            nn.Conv2d(512, 1, kernel_size=4),
+            nn.Conv2d(512, 1, kernel_size=4, bias=False),
         )
 
     def forward(self, logits: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ def fooling_loss(critic: nn.Module, student: Tensor) -> Tensor:
 
 
 def critic_loss(
-    critic: nn.Module, student: Tensor, teacher: Tensor, *, kind: Literal["wgan-gp", "hinge"], penalty: float
+    critic: nn.Module, student: Tensor, teacher: Tensor, *, kind: Literal["wgan-gp", "hinge"], penalty: float = 10.0
 ) -> Tensor:
     r"""The critic's own objective: gradient for the critic only, none for the logits.
 

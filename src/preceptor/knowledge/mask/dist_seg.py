@@ -45,11 +45,11 @@ def pixel_correlation_distance(
         student, teacher: (N, C, H, W), C of 2 or more
         returns: ()
     """
-    rows_student = (student / temperature).softmax(dim=1).movedim(1, 0).flatten(1)  # (C, P)
-    rows_teacher = (teacher / temperature).softmax(dim=1).movedim(1, 0).flatten(1)
-    between_classes = 1.0 - pearson(rows_student, rows_teacher, dim=0).mean() if beta else 0.0
-    within_classes = 1.0 - pearson(rows_student, rows_teacher, dim=1).mean()
-    return temperature**2 * (beta * between_classes + gamma * within_classes)
+    ours = (student / temperature).softmax(dim=1).movedim(1, 0).flatten(1)  # (C, P)
+    theirs = (teacher / temperature).softmax(dim=1).movedim(1, 0).flatten(1)
+    within_pixels = 1.0 - pearson(ours, theirs, dim=0).mean() if beta else 0.0
+    within_classes = 1.0 - pearson(ours, theirs, dim=1).mean()
+    return temperature**2 * (beta * within_pixels + gamma * within_classes)
 
 
 class DISTSeg(Loss):

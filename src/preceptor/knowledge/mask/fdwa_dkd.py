@@ -24,7 +24,7 @@ from preceptor.recipe import Task
 def decoupled_pixel_kl(
     student: Tensor, teacher: Tensor, labels: Tensor, *, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    r"""KL(teacher || student) of each pixel, split into its class against the rest, and the rest among itself.
+    r"""KL(teacher || student) of each pixel, split into its class against the rest, and the others among themselves.
 
     .. math:: \mathrm{PTCKD}_{ni} = T^2 \, \mathrm{KL}\big((p^t_y, 1 - p^t_y) \,\|\, (p^s_y, 1 - p^s_y)\big), \quad
               \mathrm{PNCKD}_{ni} = T^2 \, \mathrm{KL}\big(\hat p^t \,\|\, \hat p^s\big)
@@ -46,13 +46,14 @@ def decoupled_pixel_kl(
     rest_student = log_student.masked_fill(is_own, -torch.inf).logsumexp(dim=1, keepdim=True)  # log(1 - p_y)
     rest_teacher = log_teacher.masked_fill(is_own, -torch.inf).logsumexp(dim=1, keepdim=True)
     target = _kl_term(log_student.gather(1, own), log_teacher.gather(1, own)) + _kl_term(rest_student, rest_teacher)
-    among_rest = _kl_term(log_student - rest_student, log_teacher - rest_teacher).masked_fill(is_own, 0.0).sum(dim=1)
+    others_student = (log_student - rest_student).masked_fill(is_own, 0.0)
+    others_teacher = (log_teacher - rest_teacher).masked_fill(is_own, 0.0)
+    among_others = _kl_term(others_student, others_teacher).sum(dim=1)
 
     pixels = known.flatten(1).sum(dim=1).clamp_min(1)
-    per_image = [
-        temperature**2 * term.where(known, 0.0).flatten(1).sum(dim=1) / pixels for term in (target[:, 0], among_rest)
-    ]
-    return per_image[0], per_image[1]
+    target = target[:, 0].where(known, 0.0).flatten(1).sum(dim=1) / pixels
+    among_others = among_others.where(known, 0.0).flatten(1).sum(dim=1) / pixels
+    return temperature**2 * target, temperature**2 * among_others
 
 
 def _kl_term(log_student: Tensor, log_teacher: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """What the losses on masks share: maps and labels of one size, attention, what a tap must hold."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,7 +34,7 @@ def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
         returns: (N, H * W)
     """
     largest = maps.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
-    scaled = maps / largest.clamp_min(torch.finfo(maps.dtype).tiny)
+    scaled = maps / largest.clamp_min(1e-12)
     return unit(scaled.pow(exponent).mean(dim=1).flatten(1))
 
 

@@ -95,6 +95,8 @@ class SKD(Loss):
         super().__init__()
         if not (pixelwise or pairwise or holistic):
             raise UserError(f"{self.key}: pixelwise, pairwise and holistic are all off; switch one on")
+        if critic not in ("wgan-gp", "hinge"):
+            raise UserError(f"{self.key}: critic must be `wgan-gp` or `hinge`, got {critic!r}")
         require_not_negative(
             self.key, pixel_weight=pixel_weight, pair_weight=pair_weight, adversarial_weight=adversarial_weight
         )
@@ -129,6 +131,6 @@ class SKD(Loss):
             loss = loss + self.pair_weight * pairs
         if self.critic is not None:
             fooled = fooling_loss(self.critic, student_logits)
-            told = critic_loss(self.critic, student_logits, teacher_logits, kind=self.critic_kind, penalty=10.0)
+            told = critic_loss(self.critic, student_logits, teacher_logits, kind=self.critic_kind)
             loss = loss + self.adversarial_weight * (fooled + told)
         return loss

@@ -46,7 +46,7 @@ def bootstrap_sums(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap of a statistic of column sums: fast, as each resample is one row of a matrix product.
+    """Percentile bootstrap of a statistic of column sums, such as a mean or a ratio; 2,000 resamples take moments.
 
     Mean accuracy is ``sums[:, 0] / sums[:, 1]`` of the columns (correct, 1); pooled IoU follows from the
     columns tp, fp, fn; macro F1 from one column per cell of the confusion matrix.
@@ -61,14 +61,11 @@ def bootstrap_sums(
     totals = group_sums(columns, groups)
     units = len(totals)
     generator = np.random.default_rng(seed)
-    values = np.empty(resamples)
-    step = max(1, 20_000_000 // units)
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        drawn = generator.multinomial(units, np.full(units, 1 / units), size=rows)
-        values[start : start + rows] = statistic(drawn @ totals)
+    sums = np.empty((resamples, totals.shape[1]))
+    for resample in sums:
+        resample[:] = np.bincount(generator.integers(units, size=units), minlength=units) @ totals
     point = statistic(totals.sum(axis=0, keepdims=True))[0]
-    return _interval(float(point), values, units, level)
+    return _interval(float(point), statistic(sums), units, level)
 
 
 def bootstrap(

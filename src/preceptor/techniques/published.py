@@ -49,7 +49,7 @@ def published_weights(
             weights do not count. Mutual learning has no teacher: None or any.
 
     Raises:
-        UserError: no such cell; the message lists those nearest to it.
+        UserError: no such cell; the message lists what there is.
     """
     wanted = {
         "dataset": "histopathologic_cancer" if dataset == "pcam" else dataset,
@@ -63,7 +63,7 @@ def published_weights(
     for cell in published_cells():
         if all(getattr(cell, name) == value for name, value in wanted.items()):
             return cell.weights
-    networks = f"{teacher} → {student}" if technique != "ml" else student
+    networks = student if technique == "ml" else f"{teacher or 'no teacher'} → {student}"
     setups = dict.fromkeys(f"{c.dataset} {c.task}, {c.teacher} → {c.student}" for c in published_cells())
     techniques = dict.fromkeys(cell.technique for cell in published_cells())
     raise UserError(

@@ -31,16 +31,21 @@ def unit(vectors: Tensor, *, dim: int = 1, floor: float = 1e-12) -> Tensor:
     return (vectors / norm.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)
 
 
-def attention(feature_map: Tensor, *, exponent: int = 2) -> Tensor:
-    """Where a map is active: the mean over channels of its powers, flattened, of unit length.
+def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
+    """Where a map is active: the mean over channels of F to the power ``exponent``, as a unit vector.
+
+    Maps are divided by their largest value first, which changes neither the result nor its gradient
+    (both are free of scale) but keeps the powers of large values finite.
 
     Shapes:
-        feature_map: (N, C, H, W)
+        maps: (N, C, H, W)
         returns: (N, H * W)
 
     Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928, section 3.1.
     """
-    return unit(feature_map.pow(exponent).mean(dim=1).flatten(1))
+    largest = maps.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
+    scaled = maps / largest.clamp_min(1e-12)
+    return unit(scaled.pow(exponent).mean(dim=1).flatten(1))
 
 
 def spatial_mean(feature_map: Tensor) -> Tensor:

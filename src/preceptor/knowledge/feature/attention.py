@@ -11,7 +11,7 @@ from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import as_maps, paired_maps
-from preceptor.knowledge.maps import attention, to_common_size
+from preceptor.knowledge.maps import attention_map, to_common_size
 from preceptor.networks.outputs import Knowledge
 from preceptor.recipe import Task
 
@@ -33,7 +33,7 @@ def attention_transfer(students: Sequence[Tensor], teachers: Sequence[Tensor], *
     losses = []
     for student, teacher in zip(students, teachers, strict=True):
         student, teacher = to_common_size(student, teacher)
-        losses.append(F.mse_loss(attention(student, exponent=exponent), attention(teacher, exponent=exponent)))
+        losses.append(F.mse_loss(attention_map(student, exponent=exponent), attention_map(teacher, exponent=exponent)))
     return torch.stack(losses).sum()
 
 

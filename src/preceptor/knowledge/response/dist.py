@@ -1,0 +1,95 @@
+"""DIST: probabilities correlate with the teacher's, within a sample and within a class."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from preceptor.catalogue import Setting
+from preceptor.errors import UserError
+from preceptor.knowledge.base import Loss, Probe, class_logits
+from preceptor.knowledge.edges import logit_pair
+from preceptor.knowledge.maps import unit
+from preceptor.recipe import Task
+
+_FLOOR = 1e-8
+
+
+def correlation_gaps(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+    r"""One minus the mean Pearson correlation of the rows, and of the columns, of the class probabilities, times T².
+
+    .. math:: T^2 \big(1 - \mathrm{mean}_n \, \rho(p^s_{n,:}, p^t_{n,:})\big), \quad
+              T^2 \big(1 - \mathrm{mean}_c \, \rho(p^s_{:,c}, p^t_{:,c})\big)
+
+    Rows relate classes within a sample (inter-class), columns samples within a class (intra-class). A row or column
+    that does not vary correlates 0 with anything.
+
+    Shapes:
+        student_logits, teacher_logits: (N, C), or (N, C, H, W) where every pixel is a row; C = 1 is the pair (0, z)
+        returns: rows (), columns ()
+
+    Source: Huang et al. 2022, arXiv:2205.10536, equations 6 to 9.
+    """
+    student, teacher = _probabilities(student_logits, temperature), _probabilities(teacher_logits, temperature)
+    scale = temperature**2
+    return scale * (1.0 - _pearson(student, teacher, dim=1)), scale * (1.0 - _pearson(student, teacher, dim=0))
+
+
+def _probabilities(logits: Tensor, temperature: float) -> Tensor:
+    """One row per sample or pixel."""
+    return (class_logits(logits) / temperature).softmax(dim=1).movedim(1, -1).flatten(0, -2)
+
+
+def _pearson(first: Tensor, second: Tensor, *, dim: int) -> Tensor:
+    """Mean Pearson correlation along ``dim``."""
+    first, second = first - first.mean(dim=dim, keepdim=True), second - second.mean(dim=dim, keepdim=True)
+    return (unit(first, dim=dim, floor=_FLOOR) * unit(second, dim=dim, floor=_FLOOR)).sum(dim=dim).mean()
+
+
+class DISTLoss(Loss):
+    """Correlate class probabilities with the teacher's, by sample and by class (DIST).
+
+    beta times the row term plus gamma times the column term of :func:`correlation_gaps`.
+
+    Args:
+        beta, gamma: factors of the row and the column term.
+        temperature: of the probabilities.
+
+    Source: Huang et al. 2022, arXiv:2205.10536; factors and temperature of its code.
+    """
+
+    key: ClassVar[str] = "dist"
+    settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=1.0, student_tap="logits")}
+
+    def __init__(self, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0) -> None:
+        super().__init__()
+        if min(beta, gamma) < 0:
+            raise UserError(f"dist: beta and gamma must be at least 0, got {beta} and {gamma}")
+        if temperature <= 0:
+            raise UserError(f"dist: temperature must be above 0, got {temperature}")
+        self.beta = beta
+        self.gamma = gamma
+        self.temperature = temperature
+
+    def build(self, probe: Probe) -> None:
+        """Check that a term with a signal is left: rows need three classes, columns three samples."""
+        student, _ = logit_pair(probe, self.key)
+        rows, columns = student.shape[1] > 2 and self.beta > 0, probe.batch_size > 2 and self.gamma > 0
+        if not rows and not columns:
+            raise UserError(
+                f"dist on {probe.edge} has no signal: two values always correlate fully, so rows need more than two "
+                f"classes (here {student.shape[1]}, beta {self.beta}) and columns more than two samples per batch "
+                f"(here {probe.batch_size}, gamma {self.gamma}).\nUse a larger batch, or `kd`."
+            )
+        if student.shape[1] == 2:
+            self.notes.append(
+                "with two classes the correlation within a sample has no gradient; the one by class is left"
+            )
+        if probe.batch_size < 3:
+            self.notes.append(
+                "with so small batches the correlation by class has no gradient; the one within a sample is left"
+            )
+
+    def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
+        """See :func:`correlation_gaps`."""
+        rows, columns = correlation_gaps(student, teacher, temperature=self.temperature)
+        return self.beta * rows + self.gamma * columns

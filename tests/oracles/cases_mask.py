@@ -6,13 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from preceptor.knowledge.mask.cwd import channel_kl
-from preceptor.knowledge.mask.dist_seg import pixel_correlation_distance
 from preceptor.knowledge.mask.dsd import class_similarity_distance, pixel_similarity_distance
 from preceptor.knowledge.mask.emkd import importance_distance, region_affinity_distance
 from preceptor.knowledge.mask.fitnet_seg import hint_distance
 from preceptor.knowledge.mask.ifvd import variation_distance
 from preceptor.knowledge.mask.maps import resized_labels
 from preceptor.knowledge.mask.skd import pair_distance, pixel_cross_entropy
+from preceptor.knowledge.response.dist import correlation_gaps
 from preceptor.knowledge.response.soft_target import soft_target_kl
 
 from .computed import Computed
@@ -75,10 +75,8 @@ def emkd_rad(case: Case, tensors: Tensors) -> Computed:
 
 def dist_seg(case: Case, tensors: Tensors) -> Computed:
     hyper = case["hyper"]
-    loss = pixel_correlation_distance(
-        tensors["logits_s"], tensors["logits_t"], beta=hyper["beta"], gamma=hyper["gamma"], temperature=hyper["T"]
-    )
-    return Computed(loss)
+    rows, columns = correlation_gaps(tensors["logits_s"], tensors["logits_t"], temperature=hyper["T"])
+    return Computed(hyper["beta"] * rows + hyper["gamma"] * columns)
 
 
 METHODS: dict[str, Callable[[Case, Tensors], Computed]] = {

@@ -4,38 +4,34 @@ import numpy as np
 import pytest
 import torch
 
-from preceptor.knowledge.mask.dist_seg import DISTSeg, pearson, pixel_correlation_distance
+from preceptor.knowledge.mask.dist_seg import DISTSeg
 
-from .edge import built, random_edge
-
-
-def test_correlation_equals_numpy() -> None:
-    first, second = torch.randn(7, dtype=torch.float64), torch.randn(7, dtype=torch.float64)
-    expected = np.corrcoef(first.numpy(), second.numpy())[0, 1]
-    assert pearson(first, second, dim=0).item() == pytest.approx(expected, rel=1e-7)
-
-
-def test_constants_do_not_correlate_and_pass_no_gradient() -> None:
-    constant = torch.full((5,), 0.5, requires_grad=True)
-    correlation = pearson(constant, torch.randn(5), dim=0)
-    correlation.backward()
-    assert correlation == 0.0
-    assert constant.grad is not None
-    assert not constant.grad.any()
+from .edge import Edge, built, random_edge
 
 
 def test_an_inverted_student_by_hand() -> None:
-    """Foreground probabilities p and 1 - p correlate with -1, each class costs 2."""
-    student = torch.randn(2, 1, 4, 4)
-    pair = torch.cat([torch.zeros_like(student), student], dim=1)
-    actual = pixel_correlation_distance(pair, -pair, beta=0.0, gamma=1.0, temperature=1.0)
+    """Foreground probabilities p and 1 - p correlate with -1: each class costs 2."""
+    logits = torch.randn(2, 1, 4, 4)
+    edge = Edge(logits, -logits, torch.zeros(2, 4, 4))
+    actual = built(DISTSeg(beta=0.0), edge)(edge.student, edge.teacher, edge.targets)
     torch.testing.assert_close(actual, torch.tensor(2.0))
 
 
-def test_two_classes_leave_the_correlation_within_a_pixel_out_and_say_so() -> None:
+def test_classes_correlate_over_all_pixels_of_the_batch_as_numpy_says() -> None:
+    edge = random_edge(DISTSeg(), classes=3, dtype=torch.float64)
+    student, teacher = (side.softmax(dim=1).movedim(1, 0).flatten(1).numpy() for side in (edge.student, edge.teacher))
+    correlations = [np.corrcoef(mine, theirs)[0, 1] for mine, theirs in zip(student, teacher, strict=True)]
+
+    actual = built(DISTSeg(beta=0.0), edge, classes=3)(edge.student, edge.teacher, edge.targets)
+
+    assert actual.item() == pytest.approx(1.0 - np.mean(correlations), rel=1e-9)
+
+
+def test_two_classes_have_no_signal_within_a_pixel_and_say_so() -> None:
     edge = random_edge(DISTSeg())
-    loss, without = built(DISTSeg(), edge), built(DISTSeg(beta=0.0), edge)
-    call = edge.student, edge.teacher, edge.targets
-    assert torch.equal(loss(*call), without(*call))
+    (student,) = edge.leaves()
+    loss = built(DISTSeg(gamma=0.0), edge)
+    (gradient,) = torch.autograd.grad(loss(edge.student, edge.teacher, edge.targets), [student])
+    assert gradient.abs().max() < 1e-6
     assert "two classes" in loss.notes[0]
     assert not built(DISTSeg(), random_edge(DISTSeg(), classes=4), classes=4).notes

@@ -2,13 +2,11 @@
 
 import math
 
-import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.errors import UserError
 from preceptor.knowledge.mask.fdwa_dkd import FDWADKD, decoupled_pixel_kl, image_weights, present_class_kl
 
 from .edge import Edge, built, random_edge
@@ -64,12 +62,6 @@ def test_weights_rise_with_distance_between_a_half_and_two() -> None:
     assert weights[0] == weights[3] == 0.5
     assert 0.5 < weights[1] < weights[2] <= 2.0
     torch.testing.assert_close(image_weights(torch.full((3,), 1.3)), torch.ones(3))
-
-
-def test_a_map_of_one_place_is_refused() -> None:
-    edge = random_edge(FDWADKD(), size=8)
-    with pytest.raises(UserError, match="1x1"):
-        built(FDWADKD(), edge)
 
 
 def test_two_classes_are_noted() -> None:

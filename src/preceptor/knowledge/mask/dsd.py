@@ -10,9 +10,8 @@ from torch import Tensor
 
 from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
-from preceptor.knowledge.maps import unit
+from preceptor.knowledge.maps import attention_map, unit
 from preceptor.knowledge.mask.maps import (
-    attention_map,
     check_logits_and_maps,
     require_above_zero,
     require_not_negative,

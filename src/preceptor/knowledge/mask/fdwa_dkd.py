@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from preceptor.catalogue import Setting
-from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
+from preceptor.knowledge.blocks import conv_norm
 from preceptor.knowledge.maps import unit
 from preceptor.knowledge.mask.cwd import channel_kl
 from preceptor.knowledge.mask.maps import (
@@ -125,17 +125,9 @@ class FDWADKD(Loss):
         """Make the adapter of the feature map."""
         check_logits_and_maps(probe, self.key, least=1, most=1, example="[logits, last]")
         student, teacher = probe.student[1], probe.teacher[1]
-        if student.shape[-2:].numel() == 1:
-            raise UserError(
-                f"{self.key} on {probe.edge}: the student's map is 1x1, too small for the BatchNorm of the adapter.\n"
-                f"Take larger images, or a finer map, for example [logits, stage3]."
-            )
         if probe.classes == 2:
             self.notes.append("with two classes there are no other classes to compare; beta has no effect")
-        self.adapter = nn.Sequential(
-            nn.Conv2d(student.shape[1], teacher.shape[1], kernel_size=1, bias=False),
-            nn.BatchNorm2d(teacher.shape[1]),
-        )
+        self.adapter = nn.Sequential(*conv_norm(student.shape[1], teacher.shape[1]))
 
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         """Logits and one map of both, masks (N, H, W) -> (); see the class."""

@@ -1,4 +1,4 @@
-"""What the losses on masks share: maps and labels of one size, attention, what a tap must hold."""
+"""What the losses on masks share: maps and labels of one size, what a tap must hold."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -6,7 +6,6 @@ from torch import Tensor
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
 from preceptor.knowledge.edges import as_maps
-from preceptor.knowledge.maps import unit
 
 
 def resized(maps: Tensor, like: Tensor) -> Tensor:
@@ -21,21 +20,6 @@ def resized_labels(targets: Tensor, like: Tensor) -> Tensor:
     if targets.shape[-2:] == size:
         return targets
     return F.interpolate(targets[:, None].float(), size=size, mode="nearest")[:, 0].long()
-
-
-def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
-    """Where a map is active: the mean over channels of F to the power ``exponent``, as a unit vector.
-
-    Maps are divided by their largest value first, which changes neither the result nor its gradient
-    (both are free of scale) but keeps the powers of large values finite.
-
-    Shapes:
-        maps: (N, C, H, W)
-        returns: (N, H * W)
-    """
-    largest = maps.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
-    scaled = maps / largest.clamp_min(1e-12)
-    return unit(scaled.pow(exponent).mean(dim=1).flatten(1))
 
 
 def check_logits_and_maps(probe: Probe, key: str, *, least: int, most: int | None = None, example: str) -> None:

@@ -50,7 +50,7 @@ def gram(features: Tensor) -> Tensor:
     """
     rows = features.detach().flatten(1)
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)
-    for piece in rows.split(_COLUMNS, dim=1):
+    for piece in torch.split(rows, _COLUMNS, dim=1):
         full = piece.float() if piece.dtype in (torch.float16, torch.bfloat16) else piece
         centred = full - full.mean(dim=0)
         total += centred @ centred.T

@@ -1,0 +1,95 @@
+"""``preceptor data``: the text it prints, and its errors."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from preceptor.cli.data import app, parse_options
+from preceptor.data.published import Published, Remote
+from preceptor.errors import UserError
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            Image.fromarray(rng.integers(0, 256, (8, 9, 3), dtype=np.uint8)).save(tmp_path / name / f"p{number}.png")
+    return tmp_path
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def test_inspect_prints_everything(images):
+    shutil.copy(images / "cat" / "p0.png", images / "dog" / "p0.png")
+    (images / "cat" / "p1.png").write_bytes(b"")
+    text = run("inspect", str(images), "--option", "group=p\\d", "--option", "grouping=patient").stdout
+    for line in (
+        "source     folder",
+        "group: p\\d",
+        "task       classification, 2 classes",
+        "images     8, 1 damaged",
+        "sizes      height x width 8 x 9 (7)",
+        "groups     by patient: 4 groups of 2 to 2 images, median 2",
+        "1 sets of images with equal pixels: 1 with different labels",
+        "cat/p0 = dog/p0: cat, dog (different labels)",
+        "p1.png' is damaged",
+    ):
+        assert line in text, text
+
+
+def test_inspect_without_groups_says_so(images):
+    text = run("inspect", str(images), "--source", "folder").stdout
+    assert "groups     none known: samples of one patient cannot be kept together" in text
+    assert "split      by image:" in text
+
+
+def test_inspect_explains_mistakes(images):
+    with pytest.raises(UserError, match="did you mean 'folder'"):
+        run("inspect", str(images), "--source", "folders")
+    with pytest.raises(UserError, match="write it as name=value"):
+        run("inspect", str(images), "--option", "group")
+
+
+def test_options_are_yaml():
+    given = ["magnifications=[40, 100]", "name=x", "group=^(a|b): [", "n=3"]
+    assert parse_options(given) == {"magnifications": [40, 100], "name": "x", "group": "^(a|b): [", "n": 3}
+
+
+def test_fetch_prints_terms_and_folder(tmp_path, monkeypatch):
+    remote = Published("folder", "set", "A set", "CC0", "doi:1", (Remote("a", "https://example.org/a", "md5:0"),))
+
+    def download(found, to, *, progress):
+        progress("a", 1, 2)
+        progress("a", 2, 2)
+        return to / found.folder
+
+    monkeypatch.setattr("preceptor.data.published.published", lambda key: remote)
+    monkeypatch.setattr("preceptor.data.fetch.fetch", download)
+    result = run("fetch", "set", "--to", str(tmp_path))
+    assert result.stdout == f"{tmp_path / 'set'}  (source: folder)\n"
+    assert "Licence: CC0" in result.stderr
+
+
+def test_help_needs_nothing_heavy():
+    code = (
+        "import sys; from preceptor.cli.data import app; "
+        "print([name for name in ('torch', 'pandas', 'numpy', 'PIL', 'sklearn', 'pooch') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_reading_data_needs_no_torch():
+    code = (
+        "import sys; import preceptor.data.inspect, preceptor.data.fetch, preceptor.data.splits; "
+        "print([name for name in ('torch', 'h5py', 'PIL', 'tifffile', 'pooch', 'sklearn') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

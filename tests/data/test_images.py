@@ -1,0 +1,154 @@
+"""Every kind of image becomes RGB by the stated rules; nothing damaged gets through."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from preceptor.data.images import FileReader, pixel_hash, read_image, read_mask
+from preceptor.errors import UserError
+
+from .trees import save_array, save_image, save_mask, truncate
+
+
+def test_rgb_is_read_as_it_is(tmp_path):
+    values = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    assert np.array_equal(read_image(save_array(tmp_path / "a.png", values)), values)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored", "wanted"),
+    [
+        ("grey", np.array([[0, 7], [200, 255]], dtype=np.uint8), [0, 7, 200, 255]),
+        ("two_valued", np.array([[False, True], [True, False]]), [0, 255, 255, 0]),
+        ("16_bit", np.array([[0, 255], [256, 65535]], dtype=np.uint16), [0, 0, 1, 255]),
+    ],
+)
+def test_one_channel_goes_to_all_three(tmp_path, name, stored, wanted):
+    image = read_image(save_array(tmp_path / f"{name}.png", stored))
+    assert image.dtype == np.uint8
+    for channel in range(3):
+        assert image[..., channel].ravel().tolist() == wanted
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    rgba = np.array([[[10, 20, 30, 255], [10, 20, 30, 0], [0, 100, 200, 51]]], dtype=np.uint8)
+    image = read_image(save_array(tmp_path / "a.png", rgba))
+    assert image[0].tolist() == [[10, 20, 30], [255, 255, 255], [204, 224, 244]]  # 51/255 = 1/5
+    grey = np.array([[[100, 51]]], dtype=np.uint8)
+    assert read_image(save_array(tmp_path / "b.png", grey))[0, 0].tolist() == [224, 224, 224]
+
+
+def test_palette_is_resolved(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]], dtype=np.uint8), mode=None).convert("P")
+    image.putpalette([1, 2, 3, 40, 50, 60])
+    image.save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png")[0].tolist() == [[1, 2, 3], [40, 50, 60]]
+
+
+def test_16_bit_colour_keeps_the_high_byte(tmp_path):
+    values = (np.arange(12, dtype=np.uint16) * 5000).reshape(2, 2, 3)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb")
+    assert np.array_equal(read_image(tmp_path / "a.tif"), values // 256)
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_floats_between_0_and_1_are_scaled(tmp_path, channels):
+    values = np.linspace(0, 1, 16 * (3 if channels else 1), dtype=np.float32).reshape(4, 4, *channels)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb" if channels else "minisblack")
+    image = read_image(tmp_path / "a.tif")
+    assert np.array_equal(
+        image, np.rint(values * 255).astype(np.uint8).reshape(4, 4, -1).repeat(1 if channels else 3, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([[0.5, np.nan]], dtype=np.float32), "1 pixel values that are NaN"),
+        (np.array([[0.5, 20.0]], dtype=np.float32), "floats must lie in 0 to 1"),
+        (np.array([[5, 20]], dtype=np.int32), "int32 values"),
+        (np.zeros((3, 4, 4), dtype=np.uint8), "3 pages"),
+    ],
+)
+def test_values_without_a_known_range_are_refused(tmp_path, values, message):
+    tifffile.imwrite(tmp_path / "odd.tif", values, photometric="minisblack")
+    with pytest.raises(UserError, match=message) as caught:
+        read_image(tmp_path / "odd.tif")
+    assert "odd.tif" in str(caught.value)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "tif", "bmp"])
+def test_truncated_images_are_named(tmp_path, ending):
+    file = truncate(save_image(tmp_path / f"cut.{ending}", size=(64, 64)))
+    with pytest.raises(UserError, match=rf"cut\.{ending}' is damaged"):
+        read_image(file)
+
+
+def test_what_is_no_image_is_named(tmp_path):
+    (tmp_path / "note.png").write_text("hello")
+    with pytest.raises(UserError, match=r"note\.png' is damaged or no image"):
+        read_image(tmp_path / "note.png")
+    with pytest.raises(UserError, match=r"gone\.png' does not exist"):
+        read_image(tmp_path / "gone.png")
+
+
+def test_masks_of_0_1_and_of_0_255_are_the_same(tmp_path):
+    by_255 = read_mask(save_mask(tmp_path / "a.png"))
+    assert np.array_equal(by_255, read_mask(save_mask(tmp_path / "b.png", foreground=1)))
+    assert np.unique(by_255).tolist() == [0, 1]
+    assert by_255.sum() == 16
+    assert read_mask(save_mask(tmp_path / "full.png", side=8)).all()
+    assert not read_mask(save_mask(tmp_path / "none.png", side=0)).any()
+    assert np.array_equal(read_mask(save_array(tmp_path / "c.png", by_255.astype(bool))), by_255)
+
+
+def test_masks_with_colour_channels_count_once_and_alpha_not_at_all(tmp_path):
+    grey = np.zeros((4, 4), dtype=np.uint8)
+    grey[0] = 255
+    rgba = np.dstack([grey, grey, grey, np.full_like(grey, 128)])
+    assert np.array_equal(read_mask(save_array(tmp_path / "a.png", rgba)), grey // 255)
+    rgba[0, 0, 1] = 7
+    with pytest.raises(UserError, match=r"b\.png' has colours"):
+        read_mask(save_array(tmp_path / "b.png", rgba))
+
+
+def test_unexpected_mask_values_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"soft\.png' has unexpected values 0, 128: expected 0 and 255, or 0 and 1"):
+        read_mask(save_mask(tmp_path / "soft.png", foreground=128))
+    assert read_mask(save_mask(tmp_path / "two.png", foreground=2), classes=3).max() == 2
+    with pytest.raises(UserError, match="expected 0 to 2"):
+        read_mask(save_mask(tmp_path / "three.png", foreground=3), classes=3)
+
+
+def test_reader_joins_masks_and_checks_their_size(tmp_path):
+    image = str(save_image(tmp_path / "i.png"))
+    left = str(save_mask(tmp_path / "l.png", side=2))
+    values = np.zeros((8, 8), dtype=np.uint8)
+    values[6:] = 255
+    low = str(save_array(tmp_path / "r.png", values))
+    pixels, mask = FileReader((image,), ((left, low),))(0)
+    assert pixels.shape == (8, 8, 3)
+    assert mask is not None
+    assert mask.sum() == 4 + 16
+    other = str(save_mask(tmp_path / "small.png", size=(4, 8)))
+    with pytest.raises(UserError, match=r"small\.png' is 4 x 8 pixels .* is 8 x 8"):
+        FileReader((image,), ((other,),))(0)
+
+
+def test_pixel_hash_tells_shape_and_values_apart():
+    pixels = np.zeros((2, 8, 3), dtype=np.uint8)
+    assert pixel_hash(pixels) == pixel_hash(pixels.copy())
+    assert pixel_hash(pixels) != pixel_hash(pixels.reshape(4, 4, 3))
+    other = pixels.copy()
+    other[1, 7, 2] = 1
+    assert pixel_hash(pixels) != pixel_hash(other)
+    assert pixel_hash(pixels[:, ::2]) == pixel_hash(np.ascontiguousarray(pixels[:, ::2]))
+
+
+def test_no_real_image_is_refused(real_data: Path):
+    for name in ("HAM10000/HAM10000_images_part_1", "CRCHistoPhenotypes/patch_images"):
+        for file in sorted((real_data / name).iterdir())[:20]:
+            assert read_image(file).shape[2] == 3

@@ -1,0 +1,314 @@
+"""One's own images: class folders, image and mask folders, and tables."""
+
+import pytest
+
+from preceptor.data.sources import open_source, recognise
+from preceptor.data.sources.folder import part_word
+from preceptor.errors import UserError
+
+from .test_sources import check
+from .trees import class_folders, pairs, save_image, save_mask, write
+
+
+def test_class_folders(tmp_path):
+    table = open_source("folder", str(class_folders(tmp_path)))
+    check(table)
+    assert table.classes == ("cat", "dog")
+    assert table.frame["label"].tolist() == [0] * 4 + [1] * 4
+    assert table.frame["id"].iloc[0] == "cat/p0_0"
+    assert table.grouping is None
+    assert "images of one patient can be on both sides" in table.notes[0]
+    assert recognise(tmp_path).key == "folder"
+
+
+def test_class_order_can_be_set(tmp_path):
+    table = open_source("folder", str(class_folders(tmp_path)), {"classes": ["dog", "cat"]})
+    assert table.frame["label"].tolist() == [0] * 4 + [1] * 4
+    assert table.frame["id"].iloc[0] == "dog/p0_0"
+    with pytest.raises(UserError, match=r"saw: the class folders cat, dog\n.*cat, cow"):
+        open_source("folder", str(tmp_path), {"classes": ["cat", "cow"]})
+
+
+def test_group_rule(tmp_path):
+    table = open_source("folder", str(class_folders(tmp_path)), {"group": r"^(p\d)_", "grouping": "patient"})
+    check(table)
+    assert table.grouping == "patient"
+    assert table.frame["group"].tolist() == ["p0", "p0", "p1", "p1"] * 2
+    with pytest.raises(UserError, match=r"rule q\\d finds nothing in 'p0_0\.png'"):
+        open_source("folder", str(tmp_path), {"group": r"q\d"})
+    with pytest.raises(UserError, match="no regular expression"):
+        open_source("folder", str(tmp_path), {"group": "("})
+
+
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("training", "valid", "test"), ("Train", "validation", "Testing")]
+)
+def test_parts_of_class_folders(tmp_path, names):
+    for name in names:
+        class_folders(tmp_path / name)
+    table = open_source("folder", str(tmp_path))
+    check(table)
+    assert table.classes == ("cat", "dog")
+    assert table.frame["split"].value_counts().to_dict() == {"train": 8, "validation": 8, "test": 8}
+    assert recognise(tmp_path).key == "folder"
+
+
+def test_classes_that_sound_like_parts_stay_classes(tmp_path):
+    """A folder is a part only where all of them are, and hold folders in turn."""
+    table = open_source("folder", str(class_folders(tmp_path, classes=("test_positive", "train_track"))))
+    assert table.classes == ("test_positive", "train_track")
+    assert table.frame["split"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("MoNuSegTrainData", "train"),
+        ("test", "test"),
+        ("data_VAL", "validation"),
+        ("trainTest", None),
+        ("contest", None),
+        ("images", None),
+    ],
+)
+def test_part_word(name, part):
+    assert part_word(name) == part
+
+
+def test_image_and_mask_folders(tmp_path):
+    table = open_source("folder", str(pairs(tmp_path)))
+    check(table)
+    assert table.task == "segmentation"
+    assert table.classes == ("background", "foreground")
+    assert [int(table.read(row)[1].sum()) for row in range(3)] == [1, 4, 9]
+    assert recognise(tmp_path).key == "folder"
+
+
+def test_pairs_below_parts_as_in_monuseg(tmp_path):
+    pairs(tmp_path / "MoNuSegTrainData", images="tissue_image")
+    pairs(tmp_path / "MoNuSegTestData", images="tissue_image", start=3, count=2)
+    found = recognise(tmp_path)
+    assert found.options == {"images": "tissue_image", "group": r"^TCGA-\w+-\w+", "grouping": "patient"}
+    table = open_source(found.key, str(tmp_path), found.options)
+    check(table)
+    assert table.frame["split"].value_counts().to_dict() == {"train": 3, "test": 2}
+    assert table.frame["group"].iloc[0] == "TCGA-AA-0003"
+    assert table.frame["id"].iloc[0] == "test/TCGA-AA-0003-01Z"
+
+
+def test_part_names_can_be_set(tmp_path):
+    pairs(tmp_path / "A")
+    pairs(tmp_path / "B", start=3)
+    with pytest.raises(UserError, match="expected"):
+        open_source("folder", str(tmp_path))
+    table = open_source("folder", str(tmp_path), {"parts": {"A": "train", "B": "test"}})
+    assert table.frame["split"].tolist() == ["train"] * 3 + ["test"] * 3
+    with pytest.raises(UserError, match="parts names C"):
+        open_source("folder", str(tmp_path), {"parts": {"C": "train"}})
+    with pytest.raises(UserError, match=r"option parts is .*'train', 'validation' or 'test'"):
+        open_source("folder", str(tmp_path), {"parts": {"A": "val"}})
+
+
+def test_mask_names_may_have_a_suffix(tmp_path):
+    for number in range(2):
+        save_image(tmp_path / "images" / f"{number}.jpg")
+        save_mask(tmp_path / "masks" / f"{number}_mask.png")
+    assert recognise(tmp_path).options == {"mask_suffix": "_mask"}
+    check(open_source("folder", str(tmp_path), {"mask_suffix": "_mask"}))
+    with pytest.raises(UserError, match="without a mask"):
+        open_source("folder", str(tmp_path))
+
+
+def test_several_mask_classes(tmp_path):
+    save_image(tmp_path / "images" / "a.png")
+    save_mask(tmp_path / "masks" / "a.png", foreground=2)
+    table = open_source("folder", str(tmp_path), {"classes": ["background", "tumour", "stroma"]})
+    check(table)
+    with pytest.raises(UserError, match="unexpected values 0, 2"):
+        open_source("folder", str(tmp_path)).read(0)
+
+
+def test_images_and_masks_must_match(tmp_path):
+    pairs(tmp_path)
+    save_image(tmp_path / "images" / "alone.png")
+    with pytest.raises(UserError, match=r"1 images in .*without a mask in .*: alone"):
+        open_source("folder", str(tmp_path))
+    (tmp_path / "images" / "alone.png").unlink()
+    save_mask(tmp_path / "masks" / "lonely.png")
+    with pytest.raises(UserError, match=r"1 masks in .*without an image in .*: lonely"):
+        open_source("folder", str(tmp_path))
+
+
+def test_empty_class_loose_images_and_single_classes(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "cow").mkdir()
+    with pytest.raises(UserError, match="class 'cow' is empty"):
+        open_source("folder", str(tmp_path))
+    (tmp_path / "cow").rmdir()
+    save_image(tmp_path / "stray.png")
+    with pytest.raises(UserError, match=r"1 images in .* lie in no class folder: stray\.png"):
+        open_source("folder", str(tmp_path))
+    class_folders(tmp_path / "one", classes=("cat",))
+    with pytest.raises(UserError, match="saw: one class folder, cat/"):
+        open_source("folder", str(tmp_path / "one"))
+    class_folders(tmp_path / "parts" / "train")
+    class_folders(tmp_path / "parts" / "test", classes=("cat",))
+    with pytest.raises(UserError, match=r"class 'dog' is empty: no image in .*test"):
+        open_source("folder", str(tmp_path / "parts"))
+
+
+def test_one_image_in_two_formats(tmp_path):
+    class_folders(tmp_path)
+    save_image(tmp_path / "cat" / "p0_0.jpg")
+    with pytest.raises(UserError, match=r"'p0_0\.jpg' and 'p0_0\.png': which is it"):
+        open_source("folder", str(tmp_path))
+
+
+HEAD = "InstanceID,patientID,ImageName,cellTypeName,cellType,isCancerous"
+CRC = {"image": "ImageName", "label": "cellTypeName", "group": "patientID", "image_folder": "patch_images"}
+
+
+@pytest.fixture
+def crc(tmp_path):
+    names = ("fibroblast", "inflammatory", "epithelial", "others")
+    rows = [HEAD]
+    for number in range(8):
+        save_image(tmp_path / "patch_images" / f"{number}.png", seed=number, size=(27, 27))
+        rows.append(f"{number},{number // 4},{number}.png,{names[number % 4]},{number % 4},{int(number % 4 == 2)}")
+    write(tmp_path / "data_labels_mainData.csv", "\n".join(rows) + "\n")
+    return tmp_path
+
+
+def edit(root, old, new):
+    file = root / "data_labels_mainData.csv"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_table_as_crchistophenotypes_needs(crc):
+    table = open_source("table", str(crc), CRC)
+    check(table)
+    assert table.classes == ("epithelial", "fibroblast", "inflammatory", "others")
+    assert table.grouping == "patientID"
+    assert table.frame["group"].tolist() == ["0"] * 4 + ["1"] * 4
+    found = recognise(crc)
+    assert (found.key, found.options) == ("table", CRC)
+
+
+def test_class_names_from_a_column(crc):
+    table = open_source("table", str(crc), {**CRC, "label": "cellType", "class_name": "cellTypeName"})
+    assert table.classes == ("fibroblast", "inflammatory", "epithelial", "others")
+    edit(crc, "fibroblast,0,0", "others,0,0")
+    with pytest.raises(UserError, match="do not name classes one to one"):
+        open_source("table", str(crc), {**CRC, "label": "cellType", "class_name": "cellTypeName"})
+
+
+def test_numbers_sort_as_numbers(tmp_path):
+    lines = ["image,label"]
+    for number, label in enumerate((10, 9, 2)):
+        save_image(tmp_path / f"{number}.png", seed=number)
+        lines.append(f"{number}.png,{label}")
+    write(tmp_path / "labels.csv", "\n".join(lines))
+    table = open_source("table", str(tmp_path / "labels.csv"), {"label": "label"})
+    assert table.classes == ("2", "9", "10")
+    assert table.frame["label"].tolist() == [2, 1, 0]
+
+
+def test_table_of_masks_with_official_parts(tmp_path):
+    lines = ["name\tmask\tslide\tpart"]
+    for number, part in enumerate(("Train", "valid", "TEST")):
+        save_image(tmp_path / "img" / f"{number}.jpg", seed=number)
+        save_mask(tmp_path / "seg" / f"m{number}.png")
+        lines.append(f"{number}\tm{number}.png\ts{number}\t{part}")
+    write(tmp_path / "all.tsv", "\n".join(lines))
+    options = {
+        "image": "name", "image_folder": "img", "image_file": "{}.jpg", "mask": "mask", "mask_folder": "seg",
+        "group": "slide", "split": "part",
+    }  # fmt: skip
+    table = open_source("table", str(tmp_path), options)
+    check(table)
+    assert table.frame["split"].tolist() == ["train", "validation", "test"]
+    found = recognise(tmp_path)
+    assert (found.key, found.options) == ("table", options)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\n3,0,3.png,others", "\n3,0,3.png,", r"no cellTypeName in 1 rows, the first is line 5"),
+        ("\n3,0,3.png", "\n3,0,33.png", r"1 rows name an image that is not there, for example .*33\.png"),
+        ("\n3,0,3.png", "\n3,0,2.png", r"'2\.png' in lines 4, 5, with the labels epithelial, others"),
+        ("\n3,0,3.png,others,3", "\n3,0,2.png,epithelial,2", r"'2\.png' in lines 4, 5: each image needs one row"),
+        ("\n7,1,7.png,others,3,0", "", r"1 images in .* are in no row of .*: 7\.png"),
+    ],
+)
+def test_tables_with_mistakes(crc, old, new, message):
+    edit(crc, old, new)
+    with pytest.raises(UserError, match=message):
+        open_source("table", str(crc), CRC)
+
+
+def test_duplicate_ids(crc):
+    edit(crc, "\n3,0,3.png", "\n2,0,3.png")
+    with pytest.raises(UserError, match=r"share an id .* '2' \(patch_images/2\.png, patch_images/3\.png\)"):
+        open_source("table", str(crc), {**CRC, "id": "InstanceID"})
+
+
+def test_unlisted_images_can_be_ignored(crc):
+    save_image(crc / "patch_images" / "extra.png")
+    assert len(open_source("table", str(crc), {**CRC, "unlisted": "ignore"})) == 8
+
+
+def test_table_options_are_explained(crc):
+    with pytest.raises(UserError, match="no column img: it has InstanceID, patientID"):
+        open_source("table", str(crc), {**CRC, "image": "img"})
+    with pytest.raises(UserError, match="set the option label or the option mask"):
+        open_source("table", str(crc), {"image": "ImageName", "image_folder": "patch_images"})
+    with pytest.raises(UserError, match=r"set the option image_file, for example to \{\}\.png"):
+        open_source("table", str(crc), {**CRC, "image": "InstanceID"})
+    with pytest.raises(UserError, match=r"needs \{\} where"):
+        open_source("table", str(crc), {**CRC, "image_file": "x.png"})
+    with pytest.raises(UserError, match="holds 0, 1: expected train"):
+        open_source("table", str(crc), {**CRC, "split": "patientID"})
+    with pytest.raises(UserError, match="has no mitosis of the option classes"):
+        open_source(
+            "table", str(crc), {**CRC, "classes": ["fibroblast", "inflammatory", "epithelial", "others", "mitosis"]}
+        )
+    with pytest.raises(UserError, match="holds others, which is not in"):
+        open_source("table", str(crc), {**CRC, "classes": ["fibroblast", "inflammatory", "epithelial"]})
+    write(crc / "second.csv", "a,b\n")
+    with pytest.raises(UserError, match="the option csv with the file's name"):
+        open_source("table", str(crc), CRC)
+    assert len(open_source("table", str(crc), {**CRC, "csv": "data_labels_mainData.csv"})) == 8
+
+
+def test_recognise_says_what_is_missing(crc, tmp_path):
+    for number in range(8):
+        edit(crc, f"\n{number},", "\nx,")
+        edit(crc, f"{number}.png", "y.png")
+    with pytest.raises(UserError, match="no column whose values are image files"):
+        recognise(crc)
+    (tmp_path / "mess").mkdir()
+    write(tmp_path / "mess" / "readme.txt", "")
+    with pytest.raises(UserError, match=r"no known layout\.\n  saw: readme\.txt"):
+        recognise(tmp_path / "mess")
+
+
+def test_real_crchistophenotypes(real_data):
+    found = recognise(real_data / "CRCHistoPhenotypes")
+    assert (found.key, found.options) == ("table", CRC)
+    table = open_source("table", str(real_data / "CRCHistoPhenotypes"), CRC)
+    assert table.frame["label"].value_counts().sort_index().tolist() == [3169, 1448, 2108, 1028]
+    assert table.frame["group"].nunique() == 48
+
+
+def test_real_monuseg(real_data):
+    found = recognise(real_data / "MoNuSeg")
+    table = open_source(found.key, str(real_data / "MoNuSeg"), found.options)
+    assert table.frame["split"].value_counts().to_dict() == {"train": 24, "test": 11}
+    assert table.frame["group"].nunique() == 35
+    image, mask = table.read(0)
+    assert image.shape == (1000, 1000, 3)
+    assert mask is not None
+    assert 0.1 < mask.mean() < 0.45

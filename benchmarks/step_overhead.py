@@ -44,7 +44,7 @@ class Held:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, view: int, start: int = 0):  # noqa: ANN201
+    def epoch(self, view: int, start: int = 0):
         yield from self.batches[start:]
 
 
@@ -56,7 +56,7 @@ class Silent:
     def epoch(self, *_: object) -> None: ...
 
 
-def network():  # noqa: ANN201
+def network():
     return build_network(SPEC, task="classification", classes=CLASSES, image_size=(SIZE, SIZE), seed=0)
 
 

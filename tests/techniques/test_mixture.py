@@ -9,12 +9,13 @@ from preceptor.techniques.mixture import Shares, mixture, routes_for, student_sh
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 
 
-def context(technique, *, students=2, task="classification", **networks):
+def context(technique, *, count=2, task="classification", **networks):
     recipe = parse_recipe(
         {
             "task": task,
             "data": {"source": "histopathologic_cancer", "path": "nowhere", "image_size": 32},
-            "networks": networks or {"teacher": {**SMALL, "architecture": "resnet18"}, "student": SMALL, "count": students},
+            "networks": networks
+            or {"teacher": {**SMALL, "architecture": "resnet18"}, "student": SMALL, "count": count},
             "technique": technique,
         }
     )

@@ -231,7 +231,7 @@ class _FiniteCheck:
             for terms, epoch, step, batch in self.pending:
                 bad = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
                 if bad:
-                    names = ", ".join(self.batches.ids(batch.rows))
+                    names = ", ".join(self.batches.packed.frame["id"].iloc[batch.rows.tolist()])
                     raise NonFiniteLossError(
                         f"the loss is no finite number: {'; '.join(bad)} in epoch {epoch}, step {step + 1}.\n"
                         f"Samples of this batch: {names}.\n"

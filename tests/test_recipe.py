@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from preceptor.errors import UserError
+from preceptor.recipe import load_recipe, parse_recipe
+
+SMALL = {"architecture": "resnet10t", "weights": "none"}
+BASE = {
+    "task": "classification",
+    "data": {"source": "phantom"},
+    "networks": {"teacher": SMALL, "student": SMALL},
+    "technique": {"name": "kd_ml", "strategy": "diverse"},
+}
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture
+def written(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(BASE))
+    return path
+
+
+def test_what_is_written_is_read_again():
+    recipe = parse_recipe(BASE)
+    assert parse_recipe(yaml.safe_load(recipe.to_yaml())) == recipe
+
+
+def test_overrides_reach_any_depth(written):
+    recipe, notes = load_recipe(written, ["training.epochs=3", "networks.student.options={drop_rate: 0.1}"])
+    assert recipe.training.epochs == 3
+    assert recipe.networks.peers["S1"].options == {"drop_rate": 0.1}
+    assert notes == []
+
+
+def test_options_that_a_new_technique_does_not_have_are_left_out_and_said(written):
+    recipe, notes = load_recipe(written, ["technique.name=graph", "technique.edges=[]"])
+    assert recipe.technique.name == "graph"
+    assert notes == ["technique.strategy of the recipe is no option of graph: left out"]
+
+
+def test_an_option_given_for_the_new_technique_is_not_left_out(written):
+    with pytest.raises(UserError, match="strategy"):
+        load_recipe(written, ["technique.name=graph", "technique.edges=[]", "technique.strategy=features"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"trainin": {}}, r"trainin: unknown 'trainin'; did you mean 'training'\?"),
+        ({"training": {"epoch": 3}}, r"training.epoch: unknown 'epoch'; did you mean 'epochs'\?"),
+        ({"training": {"epochs": "many"}}, r"training.epochs: .*integer.*'many'"),
+        ({"training": {"lr": -1}}, r"training.lr: .*greater than 0.*-1"),
+        ({"technique": {"name": "kdml"}}, r"technique.name: unknown 'kdml'; did you mean 'kd_ml'\?"),
+        ({"technique": {"name": "kd_ml", "temprature": 3}}, r"did you mean 'temperature'\?"),
+        ({"technique": {"name": "ml"}, "networks": {"student": SMALL, "count": 1}}, "at least two students"),
+        ({"networks": {"student": SMALL}}, "wants `networks.teacher`"),
+        ({"networks": {"student": SMALL, "students": [SMALL]}}, "either `student`"),
+        ({"teacher_training": {"epoch": 3}}, "teacher_training: unknown 'epoch'; did you mean 'epochs'"),
+        ({"training": {"monitor": "iou"}}, "training.monitor: classification has accuracy, f1, auroc"),
+    ],
+)
+def test_mistakes_are_named(change, message):
+    with pytest.raises(UserError, match=message):
+        parse_recipe({**BASE, **change})
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="no recipe"):
+        load_recipe(tmp_path / "absent.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1")
+    with pytest.raises(UserError, match="not readable YAML"):
+        load_recipe(tmp_path / "broken.yaml")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", ["baseline", "kd_offline", "kd_online", "ml", "kd_ml"])
+@pytest.mark.parametrize("strategy", ["predictions", "features", "diverse"])
+def test_every_cell_runs_from_every_shipped_recipe_by_set(path, name, strategy):
+    recipe, _ = load_recipe(path, [f"technique.name={name}", f"technique.strategy={strategy}"])
+    assert recipe.technique.name == name

@@ -9,47 +9,26 @@ from torch import Tensor, nn
 from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
-from preceptor.knowledge.blocks import FrozenClassifier, conv_norm_relu
+from preceptor.knowledge.blocks import FrozenClassifier
 from preceptor.knowledge.edges import teacher_classifier
-from preceptor.knowledge.maps import pool_to, spatial_mean, to_common_size
+from preceptor.knowledge.maps import spatial_mean, to_common_size
 from preceptor.networks.outputs import Knowledge
 from preceptor.recipe import Task
 
 
-class Projector(nn.Module):
-    """The student's last map in the teacher's channels.
+def projector(inputs: int, outputs: int, *, factor: int) -> list[nn.Module]:
+    """Layers from the student's last map to the teacher's channels.
 
-    1x1 to half the teacher's width, 3x3, 1x1 to its width; each with batch normalisation and ReLU, none with bias.
-    A map larger than ``size`` is average-pooled first.
+    1x1 to 1/factor of the teacher's width, 3x3, 1x1 to its width; each with batch normalisation and ReLU, none with
+    bias. Plain layers only, since they are saved with the student.
     """
-
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int], *, factor: int = 2) -> None:
-        super().__init__()
-        middle = max(outputs // factor, 1)
-        self.size = size
-        self.layers = nn.Sequential(
-            *conv_norm_relu(inputs, middle),
-            *conv_norm_relu(middle, middle, kernel=3),
-            *conv_norm_relu(middle, outputs),
-        )
-
-    def forward(self, feature_map: Tensor) -> Tensor:
-        height, width = feature_map.shape[2:]
-        projected: Tensor = self.layers(pool_to(feature_map, (min(height, self.size[0]), min(width, self.size[1]))))
-        return projected
+    middle = max(outputs // factor, 1)
+    return [*_unit(inputs, middle, 1), *_unit(middle, middle, 3), *_unit(middle, outputs, 1)]
 
 
-class BorrowedHead(nn.Module):
-    """Projector, global average pooling and the teacher's classifier: the student's head for inference."""
-
-    def __init__(self, projector: Projector, classifier: FrozenClassifier) -> None:
-        super().__init__()
-        self.projector = projector
-        self.classifier = classifier
-
-    def forward(self, feature_map: Tensor) -> Tensor:
-        logits: Tensor = self.classifier(spatial_mean(self.projector(feature_map)))
-        return logits
+def _unit(inputs: int, outputs: int, kernel: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
 
 
 class SimKDLoss(Loss):
@@ -57,8 +36,8 @@ class SimKDLoss(Loss):
 
     .. math:: \mathrm{mean}\big( (P(F^s) - F^t)^2 \big)
 
-    The student's own classifier is replaced by :class:`BorrowedHead`, which is exported with it. There is no label
-    signal: the published weight of the task loss is 0.
+    The student's own classifier gives way to the projector P, pooling and the teacher's classifier, which are
+    exported with it. There is no label signal: the published weight of the task loss is 0.
 
     Where the teacher's embedding is not its average-pooled last map (a ViT with a class token), its classifier has
     never seen such an average; the pooled projection then copies the embedding instead of the map.
@@ -78,7 +57,7 @@ class SimKDLoss(Loss):
         "classification": Setting(weight=1.0, student_tap="last", teacher_tap=("last", "embedding"), task_weight=0.0)
     }
 
-    projector: Projector
+    projector: nn.Sequential
     classifier: FrozenClassifier
 
     def __init__(self, factor: int = 2) -> None:
@@ -98,8 +77,15 @@ class SimKDLoss(Loss):
                 f"since the exported student ends in them.\nLeave the taps out."
             )
         last, embedding = teacher
-        height, width = to_common_size(student, last)[0].shape[2:]
-        self.projector = Projector(student.shape[1], embedding.shape[1], (height, width), factor=self.factor)
+        size = to_common_size(student, last)[0].shape[2:]
+        if probe.batch_size < 2 and size.numel() == 1:
+            raise UserError(
+                f"simkd on {probe.edge}: the last map has one position, and batch normalisation in the projector then "
+                f"needs at least two samples per batch.\nUse a larger batch or larger images."
+            )
+        pooling = [nn.AdaptiveAvgPool2d((size[0], size[1]))] if student.shape[2:] != size else []
+        layers = projector(student.shape[1], embedding.shape[1], factor=self.factor)
+        self.projector = nn.Sequential(*pooling, *layers)
         self.classifier = FrozenClassifier(teacher_classifier(probe, self.key))
         self.copies_embedding = last.shape[1] != embedding.shape[1] or not torch.allclose(
             spatial_mean(last), embedding, rtol=1e-3, atol=1e-4
@@ -108,8 +94,8 @@ class SimKDLoss(Loss):
             self.notes.append("the teacher's embedding is not its pooled last map, so the embedding is copied")
 
     def head(self) -> nn.Module:
-        """The projector, trained by this loss, and the teacher's classifier."""
-        return BorrowedHead(self.projector, self.classifier)
+        """The projector, whose layers this loss trains, pooling, and the teacher's classifier."""
+        return nn.Sequential(*self.projector, nn.AdaptiveAvgPool2d(1), nn.Flatten(), self.classifier.classifier)
 
     def forward(self, student: Tensor, teacher: Knowledge, targets: Tensor) -> Tensor:
         """Mean squared error of the projected map."""

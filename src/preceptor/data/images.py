@@ -5,6 +5,7 @@
 * transparency (RGBA, LA, palette with a transparent entry): laid over white
 * 16 bit: the high byte, ``value // 256``, whatever range an image uses, so that images stay comparable
 * floating point: values in 0…1 times 255, rounded; anything outside, and NaN, is an error
+* signed and 32-bit whole numbers have no known range: an error
 * other colour spaces (CMYK, YCbCr, Lab): converted by Pillow
 * orientation tags are not applied: pixels stay in the order in which they are stored
 """
@@ -137,10 +138,11 @@ def _to_uint8(values: NDArray[np.generic], name: str) -> Pixels:
                 "floats must lie in 0 to 1; scale them, or save 8-bit images"
             )
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise UserError(f"image {name!r} has values from {low} to {high}: at most 16 bits (0 to 65535) were expected")
-    return (values.astype(np.uint16) >> 8).astype(np.uint8)
+    if values.dtype == np.uint16:
+        return (values.astype(np.uint16) >> 8).astype(np.uint8)
+    raise UserError(
+        f"image {name!r} has {values.dtype} values: 8 or 16 bits without sign, or floats in 0 to 1, were expected"
+    )
 
 
 def _decode(path: str | Path, *, composite: bool) -> NDArray[np.generic]:

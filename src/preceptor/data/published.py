@@ -48,9 +48,9 @@ def published(key: str) -> Published:
     if name == "medmnist":
         if which not in _MEDMNIST:
             known = sorted({flag.split("_")[0] for flag in _MEDMNIST})
-            came = f"{which!r} is no set" if colon else "which one?"
+            came = f"{which!r} is no set." if colon else "which one?"
             raise UserError(
-                f"medmnist: {came}. Write medmnist:NAME or medmnist:NAME_SIZE with a size of 64, 128 or 224 pixels, "
+                f"medmnist: {came} Write medmnist:NAME or medmnist:NAME_SIZE with a size of 64, 128 or 224 pixels, "
                 f"for example medmnist:pathmnist_64. Names: {', '.join(known)}"
             )
         return _medmnist(which)

@@ -72,9 +72,8 @@ def contents(folder: Path) -> str:
     return named([f"{name}/" for name in folders] + files, most=8)
 
 
-def matched(source: str, left: set[str], right: set[str], left_name: str, right_name: str) -> None:
-    """UserError where ``left`` and ``right`` are not the same names."""
-    for some, others, have, lack in ((left, right, left_name, right_name), (right, left, right_name, left_name)):
-        missing = some - others
+def matched(source: str, left: set[str], right: set[str], *, only_left: str, only_right: str) -> None:
+    """UserError where ``left`` and ``right`` are not the same names; ``only_left`` says what those in ``left`` lack."""
+    for missing, what in ((left - right, only_left), (right - left, only_right)):
         if missing:
-            raise UserError(f"{source}: {len(missing)} {have} without {lack}: {named(missing)}")
+            raise UserError(f"{source}: {len(missing)} {what}: {named(missing)}")

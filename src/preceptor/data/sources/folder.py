@@ -114,7 +114,7 @@ class _Rows:
 def _by_class(root: Path, found: Mapping[Part | None, Path], classes: tuple[str, ...] | None) -> _Rows:
     rows = _Rows()
     seen = sorted({name for below in found.values() for name in entries(below)[0]})
-    if not seen:
+    if not any(image_names(entries(below / name)[1]) for below in found.values() for name in entries(below)[0]):
         raise refuse("folder", root, contents(root), "one folder of images per class, or an image and a mask folder")
     rows.classes = classes or tuple(seen)
     if set(rows.classes) != set(seen):
@@ -148,8 +148,8 @@ def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: s
             "folder",
             set(pictures),
             set(marks),
-            f"images in {str(below / images)!r}",
-            f"a mask in {str(below / masks)!r}",
+            only_left=f"images in {str(below / images)!r} without a mask in {str(below / masks)!r}",
+            only_right=f"masks in {str(below / masks)!r} without an image in {str(below / images)!r}",
         )
         rows.ids += [stem if part is None else f"{part}/{stem}" for stem in pictures]
         rows.images += list(pictures.values())
@@ -173,5 +173,5 @@ def _group(rule: str, file: str) -> str:
     except re.error as error:
         raise UserError(f"folder: the option group is no regular expression: {error}") from None
     if match is None:
-        raise UserError(f"folder: the group rule {rule!r} does not match {os.path.basename(file)!r}")
+        raise UserError(f"folder: the group rule {rule} finds nothing in {os.path.basename(file)!r}")
     return match[1] if match.re.groups else match[0]

@@ -58,7 +58,13 @@ def ham10000(path: Path, *, task: Literal["classification", "segmentation"] = "c
             f"Only {parts[0]} is there: {absent} of the {len(table)} rows of {TABLE} have no image and are left out."
         )
         table = table[table["image_id"].isin(list(images))]
-    matched("ham10000", set(table["image_id"]), set(images), f"rows of {TABLE}", "an image")
+    matched(
+        "ham10000",
+        set(table["image_id"]),
+        set(images),
+        only_left=f"rows of {TABLE} without an image",
+        only_right=f"images without a row in {TABLE}",
+    )
 
     ids = table["image_id"].tolist()
     paths = [images[name] for name in ids]
@@ -69,12 +75,10 @@ def ham10000(path: Path, *, task: Literal["classification", "segmentation"] = "c
             raise UserError(
                 f"ham10000: no mask <image_id>{MASK}.png in any folder of {str(root)!r}: saw {contents(root)}"
             )
+        if len(parts) < len(PARTS):
+            available = {name: mask for name, mask in available.items() if name in images}
         matched(
-            "ham10000",
-            set(ids),
-            set(available) if len(parts) == len(PARTS) else set(available) & set(ids),
-            "images",
-            "a mask",
+            "ham10000", set(ids), set(available), only_left="images without a mask", only_right="masks without an image"
         )
         masks = [available[name] for name in ids]
     reader = FileReader(tuple(paths), None if masks is None else tuple((mask,) for mask in masks))

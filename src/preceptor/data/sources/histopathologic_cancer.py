@@ -26,7 +26,7 @@ def histopathologic_cancer(path: Path) -> SampleTable:
     wrong = table.loc[~table["label"].isin([0, 1])]
     if len(wrong):
         raise UserError(
-            f"histopathologic_cancer: {TABLE} gives {wrong['id'].iloc[0]!r} the label {wrong['label'].iloc[0]!r}: "
+            f"histopathologic_cancer: {TABLE} gives {wrong['id'].iloc[0]!r} the label {wrong['label'].iloc[0]}: "
             "expected 0 or 1"
         )
     repeated = table.loc[table["id"].duplicated(), "id"]
@@ -35,7 +35,13 @@ def histopathologic_cancer(path: Path) -> SampleTable:
             f"histopathologic_cancer: {TABLE} lists {repeated.iloc[0]!r} and {len(repeated) - 1} more ids twice"
         )
     found = images_in(root / "train")
-    matched("histopathologic_cancer", set(table["id"]), set(found), "labels", "an image in train/")
+    matched(
+        "histopathologic_cancer",
+        set(table["id"]),
+        set(found),
+        only_left="labels without an image in train/",
+        only_right=f"images in train/ without a label in {TABLE}",
+    )
     ids = list(found)
     files = tuple(found.values())
     reader = FileReader(files)

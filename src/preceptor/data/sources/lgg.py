@@ -36,7 +36,7 @@ def lgg(path: Path) -> SampleTable:
         slices = sorted(
             {stem for stem in found if not stem.endswith("_mask")}, key=lambda stem: int(stem.rsplit("_", 1)[1])
         )
-        matched("lgg", set(slices), masked, "slices", "a mask")
+        matched("lgg", set(slices), masked, only_left="slices without a mask", only_right="masks without a slice")
         ids += slices
         images += [found[stem] for stem in slices]
         masks += [found[f"{stem}_mask"] for stem in slices]

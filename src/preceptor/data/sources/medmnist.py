@@ -57,7 +57,7 @@ def medmnist(path: Path, *, name: str | None = None) -> SampleTable:
     """
     file = _file(path, name)
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
             keys = set(archive.files)
             wanted = {f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")}
             if not wanted <= keys:

@@ -54,9 +54,19 @@ def recognise(path: Path) -> Recognised:
             return _table(path.parent, path.name)
         raise UserError(f"{str(path)!r} is a file: a folder, a .csv or a .npz file was expected")
     folders, files = entries(path)
-    for found in (_published(path, folders, files), _pairs(path, folders), _csv(path, files), _classes(path, folders)):
-        if found is not None:
-            return found
+    found = _published(path, folders, files) or _pairs(path, folders)
+    if found is not None:
+        return found
+    tables = [name for name in files if name.lower().endswith((".csv", ".tsv"))]
+    classes = _classes(path, folders)
+    if len(tables) == 1:
+        try:
+            return _table(path, tables[0])
+        except UserError:
+            if classes is None:
+                raise
+    if classes is not None:
+        return classes
     raise UserError(
         f"{str(path)!r} has no known layout.\n  saw: {contents(path)}\n"
         "  expected: a published data set, one folder of images per class, a folder of images beside one of masks,\n"
@@ -130,11 +140,6 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
     return None
 
 
-def _csv(path: Path, files: list[str]) -> Recognised | None:
-    tables = [name for name in files if name.lower().endswith((".csv", ".tsv"))]
-    return _table(path, tables[0]) if len(tables) == 1 else None
-
-
 def _table(path: Path, name: str) -> Recognised:
     """Options for a CSV: the image column is the one that matches files, the rest goes by name and values."""
     try:
@@ -180,14 +185,14 @@ def _table(path: Path, name: str) -> Recognised:
 
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
-    """How most of ``values`` name images of the folder ``place``, if they do; some may be missing."""
+    """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
     files = image_names(entries(path / place)[1])
     if not files:
         return None
     endings = {"", *(os.path.splitext(file)[1] for file in files)}
     hits = {ending: int((values + ending).isin(files).sum()) for ending in endings}
     best = max(sorted(hits), key=lambda ending: hits[ending])
-    if 2 * hits[best] <= len(values):
+    if 2 * hits[best] <= len(values) or 2 * values.nunique() <= len(values):
         return None
     return {"column": column, "folder": place, "ending": best}
 

@@ -42,7 +42,7 @@ class Rows:
     def read(self, rows: NDArray[np.int64], out: Pixels | None = None) -> Pixels:
         """Copies of these ``rows``, (len(rows), …), in ``out`` where given."""
         out = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8) if out is None else out
-        for place, row in zip(out.reshape(len(rows), -1), rows.tolist(), strict=True):
+        for place, row in zip(out.reshape(len(rows), self._row_bytes), rows.tolist(), strict=True):
             if not 0 <= row < self.shape[0]:
                 raise IndexError(f"row {row} of {self.shape[0]} packed rows")
             if os.preadv(self._descriptor, [place.data], row * self._row_bytes) != self._row_bytes:

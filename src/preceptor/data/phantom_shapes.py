@@ -5,6 +5,7 @@ A :class:`Canvas` measures in micrometres, so that the same tissue can be drawn 
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,17 +105,17 @@ def blobs(
     window = np.arange(2 * reach + 1, dtype=np.float32)
     rows = (window[None, :] + (corner[:, :1] + 0.5 - centres[:, :1]).astype(np.float32))[:, :, None]  # (K, w, 1)
     columns = (window[None, :] + (corner[:, 1:] + 0.5 - centres[:, 1:]).astype(np.float32))[:, None, :]  # (K, 1, w)
-    cosine, sine = np.cos(angles)[:, None, None], np.sin(angles)[:, None, None]
-    root = np.sqrt(stretch)[:, None, None]
-    size = np.maximum(radii, np.float32(0.3))[:, None, None]
-    along = (columns * cosine + rows * sine) / (size * root)
-    across = (rows * cosine - columns * sine) * (root / size)
-    distance = np.sqrt(along**2 + across**2)
+    size = np.maximum(radii, np.float32(0.3))
+    distance = np.sqrt(_quadratic(rows, columns, angles, size * np.sqrt(stretch), size / np.sqrt(stretch)))
     if ragged:
-        lobes = (along**3 - 3 * along * across**2) / np.maximum(distance, np.float32(0.2)) ** 3
-        distance *= 1 + np.float32(ragged) * lobes
-    cover = np.clip((1 - distance) * size + np.float32(0.5), 0, 1)
-    cover *= strength[:, None, None] * (1 - np.float32(rim) * np.clip(1 - distance, 0, 1))
+        rows_squared, columns_squared = rows * rows, columns * columns
+        away = rows_squared + columns_squared + np.float32(0.1)
+        distance *= 1 + np.float32(ragged) * columns * (columns_squared - 3 * rows_squared) / (away * np.sqrt(away))
+    depth = np.subtract(1, distance, out=distance)
+    cover = np.clip(depth * size[:, None, None] + np.float32(0.5), 0, 1)
+    if rim:
+        cover *= 1 - np.float32(rim) * np.clip(depth, 0, 1)
+    cover *= strength[:, None, None]
 
     padded = np.zeros((pixels + 4 * reach + 2, pixels + 4 * reach + 2), dtype=np.float32)
     width = 2 * reach + 1
@@ -123,6 +124,24 @@ def blobs(
         np.maximum(spot, stamp, out=spot)
     field[:] = padded[2 * reach : 2 * reach + pixels, 2 * reach : 2 * reach + pixels]
     return field
+
+
+def _quadratic(
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+    angles: NDArray[np.float32],
+    long: NDArray[np.floating[Any]],
+    short: NDArray[np.floating[Any]],
+) -> NDArray[np.float32]:
+    """Squared distance from the centre in units of the ellipse, (K, w, w); 1 on its edge."""
+    cosine, sine = np.cos(angles), np.sin(angles)
+    columns_weight = (cosine / long) ** 2 + (sine / short) ** 2
+    rows_weight = (sine / long) ** 2 + (cosine / short) ** 2
+    cross_weight = 2 * cosine * sine * (long**-2 - short**-2)
+    squared = rows * (columns * cross_weight[:, None, None])
+    squared += columns**2 * columns_weight[:, None, None]
+    squared += rows**2 * rows_weight[:, None, None]
+    return np.asarray(np.maximum(squared, 0, out=squared))
 
 
 def fibres(canvas: Canvas, angle: float, spacing: float, waviness: float) -> Field:

@@ -118,38 +118,43 @@ def mucosa(canvas: Canvas, shift: float) -> Stained:
     haematoxylin, eosin = haematoxylin * 0.8 + 0.04, eosin * 0.8
     rows, columns = canvas.coordinates()
     rng = canvas.rng
+    gland, lumen = np.zeros((2, canvas.pixels, canvas.pixels), dtype=np.float32)
+    nuclei, goblets = [], []  # rows of centre y, centre x, radius, angle
     for centre in canvas.scatter(36 + 4 * shift, disorder=0.35):
         radius = float(rng.uniform(13, 16.5))
         if not ((centre > -radius) & (centre < canvas.side + radius)).all():
             continue
-        wobble, turn = rng.uniform(0.05, 0.16), rng.uniform(0, 2 * np.pi)
+        wobble, turn = float(rng.uniform(0.05, 0.16)), float(rng.uniform(0, 2 * np.pi))
         down, right = rows - centre[0], columns - centre[1]
-        away = np.sqrt(down**2 + right**2) + np.float32(1e-3)
-        lobe = (np.cos(turn) * (right**2 - down**2) + np.sin(turn) * 2 * right * down) / away**2
-        depth = (away / (radius * (1 + wobble * lobe))).astype(np.float32)  # 0 in the middle, 1 at the edge
-        gland = np.clip((1 - depth) * (radius * canvas.unit), 0, 1)
-        lumen = np.clip((0.30 - depth) * (radius * canvas.unit), 0, 1)
+        squared = down**2 + right**2 + np.float32(1e-3)
+        lobe = ((right**2 - down**2) * np.cos(turn) + right * down * (2 * np.sin(turn))) / squared
+        depth = np.sqrt(squared) / (radius + radius * wobble * lobe)  # 0 in the middle, 1 at the edge
+        gland = np.maximum(gland, np.clip((1 - depth) * (radius * canvas.unit), 0, 1))
+        lumen = np.maximum(lumen, np.clip((0.30 - depth) * (radius * canvas.unit), 0, 1))
 
         cells = max(8, int(2 * np.pi * radius / 4.0))
-        around = (np.arange(cells) / cells * 2 * np.pi + rng.uniform(-0.08, 0.08, cells)).astype(np.float32)
+        around = np.arange(cells) / cells * 2 * np.pi + rng.uniform(-0.08, 0.08, cells)
         reach = radius * (1 + wobble * np.cos(2 * around - turn))
-        direction = np.stack([np.sin(around), np.cos(around)], axis=1)
-        ring = blobs(
-            canvas, (centre + direction * (reach * 0.84)[:, None]).astype(np.float32),
-            rng.uniform(1.6, 2.1, cells).astype(np.float32), np.full(cells, 1.7, dtype=np.float32), around,
-            rng.uniform(0.8, 1.3, cells).astype(np.float32), rim=0.2,
-        )  # fmt: skip
-        goblets = blobs(
-            canvas, (centre + direction * (reach * 0.56)[:, None]).astype(np.float32)[::2],
-            rng.uniform(1.7, 2.5, cells).astype(np.float32)[::2], np.full(cells, 1.3, dtype=np.float32)[::2],
-            around[::2], np.ones(cells, dtype=np.float32)[::2],
-        )  # fmt: skip
-        inner_h = (0.20 + ring) * (1 - 0.6 * goblets) * (1 - lumen)
-        inner_e = 0.34 * (1 - 0.7 * goblets) * (1 - 0.9 * lumen)
-        haematoxylin = haematoxylin * (1 - gland) + inner_h * gland
-        eosin = eosin * (1 - gland) + inner_e * gland
+        spokes = np.stack([np.sin(around), np.cos(around)], axis=1) * reach[:, None]
+        nuclei.append(np.column_stack([centre + 0.84 * spokes, rng.uniform(1.6, 2.1, cells), around]))
+        goblets.append(np.column_stack([centre + 0.56 * spokes, rng.uniform(1.7, 2.5, cells), around])[::2])
+    if nuclei:
+        ring = _standing(canvas, np.concatenate(nuclei), stretch=1.7, strength=(0.8, 1.3))
+        pale = _standing(canvas, np.concatenate(goblets), stretch=1.3, strength=(1.0, 1.0))
+        inner_h = (0.20 + ring) * (1 - 0.6 * pale) * (1 - lumen)
+        inner_e = 0.34 * (1 - 0.7 * pale) * (1 - 0.9 * lumen)
+        haematoxylin = np.asarray(haematoxylin * (1 - gland) + inner_h * gland, dtype=np.float32)
+        eosin = np.asarray(eosin * (1 - gland) + inner_e * gland, dtype=np.float32)
     haematoxylin, eosin = haematoxylin + 0.03 * canvas.noise(4), eosin + 0.04 * canvas.noise(6)
     return np.asarray(haematoxylin, dtype=np.float32), np.asarray(eosin, dtype=np.float32)
+
+
+def _standing(canvas: Canvas, cells: NDArray[np.float64], *, stretch: float, strength: tuple[float, float]) -> Field:
+    """Ellipses given by rows of centre y, centre x, radius and angle, all stretched alike."""
+    placed = cells.astype(np.float32)
+    dark = canvas.rng.uniform(*strength, len(placed)).astype(np.float32)
+    long = np.full(len(placed), stretch, dtype=np.float32)
+    return blobs(canvas, placed[:, :2], placed[:, 2], long, placed[:, 3], dark, rim=0.2)
 
 
 def adipose(canvas: Canvas, shift: float) -> Stained:

@@ -100,11 +100,11 @@ def phantom(
 def phantom_patch(
     seed: int, index: int, patient: int, kind: str, kinds: tuple[str, ...], *, size: int, difficulty: float
 ) -> Pixels:
-    """One picture of ``kind``, with up to half of it another of ``kinds`` as ``difficulty`` grows, (size, size, 3)."""
+    """One picture of ``kind``, (size, size, 3), of which up to two thirds turn into another of ``kinds`` by difficulty."""
     canvas = Canvas(generator("phantom patch", seed, index), size, PATCH_SIDE)
     rng = canvas.rng
-    tissue = TISSUES[kind](canvas, float(rng.uniform(-difficulty, difficulty)))
-    share = difficulty * float(rng.random()) * 0.5
+    tissue = TISSUES[kind](canvas, float(rng.uniform(-1.4, 1.4)) * difficulty)
+    share = 0.65 * difficulty * float(rng.random())
     if share > 0.05:
         other = kinds[int(rng.integers(len(kinds)))]
         tissue = _blend(tissue, TISSUES[other](canvas, 0.0), _region(canvas, 26.0, share))

@@ -1,0 +1,292 @@
+"""Batches: the order is a function of (seed, stream, view); nothing else matters."""
+
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from preceptor.data.ahead import in_order
+from preceptor.data.batches import Batches, balanced
+from preceptor.data.samples import SampleTable
+from preceptor.data.store import pack
+from preceptor.errors import UserError
+from preceptor.randomness import key
+from preceptor.recipe import AugmentSpec
+
+AUGMENT = AugmentSpec(transpose=True, rotate=20, shift=0.1, stain=0.2)
+
+
+def table(count: int = 50, task="classification", size: int = 10) -> SampleTable:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+    labels = np.full(count, -1) if task == "segmentation" else (np.arange(count) % 7 > 4).astype(np.int64)
+    frame = pd.DataFrame({"id": [f"s{n}" for n in range(count)], "image": "", "mask": "", "label": labels})
+    frame[["group", "split"]] = None
+    masks = (pixels[..., 0] > 128).astype(np.uint8)
+    return SampleTable(
+        source="noise",
+        task=task,
+        classes=("no", "yes"),
+        frame=frame,
+        read=lambda row: (pixels[row], masks[row] if task == "segmentation" else None),
+        identity="noise",
+    )
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    return pack(table(), size=(10, 10), folder=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def packed_masks(tmp_path_factory):
+    return pack(table(task="segmentation"), size=(10, 10), folder=tmp_path_factory.mktemp("cache"))
+
+
+ROWS = np.arange(3, 45)
+TENSORS = ("images", "targets", "positions", "rows")
+
+
+def equal(first, second):
+    """Whether two lists of batches are the same, bit for bit."""
+    return len(first) == len(second) and all(
+        a.whole == b.whole and all(torch.equal(getattr(a, name), getattr(b, name)) for name in TENSORS)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def test_evaluation_batches_are_the_packed_images_in_order(packed):
+    batches = Batches(packed, ROWS, batch_size=16)
+    seen = list(batches.epoch(0))
+    assert len(batches) == len(seen) == 3
+    assert [batch.whole for batch in seen] == [16, 16, 10]
+    assert torch.cat([batch.positions for batch in seen]).tolist() == list(range(42))
+    assert torch.cat([batch.rows for batch in seen]).tolist() == ROWS.tolist()
+    images = torch.cat([batch.images for batch in seen])
+    np.testing.assert_array_equal(images.numpy(), packed.images[ROWS].transpose(0, 3, 1, 2) / np.float32(255))
+    targets = torch.cat([batch.targets for batch in seen])
+    assert targets.dtype == torch.int64
+    np.testing.assert_array_equal(targets, packed.frame["label"].to_numpy()[ROWS])
+
+
+def test_masks_are_targets(packed_masks):
+    (batch,) = Batches(packed_masks, ROWS, batch_size=64).epoch(0)
+    assert batch.targets.dtype == torch.int64
+    np.testing.assert_array_equal(batch.targets.numpy(), packed_masks.masks[ROWS])
+
+
+def test_masks_move_with_their_images(packed_masks):
+    """The mask is where red is above 128, and stays there under turns."""
+    batches = Batches(packed_masks, ROWS, batch_size=42, shuffle=True, augment=AugmentSpec(transpose=True))
+    (batch,) = batches.epoch(2)
+    assert torch.equal(batch.targets, (batch.images[:, 0] > 128 / 255).long())
+
+
+def test_order_is_a_function_of_seed_stream_and_view(packed):
+    def order(seed=0, stream="distil", view=0):
+        batches = Batches(packed, ROWS, batch_size=8, shuffle=True, seed=seed, stream=stream)
+        return torch.cat([batch.positions for batch in batches.epoch(view)]).tolist()
+
+    assert sorted(order()) == list(range(42))
+    assert order() == order()
+    assert len({tuple(order(**other)) for other in ({}, {"seed": 1}, {"stream": "teacher"}, {"view": 1})}) == 4
+
+
+def test_two_passes_of_one_object_agree(packed):
+    batches = Batches(packed, ROWS, batch_size=8, shuffle=True, augment=AUGMENT)
+    assert equal(list(batches.epoch(1)), list(batches.epoch(1)))
+    assert not equal(list(batches.epoch(1)), list(batches.epoch(2)))
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 6])
+def test_starting_half_way_gives_the_rest(packed, start):
+    batches = Batches(packed, ROWS, batch_size=8, shuffle=True, augment=AUGMENT, balance="over")
+    assert equal(list(batches.epoch(3, start)), list(batches.epoch(3))[start:])
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_change_nothing(packed_masks, workers):
+    arguments = {"batch_size": 5, "shuffle": True, "augment": AUGMENT}
+    alone = list(Batches(packed_masks, ROWS, **arguments).epoch(0))
+    assert equal(list(Batches(packed_masks, ROWS, **arguments, workers=workers).epoch(0)), alone)
+
+
+def test_pixels_do_not_depend_on_batch_size_or_part(packed):
+    def pixels(rows, batch_size):
+        batches = Batches(packed, rows, batch_size=batch_size, shuffle=True, augment=AUGMENT, stream=str(batch_size))
+        whole = list(batches.epoch(4))
+        rows = torch.cat([batch.rows for batch in whole]).tolist()
+        return dict(zip(rows, torch.cat([batch.images for batch in whole]), strict=True))
+
+    few, many = pixels(ROWS[::2], 3), pixels(ROWS, 42)
+    assert all(torch.equal(image, many[row]) for row, image in few.items())
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_ranks_share_every_batch(packed, world):
+    arguments = {"batch_size": 8, "shuffle": True, "augment": AUGMENT}
+    whole = list(Batches(packed, ROWS, **arguments).epoch(0))
+    ranks = [list(Batches(packed, ROWS, **arguments, rank=rank, world=world).epoch(0)) for rank in range(world)]
+    for number, batch in enumerate(whole):
+        parts = [rank[number] for rank in ranks]
+        assert torch.equal(torch.cat([part.positions for part in parts]), batch.positions)
+        assert torch.equal(torch.cat([part.images for part in parts]), batch.images)
+        assert {part.whole for part in parts} == {len(batch.positions)}
+        assert np.ptp([len(part.positions) for part in parts]) <= 1
+
+
+def test_a_rank_may_get_nothing_of_the_last_batch(packed):
+    arguments = {"batch_size": 4, "world": 2, "augment": AUGMENT}
+    last = [list(Batches(packed, ROWS[:5], **arguments, rank=rank).epoch(0))[-1] for rank in (0, 1)]
+    assert sorted(len(batch.positions) for batch in last) == [0, 1]
+    assert {batch.images.shape[1:] for batch in last} == {(3, 10, 10)}
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_drop_last(packed, drop_last):
+    batches = Batches(packed, ROWS, batch_size=8, shuffle=True, drop_last=drop_last)
+    sizes = [len(batch.positions) for batch in batches.epoch(0)]
+    assert sizes == [8] * 5 + ([] if drop_last else [2])
+    assert len(batches) == len(sizes)
+
+
+def test_channels_last_changes_only_the_layout(packed):
+    plain, laid_out = (list(Batches(packed, ROWS, batch_size=8, channels_last=flag).epoch(0)) for flag in (False, True))
+    assert equal(plain, laid_out)
+    assert laid_out[0].images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_resident_part_changes_nothing(packed_masks):
+    arguments = {"batch_size": 5, "shuffle": True, "augment": AUGMENT}
+    streamed, resident = (Batches(packed_masks, ROWS, **arguments, resident=flag) for flag in (False, True))
+    assert equal(list(streamed.epoch(0)), list(resident.epoch(0)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("resident", [False, True, None])
+def test_on_a_gpu_as_on_the_cpu(packed_masks, resident):
+    arguments = {"batch_size": 8, "shuffle": True, "augment": AUGMENT, "workers": 2}
+    here = list(Batches(packed_masks, ROWS, **arguments).epoch(0))
+    there = list(Batches(packed_masks, ROWS, **arguments, device="cuda", resident=resident).epoch(0))
+    for a, b in zip(here, there, strict=True):
+        assert b.images.is_cuda
+        torch.testing.assert_close(b.images.cpu(), a.images, atol=1e-4, rtol=0)
+        assert (b.targets.cpu() != a.targets).float().mean() < 0.01
+
+
+def test_over_sampling_by_hand():
+    """Five of class 0, two of class 3: each of the two comes twice, one of them a third time."""
+    labels = np.array([0, 0, 3, 0, 0, 3, 0])
+    counts = Counter(balanced(labels, "over", key(0)).tolist())
+    assert [counts[position] for position in (0, 1, 3, 4, 6)] == [1] * 5
+    assert sorted([counts[2], counts[5]]) == [2, 3]
+
+
+def test_under_sampling_by_hand():
+    labels = np.array([0, 0, 3, 0, 0, 3, 0])
+    chosen = balanced(labels, "under", key(0))
+    assert Counter(labels[chosen].tolist()) == {0: 2, 3: 2}
+    assert len(set(chosen.tolist())) == 4
+    assert len({tuple(sorted(balanced(labels, "under", key(n)).tolist())) for n in range(60)}) == 10
+
+
+@pytest.mark.parametrize("balance", ["over", "under"])
+def test_balanced_views_hold_classes_equally_and_differ(packed, balance):
+    batches = Batches(packed, ROWS, batch_size=8, shuffle=True, balance=balance)
+    views = [torch.cat([batch.positions for batch in batches.epoch(view)]) for view in (0, 1)]
+    labels = torch.tensor(packed.frame["label"].to_numpy()[ROWS])
+    for view in views:
+        assert labels[view].bincount().unique().numel() == 1
+    assert sorted(views[0].tolist()) != sorted(views[1].tolist())
+    assert len(batches) == -(-len(views[0]) // 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 43, "shuffle": True}, "batch_size is 43, but there are only 42 images to train on"),
+        ({"batch_size": 43, "drop_last": True}, "at most 42"),
+        ({"batch_size": 25, "shuffle": True, "balance": "under"}, "only 24 images to train on after balancing"),
+        ({"batch_size": 2, "world": 3}, "batch_size is 2 with 3 processes"),
+    ],
+)
+def test_batches_that_cannot_be_are_refused(packed, arguments, message):
+    with pytest.raises(UserError, match=message):
+        Batches(packed, ROWS, **arguments)
+
+
+def test_an_empty_part_and_balanced_masks_are_refused(packed, packed_masks):
+    with pytest.raises(UserError, match="holds no image"):
+        Batches(packed, ROWS[:0], batch_size=1)
+    with pytest.raises(UserError, match="masks have no class"):
+        Batches(packed_masks, ROWS, batch_size=1, shuffle=True, balance="over")
+
+
+def test_transpose_of_oblong_images_is_refused_at_once(tmp_path):
+    oblong = pack(table(), size=(10, 12), folder=tmp_path)
+    with pytest.raises(UserError, match="10 × 12"):
+        Batches(oblong, ROWS, batch_size=4, augment=AugmentSpec(transpose=True))
+
+
+def _threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_results_come_in_order_from_threads():
+    def work(number):
+        time.sleep(0.002 * (number % 3))
+        return number
+
+    assert list(in_order(work, range(40), 4)) == list(range(40))
+    assert not _threads()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_comes_out_where_it_was_due(workers):
+    def work(number):
+        if number == 3:
+            raise UserError("three")
+        return number
+
+    results = in_order(work, range(10), workers)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(UserError, match="three"):
+        next(results)
+    assert not _threads()
+
+
+def test_an_abandoned_epoch_ends_its_threads(packed):
+    epoch = Batches(packed, ROWS, batch_size=4, workers=2).epoch(0)
+    next(epoch)
+    assert _threads()
+    epoch.close()
+    assert not _threads()
+
+
+def test_little_is_read_ahead():
+    started = []
+    results = in_order(lambda number: started.append(number), range(1000), 2)
+    next(results)
+    time.sleep(0.02)
+    assert len(started) <= 6
+    results.close()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
+    """Resident memory after reading 60 MB of images is what it was after the first batch."""
+    packed = pack(table(count=8000, size=50), size=(50, 50), folder=tmp_path)
+
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * 4096
+
+    epoch = Batches(packed, np.arange(8000), batch_size=32, augment=AUGMENT, shuffle=True).epoch(0)
+    next(epoch)
+    before = resident()
+    for _ in epoch:
+        pass
+    assert resident() - before < 20e6

@@ -98,7 +98,7 @@ def kdml_v3(case: Case, tensors: Tensors) -> Computed:
 
 def fitnet(case: Case, tensors: Tensors) -> Computed:
     loss = _built(FitNetLoss(), tensors["feat_s"], tensors["feat_t"])
-    _load(loss.regressor[0], tensors["conv_weight"], tensors["conv_bias"])
+    _load(loss.regressor[-3], tensors["conv_weight"], tensors["conv_bias"])
     return Computed(loss(tensors["feat_s"], tensors["feat_t"], _no_targets(tensors["feat_s"])))
 
 

@@ -41,7 +41,7 @@ def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
         maps: (N, C, H, W)
         returns: (N, H * W)
 
-    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928, section 3.1.
+    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928
     """
     largest = maps.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
     scaled = maps / largest.clamp_min(1e-12)

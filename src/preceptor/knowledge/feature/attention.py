@@ -28,7 +28,7 @@ def attention_transfer(students: Sequence[Tensor], teachers: Sequence[Tensor], *
         students, teachers: as many maps (N, C, H, W) each, channels and sizes free
         returns: (), mean over samples and positions
 
-    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928, equation 2, normalised as in RepDistiller.
+    Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928, normalised as in RepDistiller.
     """
     losses = []
     for student, teacher in zip(students, teachers, strict=True):

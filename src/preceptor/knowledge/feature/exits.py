@@ -15,7 +15,7 @@ def active_feature_distance(exit_features: Tensor, last_features: Tensor) -> Ten
         exit_features, last_features: (N, D)
         returns: ()
 
-    Source: Zhang et al. 2019, arXiv:1905.08094, equation 3, as a public re-implementation has it.
+    Source: Zhang et al. 2019, arXiv:1905.08094, as a public re-implementation has it.
     """
     active = (exit_features > 0) | (last_features > 0)
     return torch.where(active, (exit_features - last_features).square(), 0.0).sum()

@@ -9,7 +9,7 @@ from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.blocks import AdapterNorm
 from preceptor.knowledge.edges import one_map
-from preceptor.knowledge.maps import pool_to, to_common_size
+from preceptor.knowledge.maps import to_common_size
 from preceptor.recipe import Task
 
 _LARGEST_KERNEL = 7
@@ -43,29 +43,25 @@ class FitNetLoss(Loss):
     def build(self, probe: Probe) -> None:
         """Make the regressor from the student's map to the teacher's."""
         student, teacher = one_map(probe, self.key)
-        self.regressor = nn.Sequential(_resizing(student, teacher), AdapterNorm(teacher.shape[1]), nn.ReLU())
+        self.regressor = nn.Sequential(*_resizing(student, teacher), AdapterNorm(teacher.shape[1]), nn.ReLU())
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """Mean squared error of the regressed map."""
-        if self.regressor[0].kernel_size == (3, 3) and self.regressor[0].stride == (1, 1):
-            student = pool_to(student, _smaller(student, teacher))
         predicted, hint = to_common_size(self.regressor(student), teacher)
         return F.mse_loss(predicted, hint)
 
 
-def _smaller(student: Tensor, teacher: Tensor) -> tuple[int, int]:
-    return min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3])
-
-
-def _resizing(student: Tensor, teacher: Tensor) -> nn.Module:
-    """The convolution from the student's channels and size to the teacher's."""
+def _resizing(student: Tensor, teacher: Tensor) -> list[nn.Module]:
+    """Layers from the student's channels and size to the teacher's, a convolution last."""
     inputs, outputs = student.shape[1], teacher.shape[1]
     (height, width), (to_height, to_width) = student.shape[2:], teacher.shape[2:]
     if (height, width) == (2 * to_height, 2 * to_width):
-        return nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
+        return [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)]
     if (2 * height, 2 * width) == (to_height, to_width):
-        return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        return [nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)]
     kernel = (1 + height - to_height, 1 + width - to_width)
     if min(kernel) >= 1 and max(kernel) <= _LARGEST_KERNEL:
-        return nn.Conv2d(inputs, outputs, kernel)
-    return nn.Conv2d(inputs, outputs, 3, padding=1)
+        return [nn.Conv2d(inputs, outputs, kernel)]
+    smaller = (min(height, to_height), min(width, to_width))
+    pooling = [] if smaller == (height, width) else [nn.AdaptiveAvgPool2d(smaller)]
+    return [*pooling, nn.Conv2d(inputs, outputs, 3, padding=1)]

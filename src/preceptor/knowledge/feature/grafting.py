@@ -16,6 +16,6 @@ def normalised_logit_distance(grafted_logits: Tensor, teacher_logits: Tensor) ->
         grafted_logits, teacher_logits: (N, C)
         returns: ()
 
-    Source: Shen et al. 2021, arXiv:2012.04915, equation 3, reduced as in its code.
+    Source: Shen et al. 2021, arXiv:2012.04915, reduced as in its code.
     """
     return (unit(grafted_logits) - unit(teacher_logits)).square().sum()

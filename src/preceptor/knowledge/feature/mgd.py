@@ -30,7 +30,7 @@ def generation_error(generated: Tensor, teacher: Tensor) -> Tensor:
         generated, teacher: (N, C, H, W)
         returns: ()
 
-    Source: Yang et al. 2022, arXiv:2205.01529, equation 5.
+    Source: Yang et al. 2022, arXiv:2205.01529
     """
     return (generated - teacher).square().sum() / len(teacher)
 

@@ -29,7 +29,7 @@ def hierarchical_context(students: Sequence[Tensor], teachers: Sequence[Tensor])
         students, teachers: as many maps (N, C, H, W) each, pairwise of one shape
         returns: ()
 
-    Source: Chen et al. 2021, arXiv:2104.09044, section 3.4.
+    Source: Chen et al. 2021, arXiv:2104.09044
     """
     return torch.stack([_pyramid(*pair) for pair in zip(students, teachers, strict=True)]).sum()
 

@@ -33,7 +33,7 @@ def matched_distance(attention: Tensor, errors: Sequence[Sequence[Tensor]]) -> T
         errors: S rows of T tensors (N,)
         returns: ()
 
-    Source: Chen et al. 2021, arXiv:2012.03236, equation 5.
+    Source: Chen et al. 2021, arXiv:2012.03236
     """
     stacked = torch.stack([torch.stack(list(row), dim=1) for row in errors], dim=1)  # (N, S, T)
     return (attention * stacked).sum() / (attention.shape[0] * attention.shape[1])
@@ -54,8 +54,8 @@ class SemCKDLoss(Loss):
         student, teacher: any number of maps (N, C, H, W) each; the larger of a pair is average-pooled
 
     Source: Chen et al. 2021, arXiv:2012.03236; weight of its repository.
-    Differs: ``widest``. The reference's 3x3 convolutions of twice the teacher's width would have 830 million weights
-        between a ResNet50 and a ResNet18.
+    Differs: ``widest``, since 3x3 convolutions of twice the teacher's width would have 830 million weights
+        between a ResNet50 and a ResNet18; how the perceptrons start.
     """
 
     key: ClassVar[str] = "semckd"
@@ -80,6 +80,10 @@ class SemCKDLoss(Loss):
         students, teachers = as_maps(probe.student), as_maps(probe.teacher)
         if any(tensor.ndim != 4 for tensor in students + teachers):
             raise UserError(f"semckd on {probe.edge} compares feature maps; use the tap `stages` or names of maps.")
+        if probe.batch_size < 2 * self.factor:
+            self.notes.append(
+                f"with batches below {2 * self.factor} the embeddings have one entry, so the attention cannot learn"
+            )
         self.batch_size = probe.batch_size
         self.queries = nn.ModuleList(_perceptron(probe.batch_size, self.factor) for _ in students)
         self.keys = nn.ModuleList(_perceptron(probe.batch_size, self.factor) for _ in teachers)
@@ -112,8 +116,17 @@ class SemCKDLoss(Loss):
 
 
 def _perceptron(batch_size: int, factor: int) -> nn.Module:
+    """Two linear layers with a ReLU between.
+
+    Rows of products of non-negative maps are nearly parallel, so a hidden unit is active for all of them or for none.
+    The second half of the units starts as the negative of the first: half of them are active whatever comes.
+    """
     width = batch_size // factor
-    return nn.Sequential(nn.Linear(batch_size, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+    first = nn.Linear(batch_size, 2 * width)
+    with torch.no_grad():
+        for parameter in (first.weight, first.bias):
+            parameter[width:] = -parameter[:width]
+    return nn.Sequential(first, nn.ReLU(), nn.Linear(2 * width, width))
 
 
 def _regressor(inputs: int, outputs: int, widest: int) -> nn.Module:

@@ -28,7 +28,7 @@ def softmax_regression(
         returns: feature matching (), softmax regression ()
 
     Source: Yang et al. 2021, "Knowledge distillation via softmax regression representation learning",
-        equations 3 and 5, with the L2 form of the regression.
+        with the L2 form of the regression.
     """
     return F.mse_loss(embedding, teacher_embedding), F.mse_loss(classify(embedding), classify(teacher_embedding))
 

@@ -27,7 +27,7 @@ def gaussian_misfit(mean: Tensor, teacher: Tensor, variance: Tensor) -> Tensor:
         mean, teacher: (N, C, H, W); variance: (C,), above 0
         returns: ()
 
-    Source: Ahn et al. 2019, arXiv:1904.05835, equation 5.
+    Source: Ahn et al. 2019, arXiv:1904.05835
     """
     variance = variance[:, None, None]
     return 0.5 * ((mean - teacher).square() / variance + variance.log()).mean()

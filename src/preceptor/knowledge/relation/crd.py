@@ -27,7 +27,7 @@ def noise_contrast(scores: Tensor, *, samples: int) -> Tensor:
         samples: M, size of the training set
         returns: ()
 
-    Source: Tian, Krishnan & Isola 2020, arXiv:1910.10699, equations 8 and 19, in the form of its code.
+    Source: Tian, Krishnan & Isola 2020, arXiv:1910.10699, in the form of its code.
     """
     noise = (scores.shape[1] - 1) / samples
     positive, negative = scores[:, 0], scores[:, 1:]

@@ -27,7 +27,7 @@ def selectivity_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:
         student: (N, C, H, W), teacher: (N, C', H', W'); the larger is average-pooled
         returns: (), mean over the batch
 
-    Source: Huang & Wang 2017, arXiv:1707.01219, equation 6, with the polynomial kernel of degree 2.
+    Source: Huang & Wang 2017, arXiv:1707.01219, with the polynomial kernel of degree 2.
     """
     student, teacher = to_common_size(student, teacher)
     mine, theirs = unit(student.flatten(2), dim=2), unit(teacher.flatten(2), dim=2)  # (N, C, H * W)

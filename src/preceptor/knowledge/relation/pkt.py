@@ -23,7 +23,7 @@ def neighbour_kl(student: Tensor, teacher: Tensor) -> Tensor:
         student: (N, ...), teacher: (N, ...); everything after N is flattened and free
         returns: ()
 
-    Source: Passalis & Tefas 2018, arXiv:1803.10837, equations 5 to 7, reduced as in RepDistiller.
+    Source: Passalis & Tefas 2018, arXiv:1803.10837, reduced as in RepDistiller.
     """
     theirs, mine = _neighbours(teacher), _neighbours(student)
     return (theirs * ((theirs + _EPS) / (mine + _EPS)).log()).mean()

@@ -28,7 +28,7 @@ def relation_gaps(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
 
     Memory: O(N² D + N³).
 
-    Source: Park et al. 2019, arXiv:1904.05068, equations 7 and 10, reduced as in RepDistiller.
+    Source: Park et al. 2019, arXiv:1904.05068, reduced as in RepDistiller.
     """
     mine, theirs = _differences(student), _differences(teacher)
     distance = F.smooth_l1_loss(_relative_distances(mine), _relative_distances(theirs))

@@ -21,7 +21,7 @@ def similarity_gap(student: Tensor, teacher: Tensor) -> Tensor:
         student: (N, ...), teacher: (N, ...); everything after N is flattened and free
         returns: ()
 
-    Source: Tung & Mori 2019, arXiv:1907.09682, equations 2 to 4.
+    Source: Tung & Mori 2019, arXiv:1907.09682.
     """
     return (_rows(teacher) - _rows(student)).square().mean()
 

@@ -27,7 +27,7 @@ def correlation_gaps(student_logits: Tensor, teacher_logits: Tensor, *, temperat
         student_logits, teacher_logits: (N, C), or (N, C, H, W) where every pixel is a row; C = 1 is the pair (0, z)
         returns: rows (), columns ()
 
-    Source: Huang et al. 2022, arXiv:2205.10536, equations 6 to 9.
+    Source: Huang et al. 2022, arXiv:2205.10536.
     """
     student, teacher = _probabilities(student_logits, temperature), _probabilities(teacher_logits, temperature)
     scale = temperature**2

@@ -40,7 +40,7 @@ def decoupled_kl(
         targets: (N,) or (N, H, W)
         returns: TCKD and NCKD, each the shape of ``targets``
 
-    Source: Zhao et al. 2022, arXiv:2203.08679, equations 5 and 6.
+    Source: Zhao et al. 2022, arXiv:2203.08679.
     """
     binary, others = zip(*(_split(z, targets, temperature) for z in (student_logits, teacher_logits)), strict=True)
     return temperature**2 * _kl(*binary), temperature**2 * _kl(*others)

@@ -16,7 +16,7 @@ class FusionBlock(nn.Module):
     Shapes:
         (N, C, H, W) and (N, C', H', W') to (N, outputs, H, W); the larger map is average-pooled
 
-    Source: Kim et al. 2020, arXiv:1904.09058, section 3.2.
+    Source: Kim et al. 2020, arXiv:1904.09058
     """
 
     def __init__(self, first: int, second: int, outputs: int) -> None:
@@ -74,7 +74,7 @@ def fusion_terms(first: Tensor, second: Tensor, fused: Tensor, *, temperature: f
     Shapes:
         first, second, fused: (N, C) logits
 
-    Source: Kim et al. 2020, arXiv:1904.09058, equations 3 to 6.
+    Source: Kim et al. 2020, arXiv:1904.09058.
     Differs: the code adds 1e-7 to the target probabilities; log space needs no such guard.
     """
     ensemble = ((first + second) / 2).detach()

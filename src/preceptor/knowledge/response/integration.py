@@ -43,7 +43,7 @@ def entropy_weights(logits: Tensor) -> Tensor:
 def cross_entropy_weights(logits: Tensor, targets: Tensor) -> Tensor:
     """Falling with each teacher's cross entropy: (1 - softmax_k CE_k) / (K - 1), (K, N, C) and (N,) to (K, N), sum 1.
 
-    Source: Zhang et al. 2022, arXiv:2201.00007, equation 2.
+    Source: Zhang et al. 2022, arXiv:2201.00007
     """
     if len(logits) == 1:
         return average_weights(logits)
@@ -116,7 +116,7 @@ def weighted_kl(student_logits: Tensor, logits: Tensor, weights: Tensor, *, temp
         student_logits: (N, C); logits: (K, N, C); weights: (K, N)
         returns: ()
 
-    Source: Zhang et al. 2022, arXiv:2201.00007, equation 3.
+    Source: Zhang et al. 2022, arXiv:2201.00007
     """
     log_student = F.log_softmax(student_logits / temperature, dim=1).expand_as(logits)
     log_teachers = F.log_softmax(logits / temperature, dim=2)
@@ -131,7 +131,7 @@ def weighted_feature_error(projected: Sequence[Tensor], teachers: Sequence[Tenso
         projected, teachers: K maps (N, C, H, W) each, pairwise of one shape; weights: (K, N)
         returns: ()
 
-    Source: Zhang et al. 2022, arXiv:2201.00007, equation 6.
+    Source: Zhang et al. 2022, arXiv:2201.00007
     """
     pairs = zip(projected, teachers, strict=True)
     errors = torch.stack([(mine - theirs).square().flatten(1).mean(dim=1) for mine, theirs in pairs])

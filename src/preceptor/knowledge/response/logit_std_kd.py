@@ -28,7 +28,7 @@ class StandardisedLogitLoss(Loss):
     Args:
         temperature: softening T > 0.
 
-    Source: Sun et al. 2024, arXiv:2403.01427, algorithm 1; weights of its code.
+    Source: Sun et al. 2024, arXiv:2403.01427; weights of its code.
     """
 
     key: ClassVar[str] = "logit_std_kd"

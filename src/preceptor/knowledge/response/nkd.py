@@ -28,7 +28,7 @@ def normalised_cross_entropy(
         targets: (N,) or (N, H, W)
         returns: ()
 
-    Source: Yang et al. 2023, arXiv:2303.13005, equation 6.
+    Source: Yang et al. 2023, arXiv:2303.13005
     """
     student_logits, teacher_logits = class_logits(student_logits), class_logits(teacher_logits)
     log_target = F.log_softmax(student_logits, dim=1).gather(1, targets[:, None])

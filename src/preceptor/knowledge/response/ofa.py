@@ -28,7 +28,7 @@ def adaptive_target_cross_entropy(
         student_logits, teacher_logits: (N, C), C = 1 is the pair (0, z); targets: (N,)
         returns: ()
 
-    Source: Hao et al. 2023, arXiv:2310.19444, equation 7.
+    Source: Hao et al. 2023, arXiv:2310.19444
     """
     student_logits, teacher_logits = class_logits(student_logits), class_logits(teacher_logits)
     is_target = F.one_hot(targets, student_logits.shape[1]).to(teacher_logits.dtype)

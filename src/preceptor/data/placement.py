@@ -8,6 +8,7 @@ from preceptor.randomness import key, keys, uniforms
 
 _TRIALS = 24  # random orders of the units that are tried
 _SWEEPS = 12  # rounds of moving single units
+_NEAR_SIZE, _NEAR_CLASS = 0.02, 0.04  # gaps, as shares of all samples and of a class, that need no better order
 _MANY = 2000  # units from which one order without moves is good enough
 
 
@@ -76,9 +77,10 @@ def _search(
     """Part of each unit, (U,), from class counts (U, C), so that each part has its share of each class.
 
     Units are dealt out one by one in a random order, each to the part where it helps most, then moved
-    one at a time while that helps; the best of several orders wins. What is minimised is the squared
-    gap to the wanted counts over these, plus a penalty for a part that lacks a class (``alone``: no
-    single rows will fill it).
+    one at a time while that helps. The first order that comes near enough wins, otherwise the best of
+    several: always taking the best would give every seed the same few groups to test on. What is
+    minimised is the squared gap to the wanted counts over these, plus a penalty for a part that lacks a
+    class (``alone``: no single rows will fill it).
     """
     used = np.flatnonzero(share > 0)
     target = np.outer(share[used], counts.sum(0))  # (P, C)
@@ -89,6 +91,15 @@ def _search(
         gap = ((held - target) ** 2 * weight + empty * (held == 0)).sum((-2, -1))
         size = held.sum(-1)
         return np.asarray(gap + ((size - target.sum(1)) ** 2 / target.sum(1)).sum(-1))
+
+    def near_enough(held: NDArray[np.float64]) -> bool:
+        size_gap = np.abs(held.sum(1) - target.sum(1)).max() / counts.sum()
+        class_gap = (np.abs(held - target) / counts.sum(0)).max()
+        return bool(
+            size_gap <= max(_NEAR_SIZE, counts.sum(1).max() / counts.sum() / 4)
+            and class_gap <= max(_NEAR_CLASS, (counts / counts.sum(0)).max() / 4)
+            and not (alone and (held == 0).any())
+        )
 
     trials = _TRIALS if len(counts) <= _MANY else 1
     draws = uniforms(key(seed, "split", "group"), names, trials)
@@ -112,4 +123,6 @@ def _search(
         reached = float(cost(held[None])[0])
         if reached < lowest - 1e-9:
             best, lowest = where, reached
+        if near_enough(held):
+            return used[where]
     return used[best]

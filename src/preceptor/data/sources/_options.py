@@ -35,7 +35,7 @@ def checked(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, A
     for name, value in options.items():
         if name not in parameters:
             raise UserError(f"source {key!r} has no option {name!r}: {unknown(name, parameters)}")
-        config = ConfigDict(strict=False, arbitrary_types_allowed=True)
+        config = ConfigDict(coerce_numbers_to_str=True)
         try:
             valid[name] = TypeAdapter(parameters[name].annotation, config=config).validate_python(value)
         except ValidationError as error:

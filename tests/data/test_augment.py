@@ -172,7 +172,8 @@ def test_rotation_keeps_shapes_where_sides_differ():
     """A round spot stays round on an oblong image."""
     rows, columns = torch.meshgrid(torch.arange(30.0), torch.arange(60.0), indexing="ij")
     spot = (-((rows - 14.5) ** 2 + (columns - 29.5) ** 2) / 40).exp()
-    torch.testing.assert_close(moved(spot, angle=0.7), spot, atol=0.01, rtol=0)
+    inside = np.s_[4:26, 19:41]  # elsewhere the mirrored border comes in
+    torch.testing.assert_close(moved(spot, angle=0.7)[inside], spot[inside], atol=0.01, rtol=0)
 
 
 @settings(deadline=None, max_examples=30)

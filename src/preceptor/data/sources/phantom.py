@@ -100,7 +100,7 @@ def phantom(
 def phantom_patch(
     seed: int, index: int, patient: int, kind: str, kinds: tuple[str, ...], *, size: int, difficulty: float
 ) -> Pixels:
-    """One picture of ``kind``, (size, size, 3), of which up to two thirds turn into another of ``kinds`` by difficulty."""
+    """One picture of ``kind``, (size, size, 3), up to two thirds of it turned into another of ``kinds``."""
     canvas = Canvas(generator("phantom patch", seed, index), size, PATCH_SIDE)
     rng = canvas.rng
     tissue = TISSUES[kind](canvas, float(rng.uniform(-1.4, 1.4)) * difficulty)

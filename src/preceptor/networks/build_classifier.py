@@ -116,6 +116,11 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
     for key in _OURS:
         if key in spec.options:
             raise UserError(f"options of {spec.architecture!r}: {key!r} is set by preceptor; leave it out")
+    if spec.options.get("patch_drop_rate"):
+        raise UserError(
+            f"options of {spec.architecture!r}: patch_drop_rate leaves out tokens, so that maps lose their grid and "
+            "cannot be compared; use drop_rate or drop_path_rate"
+        )
     cfg = _library_config(spec.architecture)
     size = blueprint.network_size
     if "img_size" in spec.options or not cfg.get("fixed_input_size") or tuple(cfg["input_size"][1:]) == size:

@@ -58,14 +58,15 @@ class Classifier(Network):
         needs_last = self.wants("last") or self.fc is not None or self.head is not None
         features, stages = self._features(self.prepare(images), needs_last)
         maps = {name: stages[index] for name, index in self._stages.items() if self.wants(name)}
-        last = self._last(features, stages) if needs_last else None
-        if last is not None and self.wants("last"):
-            maps["last"] = last
-        if last is not None and self.head is not None:
-            return Outputs(self.head(last), pooled(last), maps)
-        if last is not None and self.fc is not None:
-            embedding = pooled(last)
-            return Outputs(self.fc(embedding), embedding, maps)
+        if needs_last:
+            last = self._last(features, stages)
+            if self.wants("last"):
+                maps["last"] = last
+            if self.head is not None:
+                return Outputs(self.head(last), pooled(last), maps)
+            if self.fc is not None:
+                embedding = pooled(last)
+                return Outputs(self.fc(embedding), embedding, maps)
         embedding = self.model.forward_head(features, pre_logits=True)
         logits = self._own_classifier()(embedding) if self._ends_linear else self.model.forward_head(features)
         return Outputs(logits, embedding.flatten(start_dim=1), maps)
@@ -89,7 +90,7 @@ class Classifier(Network):
         """Write what ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads.
 
         With an adapter or a replaced head timm has no name for the whole; the folder then loads with
-        :func:`preceptor.networks.export.load_network` only, and its ``config.json`` says so.
+        :func:`preceptor.networks.build.load_network` only, and its ``config.json`` says so.
         """
         plain = self.adapter is None and self.head is None
         config = timm_config(self.model, self.blueprint, adapter=self.adapter, head=self.head)
@@ -108,16 +109,17 @@ class Classifier(Network):
 
     def _last(self, features: Tensor, stages: Mapping[int, Tensor]) -> Tensor:
         """The final features as (N, C, H, W), after the adapter where there is one."""
+        height_width = stages[self._final_stage].shape[-2:]
+        if not isinstance(features, Tensor) or (features.ndim == 3 and features.shape[1] < height_width.numel()):
+            raise UserError(
+                f"architecture {self.blueprint.spec.architecture!r} ends in class tokens alone or in several branches, "
+                "so it has no last map to share; choose another architecture"
+            )
         if features.ndim == 3:
-            features = self._as_grid(features, height_width=stages[self._final_stage].shape[-2:])
+            features = _as_grid(features, height_width)
         elif getattr(self.model, "output_fmt", "NCHW") == "NHWC":
             features = features.permute(0, 3, 1, 2)
         return features if self.adapter is None else self.adapter(features)
-
-    def _as_grid(self, tokens: Tensor, height_width: torch.Size) -> Tensor:
-        """(N, prefix + H·W, C) -> (N, C, H, W)."""
-        grid = tokens[:, getattr(self.model, "num_prefix_tokens", 0) :].transpose(1, 2)
-        return grid.reshape(*grid.shape[:2], *height_width)
 
     @property
     def _final_stage(self) -> int:
@@ -161,6 +163,12 @@ class Classifier(Network):
             id(parameter) for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is not None
         }
         _replace_unused(self.model, used)
+
+
+def _as_grid(tokens: Tensor, height_width: torch.Size) -> Tensor:
+    """(N, class tokens + H·W, C) -> (N, C, H, W)."""
+    grid = tokens[:, tokens.shape[1] - height_width.numel() :].transpose(1, 2)
+    return grid.reshape(*grid.shape[:2], *height_width)
 
 
 def _replace_unused(parent: nn.Module, used: set[int]) -> None:

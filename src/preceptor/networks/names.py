@@ -11,7 +11,11 @@ from preceptor.errors import UserError
 
 def require_classifier(architecture: str) -> None:
     """Refuse what timm does not know."""
-    if timm.is_model(architecture):
+    name, _, tag = architecture.partition(".")
+    if timm.is_model(name):
+        tags = [known.partition(".")[2] for known in timm.models.get_arch_pretrained_cfgs(name)]
+        if tag and tag not in tags:
+            raise UserError(f"architecture {architecture!r}: no weights {tag!r}; timm has {', '.join(tags) or 'none'}")
         return
     if architecture.lower() in smp.MODEL_ARCHITECTURES_MAPPING:
         raise UserError(f"architecture {architecture!r} is for masks, this task is classification; try `resnet18`")

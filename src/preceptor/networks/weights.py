@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,15 +137,16 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch warns of unusual pickles before it refuses them
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"weights {str(path)!r}: refused. The file is damaged, or a pickle that holds more than tensors and could "
-            f"run code when opened. Nothing in it was run.\n{str(error).splitlines()[0]}\n"
+            f"run code when opened. Nothing in it was run.\n{first_line(error)}\n"
             "Ask for a .safetensors file, or a plain state dict: torch.save(model.state_dict(), file)."
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {str(error).splitlines()[0]}") from None
+        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {first_line(error)}") from None
     for key in _INSIDE:
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]

@@ -1,0 +1,223 @@
+"""Weights from files and folders: what fits is loaded, what does not is refused, nothing is run."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from preceptor.errors import UserError
+from preceptor.networks.build import build_network
+from preceptor.networks.weights import read_weights
+from preceptor.recipe import NetworkSpec
+
+
+def make(architecture="resnet10t", *, weights="none", task="classification", classes=("a", "b"), size=32, **more):
+    adapter = more.pop("adapter", None)
+    return build_network(
+        NetworkSpec(architecture=architecture, weights=str(weights), **more),
+        task=task,
+        classes=classes,
+        image_size=(size, size),
+        seed=0,
+        adapter=adapter,
+    )
+
+
+def segmenter(**more):
+    return make("unet", task="segmentation", encoder=more.pop("encoder", "resnet10t"), **more)
+
+
+def scrambled(module: nn.Module) -> nn.Module:
+    """Weights that no seed gives."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    return module
+
+
+class Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+@pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.bin"])
+def test_a_pickle_with_code_is_refused_and_never_run(write, name, tmp_path):
+    touched = tmp_path / "touched"
+    write({"fc.weight": torch.zeros(2), "evil": Malicious(touched)}, tmp_path / name)
+    with pytest.raises(UserError, match=r"refused.*(?s:.)*Nothing in it was run"):
+        make(weights=tmp_path / name)
+    assert not touched.exists()
+
+
+def test_a_pickle_with_code_in_a_folder_is_refused_and_never_run(tmp_path):
+    touched = tmp_path / "touched"
+    torch.save({"evil": Malicious(touched)}, tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet10t"}))
+    for spec in ({"weights": tmp_path}, {"architecture": f"local-dir:{tmp_path}", "weights": "imagenet"}):
+        with pytest.raises(UserError, match="refused"):
+            make(**spec)
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.safetensors", None, "no such file or folder"),
+        ("cut.safetensors", b"\x00\x01", "damaged"),
+        ("cut.pth", b"", "damaged"),
+        ("text.pth", b"hello", "damaged"),
+    ],
+)
+def test_damaged_files(name, content, message, tmp_path):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        make(weights=path)
+
+
+def test_files_without_a_state_dict(tmp_path):
+    torch.save([torch.zeros(2)], tmp_path / "list.pth")
+    with pytest.raises(UserError, match="holds no state dict"):
+        make(weights=tmp_path / "list.pth")
+    with pytest.raises(UserError, match=r"holds no config\.json"):
+        make(weights=tmp_path)
+
+
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"model": s, "epoch": 3}])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "model."])
+def test_state_dicts_however_they_are_wrapped(wrap, prefix, tmp_path):
+    trained = scrambled(timm.create_model("resnet10t", num_classes=2))
+    torch.save(wrap({prefix + name: tensor for name, tensor in trained.state_dict().items()}), tmp_path / "a.pth")
+    network = make(weights=tmp_path / "a.pth")
+    assert all(torch.equal(tensor, trained.state_dict()[name]) for name, tensor in network.model.state_dict().items())
+    assert not network.has_new_head
+    assert "state_dict" not in network.model.pretrained_cfg
+
+
+def test_imagenet_like_files_give_their_features_and_a_new_head(tmp_path):
+    published = scrambled(timm.create_model("resnet10t", num_classes=1000))
+    save_file(published.state_dict(), tmp_path / "a.safetensors")
+    network = make(weights=tmp_path / "a.safetensors", adapter=16)
+    assert torch.equal(network.model.layer1[0].conv1.weight, published.layer1[0].conv1.weight)
+    assert network.has_new_head
+    assert network.shapes["logits"] == (2,)
+
+
+def test_a_head_of_another_size_is_refused(tmp_path):
+    save_file(timm.create_model("resnet10t", num_classes=3).state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=r"head has 3 outputs, the data has 2 classes \(a, b\)"):
+        make(weights=tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (("b", "a"), "the same ones in another order"),
+        (("a", "b", "c"), "trained on 2 classes, the data has 3"),
+        (("a", "x"), "trained on 2 classes, the data has 2"),
+    ],
+)
+def test_other_classes_are_refused(classes, message, as_file, tmp_path):
+    make().save(tmp_path / "T")
+    weights = tmp_path / "T" / "model.safetensors" if as_file else tmp_path / "T"
+    with pytest.raises(UserError, match=message):
+        make(weights=weights, classes=classes)
+
+
+def test_other_classes_of_masks_are_refused(tmp_path):
+    segmenter(classes=("background", "tumour")).save(tmp_path)
+    with pytest.raises(UserError, match="trained on 2 classes, the data has 3"):
+        segmenter(classes=("background", "tumour", "stroma"), weights=tmp_path)
+
+
+def test_class_names_in_timms_own_folders_are_checked(tmp_path):
+    model = timm.create_model("resnet10t", num_classes=2)
+    timm.models.save_for_hf(model, tmp_path, model_config={"label_names": ["b", "a"]}, safe_serialization=True)
+    with pytest.raises(UserError, match="another order"):
+        make(weights=tmp_path)
+    assert not make(weights=tmp_path, classes=("b", "a")).has_new_head
+
+
+def test_local_dir_takes_architecture_and_weights_from_the_folder(tmp_path):
+    trained = make("mobilenetv3_small_050", options={"drop_rate": 0.3}, mean=(0.1, 0.2, 0.3))
+    trained.save(tmp_path)
+    network = make(f"local-dir:{tmp_path}", weights="imagenet")
+    assert network.blueprint.spec.architecture == "mobilenetv3_small_050"
+    assert network.model.drop_rate == 0.3
+    images = torch.rand(1, 3, 32, 32)
+    assert torch.equal(network.eval()(images).logits, trained.eval()(images).logits)
+    assert make(f"local-dir:{tmp_path}").has_new_head  # `weights: none` takes the architecture alone
+
+
+def test_another_architecture_is_refused(tmp_path):
+    make().save(tmp_path)
+    with pytest.raises(UserError, match=r"saved from architecture 'resnet10t', not 'resnet18'"):
+        make("resnet18", weights=tmp_path)
+    with pytest.raises(UserError, match=r"do not fit architecture resnet18"):
+        make("resnet18", weights=tmp_path / "model.safetensors")
+    segmenter().save(tmp_path / "U")
+    with pytest.raises(UserError, match=r"saved from Unet with encoder tu-resnet10t, not from unet with .*resnet18"):
+        segmenter(encoder="resnet18", weights=tmp_path / "U")
+    with pytest.raises(UserError, match="saved from architecture 'unet'"):
+        make(weights=tmp_path / "U")
+
+
+def test_an_adapter_that_was_not_trained_with_the_teacher_is_refused(tmp_path):
+    make().save(tmp_path / "plain")
+    make(adapter=16).save(tmp_path / "adapted")
+    with pytest.raises(UserError, match="hold no teacher-side adapter, this run wants one of 16"):
+        make(weights=tmp_path / "plain", adapter=16)
+    with pytest.raises(UserError, match="hold an adapter of 16 channels, this run wants one of 32"):
+        make(weights=tmp_path / "adapted", adapter=32)
+    assert make(weights=tmp_path / "adapted").shapes["last"][0] == 16
+    assert make(weights=tmp_path / "adapted" / "model.safetensors").shapes["last"][0] == 16
+
+
+def test_position_embeddings_are_resampled_for_other_image_sizes(tmp_path):
+    trained = make("vit_tiny_patch16_224", size=64)
+    trained.save(tmp_path)
+    network = make("vit_tiny_patch16_224", size=96, weights=tmp_path)
+    assert network.model.pos_embed.shape == (1, 1 + 36, 192)
+    assert torch.equal(network.model.head.weight, trained.model.head.weight)
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "mobilenetv1_100", "resnet10t"])
+def test_segmenters_take_the_encoder_of_a_classifiers_file(encoder, tmp_path):
+    published = scrambled(timm.create_model(encoder, num_classes=1000))
+    save_file(published.state_dict(), tmp_path / "a.safetensors")
+    network = segmenter(encoder=encoder, weights=tmp_path / "a.safetensors")
+    own = network.model.encoder.state_dict()
+    for name, tensor in published.state_dict().items():
+        found = own.get(name, own.get(f"model.{name}"))
+        assert found is None or torch.equal(found, tensor)
+    assert network.has_new_head
+
+
+def test_segmenters_refuse_other_encoders(tmp_path):
+    save_file(timm.create_model("resnet10t").state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=r"do not fit architecture unet with encoder resnet18.\nmissing"):
+        segmenter(encoder="resnet18", weights=tmp_path / "a.safetensors")
+
+
+def test_segmenters_refuse_another_number_of_channels(tmp_path):
+    save_file(smp.Unet("tu-resnet10t", encoder_weights=None, classes=5).state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(UserError, match=r"head has 5 channels, 2 classes .* need 1"):
+        segmenter(weights=tmp_path / "a.safetensors")
+
+
+def test_claims_of_a_file(tmp_path):
+    make(classes=("x", "y")).save(tmp_path)
+    assert read_weights(str(tmp_path / "model.safetensors")).classes == ("x", "y")
+    assert read_weights(str(tmp_path)).classes == ("x", "y")

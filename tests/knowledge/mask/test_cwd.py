@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from preceptor.knowledge.mask.cwd import CWD, channel_kl
+from preceptor.knowledge.mask.cwd import CWDLoss, channel_kl
 
 from .edge import Edge, built
 
@@ -28,6 +28,6 @@ def test_a_constant_added_to_a_channel_changes_nothing() -> None:
 @pytest.mark.parametrize(("channels", "adapters"), [(6, 0), (4, 1)])
 def test_maps_of_other_widths_get_an_adapter(channels: int, adapters: int) -> None:
     edge = Edge(torch.randn(2, channels, 4, 4), torch.randn(2, 6, 4, 4), torch.zeros(2, 4, 4))
-    loss = built(CWD(), edge)
+    loss = built(CWDLoss(), edge)
     assert len(list(loss.parameters())) == adapters
     assert loss(edge.student, edge.teacher, edge.targets).isfinite()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from preceptor.knowledge.mask.emkd import EMKD, importance_distance, region_affinity, region_affinity_distance
+from preceptor.knowledge.mask.emkd import EMKDLoss, importance_distance, region_affinity, region_affinity_distance
 
 from .edge import built, random_edge
 
@@ -42,10 +42,10 @@ def test_maps_of_other_sizes_each_take_their_own_mask() -> None:
 
 def test_the_parts_add_up_with_their_weights() -> None:
     off = {"pmd_weight": 0.0, "imd_weight": 0.0, "rad_weight": 0.0}
-    edge = random_edge(EMKD())
+    edge = random_edge(EMKDLoss())
     parts = [
-        built(EMKD(**{**off, name: weight}), edge)(edge.student, edge.teacher, edge.targets)
+        built(EMKDLoss(**{**off, name: weight}), edge)(edge.student, edge.teacher, edge.targets)
         for name, weight in (("pmd_weight", 0.1), ("imd_weight", 0.9), ("rad_weight", 0.9))
     ]
-    whole = built(EMKD(), edge)(edge.student, edge.teacher, edge.targets)
+    whole = built(EMKDLoss(), edge)(edge.student, edge.teacher, edge.targets)
     torch.testing.assert_close(torch.stack(parts).sum(), whole)

@@ -8,29 +8,39 @@ from torch import Tensor
 
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss
-from preceptor.knowledge.mask.cwd import CWD
-from preceptor.knowledge.mask.dist_seg import DISTSeg
-from preceptor.knowledge.mask.dsd import DSD
-from preceptor.knowledge.mask.emkd import EMKD
-from preceptor.knowledge.mask.fdwa_dkd import FDWADKD
-from preceptor.knowledge.mask.fitnet_seg import FitNetSeg
-from preceptor.knowledge.mask.ifvd import IFVD
-from preceptor.knowledge.mask.seg_kd import SegKD
-from preceptor.knowledge.mask.skd import SKD
+from preceptor.knowledge.mask.cwd import CWDLoss
+from preceptor.knowledge.mask.dist_seg import DISTSegLoss
+from preceptor.knowledge.mask.dsd import DSDLoss
+from preceptor.knowledge.mask.emkd import EMKDLoss
+from preceptor.knowledge.mask.fdwa_dkd import FDWAStyleLoss
+from preceptor.knowledge.mask.fitnet_seg import FitNetSegLoss
+from preceptor.knowledge.mask.ifvd import IFVDLoss
+from preceptor.knowledge.mask.seg_kd import SegKDLoss
+from preceptor.knowledge.mask.skd import SKDLoss
 from preceptor.networks.outputs import Knowledge
 
 from .edge import Edge, built, random_edge, tensors
 
 
-def skd_hinge() -> SKD:
-    return SKD(holistic=True, critic="hinge")
+def skd_hinge() -> SKDLoss:
+    return SKDLoss(holistic=True, critic="hinge")
 
 
-def skd_wgan() -> SKD:
-    return SKD(holistic=True)
+def skd_wgan() -> SKDLoss:
+    return SKDLoss(holistic=True)
 
 
-PLAIN: list[Callable[[], Loss]] = [CWD, DISTSeg, DSD, EMKD, FDWADKD, FitNetSeg, IFVD, SegKD, SKD]
+PLAIN: list[Callable[[], Loss]] = [
+    CWDLoss,
+    DISTSegLoss,
+    DSDLoss,
+    EMKDLoss,
+    FDWAStyleLoss,
+    FitNetSegLoss,
+    IFVDLoss,
+    SegKDLoss,
+    SKDLoss,
+]
 EVERY: list[Callable[[], Loss]] = [*PLAIN, skd_hinge, skd_wgan]
 
 
@@ -121,7 +131,7 @@ def test_every_student_tensor_and_adapter_learns(make: Callable[[], Loss], class
     loss = built(make(), edge, classes=classes)
     if make in (skd_hinge, skd_wgan):
         open_gates(loss)
-    unfelt = {1} if isinstance(loss, FDWADKD) else set()  # its map only weighs images
+    unfelt = {1} if isinstance(loss, FDWAStyleLoss) else set()  # its map only weighs images
 
     leaves = edge.leaves()
     loss(edge.student, edge.teacher, edge.targets).backward()
@@ -151,14 +161,14 @@ def test_a_detached_teacher_gets_no_gradient(make: Callable[[], Loss]) -> None:
         assert torch.equal(kept, teacher)
 
 
-@pytest.mark.parametrize("make", [CWD, DISTSeg, DSD, EMKD, IFVD, SegKD, SKD], ids=named)
+@pytest.mark.parametrize("make", [CWDLoss, DISTSegLoss, DSDLoss, EMKDLoss, IFVDLoss, SegKDLoss, SKDLoss], ids=named)
 @two_or_more_classes
 def test_a_perfect_student_feels_nothing(make: Callable[[], Loss], classes: int) -> None:
     """Zero gradient, and zero loss but for the entropy of the teacher in the cross entropy of SKD."""
     edge = random_edge(make(), classes=classes, dtype=torch.float64)
     same = Edge(mapped(edge.teacher, Tensor.clone), edge.teacher, edge.targets)
     value, found = gradients(built(make(), same, classes=classes), same)
-    if make is not SKD:
+    if make is not SKDLoss:
         torch.testing.assert_close(value.item(), 0.0, rtol=0.0, atol=1e-7)
     assert all(gradient.abs().max() < 1e-7 for gradient in found)
 
@@ -185,14 +195,14 @@ def test_a_teacher_of_another_input_size(make: Callable[[], Loss]) -> None:
     assert_finite(built(make(), edge), edge)
 
 
-@pytest.mark.parametrize("make", [DSD, EMKD, FDWADKD, SKD], ids=named)
+@pytest.mark.parametrize("make", [DSDLoss, EMKDLoss, FDWAStyleLoss, SKDLoss], ids=named)
 def test_one_tap_where_several_are_needed_is_refused(make: Callable[[], Loss]) -> None:
-    edge = random_edge(SegKD())
+    edge = random_edge(SegKDLoss())
     with pytest.raises(UserError, match=r"on T->S1: student_tap gives \(2, 1, 16, 16\)(.|\n)*\[logits, "):
         built(make(), edge)
 
 
-@pytest.mark.parametrize("make", [DSD, EMKD, FDWADKD, SKD, SegKD, DISTSeg], ids=named)
+@pytest.mark.parametrize("make", [DSDLoss, EMKDLoss, FDWAStyleLoss, SKDLoss, SegKDLoss, DISTSegLoss], ids=named)
 def test_other_classes_are_refused(make: Callable[[], Loss]) -> None:
     edge = random_edge(make(), classes=4)
     with pytest.raises(UserError, match="T->S1"):
@@ -202,13 +212,13 @@ def test_other_classes_are_refused(make: Callable[[], Loss]) -> None:
 @pytest.mark.parametrize(
     ("make", "option"),
     [
-        (SegKD, "temperature"),
-        (CWD, "temperature"),
-        (DSD, "psd_weight"),
-        (EMKD, "rad_weight"),
-        (SKD, "scale"),
-        (DISTSeg, "beta"),
-        (FDWADKD, "eta"),
+        (SegKDLoss, "temperature"),
+        (CWDLoss, "temperature"),
+        (DSDLoss, "psd_weight"),
+        (EMKDLoss, "rad_weight"),
+        (SKDLoss, "scale"),
+        (DISTSegLoss, "beta"),
+        (FDWAStyleLoss, "eta"),
     ],
 )
 def test_a_negative_option_is_refused_by_name(make: Callable[..., Loss], option: str) -> None:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preceptor.knowledge.mask.fdwa_dkd import FDWADKD, decoupled_pixel_kl, image_weights, present_class_kl
+from preceptor.knowledge.mask.fdwa_dkd import FDWAStyleLoss, decoupled_pixel_kl, image_weights, present_class_kl
 
 from .edge import Edge, built, random_edge
 
@@ -65,15 +65,15 @@ def test_weights_rise_with_distance_between_a_half_and_two() -> None:
 
 
 def test_two_classes_are_noted() -> None:
-    edge = random_edge(FDWADKD())
-    assert "beta" in built(FDWADKD(), edge).notes[0]
+    edge = random_edge(FDWAStyleLoss())
+    assert "beta" in built(FDWAStyleLoss(), edge).notes[0]
 
 
 def test_the_adapter_brings_the_maps_together() -> None:
     """Trained by the loss, the distance between a map and the projection of another falls."""
     torch.manual_seed(0)
-    edge = random_edge(FDWADKD(), batch=4)
-    loss = built(FDWADKD(), Edge(edge.student, edge.teacher, edge.targets))
+    edge = random_edge(FDWAStyleLoss(), batch=4)
+    loss = built(FDWAStyleLoss(), Edge(edge.student, edge.teacher, edge.targets))
     optimizer = torch.optim.Adam(loss.parameters(), lr=0.05)
     values = []
     for _ in range(20):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from preceptor.knowledge.mask.ifvd import IFVD, class_variation, variation_distance
+from preceptor.knowledge.mask.ifvd import IFVDLoss, class_variation, variation_distance
 
 from .edge import Edge, built
 
@@ -48,7 +48,7 @@ def test_the_size_of_features_does_not_matter() -> None:
 
 def test_ignored_pixels_teach_nothing() -> None:
     edge = Edge(torch.randn(1, 3, 4, 4, requires_grad=True), torch.randn(1, 5, 4, 4), torch.full((1, 4, 4), 255))
-    loss = built(IFVD(), edge)(edge.student, edge.teacher, edge.targets)
+    loss = built(IFVDLoss(), edge)(edge.student, edge.teacher, edge.targets)
     loss.backward()
     assert loss == 0.0
     assert isinstance(edge.student, Tensor)

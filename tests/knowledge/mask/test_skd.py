@@ -7,7 +7,7 @@ import torch
 
 from preceptor.errors import UserError
 from preceptor.knowledge.base import class_logits
-from preceptor.knowledge.mask.skd import SKD, pair_distance, pixel_cross_entropy, pooled_places
+from preceptor.knowledge.mask.skd import SKDLoss, pair_distance, pixel_cross_entropy, pooled_places
 
 from .edge import built, random_edge
 
@@ -34,40 +34,40 @@ def test_pooling(size: tuple[int, int], scale: float, kernel: tuple[int, int], p
 
 
 def test_too_many_pairs_are_refused() -> None:
-    edge = random_edge(SKD(), size=64)
+    edge = random_edge(SKDLoss(), size=64)
     with pytest.raises(UserError, match=r"scale 0\.01 leaves 4096 places of a 64x64 map"):
-        built(SKD(scale=0.01), edge)
-    built(SKD(scale=0.01, pairwise=False), edge)
+        built(SKDLoss(scale=0.01), edge)
+    built(SKDLoss(scale=0.01, pairwise=False), edge)
 
 
 def test_parts_can_be_left_out() -> None:
-    edge = random_edge(SKD())
+    edge = random_edge(SKDLoss())
     values = [
-        built(SKD(pixelwise=pixel, pairwise=pair), edge)(edge.student, edge.teacher, edge.targets)
+        built(SKDLoss(pixelwise=pixel, pairwise=pair), edge)(edge.student, edge.teacher, edge.targets)
         for pixel, pair in ((True, False), (False, True), (True, True))
     ]
     torch.testing.assert_close(values[0] + values[1], values[2])
     with pytest.raises(UserError, match="switch one on"):
-        SKD(pixelwise=False, pairwise=False)
+        SKDLoss(pixelwise=False, pairwise=False)
 
 
 def test_an_unknown_critic_is_refused() -> None:
     with pytest.raises(UserError, match="wgan-gp"):
-        SKD(critic="gan")  # type: ignore[arg-type]
+        SKDLoss(critic="gan")  # type: ignore[arg-type]
 
 
 def test_the_critic_is_an_adapter_that_is_trained_only_if_asked_for() -> None:
-    edge = random_edge(SKD())
-    assert not list(built(SKD(), edge).parameters())
-    assert list(built(SKD(holistic=True), edge).parameters())
+    edge = random_edge(SKDLoss())
+    assert not list(built(SKDLoss(), edge).parameters())
+    assert list(built(SKDLoss(holistic=True), edge).parameters())
 
 
 def test_the_student_feels_its_own_objective_only() -> None:
     """The gradient of the logits is that of fooling the critic, whatever the critic itself learns."""
     torch.manual_seed(0)
-    edge = random_edge(SKD())
-    loss = built(SKD(pixelwise=False, pairwise=False, holistic=True, adversarial_weight=1.0), edge)
-    assert isinstance(loss, SKD)
+    edge = random_edge(SKDLoss())
+    loss = built(SKDLoss(pixelwise=False, pairwise=False, holistic=True, adversarial_weight=1.0), edge)
+    assert isinstance(loss, SKDLoss)
     assert loss.critic is not None
     loss.critic.eval()  # no step of the power iteration between the calls
     logits, _ = edge.leaves()
@@ -80,9 +80,9 @@ def test_the_student_feels_its_own_objective_only() -> None:
 def test_the_critic_learns_to_tell_teacher_from_student() -> None:
     """One optimiser minimises the sum of both objectives."""
     torch.manual_seed(0)
-    edge = random_edge(SKD())
-    loss = built(SKD(pixelwise=False, pairwise=False, holistic=True, critic="hinge"), edge)
-    assert isinstance(loss, SKD)
+    edge = random_edge(SKDLoss())
+    loss = built(SKDLoss(pixelwise=False, pairwise=False, holistic=True, critic="hinge"), edge)
+    assert isinstance(loss, SKDLoss)
     assert loss.critic is not None
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
     for _ in range(8):

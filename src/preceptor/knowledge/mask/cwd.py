@@ -27,8 +27,10 @@ def channel_kl(student: Tensor, teacher: Tensor, *, temperature: float) -> Tenso
     return temperature**2 * F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(dim=2)
 
 
-class CWD(Loss):
-    """Each channel's softened distribution over positions matches the teacher's: the mean of :func:`channel_kl`.
+class CWDLoss(Loss):
+    """Match each channel's distribution over positions (channel-wise distillation).
+
+    The mean of :func:`channel_kl`.
 
     On feature maps (``student_tap: decoder``) the published weight is 50, and channels that differ in number
     go through a 1x1 convolution.

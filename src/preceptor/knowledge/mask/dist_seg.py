@@ -12,8 +12,8 @@ from preceptor.knowledge.response.dist import correlation_gaps
 from preceptor.recipe import Task
 
 
-class DISTSeg(Loss):
-    """The probabilities of all pixels correlate with the teacher's, within each pixel and within each class.
+class DISTSegLoss(Loss):
+    """Correlate class probabilities with the teacher's, by pixel and by class (DIST for masks).
 
     :func:`~preceptor.knowledge.response.dist.correlation_gaps` with every pixel of the batch as a row.
 

@@ -76,8 +76,8 @@ def _class_overlap(logits: Tensor, temperature: float) -> Tensor:
     return places @ places.mT
 
 
-class DSD(Loss):
-    """Attention changes between stages, and classes overlap in space, as in the teacher.
+class DSDLoss(Loss):
+    """Match how attention changes between stages and how classes overlap in space (double similarity distillation).
 
     The sum of :func:`pixel_similarity_distance` (PSD) over the feature maps and :func:`class_similarity_distance`
     (CSD) of the logits, each with its weight. Its taps are ``logits``, then two or more feature maps.

@@ -70,8 +70,8 @@ def region_affinity_distance(student: Tensor, teacher: Tensor, targets: Tensor) 
     return (region_affinity(student, targets) - region_affinity(teacher, targets)).square().mean()
 
 
-class EMKD(Loss):
-    """Predictions, importance maps and the affinity of tumour and background match the teacher's.
+class EMKDLoss(Loss):
+    """Match predictions, importance maps and the affinity of lesion and background (efficient medical distillation).
 
     The weighted sum of :func:`~preceptor.knowledge.response.soft_target.soft_target_kl` on the logits (PMD)
     and, on every feature map, :func:`importance_distance` (IMD) and :func:`region_affinity_distance` (RAD).

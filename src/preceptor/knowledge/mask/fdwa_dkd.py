@@ -92,8 +92,8 @@ def image_weights(distance: Tensor) -> Tensor:
     return (raised / raised.mean()).clamp(0.5, 2.0)
 
 
-class FDWADKD(Loss):
-    r"""FDWA-style: decoupled pixel distillation with image weights by feature distance.
+class FDWAStyleLoss(Loss):
+    r"""Match each pixel's own and other classes apart, images whose features differ counting more (FDWA-style).
 
     .. math:: \frac{1}{N} \sum_n \omega_n \mathrm{PTCKD}_n + \beta \, \mathrm{PNCKD} + \eta \, \mathrm{CFP}
 

@@ -25,8 +25,10 @@ def hint_distance(projected: Tensor, teacher: Tensor) -> Tensor:
     return F.mse_loss(projected, teacher)
 
 
-class FitNetSeg(Loss):
-    """The student's feature map, through a 1x1 convolution, equals the teacher's: :func:`hint_distance`.
+class FitNetSegLoss(Loss):
+    """Match the last decoder map, after a 1x1 convolution (FitNet's hints for masks).
+
+    Module form of :func:`hint_distance`.
 
     Source: Romero et al. 2015, arXiv:1412.6550, as in the code of Yang et al. 2022 (CIRKD).
     Differs: compares the last decoder map of a U-Net, where CIRKD takes the map before the classifier.

@@ -52,10 +52,11 @@ def variation_distance(student: Tensor, teacher: Tensor, labels: Tensor, *, clas
     return F.mse_loss(student_variation, class_variation(teacher, labels, classes=classes))
 
 
-class IFVD(Loss):
-    """Pixels lie as close to the centre of their class as the teacher's do: :func:`variation_distance`.
+class IFVDLoss(Loss):
+    """Match how close pixels lie to the centre of their class (intra-class feature variation).
 
-    Channels may differ in number; a class that an image lacks contributes nothing.
+    Module form of :func:`variation_distance`. Channels may differ in number; a class that an image lacks
+    contributes nothing.
 
     Source: Wang et al. 2020, arXiv:2007.10521 (ECCV), and its code.
     Differs: the variation term alone; the paper adds per-pixel soft targets and an adversarial term.

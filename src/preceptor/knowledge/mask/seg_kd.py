@@ -12,8 +12,8 @@ from preceptor.knowledge.response.soft_target import soft_target_kl
 from preceptor.recipe import Task
 
 
-class SegKD(Loss):
-    r"""Every pixel matches the teacher's softened classes.
+class SegKDLoss(Loss):
+    r"""Match the teacher's class probabilities at every pixel (soft targets for masks).
 
     .. math:: \frac{T^2}{N H W} \sum_{n,i} \mathrm{KL}\big(\sigma(z^t_{ni} / T) \,\|\, \sigma(z^s_{ni} / T)\big)
 

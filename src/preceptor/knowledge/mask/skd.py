@@ -59,8 +59,8 @@ def _similarity(features: Tensor, kernel: tuple[int, int]) -> Tensor:
     return places.mT @ places
 
 
-class SKD(Loss):
-    """Pixels, similarities of places and, if asked for, the whole output resemble the teacher's.
+class SKDLoss(Loss):
+    """Match pixels, similarities of places and, if asked for, the whole output (structured distillation).
 
     The weighted sum of :func:`pixel_cross_entropy`, :func:`pair_distance` and, with ``holistic``,
     :func:`~preceptor.knowledge.mask.critic.fooling_loss`. The critic trains in the same step by

@@ -1,11 +1,13 @@
 """Networks from specifications: sizes, seeds, what is refused."""
 
+import json
 import socket
 
 import huggingface_hub
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
@@ -143,14 +145,72 @@ def test_weights_that_do_not_exist_for_an_architecture():
         make(name, weights="imagenet")
 
 
+@pytest.fixture
+def cached(monkeypatch):
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *arguments, **options: "cached")
+
+
+def publish(monkeypatch, model):
+    """Let timm's download give the weights of ``model``."""
+    found = model.state_dict()
+    monkeypatch.setattr("timm.models._builder.load_state_dict_from_hf", lambda *arguments, **options: dict(found))
+
+
+@pytest.mark.usefixtures("cached")
 def test_imagenet_weights_come_with_a_new_head(monkeypatch):
     published = timm.create_model("resnet10t", num_classes=1000)
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *arguments, **options: "cached")
-    monkeypatch.setattr(
-        "timm.models._builder.load_state_dict_from_hf", lambda *arguments, **options: published.state_dict()
-    )
+    publish(monkeypatch, published)
     network = make(weights="imagenet", seed=1)
     assert torch.equal(network.model.layer4[0].conv1.weight, published.layer4[0].conv1.weight)
     assert network.model.fc.out_features == 2
     assert network.has_new_head
     assert torch.equal(network.model.fc.weight, make(weights="imagenet", seed=1).model.fc.weight)
+
+
+@pytest.mark.usefixtures("cached")
+@pytest.mark.parametrize(("classes", "keeps_head"), [(("a", "b"), True), (("b", "a"), False), (("a", "b", "c"), False)])
+def test_hub_models_keep_their_head_for_the_same_classes_only(classes, keeps_head, monkeypatch):
+    published = timm.create_model("resnet10t", num_classes=2)
+    publish(monkeypatch, published)
+    cfg = published.pretrained_cfg | {
+        "num_classes": 2,
+        "label_names": ["a", "b"],
+        "mean": (0.7, 0.6, 0.7),
+        "source": "hf-hub",
+        "hf_hub_id": "some/one",
+    }
+    for module in ("timm.models", "timm.models._factory"):
+        monkeypatch.setattr(f"{module}.load_model_config_from_hf", lambda *_, **__: (dict(cfg), "resnet10t", {}))
+    network = make("hf-hub:some/one", weights="imagenet", classes=classes)
+    assert network.blueprint.spec.architecture == "resnet10t"
+    assert network.blueprint.spec.mean == (0.7, 0.6, 0.7)
+    assert torch.equal(network.model.conv1[0].weight, published.conv1[0].weight)
+    assert (
+        network.model.fc.weight.shape == (2, 512) and torch.equal(network.model.fc.weight, published.fc.weight)
+    ) == keeps_head
+    assert network.has_new_head != keeps_head
+
+
+@pytest.mark.usefixtures("cached")
+def test_imagenet_encoders_from_smp(monkeypatch, tmp_path):
+    published = timm.create_model("resnet18", num_classes=1000)
+    save_file(published.state_dict(), tmp_path / "model.safetensors")
+    settings = {"input_space": "RGB", "input_range": [0, 255], "mean": [51.0, 51.0, 51.0], "std": [25.5, 25.5, 25.5]}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(
+        "segmentation_models_pytorch.encoders.hf_hub_download", lambda _, filename, **__: str(tmp_path / filename)
+    )
+    network = make("unet", task="segmentation", encoder="resnet18", weights="imagenet")
+    assert torch.equal(network.model.encoder.conv1.weight, published.conv1.weight)
+    torch.testing.assert_close(network.mean.flatten(), torch.full((3,), 0.2))
+    torch.testing.assert_close(network.std.flatten(), torch.full((3,), 0.1))
+    assert network.has_new_head
+
+
+@pytest.mark.usefixtures("cached")
+def test_imagenet_encoders_from_timm(monkeypatch):
+    published = timm.create_model("mobilenetv1_100", num_classes=1000)
+    publish(monkeypatch, published)
+    network = make("unet", task="segmentation", encoder="mobilenetv1_100", weights="imagenet")
+    assert torch.equal(network.model.encoder.model.conv_stem.weight, published.conv_stem.weight)
+    torch.testing.assert_close(network.mean.flatten(), torch.tensor(published.pretrained_cfg["mean"]))

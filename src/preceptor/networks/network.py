@@ -127,8 +127,8 @@ class Network(nn.Module, ABC):
 
 
 def _draws(module: nn.Module) -> bool:
-    """timm's layers name their rates ``drop_prob`` and ``drop_rate``."""
+    """timm's layers name their rates ``drop_prob`` and ``drop_rate``; asked in every step, so without ``getattr``."""
     if isinstance(module, nn.modules.dropout._DropoutNd):
         return module.p > 0
-    rates = (getattr(module, name, 0) for name in ("drop_prob", "drop_rate"))
+    rates = (module.__dict__.get(name, 0) for name in ("drop_prob", "drop_rate"))
     return any(isinstance(rate, int | float) and rate > 0 for rate in rates)

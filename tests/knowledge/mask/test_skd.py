@@ -59,7 +59,9 @@ def test_an_unknown_critic_is_refused() -> None:
 def test_the_critic_is_an_adapter_that_is_trained_only_if_asked_for() -> None:
     edge = random_edge(SKDLoss())
     assert not list(built(SKDLoss(), edge).parameters())
-    assert list(built(SKDLoss(holistic=True), edge).parameters())
+    loss = built(SKDLoss(holistic=True), edge)
+    assert list(loss.parameters())
+    assert "batches of 2 are small" in loss.notes[0]
 
 
 def test_the_student_feels_its_own_objective_only() -> None:

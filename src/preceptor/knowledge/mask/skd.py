@@ -14,6 +14,7 @@ from preceptor.knowledge.mask.maps import check_logits_and_maps, require_above_z
 from preceptor.recipe import Task
 
 MOST_PLACES = 1024
+UNSTABLE_BATCH = 8
 
 
 def pixel_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
@@ -119,6 +120,8 @@ class SKDLoss(Loss):
             )
         if self.holistic:
             self.critic = Critic(class_logits(probe.teacher[0]).shape[1])
+            if probe.batch_size <= UNSTABLE_BATCH:
+                self.notes.append(f"batches of {probe.batch_size} are small for `holistic`; its critic may be unstable")
 
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         """Logits and one map of both -> (); see the class."""

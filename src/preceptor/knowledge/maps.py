@@ -28,14 +28,14 @@ def unit(vectors: Tensor, *, dim: int = 1, floor: float = 1e-12) -> Tensor:
     """Divide by the L2 norm along ``dim``; those of norm ``floor`` or less become 0 and pass no gradient."""
     norm: Tensor = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
     is_zero = norm <= floor
-    return (vectors / norm.masked_fill(is_zero, 1.0)).masked_fill(is_zero, 0.0)
+    return vectors * torch.where(is_zero, 0.0, 1.0 / norm.masked_fill(is_zero, 1.0))
 
 
 def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
     """Where a map is active: the mean over channels of F to the power ``exponent``, as a unit vector.
 
-    Maps are divided by their largest value first, which changes neither the result nor its gradient
-    (both are free of scale) but keeps the powers of large values finite.
+    The means are divided by the largest of a map first, which changes neither the result nor its gradient
+    (both are free of scale) but keeps the squares of large values finite.
 
     Shapes:
         maps: (N, C, H, W)
@@ -43,9 +43,9 @@ def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
 
     Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928
     """
-    largest = maps.detach().abs().amax(dim=(1, 2, 3), keepdim=True)
-    scaled = maps / largest.clamp_min(1e-12)
-    return unit(scaled.pow(exponent).mean(dim=1).flatten(1))
+    activity = maps.pow(exponent).mean(dim=1).flatten(1)
+    largest = activity.detach().abs().amax(dim=1, keepdim=True)
+    return unit(activity / largest.clamp_min(1e-24))
 
 
 def spatial_mean(feature_map: Tensor) -> Tensor:

@@ -135,7 +135,7 @@ def test_wrong_edges_are_refused(tiny):
         make_cohort(networks, [kd("T", "S1")])
     with pytest.raises(UserError, match="stands twice"):
         make_cohort(networks, [kd("S1", "S2"), kd("S1", "S2")])
-    with pytest.raises(UserError, match="no tap 'stage9'.*stage1"):
+    with pytest.raises(UserError, match=r"no tap 'stage9'.*stage1"):
         make_cohort(networks, [kd("S1", "S2", student_tap="stage9")])
     frozen = tiny(3)
     frozen.freeze()

@@ -154,12 +154,12 @@ def test_a_run_stopped_inside_an_epoch_ends_with_the_same_bits(trainer, options)
 def test_a_kill_between_metrics_and_checkpoint_repeats_the_epoch(trainer):
     """What was appended after the last checkpoint is cut off again."""
     straight, folder, *_ = trainer("straight", 3)
+
+    def fail(view, number):
+        if (view, number) == (2, 1):
+            raise RuntimeError("power cut")
+
     with pytest.raises(RuntimeError, match="power cut"):
-
-        def fail(view, number):
-            if (view, number) == (2, 1):
-                raise RuntimeError("power cut")
-
         trainer("parted", 3, Held(on_step=fail))
     killed = RunFolder(folder.path.parent / "parted", parse_recipe_of(folder))
     killed.append_metrics([("main", 3, "S1", "train", "loss:stray", 1.0)])

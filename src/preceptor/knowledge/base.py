@@ -20,7 +20,7 @@ class Probe:
         task: classification or segmentation.
         classes: number of classes; 2 for a single-foreground mask, whose logits have one channel.
         batch_size: samples per step and process.
-        student, teacher: the tensors at the edge's taps for a batch of two, values meaningless.
+        student, teacher: the tensors at the edge's taps for a batch of one, values meaningless.
         teacher_classifier: the teacher's own map from embedding to logits, where it has one.
         train_labels: (n_train,) class of each training sample, or None for masks. The ``ids`` given
             to a loss with ``needs_ids`` index it.

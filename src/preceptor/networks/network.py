@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from preceptor.errors import UserError
+from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.outputs import Outputs
 
 
@@ -22,12 +23,14 @@ class Network(nn.Module, ABC):
         mean, std: of each channel, for pixels in [0, 1].
 
     Attributes:
+        blueprint: what it was built from: specification, task, class names.
         read: names of the taps that somebody reads, ``stages`` for all stage maps; None for all. Other maps
             are left out of the outputs and need no memory.
         shapes: shape of each tap without the batch, at ``image_size``.
         has_new_head: True when the head started from random numbers, so that the network cannot teach yet.
     """
 
+    blueprint: Blueprint
     mean: Tensor
     std: Tensor
 

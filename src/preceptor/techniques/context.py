@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,8 +46,10 @@ class Context:
 
     def width(self, spec: NetworkSpec, tap: str) -> int:
         """Channels at ``tap`` of a network made from ``spec``, without an adapter."""
-        blank = spec.model_copy(update={"weights": "none"})
-        return _width(self.builder("width", blank), tap)
+        shapes = self.builder("width", spec.model_copy(update={"weights": "none"}))().shapes
+        if tap not in shapes:
+            raise UserError(f"features are shared at {tap}; {spec.architecture} has only {', '.join(shapes)}")
+        return shapes[tap][0]
 
     def teacher(self, adapter: int | None = None) -> Callable[[], Network]:
         """Makes the recipe's teacher, from ``technique.teacher`` where that is given."""
@@ -62,14 +64,6 @@ class Context:
         """Makers of the students, by name."""
         peers = self.recipe.networks.peers
         return {name: self.builder(name, spec, (adapters or {}).get(name)) for name, spec in peers.items()}
-
-
-@cache
-def _width(build: Callable[[], Network], tap: str) -> int:
-    shapes = build().shapes
-    if tap not in shapes:
-        raise UserError(f"features are shared at {tap}, which this network does not have; it has {', '.join(shapes)}")
-    return shapes[tap][0]
 
 
 def teacher_weights(given: str) -> Path:

@@ -108,8 +108,7 @@ def _baseline(context: Context, spec: MixtureSpec) -> Plan:
         builders = context.students()
     else:
         training = context.recipe.teacher_stage_training
-        width = min(context.width(peer, "last") for peer in context.recipe.networks.peers.values())
-        builders = {"T": context.teacher(width if spec.adapter == "always" else None)}
+        builders = {"T": context.teacher(_adapters(context, spec, routes={}).get("T"))}
     stage = Stage(name="main", members=learning(builders), training=training)
     if spec.network == "teacher":
         stage = Stage(name="teacher", members=learning(builders), training=training)
@@ -155,13 +154,14 @@ def _adapters(context: Context, spec: MixtureSpec, routes: dict[str, Route]) -> 
     recipe, tap = context.recipe, SHARED_TAP[context.recipe.task]
     from_teacher = spec.has_teacher and not spec.losses and any(r.teacher == "features" for r in routes.values())
     among_peers = spec.name in ("ml", "kd_ml") and any(route.peers == "features" for route in routes.values())
-    wanted = spec.adapter == "always" or (spec.adapter == "auto" and (from_teacher or among_peers))
-    if not wanted:
+    # A U-Net's first decoder block has its own width whatever the encoder, so only classifiers have adapters.
+    always = spec.adapter == "always" and recipe.task == "classification"
+    if not always and (spec.adapter == "never" or not (from_teacher or among_peers)):
         return {}
     specs = dict(recipe.networks.peers)
     narrowest = min(context.width(peer, tap) for peer in specs.values())
     sharing = [name for name in specs if among_peers or from_teacher]
-    if spec.has_teacher and recipe.networks.teacher and (from_teacher or spec.adapter == "always"):
+    if spec.has_teacher and recipe.networks.teacher and (from_teacher or always):
         specs["T"] = recipe.networks.teacher
         sharing.append("T")
     widths = {name: context.width(specs[name], tap) for name in sharing}
@@ -173,7 +173,7 @@ def _adapters(context: Context, spec: MixtureSpec, routes: dict[str, Route]) -> 
             "Give all networks the same first `decoder_channels` in networks.….options, or share predictions."
         )
     adapters: dict[str, int | None] = dict.fromkeys(wider, narrowest)
-    if spec.adapter == "always" and "T" in specs:
+    if always and "T" in specs:
         adapters["T"] = narrowest
     return adapters
 

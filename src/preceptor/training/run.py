@@ -79,9 +79,10 @@ def evaluate_networks(recipe: Recipe, folder: Path, *, data: str | None = None, 
     if not networks:
         raise UserError(f"{folder} holds no exported networks")
     for name, network in networks.items():
-        if network.classes != prepared.packed.classes:
+        classes = network.blueprint.classes
+        if classes != prepared.packed.classes:
             raise UserError(
-                f"{folder / name} was trained on classes {', '.join(network.classes)}; "
+                f"{folder / name} was trained on classes {', '.join(classes)}; "
                 f"this data has {', '.join(prepared.packed.classes)}"
             )
     return evaluate(
@@ -180,10 +181,17 @@ class _Run:
         networks = {}
         for name, member in stage.members.items():
             network = networks[name] = member.build()
+            if stage.training.channels_last:
+                network.to(memory_format=torch.channels_last)
             if member.start:
                 start = member.start
                 network.load_state_dict(self.folder.load(self.folder.weights(start.stage, start.network, start.which)))
             if not member.trains:
+                if network.has_new_head and not member.start:
+                    raise UserError(
+                        f"{name} has a head of random numbers for these classes and cannot teach; "
+                        "give as technique.teacher weights that were trained on this data"
+                    )
                 network.freeze()
         labels = None if (found := self.prepared.labels("train")) is None else torch.from_numpy(found)
         cohort = Cohort(
@@ -219,6 +227,7 @@ class _Run:
             drop_last=spec.drop_last,
             device=self.fabric.device,
             workers=spec.workers,
+            channels_last=spec.channels_last,
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
         )

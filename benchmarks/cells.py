@@ -1,0 +1,111 @@
+"""Run many cells of one recipe and print their scores with spread.
+
+Each run is a `preceptor train` of its own, with its own run folder; what is finished is not run again, what was
+interrupted goes on. The tables in docs/ were made with this script.
+
+    python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells twelve
+    python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells losses
+    python benchmarks/cells.py recipes/crc_small.yaml --table
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from preceptor.catalogue import losses
+from preceptor.recipe import load_recipe
+
+STRATEGIES = ("predictions", "features", "diverse")
+FEW = {
+    "baseline": ["technique.name=baseline"],
+    "kd_offline-predictions": ["technique.name=kd_offline", "technique.strategy=predictions"],
+    "kd_ml-diverse": ["technique.name=kd_ml", "technique.strategy=diverse"],
+}
+TWELVE = {"baseline": FEW["baseline"]} | {
+    f"{name}-{strategy}": [f"technique.name={name}", f"technique.strategy={strategy}"]
+    for name in ("ml", "kd_offline", "kd_online", "kd_ml")
+    for strategy in STRATEGIES
+}
+
+
+def loss_cells(task: str) -> dict[str, list[str]]:
+    """One student under one teacher: every loss of the catalogue with its published setting."""
+    cells = {"alone": ["technique.name=baseline", "networks.count=1"]}
+    for key, entry in losses().items():
+        if task in entry.settings:
+            chosen = json.dumps([{"loss": key}])
+            cells[f"loss-{key}"] = ["technique.name=kd_offline", "networks.count=1", f"technique.losses={chosen}"]
+    return cells
+
+
+def run(recipe: Path, name: str, overrides: list[str], out: Path) -> None:
+    """Train one cell unless it is finished."""
+    if (out / "result.json").exists():
+        return
+    options = [part for override in overrides for part in ("--set", override)]
+    command = [sys.executable, "-m", "preceptor", "train", str(recipe), *options, "--out", str(out)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.with_suffix(".log").open("w") as log:
+        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
+    print(f"{name}: {'done' if done.returncode == 0 else f'FAILED, see {log.name}'}", flush=True)
+
+
+def table(folder: Path, metric: str) -> str:
+    """Mean ± sample standard deviation over seeds, a row per cell, as Markdown."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for file in sorted(folder.glob("*-seed*/result.json")):
+        result = json.loads(file.read_text())
+        cell = file.parent.name.rsplit("-seed", 1)[0]
+        for network, scores in result["test"].items():
+            found[cell][network].append(scores[metric])
+    networks = ("T", "S1", "S2", "ensemble", "ensemble_mean")
+    lines = [f"| cell | runs | {' | '.join(networks)} |", f"|---|---|{'---|' * len(networks)}"]
+    for cell, scores in found.items():
+        runs = max(len(values) for values in scores.values())
+        lines.append(f"| {cell} | {runs} | {' | '.join(_spread(scores.get(network, [])) for network in networks)} |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return ""
+    mean = f"{100 * statistics.mean(values):.1f}"
+    return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--cells", choices=("few", "twelve", "losses"), default="few")
+    parser.add_argument("--set", action="append", default=[], dest="overrides", help="for every run")
+    parser.add_argument("--workers", type=int, default=2, help="runs side by side; use threads: 1 in the recipe")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--table", action="store_true", help="only print what is there")
+    given = parser.parse_args()
+    recipe, _ = load_recipe(given.recipe, given.overrides)
+    folder = given.out or Path("runs") / f"{given.recipe.stem}-{given.cells}"
+    # Offline cells of every strategy share one teacher, so it has the adapter that sharing features wants.
+    adapter = f"technique.adapter={'never' if given.cells == 'losses' else 'always'}"
+    if not given.table:
+        cells = {"few": FEW, "twelve": TWELVE, "losses": loss_cells(recipe.task)}[given.cells]
+        teacher = folder / "teacher-seed0"
+        train_teacher = ["technique.name=baseline", "technique.network=teacher", adapter]
+        run(given.recipe, "teacher", [*given.overrides, *train_teacher], teacher)
+        with ThreadPoolExecutor(given.workers) as pool:
+            for seed in given.seeds:
+                for cell, chosen in cells.items():
+                    overrides = [*given.overrides, *chosen, f"seed={seed}"]
+                    if "technique.name=kd_offline" in chosen:
+                        overrides += [f"technique.teacher={teacher}", adapter]
+                    pool.submit(run, given.recipe, f"{cell} seed {seed}", overrides, folder / f"{cell}-seed{seed}")
+    print(table(folder, "accuracy" if recipe.task == "classification" else "iou"))
+
+
+if __name__ == "__main__":
+    main()

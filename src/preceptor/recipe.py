@@ -212,6 +212,11 @@ class MixtureSpec(Model):
     student_alone: str | None = None
 
     @property
+    def shared(self) -> Strategy | None:
+        """The strategy by which networks share, or None where nothing is shared or losses are named."""
+        return None if self.name == "baseline" or self.losses else self.strategy
+
+    @property
     def has_teacher(self) -> bool:
         """Whether a teacher takes part."""
         return self.name.startswith("kd") or (self.name == "baseline" and self.network == "teacher")

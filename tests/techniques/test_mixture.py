@@ -134,6 +134,6 @@ def test_shares_that_have_no_giver_are_refused():
         shares({"name": "kd_offline", "gamma": 0.5})
     with pytest.raises(UserError, match="3 values for 2 students"):
         shares({"name": "kd_offline", "alpha": [0.1, 0.2, 0.3]})
+    made = context({"name": "kd_ml", "routing": [{"teacher": "features", "peers": "features"}]})
     with pytest.raises(UserError, match="1 entries for 2"):
-        made = context({"name": "kd_ml", "routing": [{"teacher": "features", "peers": "features"}]})
         routes_for(made.recipe.technique, 2)

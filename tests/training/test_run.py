@@ -141,11 +141,8 @@ def test_the_teacher_is_audited_against_the_baseline_beside_it(tmp_path):
 
 
 def test_tiles_are_put_together_for_evaluation(tmp_path):
-    recipe = recipe_for("segmentation")
-    data = recipe.data.model_copy(
-        update={"tile": {"size": 32, "overlap": 8}, "options": {**recipe.data.options, "size": 48}}
-    )
-    train(recipe.model_copy(update={"data": type(data).model_validate(data.model_dump())}), tmp_path)
+    options = {**recipe_for("segmentation").data.options, "size": 48}
+    train(recipe_for("segmentation", data={"tile": {"size": 32, "overlap": 8}, "options": options}), tmp_path)
     counts = pd.read_csv(tmp_path / "predictions" / "test.csv")
     assert set(counts[["tp", "fp", "fn", "tn"]].sum(axis=1)) == {48 * 48}
 

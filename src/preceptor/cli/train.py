@@ -36,7 +36,7 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
 def default_folder(path: Path, recipe: Recipe) -> Path:
     """``runs/RECIPE/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
     digest = hashlib.sha256(recipe.to_yaml().encode()).hexdigest()[:8]
-    strategy = getattr(recipe.technique, "strategy", None)
+    strategy = getattr(recipe.technique, "shared", None)
     parts = [recipe.technique.name, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
     return Path("runs") / path.stem / "-".join(parts)
 

@@ -87,9 +87,10 @@ class Cohort(nn.Module):
         for edge in self.transfers:
             owned[edge.target] += self.losses[edge.name].parameters()
         claimed: set[int] = set()
-        for name, parameters in owned.items():
-            owned[name] = [p for p in parameters if p.requires_grad and id(p) not in claimed]
-            claimed |= {id(p) for p in owned[name]}
+        for name, parameters in owned.items():  # a head that a loss brings is in the network and in the loss
+            mine = {id(p): p for p in parameters if p.requires_grad and id(p) not in claimed}
+            owned[name] = list(mine.values())
+            claimed |= mine.keys()
         return owned
 
     def forward(self, batch: Batch, epoch: int, stream: int, turn: Collection[str] | None = None) -> dict[str, Tensor]:

@@ -28,7 +28,8 @@ def save_network(folder: Path, module: nn.Module, config: dict[str, Any], classe
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in module.state_dict().items()
     }
-    metadata = {"format": "pt", "classes": json.dumps(list(classes))}
+    # One entry only: safetensors writes several in random order, and equal weights must give equal files.
+    metadata = {"classes": json.dumps(list(classes))}
     write_with(folder / WEIGHTS, lambda path: save_file(state, path, metadata=metadata))
     write_json(folder / CONFIG, config)
 

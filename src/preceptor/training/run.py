@@ -154,7 +154,7 @@ class _Run:
             "name": self.recipe.name,
             "task": self.recipe.task,
             "technique": self.recipe.technique.name,
-            "strategy": getattr(self.recipe.technique, "strategy", None),
+            "strategy": getattr(self.recipe.technique, "shared", None),
             "seed": self.recipe.seed,
             "chosen": max(scored, key=lambda name: scored[name]),
             "test": test.scores,

@@ -48,14 +48,6 @@ class Held:
         yield from self.batches[start:]
 
 
-class Silent:
-    """Watches nothing."""
-
-    def stage(self, *_: object) -> None: ...
-    def step(self, *_: object) -> None: ...
-    def epoch(self, *_: object) -> None: ...
-
-
 def network():
     return build_network(SPEC, task="classification", classes=CLASSES, image_size=(SIZE, SIZE), seed=0)
 
@@ -89,7 +81,6 @@ def timed_fit(held: Held, fabric: Fabric) -> float:
             run,
             monitor="accuracy",
             seed=0,
-            watcher=Silent(),
         )
     return at.seconds
 

@@ -256,12 +256,14 @@ class TrainingSpec(Model):
             ``step_epochs``; ``polynomial`` has exponent ``power``; ``warmup_epochs`` rise linearly.
         max_grad_norm: clips each network's own gradient.
         precision: mixed precisions keep losses in float32.
+        sync_batchnorm: on several GPUs, BatchNorm statistics of the whole batch instead of one process's share.
         channels_last: keep images and weights in the memory layout that convolutions of some networks prefer.
         patience: epochs without a better validation score after which a network stops; None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.
         balance: over- or under-sample classes in training.
         threads: compute threads; results are bit-identical for equal threads.
         workers: threads that prepare batches ahead; they change nothing but speed.
+        tensorboard: write TensorBoard events too (extra ``tensorboard``).
     """
 
     epochs: Annotated[int, Field(gt=0)] = 20
@@ -278,6 +280,7 @@ class TrainingSpec(Model):
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
     max_grad_norm: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    sync_batchnorm: bool = False
     channels_last: bool = False
     patience: Annotated[int, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

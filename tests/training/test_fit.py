@@ -47,12 +47,6 @@ class Held:
             yield Batch(images=images, targets=rows % 3, positions=rows, rows=rows, whole=4)
 
 
-class Silent:
-    def stage(self, *_): ...
-    def step(self, *_): ...
-    def epoch(self, *_): ...
-
-
 @pytest.fixture
 def trainer(tiny, tmp_path):
     """``trainer(folder, epochs, **options)`` trains S1 and S2 mutually and returns their weights and metrics."""
@@ -105,7 +99,6 @@ def trainer(tiny, tmp_path):
             folder,
             monitor="accuracy",
             seed=5,
-            watcher=Silent(),
         )
         return cohort, folder, at, seen
 

@@ -213,6 +213,11 @@ def test_two_processes_train_as_one(tmp_path, written):
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
 
 
+def test_tensorboard_events_are_written_on_request(tmp_path):
+    train(recipe_for(training={"tensorboard": True}), tmp_path)
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
 def test_the_recipe_in_a_run_folder_repeats_the_run(tmp_path):
     train(recipe_for(), tmp_path / "first")
     again, _ = load_recipe(tmp_path / "first" / "recipe.yaml")

@@ -72,7 +72,7 @@ def fit(
     *,
     monitor: str,
     seed: int,
-    watcher: Watcher,
+    watchers: Sequence[Watcher] = (),
 ) -> At:
     """Train the cohort's trainable networks; go on from the stage's checkpoint where there is one.
 
@@ -94,7 +94,8 @@ def fit(
     if averages:
         parts["averages"] = averages
     at = _restore(stage, folder, parts)
-    watcher.stage(stage, at.epoch, len(batches))
+    for watcher in watchers:
+        watcher.stage(stage, at.epoch, len(batches))
 
     def save() -> None:
         at.metrics = folder.metrics_size()
@@ -132,7 +133,8 @@ def fit(
                     averages.update(cohort.learners)
                 at.step += 1
                 at.seen += batch.whole
-                watcher.step(at.epoch + 1, at.step, batch.whole, waited)
+                for watcher in watchers:
+                    watcher.step(at.epoch + 1, at.step, batch.whole, waited)
                 waiting = time.monotonic()
                 if stop.requested and fabric.world_size == 1:
                     at.sums = {name: value.item() for name, value in sums.items()}
@@ -149,7 +151,8 @@ def fit(
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))
             for name, network in evaluated.items():
                 _keep(stage, name, network, scores[name][monitor], at, folder, spec.patience)
-            watcher.epoch(at.epoch, losses, scores)
+            for watcher in watchers:
+                watcher.epoch(at.epoch, losses, scores)
             save()
             fabric.barrier()
             if _total(fabric, torch.tensor(float(stop.requested), device=fabric.device)):

@@ -29,9 +29,10 @@ from preceptor.recipe import Recipe
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher
 from preceptor.training.evaluate import Evaluation, evaluate
-from preceptor.training.fit import At, fit
+from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
+from preceptor.training.trackers import TensorBoard
 
 _DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -123,6 +124,9 @@ class _Run:
         networks: dict[str, Network] = {}
         at = At()
         with Progress(self.console, self.recipe.monitor) as progress:
+            watchers: list[Watcher] = [progress]
+            if self.recipe.training.tensorboard and self.fabric.is_global_zero:
+                watchers.append(TensorBoard(self.folder.path / "tensorboard"))
             for stage in self.plan.stages:
                 cohort = self._cohort(stage)
                 batches = self._batches("train", stage)
@@ -135,7 +139,7 @@ class _Run:
                     self.folder,
                     monitor=self.recipe.monitor,
                     seed=self.recipe.seed,
-                    watcher=progress,
+                    watchers=watchers,
                 )
                 networks |= cohort.networks
                 for name in stage.learners:
@@ -183,6 +187,8 @@ class _Run:
             network = networks[name] = member.build()
             if stage.training.channels_last:
                 network.to(memory_format=torch.channels_last)
+            if stage.training.sync_batchnorm and member.trains:
+                self._synchronise(network)
             if member.start:
                 start = member.start
                 network.load_state_dict(self.folder.load(self.folder.weights(start.stage, start.network, start.which)))
@@ -212,6 +218,14 @@ class _Run:
         for note in cohort.notes:
             self.console.print(f"note: {note}")
         return cohort
+
+    def _synchronise(self, network: Network) -> None:
+        """BatchNorm over all processes, which torch has for GPUs only."""
+        if self.fabric.device.type != "cuda":
+            raise UserError("training.sync_batchnorm wants GPUs; leave it out on a CPU")
+        from timm.layers import convert_sync_batchnorm
+
+        convert_sync_batchnorm(network)
 
     def _batches(self, part: str, stage: Stage) -> Batches:
         spec = stage.training

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from preceptor.data.ahead import in_order
-from preceptor.data.batches import Batches, balanced
+from preceptor.data.batches import Batches, balanced, compute_alone
 from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
 from preceptor.errors import UserError
@@ -264,6 +264,29 @@ def test_an_abandoned_epoch_ends_its_threads(packed):
     assert _threads()
     epoch.close()
     assert not _threads()
+
+
+def test_computing_alone_leaves_other_threads_as_they_were():
+    before = torch.get_num_threads()
+    seen = []
+
+    def ask():
+        seen.append(torch.get_num_threads())
+
+    def alone():
+        compute_alone()
+        ask()
+
+    try:
+        torch.set_num_threads(3)
+        for target in (alone, ask):
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+        assert seen == [1, 3]
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_little_is_read_ahead():

@@ -8,16 +8,18 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def in_order(work: Callable[[int], _T], numbers: Iterable[int], workers: int) -> Iterator[_T]:
+def in_order(
+    work: Callable[[int], _T], numbers: Iterable[int], workers: int, *, prepare: Callable[[], None] | None = None
+) -> Iterator[_T]:
     """``work`` of each number in turn, done ahead by ``workers`` threads (in place, with none).
 
     Few results wait at a time. An error comes out where its result was due. The threads end with the
-    iterator, also when it is dropped half-way.
+    iterator, also when it is dropped half-way. Each thread calls ``prepare`` before anything else.
     """
     if not workers:
         yield from map(work, numbers)
         return
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead", initializer=prepare)
     waiting: deque[Future[_T]] = deque()
     try:
         for number in numbers:

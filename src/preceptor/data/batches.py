@@ -1,5 +1,6 @@
 """From packed rows to batches, in an order that is a pure function of (seed, stream, view)."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -55,7 +56,7 @@ class Batches:
             class as the smallest has; drawn anew in each view. Copies of a sample in a view are alike.
         drop_last: leave out the last batch if it is smaller.
         device: where batches are wanted; augmentation runs there.
-        workers: threads that prepare batches ahead; changes nothing but the time.
+        workers: threads that prepare batches ahead, each computing alone; changes nothing but the time.
         rank, world: this process and how many there are; each gets one of ``world`` near-equal runs of every
             batch, which is empty where the last batch is smaller than ``world``.
         channels_last: memory layout of the images.
@@ -138,7 +139,7 @@ class Batches:
             return self._batch(view, *loaded)
 
         if self.device.type == "cpu":
-            yield from in_order(lambda number: finish(load(number)), numbers, self._workers)
+            yield from in_order(lambda number: finish(load(number)), numbers, self._workers, prepare=compute_alone)
         else:  # threads read; what runs on the device is started from one thread
             yield from map(finish, in_order(load, numbers, self._workers))
 
@@ -208,6 +209,20 @@ class Batches:
             if masks is not None and some_masks is not None:
                 masks[first : first + step] = torch.from_numpy(some_masks)
         return images, masks
+
+
+def compute_alone() -> None:
+    """Make torch compute in this thread only, and no other thread notice.
+
+    A thread that prepares batches beside the training would otherwise bring a team of its own, and the
+    two teams would wait for each other on every operation. ``torch.set_num_threads`` sets the number for
+    the calling thread and for threads yet to come; a short-lived thread puts the latter back.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(before,))
+    other.start()
+    other.join()
 
 
 def balanced(labels: NDArray[np.int64], balance: Balance, stream: int) -> Rows:

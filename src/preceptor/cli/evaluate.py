@@ -2,19 +2,18 @@
 
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from preceptor.errors import UserError
-from preceptor.recipe import parse_recipe
+from preceptor.recipe import load_recipe
 
 
 def evaluate_run(run: Path, data: str | None, device: str) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
     if not (run / "result.json").exists():
         raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
-    recipe = parse_recipe(yaml.safe_load((run / "recipe.yaml").read_text()), origin=str(run / "recipe.yaml"))
+    recipe, _ = load_recipe(run / "recipe.yaml")
     from preceptor.training.run import evaluate_networks
 
     evaluation = evaluate_networks(recipe, run / "networks", data=data, device=device)

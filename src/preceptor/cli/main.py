@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Nothing heavy is imported before a command runs."""
 
+import errno
 import sys
 import traceback
 from pathlib import Path
@@ -9,7 +10,7 @@ import typer
 
 from preceptor import __version__
 from preceptor.cli import data
-from preceptor.errors import UserError
+from preceptor.errors import InterruptedRunError, UserError
 
 app = typer.Typer(
     help="Train small biomedical image networks that learn from big ones and from each other.",
@@ -21,7 +22,7 @@ app = typer.Typer(
 app.add_typer(data.app, name="data")
 
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value. May be given several times.")
+    list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value, or several after one another.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
@@ -57,6 +58,9 @@ def train(
     """Train one run; the same command again resumes it."""
     from preceptor.cli.train import train_recipe
 
+    stray = [text for text in context.args if "=" not in text]
+    if stray:
+        raise UserError(f"unexpected argument {stray[0]!r}; the recipe is changed by --set a.b=value c.d=value")
     train_recipe(recipe, [*(overrides or []), *context.args], out, device)
 
 
@@ -80,11 +84,24 @@ def methods() -> None:
     print_methods()
 
 
+_FOR_THE_USER = {
+    errno.ENOSPC: "free some space and give the same command again; nothing that was on disk is lost",
+    errno.EDQUOT: "free some space and give the same command again; nothing that was on disk is lost",
+    errno.EACCES: "check its permissions",
+    errno.EPERM: "check its permissions",
+    errno.EROFS: "choose another folder",
+}
+"""What the system refuses and only the user can change, with what to do."""
+
+
 def main() -> None:
-    """Entry point: exit code 2 for the user's mistakes, 1 for ours, no traceback without --debug."""
+    """Entry point: exit code 2 for the user's mistakes, 1 for ours, 130 when stopped; no traceback without --debug."""
     debug = "--debug" in sys.argv
     try:
         app()
+    except InterruptedRunError as stop:
+        print(f"\n{stop}", file=sys.stderr)
+        sys.exit(130)
     except UserError as error:
         if debug:
             traceback.print_exc()
@@ -93,6 +110,10 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in _FOR_THE_USER:
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"error: {where}{error.strerror}; {_FOR_THE_USER[error.errno]}.", file=sys.stderr)
+            sys.exit(2)
         print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
         print("This is likely a defect of preceptor; `preceptor --debug …` shows where.", file=sys.stderr)
         sys.exit(1)

@@ -1,7 +1,6 @@
 """``preceptor train``."""
 
 import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,10 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
     for note in notes:
         print(f"note: {note}")
     out = out or default_folder(path, recipe)
-    from preceptor.training.fit import InterruptedRunError, NonFiniteLossError
     from preceptor.training.run import train
 
     console = Console()
-    try:
-        result = train(recipe, out, device=device, console=console)
-    except InterruptedRunError:
-        print(f"\nstopped; a checkpoint is in {out}. The same command again goes on from there.", file=sys.stderr)
-        sys.exit(130)
-    except NonFiniteLossError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    result = train(recipe, out, device=device, console=console)
     print_result(console, result)
     console.print(f"run folder: {out}")
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batch, Batches
+from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
 from preceptor.randomness import key
 from preceptor.training.optim import learning_rate, make_optimizer
@@ -24,14 +25,6 @@ from preceptor.training.run_folder import RunFolder
 
 Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
 """Networks by name -> their validation scores by name."""
-
-
-class InterruptedRunError(Exception):
-    """The user or the system asked to stop; a checkpoint was written."""
-
-
-class NonFiniteLossError(RuntimeError):
-    """A loss term stopped being a number."""
 
 
 class Watcher(Protocol):
@@ -139,7 +132,7 @@ def fit(
                 if stop.requested and fabric.world_size == 1:
                     at.sums = {name: value.item() for name, value in sums.items()}
                     save()
-                    raise InterruptedRunError
+                    raise _interrupted(folder)
             finite.settle()
             at.seconds += time.monotonic() - began
             at.images += at.seen
@@ -156,8 +149,14 @@ def fit(
             save()
             fabric.barrier()
             if _total(fabric, torch.tensor(float(stop.requested), device=fabric.device)):
-                raise InterruptedRunError
+                raise _interrupted(folder)
     return at
+
+
+def _interrupted(folder: RunFolder) -> InterruptedRunError:
+    return InterruptedRunError(
+        f"stopped; a checkpoint is in {folder.path}. The same command again goes on from there."
+    )
 
 
 def _total(fabric: Fabric, value: Tensor) -> float:

@@ -96,7 +96,6 @@ def loss_part(setup: Setup, loss: Loss, student: Outputs, teacher: Outputs) -> C
             teacher=theirs,
             teacher_classifier=setup.teacher.classifier,
             train_labels=torch.arange(TRAINING_IMAGES) % setup.classes if setup.task == "classification" else None,
-            drops_last=True,
         )
     )
     adapters = [parameter for parameter in loss.parameters() if parameter.requires_grad]

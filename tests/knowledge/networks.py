@@ -99,7 +99,6 @@ def edge(
             teacher=found[1],
             teacher_classifier=nn.Linear(teacher.embedding.shape[1], classes),
             train_labels=TRAINING_LABELS % classes if task == "classification" else None,
-            drops_last=loss.keeps_batch,
         )
     )
     if targets is None:

@@ -19,12 +19,11 @@ from preceptor.recipe import Task
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What edges may know of the training data: see :class:`~preceptor.knowledge.base.Probe`."""
+    """What edges may know of the training: see :class:`~preceptor.knowledge.base.Probe`."""
 
     classes: int
     batch_size: int
     train_labels: Tensor | None = None
-    drops_last: bool = False
 
 
 class Cohort(nn.Module):
@@ -40,6 +39,7 @@ class Cohort(nn.Module):
         task_weights: factor of the task loss by trainable network, 1 where not given.
         precision: dtype in which the networks compute under autocast; None keeps float32. Losses are float32.
         facts: sizes from which adapters are built.
+        seed: an adapter's start depends on it and the name of its edge alone.
 
     Raises:
         UserError: an edge names a network or tap that does not exist, or cannot work on these networks.
@@ -55,6 +55,7 @@ class Cohort(nn.Module):
         facts: DataFacts,
         task_weights: Mapping[str, float] | None = None,
         precision: torch.dtype | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.task = task
@@ -67,13 +68,18 @@ class Cohort(nn.Module):
         self.notes: list[str] = []
         _check_edges(self.transfers, networks, task)
         self.losses = nn.ModuleDict()
-        self._build_losses(facts)
+        self._build_losses(facts, seed)
         self._limit_taps()
 
     @property
     def networks(self) -> dict[str, Network]:
         """Every network, frozen ones first."""
         return {**self.frozen, **cast(Mapping[str, Network], dict(self.learners.items()))}
+
+    @property
+    def keeps_batch(self) -> bool:
+        """Whether an edge wants every batch to have the full size."""
+        return any(edge.loss.keeps_batch for edge in self.transfers)
 
     def to_device(self, device: torch.device) -> None:
         """Move everything, the frozen networks too."""
@@ -134,24 +140,24 @@ class Cohort(nn.Module):
         loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
         return loss
 
-    def _build_losses(self, facts: DataFacts) -> None:
+    def _build_losses(self, facts: DataFacts, seed: int) -> None:
         """Probe every network once, build the adapters, and put in the heads that losses bring."""
         seen = {name: network.glance() for name, network in self.networks.items()}
         for edge in self.transfers:
             student_tap, teacher_tap = edge.taps(self.task)
-            edge.loss.build(
-                Probe(
-                    edge=f"{edge.source}->{edge.target}",
-                    task=self.task,
-                    classes=facts.classes,
-                    batch_size=facts.batch_size,
-                    student=_read(seen, edge, edge.target, student_tap),
-                    teacher=_read(seen, edge, edge.source, teacher_tap),
-                    teacher_classifier=self.networks[edge.source].classifier,
-                    train_labels=facts.train_labels,
-                    drops_last=facts.drops_last,
-                )
+            probe = Probe(
+                edge=f"{edge.source}->{edge.target}",
+                task=self.task,
+                classes=facts.classes,
+                batch_size=facts.batch_size,
+                student=_read(seen, edge, edge.target, student_tap),
+                teacher=_read(seen, edge, edge.source, teacher_tap),
+                teacher_classifier=self.networks[edge.source].classifier,
+                train_labels=facts.train_labels,
             )
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(key(seed, "adapter", edge.name))
+                edge.loss.build(probe)
             self.notes += [f"{edge.name}: {note}" for note in edge.loss.notes]
             self.losses[edge.name] = edge.loss
             if (head := edge.loss.head()) is not None:

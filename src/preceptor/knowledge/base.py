@@ -24,7 +24,6 @@ class Probe:
         teacher_classifier: the teacher's own map from embedding to logits, where it has one.
         train_labels: (n_train,) class of each training sample, or None for masks. The ``ids`` given
             to a loss with ``needs_ids`` index it.
-        drops_last: True when incomplete last batches are dropped.
     """
 
     edge: str
@@ -35,7 +34,6 @@ class Probe:
     teacher: Knowledge
     teacher_classifier: nn.Module | None = None
     train_labels: Tensor | None = None
-    drops_last: bool = False
 
 
 @runtime_checkable

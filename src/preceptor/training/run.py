@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,7 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console |
     for note in (*prepared.notes, *plan.notes):
         console.print(f"note: {note}")
     run = _Run(recipe, prepared, plan, folder, fabric, console)
+    folder.begin()
     if fabric.is_global_zero:
         write_text(out / "split.csv", prepared.split_csv())
     return run.finish(run.train())
@@ -118,18 +119,21 @@ class _Run:
     folder: RunFolder
     fabric: Fabric
     console: Console
+    notes: list[str] = field(default_factory=list)  # of the edges
 
     def train(self) -> tuple[dict[str, Network], At]:
         """Train every stage; return all networks with their chosen weights, and the clock of the last stage."""
         networks: dict[str, Network] = {}
         at = At()
+        for stage in self.plan.stages[1:]:
+            self._cohort(stage, starts=False)  # what cannot work is refused now, not after the first stage
         with Progress(self.console, self.recipe.monitor) as progress:
             watchers: list[Watcher] = [progress]
             if self.recipe.training.tensorboard and self.fabric.is_global_zero:
                 watchers.append(TensorBoard(self.folder.path / "tensorboard"))
             for stage in self.plan.stages:
                 cohort = self._cohort(stage)
-                batches = self._batches("train", stage)
+                batches = self._batches("train", stage, cohort)
                 at = fit(
                     self.fabric,
                     stage,
@@ -167,7 +171,7 @@ class _Run:
             "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
-            "notes": [*self.prepared.notes, *self.plan.notes],
+            "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],
             "seconds": at.seconds,
             "images_per_second": at.images / max(at.seconds, 1e-9),
         }
@@ -181,7 +185,8 @@ class _Run:
         self.fabric.barrier()
         return result
 
-    def _cohort(self, stage: Stage) -> Cohort:
+    def _cohort(self, stage: Stage, *, starts: bool = True) -> Cohort:
+        """The networks and edges of a stage; without ``starts``, weights of earlier stages are left out."""
         networks = {}
         for name, member in stage.members.items():
             network = networks[name] = member.build()
@@ -189,11 +194,10 @@ class _Run:
                 network.to(memory_format=torch.channels_last)
             if stage.training.sync_batchnorm and member.trains:
                 self._synchronise(network)
-            if member.start:
-                start = member.start
+            if (start := member.start) and starts:
                 network.load_state_dict(self.folder.load(self.folder.weights(start.stage, start.network, start.which)))
             if not member.trains:
-                if network.has_new_head and not member.start:
+                if network.has_new_head and not start:
                     raise UserError(
                         f"{name} has a head of random numbers for these classes and cannot teach; "
                         "give as technique.teacher weights that were trained on this data"
@@ -210,13 +214,16 @@ class _Run:
             task_weights={name: member.task_weight for name, member in stage.members.items()},
             facts=DataFacts(
                 classes=len(self.prepared.packed.classes),
-                batch_size=stage.training.batch_size,
+                batch_size=stage.training.batch_size // self.fabric.world_size,
                 train_labels=labels,
             ),
             precision=_DTYPES[stage.training.precision],
+            seed=self.recipe.seed,
         )
         for note in cohort.notes:
-            self.console.print(f"note: {note}")
+            if note not in self.notes:
+                self.console.print(f"note: {note}")
+                self.notes.append(note)
         return cohort
 
     def _synchronise(self, network: Network) -> None:
@@ -227,8 +234,13 @@ class _Run:
 
         convert_sync_batchnorm(network)
 
-    def _batches(self, part: str, stage: Stage) -> Batches:
+    def _batches(self, part: str, stage: Stage, cohort: Cohort) -> Batches:
         spec = stage.training
+        if cohort.keeps_batch and spec.batch_size % self.fabric.world_size:
+            raise UserError(
+                f"training.batch_size {spec.batch_size} is not shared equally by {self.fabric.world_size} processes, "
+                "and a loss of this recipe is built for one size of batch; choose a multiple"
+            )
         return Batches(
             self.prepared.packed,
             self.prepared.rows[part],
@@ -238,7 +250,7 @@ class _Run:
             augment=self.recipe.augment,
             shuffle=True,
             balance=spec.balance,
-            drop_last=spec.drop_last,
+            drop_last=spec.drop_last or cohort.keeps_batch,
             device=self.fabric.device,
             workers=spec.workers,
             channels_last=spec.channels_last,

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -138,11 +139,11 @@ def test_saving_again_replaces_and_a_failed_save_keeps_the_old(tmp_path, monkeyp
     network.save(tmp_path)
     before = (tmp_path / "model.safetensors").read_bytes()
 
-    def full_disk(state, path, metadata):
-        path.write_bytes(b"half")
+    def full_disk(path, content):
+        path.write_text("half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("preceptor.networks.export.save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="no space"):
         network.save(tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before

@@ -83,6 +83,7 @@ def trainer(tiny, tmp_path):
             facts=DataFacts(classes=3, batch_size=4),
         )
         folder = RunFolder(tmp_path / name, recipe)
+        folder.begin()
         seen = []
 
         def validate(networks):

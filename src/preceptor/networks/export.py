@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from preceptor.files import write_json, write_with
@@ -30,7 +30,8 @@ def save_network(folder: Path, module: nn.Module, config: dict[str, Any], classe
     }
     # One entry only: safetensors writes several in random order, and equal weights must give equal files.
     metadata = {"classes": json.dumps(list(classes))}
-    write_with(folder / WEIGHTS, lambda path: save_file(state, path, metadata=metadata))
+    content = save(state, metadata=metadata)
+    write_with(folder / WEIGHTS, lambda path: path.write_bytes(content))
     write_json(folder / CONFIG, config)
 
 

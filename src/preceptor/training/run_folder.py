@@ -1,7 +1,9 @@
 """The run folder: everything a run leaves, readable without preceptor."""
 
+import io
 import json
 import os
+import pickle
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,10 @@ HEADER = "stage,epoch,network,split,metric,value\n"
 
 
 class RunFolder:
-    """Paths and safe writing of one run.
+    """Paths and safe writing of one run. Nothing is on disk before :meth:`begin`.
 
     Raises:
-        UserError: the folder holds a run of another recipe.
+        UserError: the folder holds a run of another recipe that has begun to train.
     """
 
     def __init__(self, path: Path, recipe: Recipe, *, writes: bool = True) -> None:
@@ -27,14 +29,22 @@ class RunFolder:
         self.writes = writes
         text = recipe.to_yaml()
         written = path / "recipe.yaml"
-        if written.exists() and written.read_text() != text:
+        if written.exists() and self._has_trained and written.read_text() != text:
             raise UserError(
                 f"{path} holds a run of another recipe ({_first_difference(written.read_text(), text)}).\n"
                 "Give another folder with --out, or delete this one to start anew."
             )
-        if writes:
-            _make_folder(path)
-            write_text(written, text)
+        self._recipe = text
+
+    def begin(self) -> None:
+        """Make the folder and write ``recipe.yaml``."""
+        if self.writes:
+            _make_folder(self.path)
+            write_text(self.path / "recipe.yaml", self._recipe)
+
+    @property
+    def _has_trained(self) -> bool:
+        return any((self.path / name).exists() for name in ("checkpoints", "metrics.csv", "result.json"))
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -59,11 +69,19 @@ class RunFolder:
     def save(self, path: Path, state: Mapping[str, Any]) -> None:
         """Write tensors and plain values, loadable with ``weights_only=True``."""
         if self.writes:
-            write_with(path, lambda temporary: torch.save(dict(state), temporary))
+            buffer = io.BytesIO()  # torch's own writer loses the reason when a disk is full
+            torch.save(dict(state), buffer)
+            write_with(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
     def load(self, path: Path) -> dict[str, Any]:
         """Read what :meth:`save` wrote, onto the CPU."""
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            raise UserError(
+                f"checkpoint {path}: cannot be read, it was changed or damaged from outside.\n"
+                f"Delete {self.path / 'checkpoints'} to train this run anew, or bring the file back."
+            ) from None
         return state
 
     # metrics.csv ---------------------------------------------------------------------------------------------

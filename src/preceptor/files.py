@@ -1,11 +1,30 @@
-"""Writing files so that nothing on disk is ever half new: temporary name, sync, rename."""
+"""Paths as users write them, and files of which nothing is ever half new: temporary name, sync, rename."""
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from preceptor.errors import UserError
+
+
+def expand(path: str) -> Path:
+    """``path`` with ``~`` and ``$NAME`` or ``${NAME}`` filled in.
+
+    Raises:
+        UserError: a variable that is not set.
+    """
+    for name in re.findall(r"\$\{(\w+)\}|\$(\w+)", path):
+        variable = name[0] or name[1]
+        if variable not in os.environ:
+            raise UserError(
+                f"path {path!r}: the environment variable {variable} is not set; "
+                f"set it, for example: export {variable}=/path/to/it"
+            )
+    return Path(os.path.expandvars(path)).expanduser()
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def test_a_teacher_trained_once_serves_later_runs(tmp_path):
 
 
 def test_a_teacher_that_cannot_be_found_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"technique.teacher: '.*absent' is nothing"):
+    with pytest.raises(UserError, match=r"technique.teacher: '.*absent' does not exist"):
         train(recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "absent")}), tmp_path / "run")
 
 

@@ -12,9 +12,10 @@ import pandas as pd
 
 from preceptor.data.images import pixel_hash
 from preceptor.data.samples import PARTS, SampleTable
-from preceptor.data.sources import expand, open_source, recognise
+from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
 from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.recipe import Task
 
 Track = Callable[[Iterable[int]], Iterable[int]]

@@ -14,6 +14,7 @@ from preceptor.data.sources import open_source
 from preceptor.data.splits import settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.recipe import DataSpec, Recipe
 
 
@@ -50,7 +51,7 @@ class Prepared:
 def cache_folder(spec: DataSpec) -> Path:
     """Where packed sets are kept: ``data.cache``, else ``$PRECEPTOR_CACHE``, else the user's cache."""
     given = spec.cache or os.environ.get("PRECEPTOR_CACHE")
-    return (Path(os.path.expandvars(given)) if given else Path("~/.cache/preceptor")).expanduser() / "packed"
+    return expand(given or "~/.cache/preceptor") / "packed"
 
 
 def prepare(recipe: Recipe) -> Prepared:

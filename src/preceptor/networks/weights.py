@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 
 _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
@@ -68,7 +69,7 @@ def read_weights(given: str) -> Weights:
     Raises:
         UserError: nothing there, damaged, no state dict, or a pickle that holds more than tensors.
     """
-    path = Path(given).expanduser()
+    path = expand(given)
     config: dict[str, Any] = {}
     if path.is_dir():
         config = read_config(path)

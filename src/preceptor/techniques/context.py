@@ -10,6 +10,7 @@ from preceptor import catalogue
 from preceptor.cohort.stage import Member
 from preceptor.cohort.transfer import Ramp, Transfer
 from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.knowledge.base import Loss
 from preceptor.networks.build import build_network
 from preceptor.networks.network import Network
@@ -68,15 +69,15 @@ class Context:
 
 def teacher_weights(given: str) -> Path:
     """The weights that ``technique.teacher`` means: a file, a network folder, or the network of a run folder."""
-    path = Path(given).expanduser()
+    path = expand(given)
     if path.is_file() or (path / "config.json").is_file():
         return path
     found = sorted(folder.name for folder in (path / "networks").glob("*") if (folder / "config.json").is_file())
     if "T" in found or len(found) == 1:
         return path / "networks" / ("T" if "T" in found else found[0])
-    saw = f"a run with networks {', '.join(found)}" if found else ("an empty run" if path.is_dir() else "nothing")
+    there = f"a run with networks {', '.join(found)}" if found else "a folder without finished networks"
     raise UserError(
-        f"technique.teacher: {given!r} is {saw}.\n"
+        f"technique.teacher: {given!r} {'is ' + there if path.exists() else 'does not exist'}.\n"
         "Give a finished run folder that trained a teacher (technique.name=baseline technique.network=teacher), "
         "one of its networks/NAME folders, or a .safetensors file."
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from preceptor.data.samples import SampleTable
-from preceptor.data.sources._options import Source, checked, expand, needs_path, unknown
+from preceptor.data.sources._options import Source, checked, needs_path, unknown
 from preceptor.data.sources.breakhis import breakhis
 from preceptor.data.sources.dsb2018 import dsb2018
 from preceptor.data.sources.folder import folder
@@ -22,6 +22,7 @@ from preceptor.data.sources.phantom import phantom
 from preceptor.data.sources.recognise import Recognised, recognise
 from preceptor.data.sources.table import table
 from preceptor.errors import UserError
+from preceptor.files import expand
 
 SOURCES: dict[str, Source] = {
     source.__name__: source
@@ -49,4 +50,4 @@ def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | 
     return source(**valid)
 
 
-__all__ = ["SOURCES", "Recognised", "Source", "expand", "open_source", "recognise"]
+__all__ = ["SOURCES", "Recognised", "Source", "open_source", "recognise"]

@@ -2,10 +2,7 @@
 
 import difflib
 import inspect
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -51,22 +48,6 @@ def checked(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, A
 def needs_path(source: Source) -> bool:
     """Whether the source cannot do without a path."""
     return _signature(source)["path"].default is inspect.Parameter.empty
-
-
-def expand(path: str) -> Path:
-    """``path`` with ``~`` and ``$NAME`` or ``${NAME}`` filled in.
-
-    Raises:
-        UserError: a variable that is not set.
-    """
-    for name in re.findall(r"\$\{(\w+)\}|\$(\w+)", path):
-        variable = name[0] or name[1]
-        if variable not in os.environ:
-            raise UserError(
-                f"data path {path!r}: the environment variable {variable} is not set; "
-                f"set it, for example: export {variable}=/path/to/data"
-            )
-    return Path(os.path.expandvars(path)).expanduser()
 
 
 def _signature(source: Source) -> Mapping[str, inspect.Parameter]:

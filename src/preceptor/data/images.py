@@ -112,7 +112,8 @@ class FileReader:
             if mask.shape != union.shape:
                 raise UserError(
                     f"mask {path!r} is {mask.shape[0]} x {mask.shape[1]} pixels (height x width), "
-                    f"its image {self.images[row]!r} is {union.shape[0]} x {union.shape[1]}: they must be equal"
+                    f"its image {self.images[row]!r} is {union.shape[0]} x {union.shape[1]}: they must be equal;\n"
+                    "make the mask anew from this image, or leave both out"
                 )
             np.maximum(union, mask, out=union)
         return image, union
@@ -177,7 +178,7 @@ def _decode(path: str | Path, *, composite: bool) -> NDArray[np.generic]:
             raise
         if Path(name).suffix.lower() in (".tif", ".tiff"):
             return _decode_tiff(name, error)
-        raise UserError(f"image {name!r} is damaged or no image: {_first_line(error)}") from None
+        raise _damaged(name, _first_line(error)) from None
 
 
 def _decode_tiff(name: str, cause: Exception) -> NDArray[np.generic]:
@@ -194,7 +195,14 @@ def _decode_tiff(name: str, cause: Exception) -> NDArray[np.generic]:
     except UserError:
         raise
     except Exception as error:  # tifffile raises many kinds, from struct, zlib and its codecs
-        raise UserError(f"image {name!r} is damaged or no image: {_first_line(cause)}; {_first_line(error)}") from None
+        raise _damaged(name, f"{_first_line(cause)}; {_first_line(error)}") from None
+
+
+def _damaged(name: str, reason: str) -> UserError:
+    return UserError(
+        f"image {name!r} is damaged or no image: {reason}\n"
+        "Replace or remove it; `preceptor data inspect` names every such file."
+    )
 
 
 def _first_line(error: Exception) -> str:

@@ -56,5 +56,5 @@ def encoder_name(architecture: str, encoder: str | None) -> str:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    close = get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=0.5)
     return f"; nearest: {', '.join(close)}" if close else ""

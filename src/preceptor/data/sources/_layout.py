@@ -76,4 +76,4 @@ def matched(source: str, left: set[str], right: set[str], *, only_left: str, onl
     """UserError where ``left`` and ``right`` are not the same names; ``only_left`` says what those in ``left`` lack."""
     for missing, what in ((left - right, only_left), (right - left, only_right)):
         if missing:
-            raise UserError(f"{source}: {len(missing)} {what}: {named(missing)}")
+            raise UserError(f"{source}: {len(missing)} {what}: {named(missing)}; add those missing, or leave these out")

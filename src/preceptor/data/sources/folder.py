@@ -128,7 +128,9 @@ def _by_class(root: Path, found: Mapping[Part | None, Path], classes: tuple[str,
         for label, name in enumerate(rows.classes):
             inside = images_in(below / name) if (below / name).is_dir() else {}
             if not inside:
-                raise UserError(f"folder: class {name!r} is empty: no image in {str(below / name)!r}")
+                raise UserError(
+                    f"folder: class {name!r} is empty: no image in {str(below / name)!r}; add some, or remove it"
+                )
             rows.ids += [os.path.relpath(below / name / stem, root) for stem in inside]
             rows.images += list(inside.values())
             rows.labels += [label] * len(inside)

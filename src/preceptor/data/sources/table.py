@@ -138,7 +138,7 @@ def _paths(values: "pd.Series[str]", folder: Path, template: str, kind: str) -> 
     }
     absent = [path for path in paths if os.path.basename(path) not in there.get(os.path.dirname(path), ())]
     if absent:
-        hint = ""
+        hint = "; add the files, or leave the rows out"
         if os.path.splitext(absent[0])[1].lower() not in IMAGE_SUFFIXES:
             hint = f"; if the column has no file ending, set the option {kind}_file, for example to {{}}.png"
         raise UserError(f"table: {len(absent)} rows name an {kind} that is not there, for example {absent[0]!r}{hint}")

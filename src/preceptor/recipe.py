@@ -7,6 +7,7 @@ Nothing here imports torch: a wrong recipe is refused at once.
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
@@ -243,6 +244,11 @@ class GraphSpec(Model):
     adapter: Literal["always", "never"] = "never"
     student_alone: str | None = None
 
+    @property
+    def has_teacher(self) -> bool:
+        """Whether an edge names the teacher."""
+        return any("T" in (edge.source, edge.target) for edge in self.edges)
+
 
 TechniqueSpec = Annotated[MixtureSpec | GraphSpec, Field(discriminator="name")]
 
@@ -316,11 +322,23 @@ class Recipe(Model):
         monitors = {"classification": ("accuracy", "f1", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
         if self.training.monitor not in (None, *monitors[self.task]):
             raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors[self.task])}")
-        if getattr(self.technique, "has_teacher", False) and self.networks.teacher is None:
+        for spec in (*getattr(self.technique, "losses", ()), *getattr(self.technique, "edges", ())):
+            self._require_task(spec)
+        if self.technique.has_teacher and self.networks.teacher is None:
             raise ValueError(f"technique {self.technique.name} wants `networks.teacher`")
         if self.technique.name == "ml" and len(self.networks.peers) < 2:
             raise ValueError("mutual learning wants at least two students (`networks.count: 2`)")
         return self
+
+    def _require_task(self, spec: LossSpec) -> None:
+        from preceptor.catalogue import entry_for
+
+        tasks = entry_for(spec.loss).settings
+        if self.task not in tasks:
+            raise ValueError(
+                f"technique {self.technique.name}: loss {spec.loss!r} is for {', '.join(tasks)}, this recipe's task is "
+                f"{self.task}; `preceptor methods` lists every loss with its tasks"
+            )
 
     @property
     def teacher_stage_training(self) -> TrainingSpec:
@@ -354,6 +372,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
         raise UserError(
             f"no recipe {str(path)!r}: give the path of a .yaml file, for example recipes/phantom.yaml"
         ) from None
+    except IsADirectoryError:
+        raise UserError(f"recipe {str(path)!r} is a folder: give the .yaml file in it") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"recipe {str(path)!r} is not readable YAML: {error}") from None
     if not isinstance(raw, dict):
@@ -421,10 +441,12 @@ def _explain(detail: Mapping[str, Any], root: type[BaseModel]) -> str:
         return f"{where}: is missing"
     if detail["type"] == "union_tag_invalid":
         return f"{where}.name: {_unknown(str(detail['input'].get('name')), _TAGS)}"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if detail["type"] == "value_error":
         return message if where == "recipe" else f"{where}: {message}"
-    return f"{where}: {message}, got {detail['input']!r}"
+    if detail["type"] == "model_type":
+        message = "should be a mapping of keys"
+    return f"{where}: {message}, got {shorten(repr(detail['input']), 80, placeholder=' …')}"
 
 
 def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> Iterable[str]:

@@ -1,6 +1,7 @@
 """From a recipe's data part to packed images with a split: everything before the first batch."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -71,9 +72,11 @@ def prepare(recipe: Recipe) -> Prepared:
         classes=packed.classes if packed.task == "classification" else (),
         grouping=packed.grouping,
     )
+    rows = {part: np.sort(divided.rows(part)) for part in PARTS}
+    _check_parts(recipe, packed, rows)
     return Prepared(
         packed=packed,
-        rows={part: np.sort(divided.rows(part)) for part in PARTS},
+        rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
         notes=(*packed.notes, *settled, *divided.notes),
     )
@@ -96,6 +99,22 @@ def _packed(recipe: Recipe, path: str | None) -> PackedSet:
             f"change `task`, or give data.options what makes {spec.source} yield the other"
         )
     return pack(table, size=spec.size, resize=spec.resize, tile=spec.tile, folder=cache_folder(spec))
+
+
+def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:
+    """UserError where a part cannot serve: before training, not after it."""
+    for part, use in (("validation", "weights are chosen on it"), ("test", "the result is measured on it")):
+        if not len(rows[part]):
+            raise UserError(
+                f"split: the {part} part holds no image, but {use}; give it a share, for example "
+                "split.fractions=[0.75, 0.10, 0.15]"
+            )
+    labels = packed.frame["label"].to_numpy()[rows["validation"]]
+    if recipe.monitor == "auroc" and len(np.unique(labels)) < 2:
+        raise UserError(
+            f"training.monitor auroc: the validation part holds only class {packed.classes[labels[0]]!r}, auroc needs "
+            "two.\nUse monitor: accuracy, other split.fractions, or another split.seed."
+        )
 
 
 def _settled(frame: pd.DataFrame, policy: Literal["drop", "keep", "error"]) -> tuple[pd.DataFrame, tuple[str, ...]]:

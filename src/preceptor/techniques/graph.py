@@ -3,7 +3,7 @@
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.transfer import Transfer
 from preceptor.recipe import GraphSpec
-from preceptor.techniques.context import Context, learning, transfer
+from preceptor.techniques.context import Context, learning, per_student, transfer
 
 
 def graph(context: Context) -> Plan:
@@ -11,9 +11,7 @@ def graph(context: Context) -> Plan:
     recipe, spec = context.recipe, context.recipe.technique
     assert isinstance(spec, GraphSpec)
     students = list(recipe.networks.peers)
-    alphas = (
-        spec.alpha if isinstance(spec.alpha, tuple) else (1.0 if spec.alpha is None else spec.alpha,) * len(students)
-    )
+    alphas = per_student("alpha", spec.alpha, len(students), default=1.0)
 
     def edges() -> list[Transfer]:
         return [
@@ -23,7 +21,7 @@ def graph(context: Context) -> Plan:
 
     members = learning(context.students(), dict(zip(students, alphas, strict=True)))
     teacher: dict[str, Member] = {}
-    if any("T" in (edge.source, edge.target) for edge in spec.edges):
+    if spec.has_teacher:
         teacher = {"T": Member(build=context.teacher(), trains=spec.teacher is None)}
     stage = Stage(name="main", members={**teacher, **members}, training=recipe.training, transfers=edges)
     return Plan(stages=(stage,), students=tuple(students), teacher="T" if teacher else None)

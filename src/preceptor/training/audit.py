@@ -8,7 +8,33 @@ from typing import Any
 import yaml
 
 from preceptor.cohort.stage import Plan
+from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.recipe import Recipe
+
+
+def require_student_alone(recipe: Recipe) -> None:
+    """Refuse, before training, a ``technique.student_alone`` with which no teacher can be compared.
+
+    Raises:
+        UserError: no finished run there, or one without students or without this recipe's score.
+    """
+    given = getattr(recipe.technique, "student_alone", None)
+    if not given:
+        return
+    advice = (
+        "Give the folder of a finished run with technique.name=baseline, or leave it out: a baseline with the same "
+        "data, split, training and seed beside this run is found by itself."
+    )
+    result = expand(given) / "result.json"
+    if not result.exists():
+        raise UserError(f"technique.student_alone: {given!r} is no finished run: it has no result.json.\n{advice}")
+    scores = json.loads(result.read_text())["validation"]
+    if not any(recipe.monitor in scores.get(name, {}) for name in recipe.networks.peers):
+        raise UserError(
+            f"technique.student_alone: {given!r} has no validation {recipe.monitor} of "
+            f"{', '.join(recipe.networks.peers)}; it has {', '.join(scores)}.\n{advice}"
+        )
 
 
 def audit_teacher(
@@ -24,7 +50,7 @@ def audit_teacher(
     metric = recipe.monitor
     teacher = validation[plan.teacher][metric]
     given = getattr(recipe.technique, "student_alone", None)
-    alone = Path(given) if given else _baseline_beside(recipe, run)
+    alone = expand(given) if given else _baseline_beside(recipe, run)
     found = json.loads((alone / "result.json").read_text()) if alone and (alone / "result.json").exists() else None
     if found is None:
         return {
@@ -34,8 +60,7 @@ def audit_teacher(
             "verdict": "not audited: no finished run of the student alone with the same data, split, training and seed "
             "stands beside this run; train one with technique.name=baseline before trusting a gain",
         }
-    scores = {name: found["validation"][name][metric] for name in plan.students if name in found["validation"]}
-    student = max(scores.values())
+    student = max(found["validation"][name][metric] for name in plan.students if name in found["validation"])
     words = (
         f"the teacher is better than the student alone on validation ({metric} {teacher:.4f} against {student:.4f})"
         if teacher > student

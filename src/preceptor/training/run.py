@@ -27,7 +27,7 @@ from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe
 from preceptor.techniques import TECHNIQUES, Context
-from preceptor.training.audit import audit_teacher
+from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.evaluate import Evaluation, evaluate
 from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.progress import Progress
@@ -58,6 +58,7 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console |
         console.print(f"{out} is complete")
         return folder.result
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
+    require_student_alone(recipe)
     prepared = prepare(recipe)
     context = Context(recipe, prepared.packed.classes, prepared.packed.size)
     plan = TECHNIQUES[recipe.technique.name](context)
@@ -99,7 +100,15 @@ def evaluate_networks(recipe: Recipe, folder: Path, *, data: str | None = None, 
 
 
 def make_fabric(device: str) -> Fabric:
-    """Fabric on one device, or on this process's share of a torchrun job."""
+    """Fabric on one device, or on this process's share of a torchrun job.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UserError(f"device {device!r}: there are auto, cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device 'cuda': torch finds no GPU here; choose auto or cpu")
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if world == 1:
         fabric = Fabric(accelerator=device, devices=1)
@@ -125,8 +134,8 @@ class _Run:
         """Train every stage; return all networks with their chosen weights, and the clock of the last stage."""
         networks: dict[str, Network] = {}
         at = At()
-        for stage in self.plan.stages[1:]:
-            self._cohort(stage, starts=False)  # what cannot work is refused now, not after the first stage
+        for stage in self.plan.stages[1:]:  # what cannot work is refused now, not after the first stage
+            self._batches("train", stage, self._cohort(stage, starts=False), resident=False)
         with Progress(self.console, self.recipe.monitor) as progress:
             watchers: list[Watcher] = [progress]
             if self.recipe.training.tensorboard and self.fabric.is_global_zero:
@@ -234,7 +243,7 @@ class _Run:
 
         convert_sync_batchnorm(network)
 
-    def _batches(self, part: str, stage: Stage, cohort: Cohort) -> Batches:
+    def _batches(self, part: str, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
         spec = stage.training
         if cohort.keeps_batch and spec.batch_size % self.fabric.world_size:
             raise UserError(
@@ -256,6 +265,7 @@ class _Run:
             channels_last=spec.channels_last,
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
+            resident=resident,
         )
 
     def _evaluate(self, networks: Mapping[str, Network], part: str, *, ensemble: bool = False) -> Evaluation:

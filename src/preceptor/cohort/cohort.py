@@ -153,6 +153,7 @@ class Cohort(nn.Module):
                 student=_read(seen, edge, edge.target, student_tap),
                 teacher=_read(seen, edge, edge.source, teacher_tap),
                 teacher_classifier=self.networks[edge.source].classifier,
+                teacher_learns=not self.networks[edge.source].is_frozen,
                 train_labels=facts.train_labels,
             )
             with torch.random.fork_rng(devices=[]):

@@ -22,6 +22,7 @@ class Probe:
         batch_size: samples per step and process.
         student, teacher: the tensors at the edge's taps for a batch of one, values meaningless.
         teacher_classifier: the teacher's own map from embedding to logits, where it has one.
+        teacher_learns: True when the teacher trains along, so that what is copied from it now will age.
         train_labels: (n_train,) class of each training sample, or None for masks. The ``ids`` given
             to a loss with ``needs_ids`` index it.
     """
@@ -33,6 +34,7 @@ class Probe:
     student: Knowledge
     teacher: Knowledge
     teacher_classifier: nn.Module | None = None
+    teacher_learns: bool = False
     train_labels: Tensor | None = None
 
 

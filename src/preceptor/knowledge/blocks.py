@@ -4,6 +4,7 @@ import copy
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 
 class AdapterNorm(nn.BatchNorm2d):
@@ -26,6 +27,24 @@ def conv_norm(inputs: int, outputs: int, *, kernel: int = 1) -> list[nn.Module]:
 def conv_norm_relu(inputs: int, outputs: int, *, kernel: int = 1) -> list[nn.Module]:
     """:func:`conv_norm` and ReLU."""
     return [*conv_norm(inputs, outputs, kernel=kernel), nn.ReLU()]
+
+
+class TeacherClassifier:
+    """A teacher's own classifier as it is at each call, its parameters constant to the gradient.
+
+    It belongs to the teacher: a loss that holds this neither trains it nor saves it.
+
+    Shapes:
+        (N, D) embedding to (N, C) logits
+    """
+
+    def __init__(self, classifier: nn.Module) -> None:
+        self._classifier = classifier
+
+    def __call__(self, embedding: Tensor) -> Tensor:
+        constant = {name: parameter.detach() for name, parameter in self._classifier.named_parameters()}
+        logits: Tensor = functional_call(self._classifier, constant, (embedding,))
+        return logits
 
 
 class FrozenClassifier(nn.Module):

@@ -87,6 +87,8 @@ class SimKDLoss(Loss):
         layers = projector(student.shape[1], embedding.shape[1], factor=self.factor)
         self.projector = nn.Sequential(*pooling, *layers)
         self.classifier = FrozenClassifier(teacher_classifier(probe, self.key))
+        if probe.teacher_learns:
+            self.notes.append("the teacher trains along, but the student keeps its classifier as it is at the start")
         self.copies_embedding = last.shape[1] != embedding.shape[1] or not torch.allclose(
             spatial_mean(last), embedding, rtol=1e-3, atol=1e-4
         )

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
-from preceptor.knowledge.blocks import FrozenClassifier, conv_norm_relu
+from preceptor.knowledge.blocks import TeacherClassifier, conv_norm_relu
 from preceptor.knowledge.edges import one_tensor, teacher_classifier
 from preceptor.knowledge.maps import spatial_mean
 from preceptor.recipe import Task
@@ -37,7 +37,7 @@ class SRRLLoss(Loss):
     """Make the student's pooled map agree with the teacher's, also in the teacher's classifier (SRRL).
 
     The sum of the two terms of :func:`softmax_regression`, after a 1x1 convolution, batch normalisation and ReLU on
-    the student's map. The classifier is a frozen copy.
+    the student's map. The classifier is the teacher's, constant to the gradient.
 
     Args:
         regression_weight: factor of the second term; 1 in the paper's code.
@@ -55,7 +55,7 @@ class SRRLLoss(Loss):
     }
 
     connector: nn.Sequential
-    classifier: FrozenClassifier
+    classifier: TeacherClassifier
 
     def __init__(self, regression_weight: float = 1.0) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class SRRLLoss(Loss):
         self.regression_weight = regression_weight
 
     def build(self, probe: Probe) -> None:
-        """Make the connector and copy the teacher's classifier."""
+        """Make the connector and find the teacher's classifier."""
         student, teacher = one_tensor(probe, self.key)
         if student.ndim != 4 or teacher.ndim != 2:
             raise UserError(
@@ -72,7 +72,7 @@ class SRRLLoss(Loss):
                 f"{tuple(student.shape)} and {tuple(teacher.shape)}.\nLeave the taps out, or use `srrl_pooled`."
             )
         self.connector = nn.Sequential(*conv_norm_relu(student.shape[1], teacher.shape[1]))
-        self.classifier = FrozenClassifier(teacher_classifier(probe, self.key))
+        self.classifier = TeacherClassifier(teacher_classifier(probe, self.key))
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`softmax_regression`."""

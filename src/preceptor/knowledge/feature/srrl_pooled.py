@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
-from preceptor.knowledge.blocks import FrozenClassifier, conv_norm_relu
+from preceptor.knowledge.blocks import TeacherClassifier, conv_norm_relu
 from preceptor.knowledge.edges import one_tensor, teacher_classifier
 from preceptor.knowledge.feature.srrl import softmax_regression
 from preceptor.recipe import Task
@@ -30,10 +30,10 @@ class PooledSRRLLoss(Loss):
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=1.0, student_tap="embedding")}
 
     connector: nn.Sequential
-    classifier: FrozenClassifier
+    classifier: TeacherClassifier
 
     def build(self, probe: Probe) -> None:
-        """Make the connector and copy the teacher's classifier."""
+        """Make the connector and find the teacher's classifier."""
         student, teacher = one_tensor(probe, self.key)
         if student.ndim != 2 or teacher.ndim != 2:
             raise UserError(
@@ -43,7 +43,7 @@ class PooledSRRLLoss(Loss):
         if probe.batch_size < 2:
             self.notes.append("batches of one leave the connector's batch normalisation without statistics")
         self.connector = nn.Sequential(*conv_norm_relu(student.shape[1], teacher.shape[1]))
-        self.classifier = FrozenClassifier(teacher_classifier(probe, self.key))
+        self.classifier = TeacherClassifier(teacher_classifier(probe, self.key))
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`~preceptor.knowledge.feature.srrl.softmax_regression`."""

@@ -1,0 +1,169 @@
+"""Every knowledge loss of the catalogue in the real loop: it moves what it should, leaves the teacher be, and resumes."""
+
+import pandas as pd
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file
+
+from preceptor import catalogue
+from preceptor.networks.build import load_network
+from preceptor.training.run import evaluate_networks
+
+from .phantoms import NEW, exported, last, recipe_for, train
+
+CASES = [(key, task) for key, entry in catalogue.losses().items() for task in entry.settings]
+CASES += [("skd holistic", "segmentation")]
+OPTIONS = {
+    "crd": {"negatives": 64, "width": 16},
+    "semckd": {"widest": 16},
+    "reviewkd": {"widest": 16},
+    "skd holistic": {"holistic": True},
+}
+"""Options that keep the tests quick, or that bring another part of a loss."""
+
+RESUMED_FAST = [("crd", "classification"), ("mgd", "classification"), ("semckd", "classification")]
+RESUMED_FAST += [("seg_kd", "segmentation")]
+"""With a memory, random numbers, whole batches, and none of these; the others resume among the slow tests."""
+
+AS_WIDE = {"architecture": "resnet18", **NEW}
+"""A student for ``feature_mse``, which has no adapter."""
+
+every_loss = pytest.mark.parametrize(("name", "task"), CASES)
+
+
+@pytest.fixture
+def distil(teachers, packed):
+    """Makes the recipe of an offline distillation with some losses."""
+
+    def make(task, *losses, **changes):
+        technique = {"name": "kd_offline", "losses": losses, "teacher": str(teachers[task])}
+        return recipe_for(task, technique, packed, **changes)
+
+    return make
+
+
+def one_loss(distil, name, task):
+    loss = {"loss": name.split()[0], "options": OPTIONS.get(name, {})}
+    changes = {"networks": {"student": AS_WIDE}} if (name, task) == ("feature_mse", "classification") else {}
+    return distil(task, loss, **changes)
+
+
+def unmoved(start, end):
+    return [name for name, value in start.items() if torch.equal(value, end[name])]
+
+
+@every_loss
+def test_student_and_adapters_move_while_the_teacher_stays(tmp_path, distil, teachers, starts, name, task):
+    train(one_loss(distil, name, task), tmp_path)
+
+    start = starts["main"]
+    assert any(entry.startswith("learners.S1.") for entry in start)
+    assert not unmoved(start, last(tmp_path))
+    assert exported(tmp_path, "T") == exported(teachers[task], "T")
+
+
+def of_speed(name, task):
+    return pytest.param(name, task, marks=[] if (name, task) in RESUMED_FAST else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("name", "task"), [of_speed(*case) for case in CASES])
+def test_a_stopped_run_ends_with_the_same_bits(tmp_path, distil, interrupted, name, task):
+    recipe = one_loss(distil, name, task)
+    train(recipe, tmp_path / "straight")
+    interrupted(recipe, tmp_path / "parted", epoch=1, step=0)
+    train(recipe, tmp_path / "parted")
+
+    straight, parted = last(tmp_path / "straight"), last(tmp_path / "parted")
+    assert straight.keys() == parted.keys()
+    assert not [entry for entry in straight if not torch.equal(straight[entry], parted[entry])]
+    assert exported(tmp_path / "straight", "S1") == exported(tmp_path / "parted", "S1")
+    assert (tmp_path / "straight" / "metrics.csv").read_bytes() == (tmp_path / "parted" / "metrics.csv").read_bytes()
+
+
+def test_adapters_start_alike_in_every_run(tmp_path, distil, starts):
+    """Whatever torch's global generator did before."""
+    recipe = distil("classification", {"loss": "fitnet"}, training={"epochs": 1})
+    found = []
+    for number in range(2):
+        torch.rand(number)
+        train(recipe, tmp_path / str(number))
+        found.append(dict(starts["main"]))
+    assert any(entry.startswith("losses.") for entry in found[0])
+    assert all(torch.equal(found[0][entry], found[1][entry]) for entry in found[0])
+
+
+def terms(folder):
+    """Names of the loss terms of a run."""
+    metrics = pd.read_csv(folder / "metrics.csv")["metric"]
+    return set(metrics[metrics.str.startswith("loss:")].str.removeprefix("loss:"))
+
+
+PEERS = {
+    "classification": ["fitnet", "rkd", "srrl", "dist"],
+    "segmentation": ["cwd", "fdwa_dkd", "emkd", "skd"],
+}
+
+
+@pytest.mark.parametrize("task", PEERS)
+def test_losses_between_peers_leave_the_giver_as_it_is_alone(tmp_path, packed, starts, task):
+    """Four losses on one edge S1->S2: S2 and all adapters move, S1 ends as without S2."""
+    edges = [{"source": "S1", "target": "S2", "loss": key} for key in PEERS[task]]
+    pair = {"networks": {"count": 2}, "training": {"epochs": 1}}
+    train(recipe_for(task, {"name": "graph", "edges": edges}, packed, **pair), tmp_path / "peers")
+    start = starts["main"]
+    train(recipe_for(task, {"name": "baseline"}, packed, **pair), tmp_path / "alone")
+
+    assert terms(tmp_path / "peers") == {"S1/task", "S2/task", *(f"S1->S2/{key}" for key in PEERS[task])}
+    assert not unmoved(start, last(tmp_path / "peers"))
+    assert exported(tmp_path / "peers", "S1") == exported(tmp_path / "alone", "S1")
+    assert exported(tmp_path / "peers", "S2") != exported(tmp_path / "alone", "S2")
+
+
+def test_a_vision_transformer_teaches_a_cnn(tmp_path, packed, starts):
+    losses = [{"loss": key} for key in ("at", "fitnet", "ofa", "reviewkd", "srrl")]
+    networks = {"teacher": {"architecture": "vit_tiny_patch16_224", "options": {"img_size": 32, "depth": 4}, **NEW}}
+    technique = {"name": "kd_offline", "losses": losses}
+    train(recipe_for("classification", technique, packed, networks=networks, training={"epochs": 1}), tmp_path)
+
+    teacher = tmp_path / "checkpoints" / "teacher" / "T.best.ckpt"
+    chosen = torch.load(teacher, weights_only=True)
+    final = load_file(tmp_path / "networks" / "T" / "model.safetensors")
+    assert all(torch.equal(chosen[f"model.{entry}"], value) for entry, value in final.items())
+    assert terms(tmp_path) == {"T/task", "S1/task", *(f"T->S1/{loss['loss']}" for loss in losses)}
+    assert not unmoved(starts["main"], last(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["fitnet", "ofa", "crd"])
+def test_adapters_are_not_exported(tmp_path, distil, name):
+    train(one_loss(distil, name, "classification"), tmp_path)
+    plain = timm.create_model("mobilenetv3_small_050", num_classes=3).state_dict()
+    assert load_file(tmp_path / "networks" / "S1" / "model.safetensors").keys() == plain.keys()
+
+
+def test_simkd_exports_projector_and_classifier(tmp_path, distil, teachers):
+    """The student answers through the teacher's classifier, and all that it needs is counted."""
+    recipe = distil("classification", {"loss": "simkd"})
+    result, _ = train(recipe, tmp_path)
+    student, teacher = (
+        load_network(tmp_path / "networks" / "S1"),
+        load_network(teachers["classification"] / "networks/T"),
+    )
+    (classifier,) = [module for module in student.head if isinstance(module, torch.nn.Linear)]
+    assert torch.equal(classifier.weight, teacher.classifier.weight)
+    assert sum(isinstance(module, torch.nn.Conv2d) for module in student.head) == 3
+
+    saved = load_file(tmp_path / "networks" / "S1" / "model.safetensors")
+    parameters = [entry for entry, _ in student.named_parameters()]
+    plain = timm.create_model("mobilenetv3_small_050", num_classes=0)
+    assert sum(entry.startswith("head.") for entry in parameters) == 3 + 2 * 3 + 2
+    assert result["parameters"]["S1"] == sum(saved[entry].numel() for entry in parameters)
+    assert {entry for entry in saved if entry.startswith("model.")} <= {
+        f"model.{entry}" for entry in plain.state_dict()
+    }
+
+    assert evaluate_networks(recipe, tmp_path / "networks").scores == result["test"]
+    images = torch.rand(4, 3, 32, 32)
+    with torch.no_grad():
+        outputs = student(images)
+        assert torch.equal(outputs.logits, student.head(outputs.maps["last"]))

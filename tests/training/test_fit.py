@@ -145,18 +145,21 @@ def test_a_run_stopped_inside_an_epoch_ends_with_the_same_bits(trainer, options)
     assert folder.metrics.read_text() == resumed_folder.metrics.read_text()
 
 
-def test_a_kill_between_metrics_and_checkpoint_repeats_the_epoch(trainer):
-    """What was appended after the last checkpoint is cut off again."""
+@pytest.mark.parametrize("view", [0, 2])
+def test_a_kill_between_metrics_and_checkpoint_repeats_the_epoch(trainer, view):
+    """What was appended after the last checkpoint, or before there was one, is cut off again."""
     straight, folder, *_ = trainer("straight", 3)
 
-    def fail(view, number):
-        if (view, number) == (2, 1):
+    def fail(*at):
+        if at == (view, 1):
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError, match="power cut"):
         trainer("parted", 3, Held(on_step=fail))
     killed = RunFolder(folder.path.parent / "parted", parse_recipe_of(folder))
-    killed.append_metrics([("main", 3, "S1", "train", "loss:stray", 1.0)])
+    killed.append_metrics([("main", view + 1, "S1", "train", "loss:stray", 1.0)])
+    with killed.metrics.open("a") as file:
+        file.write("mai")  # half a line, as a full disk leaves it
     resumed, resumed_folder, *_ = trainer("parted", 3)
     assert same(straight, resumed)
     assert folder.metrics.read_text() == resumed_folder.metrics.read_text()

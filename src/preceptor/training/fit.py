@@ -154,9 +154,7 @@ def fit(
 
 
 def _interrupted(folder: RunFolder) -> InterruptedRunError:
-    return InterruptedRunError(
-        f"stopped; a checkpoint is in {folder.path}. The same command again goes on from there."
-    )
+    return InterruptedRunError(f"stopped; a checkpoint is in {folder.path}. The same command again goes on from there.")
 
 
 def _total(fabric: Fabric, value: Tensor) -> float:
@@ -189,15 +187,16 @@ def _finished_early(at: At, learners: Sequence[str], patience: int | None) -> bo
 def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, _Stateful]) -> At:
     """Load the stage's own checkpoint, else that of the stage that it continues, else start anew."""
     path = folder.last(stage.name)
-    if not path.exists() and stage.continues:
-        path = folder.last(stage.continues)
-    if not path.exists():
-        return At(epoch=stage.first_epoch, metrics=folder.metrics_size())
+    has_own = path.exists()
+    if not has_own:
+        folder.drop_metrics(stage.name)  # of an earlier start that did not reach its first checkpoint
+        if not stage.continues or not (path := folder.last(stage.continues)).exists():
+            return At(epoch=stage.first_epoch, metrics=folder.metrics_size())
     saved = folder.load(path)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     at = At(**saved["at"])
-    if at.epoch < stage.last_epoch:
+    if has_own and at.epoch < stage.last_epoch:
         folder.rewind_metrics(at.metrics)
     return at
 

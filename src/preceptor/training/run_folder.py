@@ -100,6 +100,15 @@ class RunFolder:
         if self.writes and self.metrics_size() > size:
             os.truncate(self.metrics, size)
 
+    def drop_metrics(self, stage: str) -> None:
+        """Cut ``metrics.csv`` before the first row of ``stage``, or the first that is not whole."""
+        kept = 0
+        for line in self.metrics.read_bytes().splitlines(keepends=True) if self.metrics.exists() else ():
+            if line.startswith(f"{stage},".encode()) or not line.endswith(b"\n"):
+                break
+            kept += len(line)
+        self.rewind_metrics(kept)
+
     def append_metrics(self, rows: Iterable[tuple[str, int, str, str, str, float]]) -> None:
         """Add rows: stage, epoch, network, split, metric, value."""
         if not self.writes:

@@ -275,7 +275,7 @@ def test_too_little_space_is_noticed_before(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
     table, reads = counted(files_table(tmp_path / "src"))
-    with pytest.raises(UserError, match=r"need 0\.00 GB, the disk has"):
+    with pytest.raises(UserError, match=r"need 0\.0 MB, the disk has"):
         pack(table, size=(8, 8), folder=tmp_path / "cache")
     assert reads == []
 

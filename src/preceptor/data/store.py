@@ -286,6 +286,6 @@ def _check_space(folder: Path, *, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise UserError(
-            f"{folder}: the packed images need {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free.\n"
+            f"{folder}: the packed images need {needed / 1e6:,.1f} MB, the disk has {free / 1e6:,.1f} MB free.\n"
             "Free some space, choose a smaller image_size, or set data.cache to a folder on another disk."
         )

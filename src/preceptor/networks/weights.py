@@ -141,9 +141,11 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings(action="ignore"):  # torch warns of unusual pickles before it refuses them
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # torch's own message advises loading it unsafely; only the line that names what was refused is shown.
+        refused = next((line.strip() for line in str(error).splitlines() if "unsupported" in line.lower()), "")
         raise UserError(
             f"weights {str(path)!r}: refused. The file is damaged, or a pickle that holds more than tensors and could "
-            f"run code when opened. Nothing in it was run.\n{first_line(error)}\n"
+            f"run code when opened. Nothing in it was run. {refused}\n"
             "Ask for a .safetensors file, or a plain state dict: torch.save(model.state_dict(), file)."
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:

@@ -1,7 +1,7 @@
 """Run many cells of one recipe and print their scores with spread.
 
-Each run is a `preceptor train` of its own, with its own run folder; what is finished is not run again, what was
-interrupted goes on. The tables in docs/ were made with this script.
+Each run is what `preceptor train RECIPE --set …` does, with its own run folder and log; what is finished is not
+run again, what was interrupted goes on. The tables in docs/ were made with this script.
 
     python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells twelve
     python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells losses
@@ -11,11 +11,13 @@ interrupted goes on. The tables in docs/ were made with this script.
 import argparse
 import json
 import statistics
-import subprocess
-import sys
+import traceback
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
+
+from rich.console import Console
 
 from preceptor.catalogue import losses
 from preceptor.recipe import load_recipe
@@ -43,16 +45,21 @@ def loss_cells(task: str) -> dict[str, list[str]]:
     return cells
 
 
-def run(recipe: Path, name: str, overrides: list[str], out: Path) -> None:
-    """Train one cell unless it is finished."""
+def run(path: Path, overrides: list[str], out: Path) -> str:
+    """Train one cell unless it is finished; a failure is told and stops no other."""
     if (out / "result.json").exists():
-        return
-    options = [part for override in overrides for part in ("--set", override)]
-    command = [sys.executable, "-m", "preceptor", "train", str(recipe), *options, "--out", str(out)]
+        return f"{out.name}: was done"
+    from preceptor.training.run import train
+
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.with_suffix(".log").open("w") as log:
-        done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
-    print(f"{name}: {'done' if done.returncode == 0 else f'FAILED, see {log.name}'}", flush=True)
+        try:
+            recipe, _ = load_recipe(path, overrides)
+            train(recipe, out, device="cpu", console=Console(file=log, width=160))
+        except Exception:
+            traceback.print_exc(file=log)
+            return f"{out.name}: FAILED, see {log.name}"
+    return f"{out.name}: done"
 
 
 def table(folder: Path, metric: str) -> str:
@@ -96,14 +103,17 @@ def main() -> None:
         cells = {"few": FEW, "twelve": TWELVE, "losses": loss_cells(recipe.task)}[given.cells]
         teacher = folder / "teacher-seed0"
         train_teacher = ["technique.name=baseline", "technique.network=teacher", adapter]
-        run(given.recipe, "teacher", [*given.overrides, *train_teacher], teacher)
-        with ThreadPoolExecutor(given.workers) as pool:
+        jobs = []
+        with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
+            print(pool.submit(run, given.recipe, [*given.overrides, *train_teacher], teacher).result(), flush=True)
             for seed in given.seeds:
                 for cell, chosen in cells.items():
                     overrides = [*given.overrides, *chosen, f"seed={seed}"]
                     if "technique.name=kd_offline" in chosen:
                         overrides += [f"technique.teacher={teacher}", adapter]
-                    pool.submit(run, given.recipe, f"{cell} seed {seed}", overrides, folder / f"{cell}-seed{seed}")
+                    jobs.append(pool.submit(run, given.recipe, overrides, folder / f"{cell}-seed{seed}"))
+            for job in as_completed(jobs):
+                print(job.result(), flush=True)
     print(table(folder, "accuracy" if recipe.task == "classification" else "iou"))
 
 

@@ -5,12 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from preceptor.cohort.stage import Plan
 from preceptor.errors import UserError
 from preceptor.files import expand
-from preceptor.recipe import Recipe
+from preceptor.recipe import MixtureSpec, Recipe, load_recipe
 
 
 def require_student_alone(recipe: Recipe) -> None:
@@ -71,23 +69,22 @@ def audit_teacher(
 
 
 def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:
-    wanted = _comparable(recipe.model_dump(mode="json"))
+    wanted = _comparable(recipe)
     for other in sorted(run.resolve().parent.glob("*/recipe.yaml")):
         if not (other.parent / "result.json").exists():
             continue
         try:
-            written = yaml.safe_load(other.read_text())
-        except yaml.YAMLError:
+            written, _ = load_recipe(other)
+        except UserError:  # of another version, or not a recipe at all
             continue
-        technique = written.get("technique", {})
-        is_alone = technique.get("name") == "baseline" and technique.get("network") == "student"
+        technique = written.technique
+        is_alone = isinstance(technique, MixtureSpec) and (technique.name, technique.network) == ("baseline", "student")
         if is_alone and _comparable(written) == wanted:
             return other.parent
     return None
 
 
-def _comparable(recipe: Mapping[str, Any]) -> dict[str, Any]:
+def _comparable(recipe: Recipe) -> tuple[object, ...]:
     """What a student alone shares with a distilled one."""
-    shared = ("task", "data", "split", "augment", "task_loss", "training", "seed")
-    networks = {name: value for name, value in recipe["networks"].items() if name != "teacher"}
-    return {**{name: recipe[name] for name in shared}, "networks": networks}
+    shared = (recipe.task, recipe.data, recipe.split, recipe.augment, recipe.task_loss, recipe.training, recipe.seed)
+    return (*shared, recipe.networks.peers)

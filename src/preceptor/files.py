@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a failed write does not say of what
+        error.filename = str(path)  # a failed write says nothing, or the temporary name
         raise
     finally:
         temporary.unlink(missing_ok=True)

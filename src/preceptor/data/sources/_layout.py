@@ -30,7 +30,7 @@ def entries(folder: Path) -> tuple[list[str], list[str]]:
     except NotADirectoryError:
         raise UserError(f"{str(folder)!r} is a file: a folder was expected") from None
     except OSError as error:
-        raise UserError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from None
+        raise UserError(f"folder {str(folder)!r} cannot be read: {error.strerror}; check its permissions") from None
     return sorted(folders), sorted(files)
 
 

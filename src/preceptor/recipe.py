@@ -185,6 +185,9 @@ class MixtureSpec(Model):
         routing: replaces the strategy's table, one entry per student.
         losses: knowledge losses on every teacher edge in place of the strategy's; the total is then
             alpha · task + the sum of the losses' weights times their values, alpha 1 unless given.
+        hint: a loss that trains ``kd_offline``'s students first, without their task; FitNet's two stages are
+            ``hint: {loss: fitnet}``. They start the distillation from the weights after the hint's last epoch.
+        hint_epochs: of that stage, as many as ``training.epochs`` unless given.
         teacher: a run folder or weights to take the teacher from; without it one is trained first
             (``kd_offline``) or along with the students (``kd_online``, ``kd_ml``).
         adapter: the 1x1 convolution inside the teacher that brings its last map to the students' width:
@@ -205,12 +208,24 @@ class MixtureSpec(Model):
     direction: Literal["forward", "reverse"] = "forward"
     routing: tuple[Route, ...] = ()
     losses: tuple[LossSpec, ...] = ()
+    hint: LossSpec | None = None
+    hint_epochs: Annotated[int, Field(gt=0)] | None = None
     teacher: str | None = None
     adapter: Literal["auto", "always", "never"] = "auto"
     teacher_learns: Annotated[float, Field(ge=0)] = 0.0
     sequential: bool = False
     network: Literal["student", "teacher"] = "student"
     student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _hint_comes_before_offline_distillation(self) -> Self:
+        if self.hint and self.name != "kd_offline":
+            raise ValueError(
+                f"hint: {self.name} has no frozen teacher to take it from; use kd_offline, or leave it out"
+            )
+        if self.hint_epochs and not self.hint:
+            raise ValueError("hint_epochs: there is no hint; name its loss too, for example `hint: {loss: fitnet}`")
+        return self
 
     @property
     def shared(self) -> Strategy | None:
@@ -322,7 +337,9 @@ class Recipe(Model):
         monitors = {"classification": ("accuracy", "f1", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
         if self.training.monitor not in (None, *monitors[self.task]):
             raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors[self.task])}")
-        for spec in (*getattr(self.technique, "losses", ()), *getattr(self.technique, "edges", ())):
+        technique = self.technique
+        named = technique.edges if isinstance(technique, GraphSpec) else (*technique.losses, technique.hint)
+        for spec in filter(None, named):
             self._require_task(spec)
         if self.technique.has_teacher and self.networks.teacher is None:
             raise ValueError(f"technique {self.technique.name} wants `networks.teacher`")

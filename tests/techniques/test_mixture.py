@@ -1,10 +1,11 @@
 import pytest
 
+from preceptor.cohort.stage import Start
 from preceptor.cohort.transfer import facing
 from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
-from preceptor.techniques import Context
-from preceptor.techniques.mixture import Shares, mixture, routes_for, student_shares
+from preceptor.techniques import TECHNIQUES, Context
+from preceptor.techniques.shares import Shares, routes_for, student_shares
 
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 
@@ -22,6 +23,10 @@ def context(technique, *, count=2, task="classification", **networks):
     return Context(recipe, ("benign", "tumour"), (32, 32))
 
 
+def plan_of(technique, **more):
+    return TECHNIQUES[technique["name"]](context(technique, **more))
+
+
 def shares(technique, **more):
     made = context(technique, **more)
     return student_shares(made, made.recipe.technique)
@@ -29,7 +34,7 @@ def shares(technique, **more):
 
 def edges(technique, **more):
     """Edges of the last stage as (source, target, kind) -> weight."""
-    stage = mixture(context(technique, **more)).stages[-1]
+    stage = plan_of(technique, **more).stages[-1]
     return {(e.source, e.target, e.loss.key): pytest.approx(e.weight) for e in stage.transfers()}
 
 
@@ -71,7 +76,7 @@ def test_strategies_of_one_kind():
 
 
 def test_offline_kd_has_no_peers_and_trains_the_teacher_first():
-    plan = mixture(context({"name": "kd_offline"}))
+    plan = plan_of({"name": "kd_offline"})
     assert [stage.name for stage in plan.stages] == ["teacher", "main"]
     assert plan.stages[1].members["T"].trains is False
     assert set(edges({"name": "kd_offline"})) == {("T", "S1", "kd"), ("T", "S2", "kd")}
@@ -103,16 +108,16 @@ def test_the_teacher_gets_an_adapter_where_features_are_shared():
         "teacher": {**SMALL, "architecture": "resnet50"},
         "student": {**SMALL, "architecture": "mobilenetv1_100"},
     }
-    plan = mixture(context({"name": "kd_online", "strategy": "features"}, **networks))
+    plan = plan_of({"name": "kd_online", "strategy": "features"}, **networks)
     teacher = plan.stages[-1].members["T"].build()
     assert teacher.shapes["last"][0] == 1024
-    plain = mixture(context({"name": "kd_online"}, **networks)).stages[-1].members["T"].build()
+    plain = plan_of({"name": "kd_online"}, **networks).stages[-1].members["T"].build()
     assert plain.shapes["last"][0] == 2048
 
 
 def test_unlike_peers_share_features_at_the_narrower_width():
     networks = {"students": [SMALL, {**SMALL, "architecture": "mobilenetv3_small_050"}]}
-    members = mixture(context({"name": "ml", "strategy": "features"}, **networks)).stages[0].members
+    members = plan_of({"name": "ml", "strategy": "features"}, **networks).stages[0].members
     assert len({member.build().shapes["last"][0] for member in members.values()}) == 1
 
 
@@ -137,3 +142,41 @@ def test_shares_that_have_no_giver_are_refused():
     made = context({"name": "kd_ml", "routing": [{"teacher": "features", "peers": "features"}]})
     with pytest.raises(UserError, match="1 entries for 2"):
         routes_for(made.recipe.technique, 2)
+
+
+def test_a_hint_is_a_stage_of_its_own_whose_students_go_on():
+    """FitNet's two stages: the hint alone, then distillation from the weights after the hint's last epoch."""
+    plan = plan_of({"name": "kd_offline", "hint": {"loss": "fitnet"}, "hint_epochs": 3, "losses": [{"loss": "kd"}]})
+    teacher, hint, main = plan.stages
+    assert (teacher.name, hint.name, main.name) == ("teacher", "hint", "main")
+    assert [(e.source, e.target, e.loss.key, e.weight) for e in hint.transfers()] == [
+        ("T", "S1", "fitnet", 100.0),
+        ("T", "S2", "fitnet", 100.0),
+    ]
+    assert {hint.members[name].task_weight for name in ("S1", "S2")} == {0.0}
+    assert not hint.members["T"].trains
+    assert (hint.last_epoch, hint.snapshots) == (3, {3})
+    assert main.members["S2"].start == Start("hint", "S2", 3)
+    assert main.members["S2"].task_weight == 0.1
+    assert main.members["T"].start == hint.members["T"].start == Start("teacher", "T")
+
+
+def test_a_hint_lasts_as_long_as_the_training_unless_said_otherwise():
+    *_, hint, main = plan_of({"name": "kd_offline", "hint": {"loss": "fitnet"}}).stages
+    assert hint.last_epoch == main.last_epoch == 20
+    assert hint.training.patience is None
+
+
+@pytest.mark.parametrize(
+    ("technique", "message"),
+    [
+        ({"name": "kd_online", "hint": {"loss": "fitnet"}}, "hint: kd_online has no frozen teacher"),
+        ({"name": "kd_offline", "hint_epochs": 3}, "hint_epochs: there is no hint"),
+        ({"name": "kd_offline", "hint": {"loss": "cwd"}}, "loss 'cwd' is for segmentation"),
+        ({"name": "kd_offline", "hint": {"loss": "simkd"}}, "technique.hint: simkd replaces the students' heads"),
+        ({"name": "ml", "losses": [{"loss": "kd"}]}, "technique.losses: .* not in ml"),
+    ],
+)
+def test_hints_and_losses_that_have_no_place_are_refused(technique, message):
+    with pytest.raises(UserError, match=message):
+        plan_of(technique)

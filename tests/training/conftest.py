@@ -44,8 +44,9 @@ def interrupted(monkeypatch):
     """``interrupted(recipe, out, epoch=, step=)`` begins a run that is asked to stop there."""
 
     def start(recipe, out, *, epoch, step, stage="main"):
-        with monkeypatch.context() as patch, pytest.raises(InterruptedRunError):
+        with monkeypatch.context() as patch:
             patch.setattr(run, "fit", stopping_fit(stage, epoch, step))
-            train(recipe, out)
+            with pytest.raises(InterruptedRunError):
+                train(recipe, out)
 
     return start

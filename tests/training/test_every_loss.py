@@ -1,4 +1,4 @@
-"""Every knowledge loss of the catalogue in the real loop: it moves what it should, leaves the teacher be, and resumes."""
+"""Every knowledge loss of the catalogue in the real loop: what moves, what stays, what resumes."""
 
 import pandas as pd
 import pytest
@@ -167,3 +167,36 @@ def test_simkd_exports_projector_and_classifier(tmp_path, distil, teachers):
     with torch.no_grad():
         outputs = student(images)
         assert torch.equal(outputs.logits, student.head(outputs.maps["last"]))
+
+
+@pytest.fixture
+def hinted(teachers, packed):
+    """FitNet's two stages: one epoch of the hint, two of soft targets."""
+    hint = {"hint": {"loss": "fitnet"}, "hint_epochs": 1}
+    technique = {"name": "kd_offline", "teacher": str(teachers["classification"]), **hint}
+    return recipe_for("classification", technique, packed)
+
+
+def test_a_hint_trains_the_student_up_to_it_and_distillation_goes_on_from_there(tmp_path, hinted, teachers, starts):
+    train(hinted, tmp_path)
+    stages = pd.read_csv(tmp_path / "metrics.csv").groupby("stage")["metric"].unique()
+    assert {term for term in stages["hint"] if term.startswith("loss:")} == {"loss:T->S1/fitnet"}
+    assert {term for term in stages["main"] if term.startswith("loss:")} == {"loss:S1/task", "loss:T->S1/kd"}
+
+    after_hint = last(tmp_path, "hint")
+    kept = unmoved(starts["hint"], after_hint)
+    assert "learners.S1.model.conv_stem.weight" not in kept
+    assert "learners.S1.model.classifier.weight" in kept
+    assert not [name for name in kept if name.startswith("losses.")]
+    assert unmoved(starts["main"], after_hint) == list(starts["main"])
+    assert not unmoved(starts["main"], last(tmp_path))
+    assert exported(tmp_path, "T") == exported(teachers["classification"], "T")
+
+
+@pytest.mark.parametrize(("stage", "epoch"), [("hint", 0), pytest.param("main", 1, marks=pytest.mark.slow)])
+def test_a_run_with_a_hint_resumes(tmp_path, hinted, interrupted, stage, epoch):
+    train(hinted, tmp_path / "straight")
+    interrupted(hinted, tmp_path / "parted", stage=stage, epoch=epoch, step=1)
+    train(hinted, tmp_path / "parted")
+    assert exported(tmp_path / "straight", "S1") == exported(tmp_path / "parted", "S1")
+    assert (tmp_path / "straight" / "metrics.csv").read_bytes() == (tmp_path / "parted" / "metrics.csv").read_bytes()

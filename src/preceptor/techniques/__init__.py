@@ -5,14 +5,14 @@ from collections.abc import Callable
 from preceptor.cohort.stage import Plan
 from preceptor.techniques.context import Context
 from preceptor.techniques.graph import graph
-from preceptor.techniques.mixture import mixture
+from preceptor.techniques.mixture import baseline, kd_ml, kd_offline, kd_online, ml
 
 TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
-    "baseline": mixture,
-    "kd_offline": mixture,
-    "kd_online": mixture,
-    "ml": mixture,
-    "kd_ml": mixture,
+    "baseline": baseline,
+    "kd_offline": kd_offline,
+    "kd_online": kd_online,
+    "ml": ml,
+    "kd_ml": kd_ml,
     "graph": graph,
 }
 

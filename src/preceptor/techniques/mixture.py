@@ -5,47 +5,106 @@ biomedical imaging", Computers in Biology and Medicine; its roots are Hinton et 
 et al. 2018 (arXiv:1706.00384). All of them are one graph: alpha · task + beta · teacher + gamma · peers, per student.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from preceptor import catalogue
 from preceptor.cohort.stage import Member, Plan, Stage, Start
 from preceptor.cohort.transfer import Transfer, facing
 from preceptor.errors import UserError
+from preceptor.knowledge.base import Loss
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.recipe import MixtureSpec, Route, Task
-from preceptor.techniques.context import Context, learning, per_student, transfer
-from preceptor.techniques.published import published_weights
+from preceptor.recipe import LossSpec, MixtureSpec, Route, Task
+from preceptor.techniques.context import Context, learning, transfer
+from preceptor.techniques.shares import Shares, routes_for, student_shares
 
 SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decoder1"}
 """The feature map that is shared: the last one, or the first decoder block's (section 3.4 of the paper)."""
 
-_STRATEGIES = {
-    "predictions": (Route(teacher="predictions", peers="predictions"),),
-    "features": (Route(teacher="features", peers="features"),),
-    "diverse": (Route(teacher="features", peers="predictions"), Route(teacher="predictions", peers="features")),
-}
-"""What each student receives; with more students than entries the table repeats (equations 6, 7, 9, 10)."""
+
+def baseline(context: Context) -> Plan:
+    """Each network learns its task alone: what everything else is compared with.
+
+    Options: network.
+    Source: plain supervised training.
+    """
+    spec, training = _spec(context), context.recipe.training
+    if spec.network == "teacher":
+        stage = _teacher_stage(context, _adapters(context, spec, routes={}))
+    else:
+        stage = Stage(name="main", members=learning(context.students()), training=training)
+    return Plan(stages=(stage,), students=stage.learners)
 
 
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """How much of one student's loss comes from the task, the teacher and the peers."""
+def kd_offline(context: Context) -> Plan:
+    """A teacher is trained first; then, frozen, it teaches the students (offline distillation).
 
-    alpha: float
-    beta: float = 0.0
-    gamma: float = 0.0
+    Options: strategy, weights, alpha, beta, temperature, direction, routing, losses, hint, hint_epochs, teacher,
+        adapter, student_alone.
+    Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531; strategies of Niyaz, Sambyal & Bathula; the stage of the hint
+        of Romero et al. 2015, arXiv:1412.6550.
+    """
+    spec, main = _spec(context), _main_stage(context)
+    first = [] if spec.teacher else [_teacher_stage(context, _adapters(context, spec, _routes(context)))]
+    if spec.hint:
+        hint = _hint_stage(context, spec.hint, main)
+        first.append(hint)
+        main = replace(main, members={**main.members, **_going_on(main, hint)})
+    return Plan(stages=(*first, main), students=tuple(context.recipe.networks.peers), teacher="T")
 
 
-def mixture(context: Context) -> Plan:
-    """The plan of ``baseline``, ``kd_offline``, ``kd_online``, ``ml`` or ``kd_ml``."""
+def kd_online(context: Context) -> Plan:
+    """A teacher and its students train together, the teacher by its task (online distillation).
+
+    Options: strategy, weights, alpha, beta, temperature, direction, routing, losses, teacher, adapter, teacher_learns,
+        sequential, student_alone.
+    Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge distillation in
+        biomedical imaging".
+    """
+    return _one_stage(context)
+
+
+def ml(context: Context) -> Plan:
+    """Students without a teacher learn from one another (deep mutual learning).
+
+    Options: strategy, weights, alpha, gamma, temperature, direction, routing, adapter, sequential.
+    Source: Zhang et al. 2018, arXiv:1706.00384; strategies of Niyaz, Sambyal & Bathula.
+    """
+    return _one_stage(context)
+
+
+def kd_ml(context: Context) -> Plan:
+    """Students learn from a teacher that trains along and from one another (KD+ML).
+
+    Options: strategy, weights, alpha, beta, gamma, temperature, direction, routing, losses, teacher, adapter,
+        teacher_learns, sequential, student_alone.
+    Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge distillation in
+        biomedical imaging".
+    """
+    return _one_stage(context)
+
+
+def _spec(context: Context) -> MixtureSpec:
     spec = context.recipe.technique
     assert isinstance(spec, MixtureSpec)
-    if spec.name == "baseline":
-        return _baseline(context, spec)
-    students = list(context.recipe.networks.peers)
+    return spec
+
+
+def _routes(context: Context) -> dict[str, Route]:
+    students = context.recipe.networks.peers
+    return dict(zip(students, routes_for(_spec(context), len(students)), strict=True))
+
+
+def _one_stage(context: Context) -> Plan:
+    teacher = "T" if _spec(context).has_teacher else None
+    return Plan(stages=(_main_stage(context),), students=tuple(context.recipe.networks.peers), teacher=teacher)
+
+
+def _main_stage(context: Context) -> Stage:
+    """alpha · task + beta · teacher + gamma · peers, for every student."""
+    spec, students = _spec(context), list(context.recipe.networks.peers)
     shares = dict(zip(students, student_shares(context, spec), strict=True))
-    routes = dict(zip(students, routes_for(spec, len(students)), strict=True))
+    routes = _routes(context)
     adapters = _adapters(context, spec, routes)
 
     def edges() -> list[Transfer]:
@@ -59,60 +118,37 @@ def mixture(context: Context) -> Plan:
         return found
 
     members = learning(context.students(adapters), {name: shares[name].alpha for name in students})
-    main = Stage(
+    return Stage(
         name="main",
         members={**_teacher_member(context, spec, adapters), **members},
         training=context.recipe.training,
         transfers=edges,
         turns=tuple((name,) for name in members) if spec.sequential else (),
     )
-    first = [_teacher_stage(context, adapters)] if spec.name == "kd_offline" and not spec.teacher else []
-    return Plan(stages=(*first, main), students=tuple(students), teacher="T" if spec.has_teacher else None)
 
 
-def student_shares(context: Context, spec: MixtureSpec) -> list[Shares]:
-    """alpha, beta and gamma of each student, given, published, or from a sum of 1."""
-    count = len(context.recipe.networks.peers)
-    if spec.weights == "published":
-        recipe = context.recipe
-        teacher, student = recipe.networks.teacher, next(iter(recipe.networks.peers.values()))
-        cell = published_weights(
-            dataset=recipe.data.source,
-            task=recipe.task,
-            teacher=(teacher.encoder or teacher.architecture) if teacher else None,
-            student=student.encoder or student.architecture,
-            technique=spec.name,
-            strategy=spec.strategy,
-        )
-        given = [Shares(weights.alpha, weights.beta, weights.gamma) for weights in cell]
-        if len(given) != count:
-            raise UserError(f"technique.weights: published weights are for {len(given)} students, here are {count}")
-        return given
-    alphas = per_student("alpha", spec.alpha, count, default=_default_alpha(spec, context.recipe.task))
-    betas = per_student("beta", spec.beta, count, default=None)
-    gammas = per_student("gamma", spec.gamma, count, default=None)
-    return [_complete(spec, *given) for given in zip(alphas, betas, gammas, strict=True)]
+def _hint_stage(context: Context, hint: LossSpec, main: Stage) -> Stage:
+    """The students of ``main`` learn the hint alone; what they do not need for it stays as it is."""
+    epochs = _spec(context).hint_epochs or main.training.epochs
+    if catalogue.load(catalogue.entry_for(hint.loss)).head is not Loss.head:
+        raise UserError(f"technique.hint: {hint.loss} replaces the students' heads; take another loss, such as fitnet")
+
+    def edges() -> list[Transfer]:
+        return [transfer(hint, source="T", target=name, task=context.recipe.task) for name in main.learners]
+
+    return Stage(
+        name="hint",
+        members={name: replace(m, task_weight=0.0) if m.trains else m for name, m in main.members.items()},
+        training=main.training.model_copy(update={"epochs": epochs, "patience": None}),
+        transfers=edges,
+        snapshots=frozenset({epochs}),
+    )
 
 
-def routes_for(spec: MixtureSpec, count: int) -> list[Route]:
-    """What each student receives: ``routing`` where given, else the strategy's table."""
-    if spec.routing and len(spec.routing) != count:
-        raise UserError(f"technique.routing: {len(spec.routing)} entries for {count} students; give one for each")
-    table = spec.routing or _STRATEGIES[spec.strategy]
-    return [table[number % len(table)] for number in range(count)]
-
-
-def _baseline(context: Context, spec: MixtureSpec) -> Plan:
-    training = context.recipe.training
-    if spec.network == "student":
-        builders = context.students()
-    else:
-        training = context.recipe.teacher_stage_training
-        builders = {"T": context.teacher(_adapters(context, spec, routes={}).get("T"))}
-    stage = Stage(name="main", members=learning(builders), training=training)
-    if spec.network == "teacher":
-        stage = Stage(name="teacher", members=learning(builders), training=training)
-    return Plan(stages=(stage,), students=tuple(builders))
+def _going_on(main: Stage, hint: Stage) -> dict[str, Member]:
+    """The students of ``main``, from the weights after the last epoch of ``hint``."""
+    starts = {name: Start(hint.name, name, hint.last_epoch) for name in main.learners}
+    return {name: replace(main.members[name], start=start) for name, start in starts.items()}
 
 
 def _teacher_stage(context: Context, adapters: dict[str, int | None]) -> Stage:
@@ -176,24 +212,3 @@ def _adapters(context: Context, spec: MixtureSpec, routes: dict[str, Route]) -> 
     if always and "T" in specs:
         adapters["T"] = narrowest
     return adapters
-
-
-def _default_alpha(spec: MixtureSpec, task: Task) -> float:
-    """0.2, the papers' usual value; beside named losses what their own papers give the task."""
-    settings = [catalogue.entry_for(loss.loss).settings[task] for loss in spec.losses]
-    return min((setting.task_weight for setting in settings), default=0.2)
-
-
-def _complete(spec: MixtureSpec, alpha: float, beta: float | None, gamma: float | None) -> Shares:
-    """Fill in what a sum of 1 leaves."""
-    if spec.losses or spec.name in ("kd_offline", "kd_online"):
-        if gamma:
-            raise UserError(f"technique.gamma: {spec.name} has no peers that teach; use kd_ml, or leave it out")
-        return Shares(alpha, 1.0 - alpha if beta is None else beta)
-    if spec.name == "ml":
-        if beta:
-            raise UserError("technique.beta: ml has no teacher; use kd_ml, or leave it out")
-        return Shares(alpha, gamma=1.0 - alpha if gamma is None else gamma)
-    if beta is None:
-        beta = (1.0 - alpha) / 2 if gamma is None else max(0.0, 1.0 - alpha - gamma)
-    return Shares(alpha, beta, max(0.0, 1.0 - alpha - beta) if gamma is None else gamma)

@@ -70,6 +70,7 @@ class Cohort(nn.Module):
         self.losses = nn.ModuleDict()
         self._build_losses(facts, seed)
         self._limit_taps()
+        self._stochastic = {name for name, network in self.networks.items() if network.is_stochastic}
 
     @property
     def networks(self) -> dict[str, Network]:
@@ -124,7 +125,7 @@ class Cohort(nn.Module):
         outputs = {}
         cast_ = torch.autocast(images.device.type, dtype=self.precision, enabled=self.precision is not None)
         for name, network in self.networks.items():
-            if network.is_stochastic and network.training:
+            if name in self._stochastic and network.training:
                 torch.manual_seed(key(stream, name))
             with torch.set_grad_enabled(torch.is_grad_enabled() and not network.is_frozen and name in learning), cast_:
                 outputs[name] = network(images)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.stage import Stage
-from preceptor.data.batches import Batch, Batches
+from preceptor.data.batches import Batches
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
 from preceptor.randomness import key
@@ -106,9 +106,10 @@ def fit(
                 rate = learning_rate(spec, at.epoch + at.step / len(batches), stage.phase_epochs or stage.last_epoch)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group["lr_scale"]
-                for turn in stage.turns or (None,):
+                # A last batch with fewer samples than processes leaves some without any: all skip it.
+                for turn in (stage.turns or (None,)) if batch.whole >= fabric.world_size else ():
                     terms = learner(batch, at.epoch + 1, stream, turn)
-                    finite.check(terms, at.epoch + 1, at.step, batch)
+                    finite.check(terms, at.epoch + 1, at.step, batch.rows)
                     # Shares of a batch may differ by one sample; averaging gradients must not weigh them alike.
                     share = len(batch.positions) * fabric.world_size / batch.whole
                     optimizer.zero_grad()
@@ -219,20 +220,20 @@ class _FiniteCheck:
     def __init__(self, device: torch.device, batches: Batches) -> None:
         self.every = 1 if device.type == "cpu" else 50
         self.batches = batches
-        self.pending: list[tuple[dict[str, Tensor], int, int, Batch]] = []
+        self.pending: list[tuple[dict[str, Tensor], int, int, Tensor]] = []
 
-    def check(self, terms: Mapping[str, Tensor], epoch: int, step: int, batch: Batch) -> None:
-        self.pending.append(({name: term.detach() for name, term in terms.items()}, epoch, step, batch))
+    def check(self, terms: Mapping[str, Tensor], epoch: int, step: int, rows: Tensor) -> None:
+        self.pending.append(({name: term.detach() for name, term in terms.items()}, epoch, step, rows))
         if len(self.pending) >= self.every:
             self.settle()
 
     def settle(self) -> None:
         """Look at everything not yet looked at."""
         if self.pending and not torch.stack([t for terms, *_ in self.pending for t in terms.values()]).isfinite().all():
-            for terms, epoch, step, batch in self.pending:
+            for terms, epoch, step, rows in self.pending:
                 bad = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
                 if bad:
-                    names = ", ".join(self.batches.packed.frame["id"].iloc[batch.rows.tolist()])
+                    names = ", ".join(self.batches.packed.frame["id"].iloc[rows.tolist()])
                     raise NonFiniteLossError(
                         f"the loss is no finite number: {'; '.join(bad)} in epoch {epoch}, step {step + 1}.\n"
                         f"Samples of this batch: {names}.\n"

@@ -27,14 +27,20 @@ Overrides = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
+    pass
 
 
 @app.command()
@@ -77,11 +83,16 @@ def evaluate(
 
 
 @app.command()
-def methods() -> None:
+def methods(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/methods.md.")] = False,
+) -> None:
     """Every technique and knowledge loss, with its source, tasks and options."""
-    from preceptor.cli.methods import print_methods
+    from preceptor.cli.methods import methods_page, print_methods
 
-    print_methods()
+    if markdown:
+        typer.echo(methods_page(), nl=False)
+    else:
+        print_methods()
 
 
 _FOR_THE_USER = {

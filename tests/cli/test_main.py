@@ -1,0 +1,143 @@
+"""The entry point: what is answered quickly, how recipes are changed, and what every exit code means."""
+
+import errno
+import os
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from preceptor import __version__
+from preceptor.errors import InterruptedRunError, UserError
+
+from ..command import preceptor
+
+HEAVY = ("torch", "timm", "lightning_fabric", "pandas", "numpy", "yaml", "preceptor.recipe")
+
+
+def child_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]], ids=" ".join)
+def test_help_imports_nothing_heavy_and_is_quick(arguments):
+    """Computing time rather than time on the clock, which others on the machine can stretch."""
+    code = (
+        "import sys\n"
+        f"sys.argv = ['preceptor', *{arguments}]\n"
+        "from preceptor.cli.main import main\n"
+        "try: main()\n"
+        f"finally: print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)\n"
+    )
+    before = child_seconds()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert child_seconds() - before < 0.6
+    assert done.stderr == "[]\n"
+    assert "train" in done.stdout
+
+
+def test_version():
+    assert preceptor("--version").out == f"{__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "Did you mean 'train'?"),
+        (["train"], "Missing argument 'recipe'"),
+        (["train", "r.yaml", "--sett", "a=1"], "No such option: --sett"),
+        (["evaluate"], "Missing argument 'run'"),
+    ],
+)
+def test_mistaken_commands_are_the_users(arguments, message):
+    answer = preceptor(*arguments)
+    assert answer.code == 2
+    assert message in answer.error
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The overrides that `preceptor train` hands on, in place of training."""
+    given = []
+    monkeypatch.setattr(
+        "preceptor.cli.train.train_recipe", lambda recipe, overrides, out, device: given.extend(overrides)
+    )
+    return given
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--set", "a=1", "--set", "b.c=2", "--set", "d=x=y"],
+        ["--set", "a=1", "b.c=2", "d=x=y"],
+        ["--set", "a=1", "b.c=2", "--device", "cpu", "d=x=y"],
+    ],
+)
+def test_several_changes_follow_one_set_or_several(asked, arguments):
+    assert preceptor("train", "recipe.yaml", *arguments).code == 0
+    assert asked == ["a=1", "b.c=2", "d=x=y"]
+
+
+def test_stray_arguments_are_refused(asked):
+    answer = preceptor("train", "recipe.yaml", "--set", "a=1", "second.yaml")
+    assert answer.code == 2
+    assert "unexpected argument 'second.yaml'" in answer.error
+    assert "--set a.b=value" in answer.error
+
+
+def raising(error):
+    def command(*arguments):
+        raise error
+
+    return command
+
+
+def failing(monkeypatch, error, *options):
+    monkeypatch.setattr("preceptor.cli.train.train_recipe", raising(error))
+    return preceptor(*options, "train", "recipe.yaml")
+
+
+def test_the_users_mistakes_give_2_and_their_message_alone(monkeypatch):
+    answer = failing(monkeypatch, UserError("the thing is wrong.\nDo this."))
+    assert (answer.code, answer.error) == (2, "error: the thing is wrong.\nDo this.\n")
+
+
+def test_our_mistakes_give_1_and_say_where_to_look(monkeypatch):
+    answer = failing(monkeypatch, KeyError("boom"))
+    assert answer.code == 1
+    assert answer.error.startswith("error: KeyError: 'boom'\n")
+    assert "preceptor --debug" in answer.error
+    assert "Traceback" not in answer.error
+
+
+def test_debug_shows_tracebacks(monkeypatch):
+    answer = failing(monkeypatch, UserError("the thing is wrong"), "--debug")
+    assert answer.code == 2
+    assert "Traceback" in answer.error
+    with pytest.raises(KeyError, match="boom"):
+        failing(monkeypatch, KeyError("boom"), "--debug")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS])
+def test_what_only_the_user_can_change_gives_2(monkeypatch, number):
+    answer = failing(monkeypatch, OSError(number, os.strerror(number), "/data/runs/a"))
+    assert answer.code == 2
+    assert answer.error.startswith(f"error: /data/runs/a: {os.strerror(number)}; ")
+
+
+def test_other_refusals_of_the_system_are_ours(monkeypatch):
+    assert failing(monkeypatch, OSError(errno.EBADF, "Bad file descriptor")).code == 1
+
+
+def test_ctrl_c_gives_130_without_a_traceback(monkeypatch):
+    answer = failing(monkeypatch, KeyboardInterrupt())
+    assert answer.code == 130
+    assert "Traceback" not in answer.error
+
+
+def test_a_run_that_was_stopped_gives_130_and_says_how_to_go_on(monkeypatch):
+    answer = failing(monkeypatch, InterruptedRunError("stopped; the same command again goes on from there."))
+    assert answer.code == 130
+    assert "the same command again goes on" in answer.error

@@ -1,0 +1,100 @@
+"""Imports go one way, and nothing that must answer quickly waits for torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "preceptor"
+GROUND = {"errors", "files", "randomness", "signatures", "catalogue", "recipe"}
+"""What every room stands on."""
+
+ROOMS = {
+    "data": set(),
+    "networks": set(),
+    "knowledge": {"networks.outputs"},
+    "measures": set(),
+    "cohort": {"networks", "knowledge", "data.batches"},
+    "techniques": {"cohort", "networks", "knowledge"},
+    "training": {"techniques", "cohort", "data", "networks", "knowledge", "measures"},
+    "cli": {"training", "techniques", "cohort", "data", "networks", "knowledge", "measures", "__version__"},
+}
+"""Room -> what it may import besides the ground and itself."""
+
+LOADS = {("catalogue", "knowledge.base")}
+"""The catalogue imports a loss when it is asked for one."""
+
+WITHOUT_TORCH = [
+    "cli.main",
+    "cli.data",
+    "cli.demo",
+    "cli.evaluate",
+    "cli.methods",
+    "cli.train",
+    "recipe",
+    "catalogue",
+    "data.sources",
+    "data.splits",
+    "data.inspect",
+    "measures",
+]
+
+
+def imports():
+    """(importing module, imported one) of every import statement inside the package, names without ``preceptor.``."""
+    for path in sorted(SOURCE.rglob("*.py")):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{module}: a relative import"
+                # `from preceptor.data import splits` may name a module; where it names a function the room is the same
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            yield from ((module, name.removeprefix("preceptor.")) for name in names if name.startswith("preceptor."))
+
+
+def within(name, allowed):
+    return any(name == one or name.startswith(f"{one}.") for one in allowed)
+
+
+def test_every_room_is_known():
+    rooms = {path.name for path in SOURCE.iterdir() if path.is_dir() and any(path.rglob("*.py"))}
+    assert rooms <= set(ROOMS), "say in ROOMS what the new room may import"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_lies_below_it(room):
+    allowed = {room, *ROOMS[room], *GROUND}
+    found = [(module, name) for module, name in imports() if module.split(".")[0] == room]
+    assert found
+    assert [f"{module} imports {name}" for module, name in found if not within(name, allowed)] == []
+
+
+def test_the_ground_stands_on_itself():
+    found = [(module, name) for module, name in imports() if module in GROUND]
+    loads = {(module, base) for module, base in LOADS for one, name in found if one == module and within(name, {base})}
+    assert loads == LOADS
+    wrong = [(module, name) for module, name in found if not within(name, GROUND | {base for _, base in LOADS})]
+    assert wrong == []
+
+
+def test_nothing_imports_the_command_line():
+    assert {module.split(".")[0] for module, name in imports() if within(name, {"cli"})} == {"cli", "__main__"}
+
+
+def test_what_must_answer_quickly_imports_no_torch():
+    """All at once, in one fresh interpreter: the first module that brings torch is named."""
+    code = (
+        "import importlib, sys\n"
+        "heavy = ('torch', 'timm', 'lightning_fabric', 'segmentation_models_pytorch', 'torchvision')\n"
+        f"for name in {WITHOUT_TORCH}:\n"
+        "    importlib.import_module(f'preceptor.{name}')\n"
+        "    print(*(f'{name} imports {one}' for one in heavy if one in sys.modules), sep='\\n', end='')\n"
+        "    if any(one in sys.modules for one in heavy): break\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == ""

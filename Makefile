@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: setup demo test test-slow check format clean
+.PHONY: setup demo test test-slow check format docs clean
 
 setup: $(READY)
 
@@ -29,6 +29,9 @@ test-slow: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/preceptor methods --markdown > docs/methods.md
 
 clean:
 	rm -rf .venv runs .cache

@@ -14,6 +14,9 @@ import torch
 from preceptor import catalogue
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
+from preceptor.recipe import GraphSpec, MixtureSpec
+from preceptor.signatures import options_of
+from preceptor.techniques import TECHNIQUES
 
 OWN_LOSS_PAGE = Path(__file__).parents[1] / "docs" / "own-loss.md"
 every_entry = pytest.mark.parametrize("entry", catalogue.losses().values(), ids=list(catalogue.losses()))
@@ -55,6 +58,29 @@ def test_every_loss_is_a_public_name_of_its_package(entry: catalogue.Entry) -> N
     package = importlib.import_module(entry.module.rpartition(".")[0])
     assert getattr(package, entry.class_name) is catalogue.load(entry)
     assert entry.class_name in package.__all__
+
+
+def test_every_technique_has_a_line_of_its_own_a_source_and_options() -> None:
+    rows = catalogue.technique_rows()
+    assert [row["technique"] for row in rows] == list(TECHNIQUES)
+    for column in ("what it does", "options"):
+        assert len({row[column] for row in rows}) == len(rows)
+    assert all(row["source"] for row in rows)
+
+
+@pytest.mark.parametrize("spec", [MixtureSpec, GraphSpec])
+def test_every_option_of_a_technique_is_listed(spec: type[MixtureSpec] | type[GraphSpec]) -> None:
+    keys = typing.get_args(spec.model_fields["name"].annotation)
+    listed = {name for key in keys for name in options_of(inspect.getdoc(TECHNIQUES[key]) or "")}
+    assert listed == set(spec.model_fields) - {"name"}
+
+
+def test_rows_show_published_settings_and_defaults() -> None:
+    rows = {row["loss"]: row for row in catalogue.loss_rows()}
+    assert rows["kd"]["tasks"].startswith("classification (weight 0.9 at logits, task 0.1)")
+    assert rows["kd"]["options"] == "temperature = 4.0, direction = forward (or reverse)"
+    assert rows["mgd"]["options"] == "mask = auto (or channel, pixel), ratio"
+    assert rows["dkd"]["tasks"] == "classification (weight 1 at logits, warm-up 20)"
 
 
 def test_reading_the_catalogue_needs_no_torch() -> None:

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ConfigDict, ValidationError, create_model
 
 from preceptor.errors import UserError
-from preceptor.signatures import ClassText, Option, classes_in, source_of, summary_of
+from preceptor.signatures import ClassText, Option, classes_in, functions_in, options_of, source_of, summary_of
 
 _PACKAGE = Path(__file__).parent
 _ROOMS = ("knowledge", "techniques")
@@ -149,13 +149,13 @@ def load(entry: Entry) -> type[Any]:
 
 
 def loss_rows() -> list[dict[str, str]]:
-    """One row per knowledge loss: key, what it does, tasks, options, source."""
+    """One row per knowledge loss: key, what it does, tasks with the published setting, options, source."""
     return [
         {
-            "key": entry.key,
+            "loss": entry.key,
             "what it does": entry.summary,
-            "tasks": ", ".join(entry.settings),
-            "options": ", ".join(map(str, entry.options)),
+            "tasks": "; ".join(f"{task} ({_in_words(setting)})" for task, setting in entry.settings.items()),
+            "options": ", ".join(_with_default(one.name, one.type, one.default) for one in entry.options),
             "source": entry.source,
         }
         for entry in losses().values()
@@ -163,28 +163,46 @@ def loss_rows() -> list[dict[str, str]]:
 
 
 def technique_rows() -> list[dict[str, str]]:
-    """One row per technique: key, what it does, options, source, from its recipe part and its file."""
+    """One row per technique: key, what it does, options, source, from its recipe part and its function."""
     from preceptor.recipe import TechniqueSpec
 
-    files = _technique_files()
+    functions = _technique_docstrings()
     rows = []
     for spec in get_args(get_args(TechniqueSpec)[0]):
-        options = [name for name in spec.model_fields if name != "name"]
         for key in get_args(spec.model_fields["name"].annotation):
-            docstring = ast.get_docstring(ast.parse(files[key].read_text(encoding="utf-8"))) or ""
+            fields = {name: spec.model_fields[name] for name in options_of(functions[key])}
+            options = [_with_default(name, field.annotation, field.default) for name, field in fields.items()]
             rows.append(
                 {
-                    "key": key,
-                    "what it does": summary_of(docstring),
+                    "technique": key,
+                    "what it does": summary_of(functions[key]),
+                    "tasks": ", ".join(_TASKS),
                     "options": ", ".join(options),
-                    "source": source_of(docstring),
+                    "source": source_of(functions[key]),
                 }
             )
     return rows
 
 
-def _technique_files() -> dict[str, Path]:
-    """Where each technique of the dict ``TECHNIQUES`` is defined."""
+def _in_words(setting: Setting) -> str:
+    """``weight 1000 at stages``."""
+    taps = setting.student_tap if isinstance(setting.student_tap, str) else " + ".join(setting.student_tap)
+    more = [f"task {setting.task_weight:g}"] if setting.task_weight != 1 else []
+    more += [f"warm-up {setting.warmup}"] if setting.warmup else []
+    return ", ".join([f"weight {setting.weight:g} at {taps}", *more])
+
+
+def _with_default(name: str, kind: Any, default: Any) -> str:
+    """``temperature = 4.0``, ``direction = forward (or reverse)``; the name alone where nothing is the default."""
+    if not isinstance(default, str | bool | int | float):
+        return name
+    value = str(default).lower() if isinstance(default, bool) else str(default)
+    others = [str(one) for one in get_args(kind) if one != default] if get_origin(kind) is Literal else []
+    return f"{name} = {value}" + (f" (or {', '.join(others)})" if others else "")
+
+
+def _technique_docstrings() -> dict[str, str]:
+    """The docstring of each function in the dict ``TECHNIQUES``."""
     tree = ast.parse((_PACKAGE / "techniques" / "__init__.py").read_text(encoding="utf-8"))
     modules = {
         alias.asname or alias.name: str(statement.module)
@@ -195,7 +213,7 @@ def _technique_files() -> dict[str, Path]:
     (table,) = (node.value for node in tree.body if isinstance(node, ast.AnnAssign) and node.value is not None)
     assert isinstance(table, ast.Dict)
     return {
-        key.value: _PACKAGE.parent / (modules[function.id].replace(".", "/") + ".py")
+        key.value: functions_in(_PACKAGE.parent / (modules[function.id].replace(".", "/") + ".py"))[function.id]
         for key, function in zip(table.keys, table.values, strict=True)
         if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(function, ast.Name)
     }

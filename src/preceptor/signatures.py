@@ -135,8 +135,24 @@ def summary_of(docstring: str) -> str:
 
 
 def source_of(docstring: str) -> str:
-    """What follows ``Source:`` up to an empty line or ``Differs:``, on one line."""
-    found = re.search(r"^Source:(.*(?:\n(?!Differs:)\S.*|\n[ \t]+\S.*)*)", docstring, flags=re.MULTILINE)
+    """What follows ``Source:``, on one line."""
+    return _paragraph(docstring, "Source")
+
+
+def options_of(docstring: str) -> tuple[str, ...]:
+    """The names that follow ``Options:``."""
+    return tuple(re.findall(r"\w+", _paragraph(docstring, "Options")))
+
+
+def functions_in(path: Path) -> dict[str, str]:
+    """Docstrings of the top-level functions of a file, by name."""
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    return {node.name: ast.get_docstring(node) or "" for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+def _paragraph(docstring: str, name: str) -> str:
+    """What follows ``name:`` up to an empty line or the next such word, on one line."""
+    found = re.search(rf"^{name}:(.*(?:\n(?![A-Z]\w+:)\S.*|\n[ \t]+\S.*)*)", docstring, flags=re.MULTILINE)
     return " ".join(found[1].split()) if found else ""
 
 

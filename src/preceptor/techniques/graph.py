@@ -7,7 +7,11 @@ from preceptor.techniques.context import Context, learning, per_student, transfe
 
 
 def graph(context: Context) -> Plan:
-    """The plan of ``graph``: one stage; a teacher that is given is frozen, any other trains along."""
+    """A cohort whose edges the recipe writes out one by one; a teacher that is given is frozen.
+
+    Options: edges, alpha, teacher, adapter, student_alone.
+    Source: this package; the other techniques of one stage are graphs of this kind.
+    """
     recipe, spec = context.recipe, context.recipe.technique
     assert isinstance(spec, GraphSpec)
     students = list(recipe.networks.peers)

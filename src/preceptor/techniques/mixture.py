@@ -76,8 +76,8 @@ def ml(context: Context) -> Plan:
 def kd_ml(context: Context) -> Plan:
     """Students learn from a teacher that trains along and from one another (KD+ML).
 
-    Options: strategy, weights, alpha, beta, gamma, temperature, direction, routing, losses, teacher, adapter,
-        teacher_learns, sequential, student_alone.
+    Options: strategy, weights, alpha, beta, gamma, temperature, direction, routing, teacher, adapter, teacher_learns,
+        sequential, student_alone.
     Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge distillation in
         biomedical imaging".
     """

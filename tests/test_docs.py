@@ -1,0 +1,37 @@
+"""The documentation says what the package does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from preceptor import catalogue
+from preceptor.cli.methods import methods_page
+from preceptor.recipe import parse_recipe
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_the_page_of_methods_is_up_to_date() -> None:
+    assert (DOCS / "methods.md").read_text(encoding="utf-8") == methods_page(), "run `make docs`"
+
+
+def test_the_page_has_a_row_for_every_method() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", methods_page(), flags=re.MULTILINE)
+    techniques = ["baseline", "kd_offline", "kd_online", "ml", "kd_ml", "graph"]
+    assert rows == [*techniques, *catalogue.losses()]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_examples_of_the_page_are_recipes(number: int) -> None:
+    example = re.findall(r"```yaml\n(.*?)```", methods_page(), flags=re.DOTALL)[number]
+    network = {"architecture": "resnet10t"}
+    parse_recipe(
+        {
+            "task": "classification",
+            "data": {"source": "phantom"},
+            "networks": {"teacher": network, "student": network},
+            **yaml.safe_load(example),
+        }
+    )

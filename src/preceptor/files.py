@@ -39,7 +39,8 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        error.filename = str(path)  # a failed write says nothing, or the temporary name
+        if error.errno:  # the system names no file, or the temporary one
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -36,8 +36,8 @@ TWELVE = {"baseline": FEW["baseline"]} | {
 
 
 def loss_cells(task: str) -> dict[str, list[str]]:
-    """One student under one teacher: every loss of the catalogue with its published setting."""
-    cells = {"alone": ["technique.name=baseline", "networks.count=1"]}
+    """One student under one teacher: every loss with its published setting, beside no teacher and KD+ML diverse."""
+    cells = {"alone": ["technique.name=baseline", "networks.count=1"], "kd_ml-diverse": FEW["kd_ml-diverse"]}
     for key, entry in losses().items():
         if task in entry.settings:
             chosen = json.dumps([{"loss": key}])

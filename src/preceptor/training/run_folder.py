@@ -12,7 +12,7 @@ import torch
 
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text, write_with
-from preceptor.recipe import Recipe
+from preceptor.recipe import Recipe, load_recipe
 
 HEADER = "stage,epoch,network,split,metric,value\n"
 
@@ -27,14 +27,16 @@ class RunFolder:
     def __init__(self, path: Path, recipe: Recipe, *, writes: bool = True) -> None:
         self.path = path
         self.writes = writes
-        text = recipe.to_yaml()
+        self._recipe = recipe.to_yaml()
         written = path / "recipe.yaml"
-        if written.exists() and self._has_trained and written.read_text() != text:
-            raise UserError(
-                f"{path} holds a run of another recipe ({_first_difference(written.read_text(), text)}).\n"
-                "Give another folder with --out, or delete this one to start anew."
-            )
-        self._recipe = text
+        if written.exists() and self._has_trained:
+            # What an older version wrote lacks options that have come since: reading it fills in their defaults.
+            found, _ = load_recipe(written)
+            if found != recipe:
+                raise UserError(
+                    f"{path} holds a run of another recipe ({_first_difference(found.to_yaml(), self._recipe)}).\n"
+                    "Give another folder with --out, or delete this one to start anew."
+                )
 
     def begin(self) -> None:
         """Make the folder and write ``recipe.yaml``."""

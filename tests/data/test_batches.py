@@ -153,6 +153,13 @@ def test_drop_last(packed, drop_last):
     assert len(batches) == len(sizes)
 
 
+@pytest.mark.parametrize(("smallest", "rest", "left_out"), [(1, [2], 0), (2, [2], 0), (3, [], 2)])
+def test_a_last_batch_that_is_too_small_is_left_out(packed, smallest, rest, left_out):
+    batches = Batches(packed, ROWS, batch_size=8, shuffle=True, smallest=smallest)
+    assert [len(batch.positions) for batch in batches.epoch(0)] == [8] * 5 + rest
+    assert (len(batches), batches.left_out) == (5 + len(rest), left_out)
+
+
 def test_channels_last_changes_only_the_layout(packed):
     plain, laid_out = (list(Batches(packed, ROWS, batch_size=8, channels_last=flag).epoch(0)) for flag in (False, True))
     assert equal(plain, laid_out)

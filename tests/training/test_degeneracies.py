@@ -36,6 +36,7 @@ REFUSED = [
     ("cc", "classification", {"batch": 1}, "cc on T->S1 .* needs at least 2"),
     ("pkt", "classification", {"batch": 1}, "pkt on T->S1 .* needs at least 2"),
     ("simkd", "classification", {"batch": 1}, "simkd on T->S1: .* at least two samples per batch"),
+    ("kd", "classification", {"batch": 1}, "training.batch_size 1: .* BatchNorm wants two images"),
 ]
 
 
@@ -66,7 +67,6 @@ SAID = [
     ("dist", "classification", {"classes": 2}, "T->S1/dist: with two classes the correlation within a sample"),
     ("dist", "classification", {"batch": 2}, "T->S1/dist: with so small batches the correlation by class"),
     ("semckd", "classification", {"batch": 4}, "T->S1/semckd: with batches below 8"),
-    ("srrl_pooled", "classification", {"batch": 1}, "T->S1/srrl_pooled: batches of one leave"),
     ("dist_seg", "segmentation", {"batch": 4}, "T->S1/dist_seg: with two classes only the correlation across pixels"),
     ("fdwa_dkd", "segmentation", {"batch": 4}, "T->S1/fdwa_dkd: with two classes there are no other classes"),
     ("skd", "segmentation", {"batch": 4, "options": {"holistic": True}}, "T->S1/skd: batches of 4 are small"),

@@ -225,3 +225,12 @@ def test_the_recipe_in_a_run_folder_repeats_the_run(tmp_path):
     files = [tmp_path / run / "networks" / "S1" / "model.safetensors" for run in ("first", "second")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert yaml.safe_load((tmp_path / "first" / "recipe.yaml").read_text()) == again.model_dump(mode="json")
+
+
+def test_a_last_batch_of_one_image_is_left_out_where_batchnorm_cannot_use_it(tmp_path):
+    """32 training images in batches of 31, and networks that end in maps of one position."""
+    result = train(recipe_for(training={"batch_size": 31}), tmp_path)
+    assert (
+        "1 training images, others each time, sit out every epoch: BatchNorm wants two images of their size"
+        in (result["notes"])
+    )

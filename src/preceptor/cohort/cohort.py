@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
@@ -81,6 +82,15 @@ class Cohort(nn.Module):
     def keeps_batch(self) -> bool:
         """Whether an edge wants every batch to have the full size."""
         return any(edge.loss.keeps_batch for edge in self.transfers)
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether a network normalises maps of one position over the batch, for which one image is too few."""
+        return any(
+            network.shapes.get("last", ())[1:] == (1, 1)
+            and any(isinstance(part, _BatchNorm) for part in network.modules())
+            for network in cast(Mapping[str, Network], dict(self.learners.items())).values()
+        )
 
     def to_device(self, device: torch.device) -> None:
         """Move everything, the frozen networks too."""

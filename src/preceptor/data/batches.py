@@ -55,6 +55,7 @@ class Batches:
         balance: ``over`` repeats samples of small classes up to the biggest, ``under`` takes as many of each
             class as the smallest has; drawn anew in each view. Copies of a sample in a view are alike.
         drop_last: leave out the last batch if it is smaller.
+        smallest: leave out a last batch of fewer images than this, over all ranks.
         device: where batches are wanted; augmentation runs there.
         workers: threads that prepare batches ahead, each computing alone; changes nothing but the time.
         rank, world: this process and how many there are; each gets one of ``world`` near-equal runs of every
@@ -79,6 +80,7 @@ class Batches:
         shuffle: bool = False,
         balance: Balance | None = None,
         drop_last: bool = False,
+        smallest: int = 1,
         device: torch.device | str = "cpu",
         workers: int = 0,
         rank: int = 0,
@@ -92,6 +94,7 @@ class Batches:
         self.device = torch.device(device)
         self._seed, self._stream, self._augment = seed, stream, augment
         self._shuffle, self._balance, self._drop_last = shuffle, balance, drop_last
+        self._smallest = smallest
         self._workers, self._rank, self._world = workers, rank, world
         self._channels_last = channels_last
         self._keys = packed.keys[self.rows]
@@ -122,7 +125,13 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches per view."""
-        return self._count // self.batch_size if self._drop_last else -(-self._count // self.batch_size)
+        whole, rest = divmod(self._count, self.batch_size)
+        return whole if self._drop_last or rest < self._smallest else whole + 1
+
+    @property
+    def left_out(self) -> int:
+        """Images of each view that are in no batch."""
+        return max(0, self._count - len(self) * self.batch_size)
 
     def epoch(self, view: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one view, from number ``start`` on."""

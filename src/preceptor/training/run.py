@@ -230,10 +230,14 @@ class _Run:
             seed=self.recipe.seed,
         )
         for note in cohort.notes:
-            if note not in self.notes:
-                self.console.print(f"note: {note}")
-                self.notes.append(note)
+            self._note(note)
         return cohort
+
+    def _note(self, note: str) -> None:
+        """Say it once, and keep it for the result."""
+        if note not in self.notes:
+            self.console.print(f"note: {note}")
+            self.notes.append(note)
 
     def _synchronise(self, network: Network) -> None:
         """BatchNorm over all processes, which torch has for GPUs only."""
@@ -250,7 +254,13 @@ class _Run:
                 f"training.batch_size {spec.batch_size} is not shared equally by {self.fabric.world_size} processes, "
                 "and a loss of this recipe is built for one size of batch; choose a multiple"
             )
-        return Batches(
+        smallest = (2 if cohort.needs_pairs else 1) * self.fabric.world_size
+        if spec.batch_size < smallest:
+            raise UserError(
+                f"training.batch_size {spec.batch_size}: these images end as maps of one position, for which BatchNorm "
+                f"wants two images per process; give at least {smallest}, or larger images"
+            )
+        batches = Batches(
             self.prepared.packed,
             self.prepared.rows[part],
             batch_size=spec.batch_size,
@@ -260,6 +270,7 @@ class _Run:
             shuffle=True,
             balance=spec.balance,
             drop_last=spec.drop_last or cohort.keeps_batch,
+            smallest=smallest,
             device=self.fabric.device,
             workers=spec.workers,
             channels_last=spec.channels_last,
@@ -267,6 +278,10 @@ class _Run:
             world=self.fabric.world_size,
             resident=resident,
         )
+        if batches.left_out and not spec.drop_last:
+            why = "a loss wants whole batches" if cohort.keeps_batch else "BatchNorm wants two images of their size"
+            self._note(f"{batches.left_out} training images, others each time, sit out every epoch: {why}")
+        return batches
 
     def _evaluate(self, networks: Mapping[str, Network], part: str, *, ensemble: bool = False) -> Evaluation:
         return evaluate(

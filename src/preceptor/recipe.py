@@ -256,7 +256,6 @@ class GraphSpec(Model):
     edges: tuple[EdgeSpec, ...]
     alpha: PerStudent | None = None
     teacher: str | None = None
-    adapter: Literal["always", "never"] = "never"
     student_alone: str | None = None
 
     @property

@@ -9,7 +9,7 @@ from preceptor.techniques.context import Context, learning, per_student, transfe
 def graph(context: Context) -> Plan:
     """A cohort whose edges the recipe writes out one by one; a teacher that is given is frozen.
 
-    Options: edges, alpha, teacher, adapter, student_alone.
+    Options: edges, alpha, teacher, student_alone.
     Source: this package; the other techniques of one stage are graphs of this kind.
     """
     recipe, spec = context.recipe, context.recipe.technique

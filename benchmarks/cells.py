@@ -5,7 +5,7 @@ run again, what was interrupted goes on. The tables in docs/ were made with this
 
     python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells twelve
     python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells losses
-    python benchmarks/cells.py recipes/crc_small.yaml --table
+    python benchmarks/cells.py recipes/crc_small.yaml --cells twelve --table
 """
 
 import argparse

@@ -59,6 +59,8 @@ def test_an_option_given_for_the_new_technique_is_not_left_out(written):
         ({"networks": {"student": SMALL}}, "wants `networks.teacher`"),
         ({"networks": {"student": SMALL, "students": [SMALL]}}, "either `student`"),
         ({"teacher_training": {"epoch": 3}}, "teacher_training: unknown 'epoch'; did you mean 'epochs'"),
+        ({"teacher_training": {"threads": 2}}, "threads is for the whole run"),
+        ({"networks": {"teacher": SMALL, "student": SMALL, "count": 1}}, "kd_ml wants at least two students"),
         ({"training": {"monitor": "iou"}}, "training.monitor: classification has accuracy, f1, auroc"),
     ],
 )

@@ -184,7 +184,8 @@ class MixtureSpec(Model):
         strategy: what is shared: ``predictions``, ``features``, or ``diverse`` (each student another kind).
         routing: replaces the strategy's table, one entry per student.
         losses: knowledge losses on every teacher edge in place of the strategy's; the total is then
-            alpha · task + the sum of the losses' weights times their values, alpha 1 unless given.
+            alpha · task + the sum of the losses' weights times their values, alpha by default what the
+            losses' papers give the task (the smallest where they differ).
         hint: a loss that trains ``kd_offline``'s students first, without their task; FitNet's two stages are
             ``hint: {loss: fitnet}``. They start the distillation from the weights after the hint's last epoch.
         hint_epochs: of that stage, as many as ``training.epochs`` unless given.
@@ -278,7 +279,8 @@ class TrainingSpec(Model):
         precision: mixed precisions keep losses in float32.
         sync_batchnorm: on several GPUs, BatchNorm statistics of the whole batch instead of one process's share.
         channels_last: keep images and weights in the memory layout that convolutions of some networks prefer.
-        patience: epochs without a better validation score after which a network stops; None never does.
+        patience: epochs without a better validation score after which a network's weights are settled; the
+            stage ends when all are. None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.
         balance: over- or under-sample classes in training.
         threads: compute threads; results are bit-identical for equal threads.
@@ -332,6 +334,9 @@ class Recipe(Model):
         unknown = set(self.teacher_training) - set(TrainingSpec.model_fields)
         if unknown:
             raise ValueError(f"teacher_training: {_unknown(sorted(unknown)[0], TrainingSpec.model_fields)}")
+        whole_run = sorted({"monitor", "threads", "tensorboard"} & set(self.teacher_training))
+        if whole_run:
+            raise ValueError(f"teacher_training: {whole_run[0]} is for the whole run; put it under training")
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
         monitors = {"classification": ("accuracy", "f1", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
         if self.training.monitor not in (None, *monitors[self.task]):
@@ -342,8 +347,8 @@ class Recipe(Model):
             self._require_task(spec)
         if self.technique.has_teacher and self.networks.teacher is None:
             raise ValueError(f"technique {self.technique.name} wants `networks.teacher`")
-        if self.technique.name == "ml" and len(self.networks.peers) < 2:
-            raise ValueError("mutual learning wants at least two students (`networks.count: 2`)")
+        if self.technique.name in ("ml", "kd_ml") and len(self.networks.peers) < 2:
+            raise ValueError(f"{self.technique.name} wants at least two students (`networks.count: 2`)")
         return self
 
     def _require_task(self, spec: LossSpec) -> None:

@@ -121,6 +121,17 @@ def test_unlike_peers_share_features_at_the_narrower_width():
     assert len({member.build().shapes["last"][0] for member in members.values()}) == 1
 
 
+def test_in_turn_everyone_who_trains_has_a_turn():
+    stage = plan_of({"name": "kd_ml", "sequential": True}).stages[-1]
+    assert stage.turns == (("T",), ("S1",), ("S2",))
+    assert plan_of({"name": "kd_offline", "sequential": True}).stages[-1].turns == (("S1",), ("S2",))
+
+
+def test_published_weights_exclude_given_ones():
+    with pytest.raises(UserError, match="exclude each other"):
+        shares({"name": "kd_ml", "weights": "published", "alpha": 0.9})
+
+
 def test_students_that_teach_an_online_teacher():
     found = edges({"name": "kd_online", "teacher_learns": 0.5})
     assert found["S1", "T", "kd"] == 0.25

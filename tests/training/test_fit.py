@@ -19,6 +19,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.recipe import TrainingSpec, parse_recipe
 from preceptor.training.fit import InterruptedRunError, NonFiniteLossError, fit
+from preceptor.training.optim import make_optimizer
 from preceptor.training.run_folder import RunFolder
 
 STEPS = 3
@@ -180,6 +181,38 @@ def test_patience_stops_a_network_that_no_longer_improves(trainer):
     *_, at, seen = trainer("run", 9, scores=lambda epoch: 0.5 if epoch < 3 else 0.4, patience=2)
     assert at.epoch == 3
     assert len(seen) == 3
+
+
+def test_a_stage_that_ended_early_keeps_the_rows_of_later_stages(trainer):
+    """Its epochs are not all done, yet it is: resuming must not cut metrics.csv back to its end."""
+    worse = {"scores": lambda epoch: 0.5, "patience": 1}
+    _, folder, *_ = trainer("run", 9, **worse)
+    trainer("run", 1, stage_name="later")
+    text = folder.metrics.read_text()
+    trainer("run", 9, **worse)
+    assert folder.metrics.read_text() == text
+
+
+def test_weights_that_are_no_numbers_are_named(trainer, monkeypatch):
+    """The last update of an epoch can break weights that no loss of the epoch sees any more."""
+    updates = []
+
+    def breaking(owned, spec):
+        optimizer = make_optimizer(owned, spec)
+        step = optimizer.step
+
+        def broken():
+            step()
+            updates.append(1)
+            if len(updates) == STEPS:
+                owned["S1"][0].data.fill_(torch.nan)
+
+        optimizer.step = broken
+        return optimizer
+
+    monkeypatch.setattr("preceptor.training.fit.make_optimizer", breaking)
+    with pytest.raises(NonFiniteLossError, match=r"weights are no finite numbers after epoch 1: learners\.S1"):
+        trainer("run", 2)
 
 
 def test_snapshots_are_kept(trainer):

@@ -38,7 +38,7 @@ def recipe_for(task="classification", **changes):
     }
     raw["data"]["image_size"] = 32
     for name, change in changes.items():
-        raw[name] = {**raw[name], **change} if isinstance(change, dict) else change
+        raw[name] = {**raw.get(name, {}), **change} if isinstance(change, dict) else change
     return parse_recipe(raw)
 
 
@@ -115,6 +115,24 @@ def test_a_teacher_trained_once_serves_later_runs(tmp_path):
         recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "teacher")}), tmp_path / "given"
     )
     assert own["test"] == given["test"]
+
+
+def test_a_teacher_that_has_seen_the_test_images_is_refused(tmp_path):
+    train(recipe_for(technique={"name": "baseline", "network": "teacher"}, split={"seed": 1}), tmp_path / "teacher")
+    with pytest.raises(UserError, match=r"was trained on .* images that are validation or test here"):
+        train(recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "teacher")}), tmp_path / "run")
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path):
+    recipe = recipe_for()
+    train(recipe, tmp_path)
+    split = tmp_path / "split.csv"
+    split.write_text(split.read_text().replace(",test", ",train", 1))
+    with pytest.raises(UserError, match="the data has changed since this run began"):
+        evaluate_networks(recipe, tmp_path / "networks")
+    (tmp_path / "result.json").unlink()
+    with pytest.raises(UserError, match="the data has changed since this run began"):
+        train(recipe, tmp_path)
 
 
 def test_a_teacher_that_cannot_be_found_is_named(tmp_path):

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from preceptor.cli.train import console_of_first_process
 from preceptor.errors import UserError
 from preceptor.recipe import load_recipe
 
@@ -27,4 +27,4 @@ def evaluate_run(run: Path, data: str | None, device: str) -> None:
         cells = [f"{found[metric]:.4f}" for metric in metrics]
         cells += [f"{fidelity[name][metric]:.4f}" if name in fidelity else "" for metric in agreement]
         table.add_row(name, *cells)
-    Console().print(table)
+    console_of_first_process().print(table)

@@ -1,6 +1,7 @@
 """``preceptor train``."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ from preceptor.recipe import Recipe, load_recipe
 def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str) -> None:
     """Train one recipe and print its scores."""
     recipe, notes = load_recipe(path, overrides)
+    console = console_of_first_process()
     for note in notes:
-        print(f"note: {note}")
+        console.print(f"note: {note}")
     out = out or default_folder(path, recipe)
     from preceptor.training.run import train
 
-    console = Console()
     result = train(recipe, out, device=device, console=console)
     print_result(console, result)
     console.print(f"run folder: {out}")
+
+
+def console_of_first_process() -> Console:
+    """A console that says nothing in the other processes of a torchrun job."""
+    return Console(quiet=os.environ.get("RANK", "0") != "0")
 
 
 def default_folder(path: Path, recipe: Recipe) -> Path:

@@ -147,7 +147,7 @@ class Cohort(nn.Module):
         if edge.stop_gradient:
             teacher = tuple(t.detach() for t in teacher) if isinstance(teacher, tuple) else teacher.detach()
         torch.manual_seed(key(stream, edge.name))
-        more = {"ids": batch.positions} if edge.loss.needs_ids else {}
+        more = {"ids": batch.positions.to(batch.images.device)} if edge.loss.needs_ids else {}
         loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
         return loss
 

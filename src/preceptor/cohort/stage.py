@@ -11,7 +11,7 @@ from preceptor.recipe import TrainingSpec
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Weights that an earlier stage of the run left: the best by validation, or those after an epoch."""
+    """Weights that an earlier stage left: the best by validation, or those after an epoch; by ``Stage.clock``."""
 
     stage: str
     network: str

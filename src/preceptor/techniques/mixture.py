@@ -117,13 +117,14 @@ def _main_stage(context: Context) -> Stage:
             found += [_shared(spec, "predictions", name, "T", weight, context) for name in students]
         return found
 
-    members = learning(context.students(adapters), {name: shares[name].alpha for name in students})
+    members = _teacher_member(context, spec, adapters)
+    members |= learning(context.students(adapters), {name: shares[name].alpha for name in students})
     return Stage(
         name="main",
-        members={**_teacher_member(context, spec, adapters), **members},
+        members=members,
         training=context.recipe.training,
         transfers=edges,
-        turns=tuple((name,) for name in members) if spec.sequential else (),
+        turns=tuple((name,) for name, member in members.items() if member.trains) if spec.sequential else (),
     )
 
 

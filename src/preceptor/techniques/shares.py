@@ -29,6 +29,8 @@ def student_shares(context: Context, spec: MixtureSpec) -> list[Shares]:
     """alpha, beta and gamma of each student, given, published, or from a sum of 1."""
     count = len(context.recipe.networks.peers)
     if spec.weights == "published":
+        if any(given is not None for given in (spec.alpha, spec.beta, spec.gamma)):
+            raise UserError("technique.weights: published weights and alpha, beta or gamma exclude each other")
         recipe = context.recipe
         teacher, student = recipe.networks.teacher, next(iter(recipe.networks.peers.values()))
         cell = published_weights(

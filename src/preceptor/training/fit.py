@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Protocol, cast
 
 import torch
+import torch.distributed
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
@@ -105,9 +106,8 @@ def fit(
                 stream = key(seed, stage.clock, at.epoch, at.step, fabric.global_rank)
                 rate = learning_rate(spec, at.epoch + at.step / len(batches), stage.phase_epochs or stage.last_epoch)
                 for group in optimizer.param_groups:
-                    group["lr"] = rate * group["lr_scale"]
-                # A last batch with fewer samples than processes leaves some without any: all skip it.
-                for turn in (stage.turns or (None,)) if batch.whole >= fabric.world_size else ():
+                    group["lr"] = rate
+                for turn in stage.turns or (None,):
                     terms = learner(batch, at.epoch + 1, stream, turn)
                     finite.check(terms, at.epoch + 1, at.step, batch.rows)
                     # Shares of a batch may differ by one sample; averaging gradients must not weigh them alike.
@@ -131,14 +131,19 @@ def fit(
                     watcher.step(at.epoch + 1, at.step, batch.whole, waited)
                 waiting = time.monotonic()
                 if stop.requested and fabric.world_size == 1:
+                    finite.settle()
                     at.sums = {name: value.item() for name, value in sums.items()}
                     save()
                     raise _interrupted(folder)
             finite.settle()
+            _check_weights(cohort, at.epoch + 1)
             at.seconds += time.monotonic() - began
             at.images += at.seen
 
             losses = {name: _total(fabric, value) / at.seen for name, value in sums.items()}
+            if fabric.world_size > 1:  # BatchNorm statistics are per process; what is scored must be what is saved
+                for buffer in (*cohort.buffers(), *(averages.copies.buffers() if averages else ())):
+                    torch.distributed.broadcast(buffer, 0)
             evaluated = averages.networks if averages else {name: cohort.networks[name] for name in stage.learners}
             scores = validate(evaluated)
             at = replace(at, epoch=at.epoch + 1, step=0, seen=0, sums={})
@@ -181,6 +186,16 @@ def _keep(
         at.waited[name] = waited + 1
 
 
+def _check_weights(cohort: Cohort, epoch: int) -> None:
+    """The losses of an epoch are checked before each update; this checks what the last update left."""
+    bad = [name for name, value in cohort.named_parameters() if not value.isfinite().all()]
+    if bad:
+        raise NonFiniteLossError(
+            f"weights are no finite numbers after epoch {epoch}: {', '.join(bad[:3])}{' …' if len(bad) > 3 else ''}.\n"
+            "The last good checkpoint is kept. Try a lower training.lr or training.max_grad_norm=1."
+        )
+
+
 def _finished_early(at: At, learners: Sequence[str], patience: int | None) -> bool:
     return patience is not None and all(at.waited.get(name, 0) >= patience for name in learners)
 
@@ -197,7 +212,8 @@ def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, _Stateful]) ->
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     at = At(**saved["at"])
-    if has_own and at.epoch < stage.last_epoch:
+    is_finished = at.epoch >= stage.last_epoch or _finished_early(at, stage.learners, stage.training.patience)
+    if has_own and not is_finished:
         folder.rewind_metrics(at.metrics)
     return at
 

@@ -11,7 +11,7 @@ from preceptor.recipe import TrainingSpec
 
 def make_optimizer(owned: Mapping[str, Sequence[nn.Parameter]], spec: TrainingSpec) -> torch.optim.Optimizer:
     """One optimiser, one parameter group per network; with disjoint groups that equals one optimiser each."""
-    groups = [{"params": list(parameters), "owner": name, "lr_scale": 1.0} for name, parameters in owned.items()]
+    groups = [{"params": list(parameters)} for parameters in owned.values()]
     if spec.optimizer == "sgd":
         return torch.optim.SGD(
             groups,

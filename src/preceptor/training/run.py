@@ -32,6 +32,7 @@ from preceptor.training.evaluate import Evaluation, evaluate
 from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
+from preceptor.training.same_data import require_same_split, require_unseen
 from preceptor.training.trackers import TensorBoard
 
 _DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -52,14 +53,18 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console |
         InterruptedRunError: SIGTERM or SIGINT came; the same call goes on.
     """
     fabric = make_fabric(device)
-    console = (console or Console()) if fabric.is_global_zero else Console(file=open(os.devnull, "w"))  # noqa: SIM115
+    console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
     folder = RunFolder(out, recipe, writes=fabric.is_global_zero)
     if folder.result is not None:
         console.print(f"{out} is complete")
         return folder.result
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     require_student_alone(recipe)
-    prepared = prepare(recipe)
+    with console.status("reading images"):
+        prepared = prepare(recipe)
+    require_same_split(out, prepared)
+    require_unseen(recipe, prepared)
+    _require_image_each(prepared, fabric.world_size)
     context = Context(recipe, prepared.packed.classes, prepared.packed.size)
     plan = TECHNIQUES[recipe.technique.name](context)
     for note in (*prepared.notes, *plan.notes):
@@ -78,6 +83,8 @@ def evaluate_networks(recipe: Recipe, folder: Path, *, data: str | None = None, 
         UserError: no networks, or data with other classes.
     """
     prepared = prepare(recipe) if data is None else prepare_whole(recipe, data)
+    if data is None:
+        require_same_split(folder.parent, prepared)
     networks = {path.parent.name: load_network(path.parent) for path in sorted(folder.glob("*/config.json"))}
     if not networks:
         raise UserError(f"{folder} holds no exported networks")
@@ -97,6 +104,15 @@ def evaluate_networks(recipe: Recipe, folder: Path, *, data: str | None = None, 
         students=[name for name in networks if name != "T"],
         batch_size=recipe.training.batch_size,
     )
+
+
+def _require_image_each(prepared: Prepared, processes: int) -> None:
+    """Evaluation shares whole images among processes."""
+    for part in ("validation", "test"):
+        names = prepared.packed.frame["parent" if "parent" in prepared.packed.frame else "id"]
+        count = names.iloc[prepared.rows[part]].nunique()
+        if count < processes:
+            raise UserError(f"the {part} part has {count} images for {processes} processes; start at most {count}")
 
 
 def make_fabric(device: str) -> Fabric:
@@ -130,10 +146,10 @@ class _Run:
     console: Console
     notes: list[str] = field(default_factory=list)  # of the edges
 
-    def train(self) -> tuple[dict[str, Network], At]:
-        """Train every stage; return all networks with their chosen weights, and the clock of the last stage."""
+    def train(self) -> tuple[dict[str, Network], list[At]]:
+        """Train every stage; return all networks with their chosen weights, and where each phase ended."""
         networks: dict[str, Network] = {}
-        at = At()
+        phases: dict[str, At] = {}
         for stage in self.plan.stages[1:]:  # what cannot work is refused now, not after the first stage
             self._batches("train", stage, self._cohort(stage, starts=False), resident=False)
         with Progress(self.console, self.recipe.monitor) as progress:
@@ -143,7 +159,7 @@ class _Run:
             for stage in self.plan.stages:
                 cohort = self._cohort(stage)
                 batches = self._batches("train", stage, cohort)
-                at = fit(
+                phases[stage.clock] = fit(
                     self.fabric,
                     stage,
                     cohort,
@@ -157,16 +173,17 @@ class _Run:
                 networks |= cohort.networks
                 for name in stage.learners:
                     networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
-        return networks, at
+        return networks, list(phases.values())
 
-    def finish(self, trained: tuple[dict[str, Network], At]) -> dict[str, Any]:
+    def finish(self, trained: tuple[dict[str, Network], list[At]]) -> dict[str, Any]:
         """Choose on validation, then open the test split once, export, and write the result."""
-        networks, at = trained
+        networks, phases = trained
+        seconds = sum(at.seconds for at in phases)
         reported = {name: networks[name] for name in (*filter(None, [self.plan.teacher]), *self.plan.students)}
         validation = self._evaluate(reported, "validation", ensemble=True)
         scored = {name: s[self.recipe.monitor] for name, s in validation.scores.items() if name != self.plan.teacher}
         test = self._evaluate(reported, "test", ensemble=True)
-        result = {
+        result: dict[str, Any] = {
             "status": "complete",
             "name": self.recipe.name,
             "task": self.recipe.task,
@@ -181,8 +198,8 @@ class _Run:
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
             "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],
-            "seconds": at.seconds,
-            "images_per_second": at.images / max(at.seconds, 1e-9),
+            "seconds": seconds,
+            "images_per_second": sum(at.images for at in phases) / max(seconds, 1e-9),
         }
         if self.fabric.is_global_zero:
             test.write(self.folder.path / "predictions" / "test.csv")

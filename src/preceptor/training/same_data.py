@@ -1,0 +1,58 @@
+"""A run, what it goes on from and whom it learns from must agree on which images are for testing."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+
+from preceptor.data.prepare import Prepared
+from preceptor.errors import UserError
+from preceptor.recipe import Recipe, load_recipe
+from preceptor.techniques.context import teacher_weights
+
+
+def require_same_split(run: Path, prepared: Prepared) -> None:
+    """Refuse to go on with a run, or to evaluate it, on data that has changed since it was split.
+
+    Raises:
+        UserError: ``split.csv`` of the run is not the split of today's data.
+    """
+    written = run / "split.csv"
+    if written.exists() and written.read_text() != prepared.split_csv():
+        raise UserError(
+            f"{run}: the data has changed since this run began: split.csv differs from today's split, so images that "
+            "were trained on could be tested.\nBring the data back, or give another folder with --out."
+        )
+
+
+def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
+    """Refuse a teacher from a run folder that has trained on images which are validation or test here.
+
+    Raises:
+        UserError: how many, and how to split alike.
+    """
+    given = getattr(recipe.technique, "teacher", None)
+    if not given:
+        return
+    weights = teacher_weights(given)
+    run = (weights if weights.is_dir() else weights.parent).parent.parent
+    if not (run / "split.csv").exists() or not (run / "recipe.yaml").exists():
+        return
+    theirs, _ = load_recipe(run / "recipe.yaml")
+    if (theirs.data.source, theirs.data.path, theirs.data.options) != (
+        recipe.data.source,
+        recipe.data.path,
+        recipe.data.options,
+    ):
+        return
+    their_split, mine = (
+        pd.read_csv(run / "split.csv", dtype=str),
+        pd.read_csv(io.StringIO(prepared.split_csv()), dtype=str),
+    )
+    seen = set(their_split.loc[their_split["split"] == "train", "id"])
+    leaked = seen & set(mine.loc[mine["split"] != "train", "id"])
+    if leaked:
+        raise UserError(
+            f"technique.teacher: {given!r} was trained on {len(leaked)} images that are validation or test here, for "
+            f"example {min(leaked)}.\nGive both recipes the same split.seed, or train a teacher on this split."
+        )

@@ -17,9 +17,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from rich.console import Console
 
 from preceptor.catalogue import losses
+from preceptor.measures.uncertainty import bootstrap_sums
 from preceptor.recipe import load_recipe
 
 STRATEGIES = ("predictions", "features", "diverse")
@@ -62,8 +65,27 @@ def run(path: Path, overrides: list[str], out: Path) -> str:
     return f"{out.name}: done"
 
 
+def interval(run: Path, network: str, metric: str) -> str:
+    """95 % bootstrap interval over groups of one run's test score."""
+    groups = pd.read_csv(run / "split.csv", dtype=str)
+    groups["image"] = groups["id"].str.split("@").str[0]  # tiles bear their image's name
+    group_of = groups.drop_duplicates("image").set_index("image")["group"]
+    found = pd.read_csv(run / "predictions" / "test.csv", dtype={"id": str})
+    found = found[found["network"] == network]
+    if metric == "accuracy":
+        right = found.filter(regex="^p_").to_numpy().argmax(axis=1) == found["label"]
+        columns, ratio = np.stack([right, np.ones(len(found))], axis=1), lambda sums: sums[:, 0] / sums[:, 1]
+    else:
+        columns, ratio = found[["tp", "fp", "fn"]].to_numpy(float), lambda sums: sums[:, 0] / sums.sum(axis=1)
+    answer = bootstrap_sums(columns, ratio, groups=group_of.loc[found["id"]].to_list())
+    return f"{100 * answer.low:.1f}–{100 * answer.high:.1f}"
+
+
 def table(folder: Path, metric: str) -> str:
-    """Mean ± sample standard deviation over seeds, a row per cell, as Markdown."""
+    """Mean ± sample standard deviation over seeds, a row per cell, as Markdown.
+
+    The last column is the interval of the first seed's mean ensemble, or of its only network.
+    """
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for file in sorted(folder.glob("*-seed*/result.json")):
         result = json.loads(file.read_text())
@@ -71,10 +93,13 @@ def table(folder: Path, metric: str) -> str:
         for network, scores in result["test"].items():
             found[cell][network].append(scores[metric])
     networks = ("T", "S1", "S2", "ensemble", "ensemble_mean")
-    lines = [f"| cell | runs | {' | '.join(networks)} |", f"|---|---|{'---|' * len(networks)}"]
+    lines = [f"| cell | runs | {' | '.join(networks)} | 95 % over groups |", f"|---|---|{'---|' * len(networks)}---|"]
     for cell, scores in found.items():
         runs = max(len(values) for values in scores.values())
-        lines.append(f"| {cell} | {runs} | {' | '.join(_spread(scores.get(network, [])) for network in networks)} |")
+        answers = " | ".join(_spread(scores.get(network, [])) for network in networks)
+        first = sorted(folder.glob(f"{cell}-seed*/result.json"))[0].parent
+        widest = "ensemble_mean" if "ensemble_mean" in scores else next(iter(scores.keys() - {"T"}), "T")
+        lines.append(f"| {cell} | {runs} | {answers} | {interval(first, widest, metric)} |")
     return "\n".join(lines)
 
 

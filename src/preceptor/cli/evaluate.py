@@ -21,10 +21,10 @@ def evaluate_run(run: Path, data: str | None, device: str) -> None:
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))
     agreement = list(next(iter(fidelity.values()), {}))
-    for column in ("network", *metrics, *(f"{metric} with T" for metric in agreement)):
+    for column in ("network", *metrics, *(f"T {metric}" for metric in agreement)):
         table.add_column(column, justify="left" if column == "network" else "right")
     for name, found in scores.items():
-        cells = [f"{found[metric]:.4f}" for metric in metrics]
-        cells += [f"{fidelity[name][metric]:.4f}" if name in fidelity else "" for metric in agreement]
+        cells = [f"{found[metric]:.3f}" for metric in metrics]
+        cells += [f"{fidelity[name][metric]:.3f}" if name in fidelity else "" for metric in agreement]
         table.add_row(name, *cells)
     console_of_first_process().print(table)

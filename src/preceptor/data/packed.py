@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from preceptor.data.disk import synced
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
+from preceptor.files import synced
 from preceptor.randomness import keys
 from preceptor.recipe import Task
 

@@ -21,7 +21,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
-from preceptor.data.disk import alone, sync_folder, synced
 from preceptor.data.fingerprint import (
     Files,
     content_key,
@@ -37,6 +36,7 @@ from preceptor.data.resize import ResizeRule, fit
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import UserError
+from preceptor.files import alone, sync_folder, synced
 from preceptor.recipe import TileSpec
 
 __all__ = ["PackedSet", "open_packed", "pack"]

@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
 from preceptor.errors import UserError
@@ -163,6 +165,17 @@ def test_tiles_are_put_together_for_evaluation(tmp_path):
     train(recipe_for("segmentation", data={"tile": {"size": 32, "overlap": 8}, "options": options}), tmp_path)
     counts = pd.read_csv(tmp_path / "predictions" / "test.csv")
     assert set(counts[["tp", "fp", "fn", "tn"]].sum(axis=1)) == {48 * 48}
+
+
+def test_masks_are_written_on_request(tmp_path):
+    """The pixels of a written mask are the true and false positives that were counted."""
+    recipe = recipe_for("segmentation")
+    train(recipe, tmp_path / "run")
+    evaluate_networks(recipe, tmp_path / "run" / "networks", masks=tmp_path / "masks")
+    counts = pd.read_csv(tmp_path / "run" / "predictions" / "test.csv")
+    for row in counts.itertuples():
+        mask = np.asarray(Image.open(tmp_path / "masks" / row.network / f"{row.id}.png"))
+        assert (mask == 255).sum() == row.tp + row.fp
 
 
 def command(recipe, out, *launcher):

@@ -9,14 +9,16 @@ from preceptor.errors import UserError
 from preceptor.recipe import load_recipe
 
 
-def evaluate_run(run: Path, data: str | None, device: str) -> None:
+def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
     if not (run / "result.json").exists():
         raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
     recipe, _ = load_recipe(run / "recipe.yaml")
+    if masks and recipe.task == "classification":
+        raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
     from preceptor.training.run import evaluate_networks
 
-    evaluation = evaluate_networks(recipe, run / "networks", data=data, device=device)
+    evaluation = evaluate_networks(recipe, run / "networks", data=data, device=device, masks=masks)
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))

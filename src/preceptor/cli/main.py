@@ -75,11 +75,12 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
     device: Device = "auto",
+    masks: Annotated[Path | None, typer.Option(help="Write every predicted mask as PNG below this folder.")] = None,
 ) -> None:
     """Evaluate a finished run again, on its own test split or on other data."""
     from preceptor.cli.evaluate import evaluate_run
 
-    evaluate_run(run, data, device)
+    evaluate_run(run, data, device, masks)
 
 
 @app.command()

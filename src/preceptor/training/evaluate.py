@@ -11,6 +11,7 @@ import torch
 import torch.distributed
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from preceptor.data.batches import Batches
@@ -56,12 +57,14 @@ def evaluate(
     teacher: str | None = None,
     students: Sequence[str] = (),
     batch_size: int,
+    masks: Path | None = None,
 ) -> Evaluation:
     """Run ``networks`` over a part, in float32 and without augmentation.
 
     Args:
         teacher: whom the fidelity of the others is measured against, if anyone.
         students: networks that also answer as ensembles, if there are two or more.
+        masks: folder for every network's mask of every image, as PNG; class c of C has grey value 255 c / (C - 1).
     """
     for network in networks.values():
         network.to(fabric.device).eval()
@@ -78,7 +81,7 @@ def evaluate(
     peers = students if len(students) > 1 else ()
     if prepared.packed.task == "classification":
         return _classes(batches, networks, prepared, teacher, peers)
-    return _masks(batches, networks, prepared, teacher, peers)
+    return _masks(batches, networks, prepared, teacher, peers, masks)
 
 
 def _classes(
@@ -112,7 +115,12 @@ def _classes(
 
 
 def _masks(
-    batches: Batches, networks: Mapping[str, Network], prepared: Prepared, teacher: str | None, peers: Sequence[str]
+    batches: Batches,
+    networks: Mapping[str, Network],
+    prepared: Prepared,
+    teacher: str | None,
+    peers: Sequence[str],
+    folder: Path | None,
 ) -> Evaluation:
     classes = len(prepared.packed.classes)
     ids: list[str] = []
@@ -125,6 +133,9 @@ def _masks(
             one = union([masks[peer] for peer in peers]) if classes == 2 else merged_masks(members)
             masks |= dict(zip(ENSEMBLES, (one, _mask(mean(members))), strict=True))
         ids.append(name)
+        if folder:
+            for network, mask in masks.items():
+                _write_mask(folder / network / f"{name}.png", mask[0] * (255 // (classes - 1)))
         for network, mask in masks.items():
             counts.setdefault(network, []).append(mask_counts(mask, target, classes=classes)[0])
             if teacher and network != teacher:
@@ -188,6 +199,11 @@ def _probabilities(logits: NDArray[np.float32]) -> Array:
     tensor = torch.from_numpy(logits).double()
     array: Array = class_logits(tensor).softmax(dim=1).numpy()
     return array
+
+
+def _write_mask(path: Path, grey: NDArray[np.int64]) -> None:
+    image = Image.fromarray(grey.astype(np.uint8))
+    write_with(path, lambda temporary: image.save(temporary, format="PNG"))
 
 
 def _mask(probabilities: Array) -> NDArray[np.int64]:

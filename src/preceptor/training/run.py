@@ -76,8 +76,13 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console |
     return run.finish(run.train())
 
 
-def evaluate_networks(recipe: Recipe, folder: Path, *, data: str | None = None, device: str = "auto") -> Evaluation:
+def evaluate_networks(
+    recipe: Recipe, folder: Path, *, data: str | None = None, device: str = "auto", masks: Path | None = None
+) -> Evaluation:
     """Evaluate the exported networks in ``folder`` on the recipe's test split, or on all of other ``data``.
+
+    Args:
+        masks: where every network's mask of every image is written, for segmentation.
 
     Raises:
         UserError: no networks, or data with other classes.
@@ -103,6 +108,7 @@ def evaluate_networks(recipe: Recipe, folder: Path, *, data: str | None = None, 
         teacher="T" if len(networks) > 1 and "T" in networks else None,
         students=[name for name in networks if name != "T"],
         batch_size=recipe.training.batch_size,
+        masks=masks,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "preceptor"
-GROUND = {"errors", "files", "randomness", "signatures", "catalogue", "recipe"}
+GROUND = {"errors", "explain", "files", "randomness", "signatures", "catalogue", "recipe"}
 """What every room stands on."""
 
 ROOMS = {

@@ -4,16 +4,15 @@ Frozen pydantic models with defaults, checked when they are built, read from and
 Nothing here imports torch: a wrong recipe is refused at once.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from textwrap import shorten
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from preceptor.errors import UserError
+from preceptor.explain import explain
 
 Task = Literal["classification", "segmentation"]
 Strategy = Literal["predictions", "features", "diverse"]
@@ -331,9 +330,9 @@ class Recipe(Model):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        unknown = set(self.teacher_training) - set(TrainingSpec.model_fields)
-        if unknown:
-            raise ValueError(f"teacher_training: {_unknown(sorted(unknown)[0], TrainingSpec.model_fields)}")
+        strangers = set(self.teacher_training) - set(TrainingSpec.model_fields)
+        if strangers:
+            raise ValueError(f"teacher_training: {unknown(sorted(strangers)[0], TrainingSpec.model_fields)}")
         whole_run = sorted({"monitor", "threads", "tensorboard"} & set(self.teacher_training))
         if whole_run:
             raise ValueError(f"teacher_training: {whole_run[0]} is for the whole run; put it under training")
@@ -412,7 +411,7 @@ def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(detail, Recipe) for detail in error.errors(include_url=False)]
+        lines = [explain(detail, Recipe, _TAGS) for detail in error.errors(include_url=False)]
         raise UserError("\n".join([f"{origin}:", *(f"  {line}" for line in dict.fromkeys(lines))])) from None
 
 
@@ -420,7 +419,8 @@ def _leave_out(technique: object, before: Mapping[str, Any], overrides: Sequence
     """Drop the recipe's own technique options that a technique chosen by an override does not have."""
     if not isinstance(technique, dict) or technique.get("name") == before.get("name"):
         return []
-    known = _technique_fields(technique.get("name"))
+    spec = _TAGS.get(str(technique.get("name")))
+    known = set(spec.model_fields) if spec else set()
     chosen = {text.partition("=")[0].removeprefix("technique.").split(".")[0] for text in overrides}
     left_out = sorted(set(before) - known - chosen) if known else []
     for key in left_out:
@@ -444,56 +444,5 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         raise UserError(f"--set {where}: {value!r} is not a YAML value: {error}") from None
 
 
-def _technique_fields(name: object) -> set[str]:
-    for spec in _TECHNIQUES:
-        if name in get_args(spec.model_fields["name"].annotation):
-            return set(spec.model_fields)
-    return set()
-
-
-def _explain(detail: Mapping[str, Any], root: type[BaseModel]) -> str:
-    """One line for one pydantic error: where, what came, what was wanted."""
-    parts = [str(part) for part in detail["loc"] if part not in _TAGS]
-    where = ".".join(parts) or "recipe"
-    if detail["type"] == "extra_forbidden":
-        fields = _fields_at(root, detail["loc"][:-1])
-        return f"{where}: {_unknown(parts[-1], fields)}"
-    if detail["type"] == "missing":
-        return f"{where}: is missing"
-    if detail["type"] == "union_tag_invalid":
-        return f"{where}.name: {_unknown(str(detail['input'].get('name')), _TAGS)}"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if detail["type"] == "value_error":
-        return message if where == "recipe" else f"{where}: {message}"
-    if detail["type"] == "model_type":
-        message = "should be a mapping of keys"
-    return f"{where}: {message}, got {shorten(repr(detail['input']), 80, placeholder=' …')}"
-
-
-def _fields_at(model: type[BaseModel], loc: Sequence[int | str]) -> Iterable[str]:
-    """Field names of the model that an error's location points into."""
-    current: type[BaseModel] = model
-    for part in loc:
-        if part in _TAGS:
-            current = next(spec for spec in _TECHNIQUES if part in get_args(spec.model_fields["name"].annotation))
-        elif isinstance(part, str) and part in current.model_fields:
-            inner = _models_in(current.model_fields[part].annotation)
-            current = inner[0] if inner else current
-    return current.model_fields
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
-
-
-def _unknown(name: str, valid: Iterable[str]) -> str:
-    options = list(valid)
-    near = difflib.get_close_matches(name, options, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(options)}"
-    return f"unknown {name!r}; {hint}"
-
-
 _TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec)
-_TAGS = [tag for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)]
+_TAGS = {tag: spec for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)}

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from preceptor.errors import UserError
-from preceptor.explain import explain
+from preceptor.explain import explain, unknown
 
 Task = Literal["classification", "segmentation"]
 Strategy = Literal["predictions", "features", "diverse"]

@@ -4,7 +4,8 @@ Frozen pydantic models with defaults, checked when they are built, read from and
 Nothing here imports torch: a wrong recipe is refused at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -386,24 +387,36 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
     Raises:
         UserError: what is wrong, where, and the nearest valid key.
     """
+    return changed_recipe(read_mapping(path, "recipe"), map(parse_override, overrides), origin=str(path))
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """The YAML mapping in ``path``, unchecked; ``what`` it is called in errors."""
     try:
         raw = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise UserError(
-            f"no recipe {str(path)!r}: give the path of a .yaml file, for example recipes/phantom.yaml"
-        ) from None
+        example = "recipes/phantom.yaml" if what == "recipe" else "studies/phantom.yaml"
+        raise UserError(f"no {what} {str(path)!r}: give the path of a .yaml file, for example {example}") from None
     except IsADirectoryError:
-        raise UserError(f"recipe {str(path)!r} is a folder: give the .yaml file in it") from None
+        raise UserError(f"{what} {str(path)!r} is a folder: give the .yaml file in it") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"recipe {str(path)!r} is not readable YAML: {error}") from None
+        raise UserError(f"{what} {str(path)!r} is not readable YAML: {error}") from None
     if not isinstance(raw, dict):
-        raise UserError(f"recipe {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
+        raise UserError(f"{what} {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
+    return raw
+
+
+def changed_recipe(
+    raw: Mapping[str, Any], changes: Iterable[tuple[str, Any]], origin: str = "recipe"
+) -> tuple[Recipe, list[str]]:
+    """Build the recipe that ``raw`` is after ``changes`` (dotted key, value), as :func:`load_recipe` does."""
+    changed, changes = deepcopy(dict(raw)), list(changes)
     technique = raw.get("technique")
     before = dict(technique) if isinstance(technique, dict) else {}
-    for override in overrides:
-        _apply(raw, override)
-    notes = _leave_out(raw.get("technique"), before, overrides)
-    return parse_recipe(raw, origin=str(path)), notes
+    for where, value in changes:
+        apply_change(changed, where, value)
+    notes = _leave_out(changed.get("technique"), before, [where for where, _ in changes])
+    return parse_recipe(changed, origin=origin), notes
 
 
 def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:
@@ -415,33 +428,39 @@ def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:
         raise UserError("\n".join([f"{origin}:", *(f"  {line}" for line in dict.fromkeys(lines))])) from None
 
 
-def _leave_out(technique: object, before: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
+def _leave_out(technique: object, before: Mapping[str, Any], changed: Sequence[str]) -> list[str]:
     """Drop the recipe's own technique options that a technique chosen by an override does not have."""
     if not isinstance(technique, dict) or technique.get("name") == before.get("name"):
         return []
     spec = _TAGS.get(str(technique.get("name")))
     known = set(spec.model_fields) if spec else set()
-    chosen = {text.partition("=")[0].removeprefix("technique.").split(".")[0] for text in overrides}
-    left_out = sorted(set(before) - known - chosen) if known else []
+    chosen = {where.removeprefix("technique.").split(".")[0] for where in changed}
+    left_out = sorted(set(before) & set(technique) - known - chosen) if known else []
     for key in left_out:
         del technique[key]
     return [f"technique.{key} of the recipe is no option of {technique['name']}: left out" for key in left_out]
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
-    where, equals, value = override.partition("=")
+def parse_override(text: str) -> tuple[str, Any]:
+    """Dotted key and value of ``a.b=value``, the value being YAML."""
+    where, equals, value = text.partition("=")
     if not equals or not where:
-        raise UserError(f"--set {override!r}: write it as key.key=value, for example training.epochs=5")
+        raise UserError(f"--set {text!r}: write it as key.key=value, for example training.epochs=5")
+    try:
+        return where, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {where}: {value!r} is not a YAML value: {error}") from None
+
+
+def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:
+    """Put ``value`` at the dotted key ``where`` of ``raw``, in place."""
     *parents, last = where.split(".")
     node = raw
     for parent in parents:
         node = node.setdefault(parent, {})
         if not isinstance(node, dict):
             raise UserError(f"--set {where}: {parent!r} is a single value in the recipe and has no keys below it")
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {where}: {value!r} is not a YAML value: {error}") from None
+    node[last] = value
 
 
 _TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec)

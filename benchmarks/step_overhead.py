@@ -24,7 +24,7 @@ from preceptor.data.batches import Batch
 from preceptor.networks.build import build_network
 from preceptor.recipe import NetworkSpec, Recipe, TrainingSpec
 from preceptor.training.fit import fit
-from preceptor.training.optim import make_optimizer
+from preceptor.training.optim import Group, make_optimizer
 from preceptor.training.run_folder import RunFolder
 
 SIZE, BATCH, CLASSES = 96, 32, ("a", "b", "c", "d")
@@ -87,7 +87,7 @@ def timed_fit(held: Held, fabric: Fabric) -> float:
 
 def timed_bare(held: Held) -> float:
     model = network().train()
-    optimizer = make_optimizer({"S1": list(model.parameters())}, TrainingSpec())
+    optimizer = make_optimizer([Group(list(model.parameters()))], TrainingSpec())
     began = time.monotonic()
     for batch in held.epoch(0):
         optimizer.zero_grad()

@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.recipe import NetworkSpec
 
 torch.set_num_threads(1)
 
@@ -35,6 +37,12 @@ class TinyNetwork(Network):
 
     def __init__(self, seed: int, width: int = 4, classes: int = 3, dropout: float = 0.0) -> None:
         super().__init__(image_size=(8, 8), network_size=(8, 8), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        self.blueprint = Blueprint(
+            spec=NetworkSpec(architecture="tiny"),
+            task="classification",
+            classes=tuple("abcdefgh"[:classes]),
+            image_size=(8, 8),
+        )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.convolution = nn.Conv2d(3, width, 3, padding=1)

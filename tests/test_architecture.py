@@ -16,9 +16,10 @@ ROOMS = {
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),
-    "cohort": {"networks", "knowledge", "data.batches"},
-    "techniques": {"cohort", "networks", "knowledge"},
-    "training": {"techniques", "cohort", "data", "networks", "knowledge", "measures"},
+    "built": {"networks", "knowledge"},
+    "cohort": {"built", "networks", "knowledge", "data.batches"},
+    "techniques": {"cohort", "built", "networks", "knowledge"},
+    "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
     "cli": {"training", "techniques", "cohort", "data", "networks", "knowledge", "measures", "__version__"},
 }
 """Room -> what it may import besides the ground and itself."""

@@ -197,15 +197,15 @@ def test_weights_that_are_no_numbers_are_named(trainer, monkeypatch):
     """The last update of an epoch can break weights that no loss of the epoch sees any more."""
     updates = []
 
-    def breaking(owned, spec):
-        optimizer = make_optimizer(owned, spec)
+    def breaking(groups, spec):
+        optimizer = make_optimizer(groups, spec)
         step = optimizer.step
 
         def broken():
             step()
             updates.append(1)
             if len(updates) == STEPS:
-                owned["S1"][0].data.fill_(torch.nan)
+                groups[0].parameters[0].data.fill_(torch.nan)
 
         optimizer.step = broken
         return optimizer

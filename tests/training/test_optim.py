@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from preceptor.cohort.cohort import Cohort, DataFacts
+from preceptor.cohort.stage import Member
 from preceptor.recipe import TrainingSpec
-from preceptor.training.optim import learning_rate, make_optimizer
+from preceptor.training.optim import Group, learning_rate, make_optimizer, parameter_groups, set_rate
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_one_optimiser_equals_one_per_network(optimizer):
             if name in layers:
                 nn.init.normal_(layers[name].weight, generator=torch.Generator().manual_seed(seed))
         spec = TrainingSpec(optimizer=optimizer, lr=0.1, weight_decay=0.01)
-        step = make_optimizer({name: list(layer.parameters()) for name, layer in layers.items()}, spec)
+        step = make_optimizer([Group(list(layer.parameters())) for layer in layers.values()], spec)
         for _ in range(3):
             step.zero_grad()
             sum(layer.weight.square().sum() + layer.bias.sum() for layer in layers.values()).backward()
@@ -44,3 +46,26 @@ def test_one_optimiser_equals_one_per_network(optimizer):
         return layers["a"].weight
 
     torch.testing.assert_close(train("ab"), train("a"), rtol=0, atol=0)
+
+
+def test_members_have_rates_of_their_own(tiny):
+    """A factor for a whole network, another for the parameters under one name, and adapters as their network."""
+    networks = {"A": tiny(1), "B": tiny(2)}
+    cohort = Cohort(
+        task="classification",
+        networks=networks,
+        transfers=[],
+        task_loss=nn.CrossEntropyLoss(),
+        facts=DataFacts(classes=3, batch_size=4),
+    )
+    members = {
+        "A": Member(build=lambda: networks["A"], lr={"": 1.0, "head": 10.0}),
+        "B": Member(build=lambda: networks["B"], lr=0.1, weight_decay=0.5),
+    }
+    optimizer = make_optimizer(parameter_groups(cohort, members), TrainingSpec(weight_decay=0.2))
+    set_rate(optimizer, 3.0)
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
+    assert len(found) == sum(1 for network in networks.values() for _ in network.parameters())
+    assert found[id(networks["A"].convolution.weight)] == (3.0, 0.2)
+    assert found[id(networks["A"].head.bias)] == (30.0, 0.2)
+    assert found[id(networks["B"].head.bias)] == (pytest.approx(0.3), 0.1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from preceptor.built.base import Built
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
@@ -34,7 +35,7 @@ class Cohort(nn.Module):
     wrapped for distributed training. Edge losses are submodules, so that their adapters are.
 
     Args:
-        networks: by name; those that are frozen only teach.
+        networks: by name; those that are frozen only teach. One that is built on others comes after them.
         transfers: edges between them. Two edges of one name are refused, or a term would vanish.
         task_loss: (logits, targets) -> scalar, of every trainable network.
         task_weights: factor of the task loss by trainable network, 1 where not given.
@@ -69,14 +70,16 @@ class Cohort(nn.Module):
         self.notes: list[str] = []
         _check_edges(self.transfers, networks, task)
         self.losses = nn.ModuleDict()
+        self._order = tuple(networks)
         self._build_losses(facts, seed)
         self._limit_taps()
         self._stochastic = {name for name, network in self.networks.items() if network.is_stochastic}
 
     @property
     def networks(self) -> dict[str, Network]:
-        """Every network, frozen ones first."""
-        return {**self.frozen, **cast(Mapping[str, Network], dict(self.learners.items()))}
+        """Every network, in the order given."""
+        every = {**self.frozen, **cast(Mapping[str, Network], dict(self.learners.items()))}
+        return {name: every[name] for name in self._order}
 
     @property
     def keeps_batch(self) -> bool:
@@ -119,7 +122,7 @@ class Cohort(nn.Module):
             turn: the networks that learn in this call, all by default.
         """
         learning = set(self.learners if turn is None else turn)
-        outputs = self._outputs(batch.images, stream, learning)
+        outputs = self._outputs(batch, stream, learning)
         terms: dict[str, Tensor] = {}
         for name in self.learners:
             weight = self.task_weights.get(name, 1.0)
@@ -131,14 +134,18 @@ class Cohort(nn.Module):
                 terms[edge.name] = weight * self._knowledge(edge, outputs, batch, stream)
         return terms
 
-    def _outputs(self, images: Tensor, stream: int, learning: set[str]) -> dict[str, Outputs]:
-        outputs = {}
-        cast_ = torch.autocast(images.device.type, dtype=self.precision, enabled=self.precision is not None)
+    def _outputs(self, batch: Batch, stream: int, learning: set[str]) -> dict[str, Outputs]:
+        outputs: dict[str, Outputs] = {}
+        device = batch.images.device.type
+        cast_ = torch.autocast(device, dtype=self.precision, enabled=self.precision is not None)
         for name, network in self.networks.items():
             if name in self._stochastic and network.training:
                 torch.manual_seed(key(stream, name))
             with torch.set_grad_enabled(torch.is_grad_enabled() and not network.is_frozen and name in learning), cast_:
-                outputs[name] = network(images)
+                if isinstance(network, Built):
+                    outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
+                else:
+                    outputs[name] = network(batch.images)
         return outputs
 
     def _knowledge(self, edge: Transfer, outputs: Mapping[str, Outputs], batch: Batch, stream: int) -> Tensor:
@@ -153,7 +160,9 @@ class Cohort(nn.Module):
 
     def _build_losses(self, facts: DataFacts, seed: int) -> None:
         """Probe every network once, build the adapters, and put in the heads that losses bring."""
-        seen = {name: network.glance() for name, network in self.networks.items()}
+        seen: dict[str, Outputs] = {}
+        for name, network in self.networks.items():
+            seen[name] = network.glance_at(seen) if isinstance(network, Built) else network.glance()
         for edge in self.transfers:
             student_tap, teacher_tap = edge.taps(self.task)
             probe = Probe(
@@ -178,6 +187,9 @@ class Cohort(nn.Module):
     def _limit_taps(self) -> None:
         """Tell each network which maps are read, so that it keeps no others."""
         read: dict[str, set[str]] = {name: set() for name in self.networks}
+        for network in self.networks.values():
+            for source, taps in network.inlets.items() if isinstance(network, Built) else ():
+                read[source] |= set(taps)
         for edge in self.transfers:
             for name, tap in zip((edge.target, edge.source), edge.taps(self.task), strict=True):
                 read[name] |= {tap} if isinstance(tap, str) else set(tap)

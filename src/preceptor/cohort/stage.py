@@ -23,16 +23,27 @@ class Member:
     """A network of a stage, built when the stage begins.
 
     Args:
-        build: makes it, weights included, the same every time.
+        build: makes it, weights included, the same every time; is given the members that ``builds_on`` names.
+        builds_on: earlier members of the stage, of whose modules or outputs this one is made.
         trains: False freezes it: it only teaches.
         task_weight: factor of its own task loss.
-        start: weights to take from an earlier stage instead of the built ones.
+        start: weights to take from earlier stages instead of the built ones. Several together hold every weight.
+        lr, weight_decay: factors of the training's own; ``lr`` may be given by the first part of a parameter's name,
+            with ``""`` for all others.
     """
 
-    build: Callable[[], Network]
+    build: Callable[..., Network]
+    builds_on: tuple[str, ...] = ()
     trains: bool = True
     task_weight: float = 1.0
-    start: Start | None = None
+    start: Start | tuple[Start, ...] | None = None
+    lr: float | Mapping[str, float] = 1.0
+    weight_decay: float = 1.0
+
+    @property
+    def starts(self) -> tuple[Start, ...]:
+        """Where its weights come from, if from earlier stages."""
+        return self.start if isinstance(self.start, tuple) else (self.start,) if self.start else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

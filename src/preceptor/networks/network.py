@@ -65,6 +65,10 @@ class Network(nn.Module, ABC):
         """The module from the embedding to the logits, where there is one."""
         return None
 
+    def deployed(self) -> "Network":
+        """The network that is reported and exported once training is over: it says what this one says."""
+        return self
+
     def replace_head(self, head: nn.Module) -> None:
         """Let ``head``, from the last map to the logits, take the place of the network's own."""
         raise UserError(f"{type(self).__name__.lower()}s keep their own head; this method is for classifiers only")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from preceptor.built.base import answers
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
@@ -91,8 +92,8 @@ def _classes(
     found: dict[str, list[Tensor]] = {name: [] for name in networks}
     for batch in batches.epoch(0):
         rows.append(batch.rows.cpu())
-        for name, network in networks.items():
-            found[name].append(network(batch.images).logits.double().softmax(dim=1).cpu())
+        for name, outputs in answers(networks, batch.images).items():
+            found[name].append(outputs.logits.double().softmax(dim=1).cpu())
     row, probabilities = _gathered((torch.cat(rows).numpy(), {n: torch.cat(p).numpy() for n, p in found.items()}))
     labels = prepared.packed.frame["label"].to_numpy()[row]
     if peers:
@@ -180,7 +181,7 @@ def _whole_images(
         return name, {network: _probabilities(parts) for network, parts in found.items()}, masks.astype(np.int64)
 
     for batch in batches.epoch(0):
-        answers = {name: network(batch.images).logits.float().cpu().numpy() for name, network in networks.items()}
+        said = {name: outputs.logits.float().cpu().numpy() for name, outputs in answers(networks, batch.images).items()}
         for place, row in enumerate(batch.rows.tolist()):
             if rows and images[row] != images[rows[0]]:
                 yield whole()
@@ -188,7 +189,7 @@ def _whole_images(
                 for parts in logits.values():
                     parts.clear()
             rows.append(row)
-            for name, answer in answers.items():
+            for name, answer in said.items():
                 logits[name].append(answer[place])
     if rows:
         yield whole()

@@ -15,13 +15,14 @@ import torch.distributed
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batches
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
 from preceptor.randomness import key
-from preceptor.training.optim import learning_rate, make_optimizer
+from preceptor.training.optim import learning_rate, make_optimizer, parameter_groups, set_rate
 from preceptor.training.run_folder import RunFolder
 
 Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
@@ -81,7 +82,7 @@ def fit(
     owned = cohort.owned()
     cohort.to_device(fabric.device)
     learner = fabric.setup_module(cohort)
-    optimizer = make_optimizer(owned, spec)
+    optimizer = make_optimizer(parameter_groups(cohort, stage.members), spec)
     scaler = torch.amp.GradScaler(fabric.device.type, enabled=spec.precision == "16-mixed")
     averages = _Averages(cohort.learners, spec.ema) if spec.ema else None
     parts: dict[str, _Stateful] = {"cohort": cohort, "optimizer": optimizer, "scaler": scaler}
@@ -105,8 +106,7 @@ def fit(
                 waited = time.monotonic() - waiting
                 stream = key(seed, stage.clock, at.epoch, at.step, fabric.global_rank)
                 rate = learning_rate(spec, at.epoch + at.step / len(batches), stage.phase_epochs or stage.last_epoch)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
+                set_rate(optimizer, rate)
                 for turn in stage.turns or (None,):
                     terms = learner(batch, at.epoch + 1, stream, turn)
                     finite.check(terms, at.epoch + 1, at.step, batch.rows)
@@ -144,7 +144,8 @@ def fit(
             if fabric.world_size > 1:  # BatchNorm statistics are per process; what is scored must be what is saved
                 for buffer in (*cohort.buffers(), *(averages.copies.buffers() if averages else ())):
                     torch.distributed.broadcast(buffer, 0)
-            evaluated = averages.networks if averages else {name: cohort.networks[name] for name in stage.learners}
+            every = standing({**cohort.networks, **(averages.networks if averages else {})})
+            evaluated = {name: every[name] for name in stage.learners}
             scores = validate(evaluated)
             at = replace(at, epoch=at.epoch + 1, step=0, seen=0, sums={})
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))

@@ -15,6 +15,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from rich.console import Console
 
+from preceptor.built import load_network
+from preceptor.built.base import apart, own_state
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.stage import Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
@@ -22,7 +24,6 @@ from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare, prepare_whole
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
-from preceptor.networks.build import load_network
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe
@@ -176,7 +177,7 @@ class _Run:
                     seed=self.recipe.seed,
                     watchers=watchers,
                 )
-                networks |= cohort.networks
+                networks |= apart(cohort.networks)
                 for name in stage.learners:
                     networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
         return networks, list(phases.values())
@@ -185,7 +186,8 @@ class _Run:
         """Choose on validation, then open the test split once, export, and write the result."""
         networks, phases = trained
         seconds = sum(at.seconds for at in phases)
-        reported = {name: networks[name] for name in (*filter(None, [self.plan.teacher]), *self.plan.students)}
+        names = (*filter(None, [self.plan.teacher]), *self.plan.students)
+        reported = {name: networks[name].deployed() for name in names}
         validation = self._evaluate(reported, "validation", ensemble=True)
         scored = {name: s[self.recipe.monitor] for name, s in validation.scores.items() if name != self.plan.teacher}
         test = self._evaluate(reported, "test", ensemble=True)
@@ -219,17 +221,18 @@ class _Run:
 
     def _cohort(self, stage: Stage, *, starts: bool = True) -> Cohort:
         """The networks and edges of a stage; without ``starts``, weights of earlier stages are left out."""
-        networks = {}
+        networks: dict[str, Network] = {}
         for name, member in stage.members.items():
-            network = networks[name] = member.build()
+            network = networks[name] = member.build(*(networks[one] for one in member.builds_on))
             if stage.training.channels_last:
                 network.to(memory_format=torch.channels_last)
             if stage.training.sync_batchnorm and member.trains:
                 self._synchronise(network)
-            if (start := member.start) and starts:
-                network.load_state_dict(self.folder.load(self.folder.weights(start.stage, start.network, start.which)))
+            if member.starts and starts:
+                states = [self.folder.load(self.folder.weights(s.stage, s.network, s.which)) for s in member.starts]
+                network.load_state_dict(own_state(network, {key: t for state in states for key, t in state.items()}))
             if not member.trains:
-                if network.has_new_head and not start:
+                if network.has_new_head and not member.starts:
                     raise UserError(
                         f"{name} has a head of random numbers for these classes and cannot teach; "
                         "give as technique.teacher weights that were trained on this data"

@@ -168,3 +168,26 @@ def test_many_samples_take_seconds():
     first, second = generator.random((2, 100_000))
     assert delong(first > 0.3, first, second).units == 100_000
     assert paired_permutation(first > 0.5, second > 0.5, resamples=1000).units == 100_000
+
+
+def test_delong_with_groups_is_as_careful_as_the_groups_are_few():
+    """Copies of a patient's samples add no certainty; groups of one are the test without groups, but for (n-1)/n."""
+    generator = np.random.default_rng(7)
+    labels = generator.random(60) < 0.5
+    first, second = (labels + generator.normal(size=60) for _ in range(2))
+    alone = delong(labels, first, second, groups=range(60))
+    copied = delong(*(np.repeat(values, 5) for values in (labels, first, second)), groups=list(np.repeat(range(60), 5)))
+    assert alone.p_value == pytest.approx(delong(labels, first, second).p_value, rel=0.05)
+    assert copied.p_value == pytest.approx(alone.p_value)
+    assert copied.units == 60
+
+
+def test_delong_of_seeds_is_about_their_mean_auroc():
+    generator = np.random.default_rng(8)
+    labels = np.arange(50) < 20
+    first, second = labels + generator.normal(size=(3, 50)), 0.2 * labels + generator.normal(size=(3, 50))
+    areas = [np.mean([roc_auc_score(labels, row) for row in rows]) for rows in (first, second)]
+    assert delong(labels, first, second).difference == pytest.approx(areas[0] - areas[1])
+    assert delong(labels, first[[0, 0]], second[[0, 0]]).p_value == delong(labels, first[0], second[0]).p_value
+    with pytest.raises(ValueError, match="one label per score"):
+        delong(labels, first, second[:, :40])

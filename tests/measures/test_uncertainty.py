@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from preceptor.measures import bootstrap, bootstrap_sums, spread
+from preceptor.measures import bootstrap, bootstrap_sums, resampled_sums, spread
 
 
 def share(sums):
@@ -79,3 +79,15 @@ def test_groups_must_match():
 def test_many_samples_take_seconds():
     values = np.random.default_rng(5).random(100_000)
     assert bootstrap_sums(columns(values), share, resamples=2000).units == 100_000
+
+
+def test_networks_side_by_side_are_resampled_together():
+    generator = np.random.default_rng(6)
+    right, groups = generator.random((90, 3)), list(generator.integers(9, size=90))
+    both = np.concatenate([right, np.ones((90, 1))], axis=1)
+    whole, sums, units = resampled_sums(both, groups=groups)
+    assert units == 9
+    assert whole == pytest.approx(both.sum(axis=0))
+    for network in range(3):
+        alone = bootstrap_sums(columns(right[:, network]), share, groups=groups)
+        assert np.quantile(sums[:, network] / sums[:, 3], [0.025, 0.975]) == pytest.approx([alone.low, alone.high])

@@ -26,7 +26,15 @@ from preceptor.measures.significance import (
     verdict,
     wilcoxon,
 )
-from preceptor.measures.uncertainty import Interval, Spread, bootstrap, bootstrap_sums, spread
+from preceptor.measures.uncertainty import (
+    Interval,
+    Spread,
+    bootstrap,
+    bootstrap_sums,
+    percentile_interval,
+    resampled_sums,
+    spread,
+)
 
 __all__ = [
     "COUNTS",
@@ -56,7 +64,9 @@ __all__ = [
     "mean",
     "merged_masks",
     "paired_permutation",
+    "percentile_interval",
     "reliability",
+    "resampled_sums",
     "segmentation_scores",
     "spread",
     "sum_by_parent",

@@ -92,29 +92,44 @@ def paired_permutation(
     return Comparison(float(gaps.sum() / len(first)), p_value, units, "paired permutation")
 
 
-def delong(labels: Flags, first: Floats, second: Floats) -> Comparison:
-    """DeLong's test of two AUROCs on the same samples.
+def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[object] | None = None) -> Comparison:
+    """DeLong's test of two AUROCs on the same samples, or of their means over seeds.
+
+    The AUROC is a mean of placements, so that of several seeds is one of the placements' means.
 
     Args:
         labels: (N,) True for the positive class; at least two samples of each.
-        first, second: (N,) score of the positive class.
+        first, second: (N,) score of the positive class, or (S, N) with a row per seed.
+        groups: (N,) patient, lesion or slide: samples of a group are not taken as independent.
 
-    Source: DeLong, DeLong & Clarke-Pearson 1988; placements from midranks, Sun & Xu 2014.
+    Source: DeLong, DeLong & Clarke-Pearson 1988; placements from midranks, Sun & Xu 2014; groups as in
+    Obuchowski 1997, as the sum of squares of the groups' own contributions.
     """
-    _same_length(first, second)
-    if labels.shape != first.shape or min(labels.sum(), (~labels).sum()) < 2:
-        raise ValueError("DeLong's test wants one label per score and two samples or more of each class")
-    of_positives, of_negatives = zip(*(_placements(scores, labels) for scores in (first, second)), strict=True)
-    difference = float(of_positives[0].mean() - of_positives[1].mean())
-    variance = float(
-        np.var(of_positives[0] - of_positives[1], ddof=1) / len(of_positives[0])
-        + np.var(of_negatives[0] - of_negatives[1], ddof=1) / len(of_negatives[0])
-    )
+    rows = [np.atleast_2d(scores) for scores in (first, second)]
+    if labels.ndim != 1 or any(scores.shape[1:] != labels.shape for scores in rows):
+        raise ValueError(
+            f"DeLong's test wants one label per score, got {labels.shape} labels, {first.shape} and {second.shape}"
+        )
+    if min(labels.sum(), (~labels).sum()) < 2:
+        raise ValueError("DeLong's test wants two samples or more of each class")
+    positives, negatives = zip(*(_mean_placements(scores, labels) for scores in rows), strict=True)
+    of_positives, of_negatives = positives[0] - positives[1], negatives[0] - negatives[1]
+    difference = float(of_positives.mean())
+    if groups is None:
+        units = len(labels)
+        variance = np.var(of_positives, ddof=1) / len(of_positives) + np.var(of_negatives, ddof=1) / len(of_negatives)
+    else:
+        share = np.empty(len(labels))  # what each sample adds to the difference's deviation
+        share[labels] = (of_positives - of_positives.mean()) / len(of_positives)
+        share[~labels] = (of_negatives - of_negatives.mean()) / len(of_negatives)
+        of_groups = group_sums(share[:, None], groups)[:, 0]
+        units = len(of_groups)
+        variance = (of_groups**2).sum() * units / max(1, units - 1)
     if variance > 0:
         p_value = 2 * float(stats.norm.sf(abs(difference) / variance**0.5))
     else:
         p_value = 1.0 if difference == 0 else 0.0
-    return Comparison(difference, p_value, len(labels), "DeLong")
+    return Comparison(difference, p_value, units, "DeLong")
 
 
 def wilcoxon(first: Floats, second: Floats) -> Comparison:
@@ -172,6 +187,12 @@ def verdict(
 
 def _p_text(p_value: float) -> str:
     return "p<0.001" if p_value < 0.001 else f"p={p_value:.3f}"
+
+
+def _mean_placements(scores: Floats, positive: Flags) -> tuple[Float64, Float64]:
+    """:func:`_placements`, averaged over the rows (S, N)."""
+    above, below = zip(*(_placements(row, positive) for row in scores), strict=True)
+    return np.mean(above, axis=0), np.mean(below, axis=0)
 
 
 def _placements(scores: Floats, positive: Flags) -> tuple[Float64, Float64]:

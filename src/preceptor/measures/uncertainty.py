@@ -58,14 +58,31 @@ def bootstrap_sums(
 
     Source: Efron & Tibshirani 1993, chapter 13; groups as clusters, Davison & Hinkley 1997, section 3.8.
     """
+    whole, sums, units = resampled_sums(columns, groups=groups, resamples=resamples, seed=seed)
+    return percentile_interval(float(statistic(whole[None])[0]), statistic(sums), units, level=level)
+
+
+def resampled_sums(
+    columns: NDArray[np.number],
+    *,
+    groups: Sequence[object] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[Float64, Float64, int]:
+    """Sums of the columns (N, M) over all rows, (M,), and over each bootstrap resample, (B, M), and the units drawn.
+
+    Columns of many networks on the same samples may stand side by side: they are resampled together.
+    """
     totals = group_sums(columns, groups)
     units = len(totals)
     generator = np.random.default_rng(seed)
     sums = np.empty((resamples, totals.shape[1]))
-    for resample in sums:
-        resample[:] = np.bincount(generator.integers(units, size=units), minlength=units) @ totals
-    point = statistic(totals.sum(axis=0, keepdims=True))[0]
-    return _interval(float(point), statistic(sums), units, level)
+    together = max(1, 4_000_000 // units)  # one product of matrices is much quicker than many with a vector
+    for start in range(0, resamples, together):
+        rows = range(start, min(start + together, resamples))
+        drawn = [np.bincount(generator.integers(units, size=units), minlength=units) for _ in rows]
+        sums[start : rows.stop] = np.stack(drawn).astype(np.float64) @ totals
+    return totals.sum(axis=0), sums, units
 
 
 def bootstrap(
@@ -102,7 +119,13 @@ def bootstrap(
     values = values[~np.isnan(values)]
     if not len(values):
         raise ValueError("bootstrap: the statistic is undefined in every resample")
-    return _interval(statistic(np.arange(size)), values, units, level)
+    return percentile_interval(statistic(np.arange(size)), values, units, level=level)
+
+
+def percentile_interval(point: float, values: Float64, units: int, *, level: float = 0.95) -> Interval:
+    """The interval that holds the middle ``level`` of the resampled ``values`` (B,)."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value=point, low=float(low), high=float(high), units=units, level=level)
 
 
 def group_sums(columns: NDArray[np.number], groups: Sequence[object] | None) -> Float64:
@@ -124,8 +147,3 @@ def _group_places(groups: Sequence[object] | None, size: int) -> Int64:
         raise ValueError(f"groups: {len(groups)} for {size} samples")
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     return np.array([numbers[group] for group in groups])
-
-
-def _interval(point: float, values: Float64, units: int, level: float) -> Interval:
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(value=point, low=float(low), high=float(high), units=units, level=level)

@@ -39,10 +39,13 @@ TWELVE = {"baseline": FEW["baseline"]} | {
 
 
 def loss_cells(task: str) -> dict[str, list[str]]:
-    """One student under one teacher: every loss with its published setting, beside no teacher and KD+ML diverse."""
+    """One student under one teacher: every loss with its published setting, beside no teacher and KD+ML diverse.
+
+    ``feature_mse`` is left out: it wants an adapter inside the teacher, and KD+ML diverse shares features by it.
+    """
     cells = {"alone": ["technique.name=baseline", "networks.count=1"], "kd_ml-diverse": FEW["kd_ml-diverse"]}
     for key, entry in losses().items():
-        if task in entry.settings:
+        if task in entry.settings and key != "feature_mse":
             chosen = json.dumps([{"loss": key}])
             cells[f"loss-{key}"] = ["technique.name=kd_offline", "networks.count=1", f"technique.losses={chosen}"]
     return cells

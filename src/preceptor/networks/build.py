@@ -37,7 +37,7 @@ def build_network(
     if len(classes) < 2:
         raise UserError(f"a network needs at least 2 classes, the data has {len(classes)}: {', '.join(classes)}")
     blueprint = Blueprint(spec=spec, task=task, classes=tuple(classes), image_size=image_size, adapter=adapter)
-    with _seeded(seed):
+    with seeded(seed):
         if task == "segmentation":
             from preceptor.networks.build_segmenter import build_segmenter
 
@@ -68,7 +68,7 @@ def load_network(folder: Path | str) -> Network:
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Networks are made on the CPU, so its generator is the only one to seed, and to put back."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

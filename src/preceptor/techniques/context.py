@@ -12,7 +12,7 @@ from preceptor.cohort.transfer import Ramp, Transfer
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.knowledge.base import Loss
-from preceptor.networks.build import build_network
+from preceptor.networks.build import build_network, seeded
 from preceptor.networks.network import Network
 from preceptor.randomness import key
 from preceptor.recipe import LossSpec, NetworkSpec, PerStudent, Recipe, Task
@@ -41,9 +41,21 @@ class Context:
             task=self.recipe.task,
             classes=self.classes,
             image_size=self.image_size,
-            seed=key(self.recipe.seed, "network", name) % 2**63,
+            seed=self._seed(name),
             adapter=adapter,
         )
+
+    def built(self, name: str, make: Callable[..., Network]) -> Callable[..., Network]:
+        """``make`` with the same start every time: it depends on the recipe's seed and ``name`` alone."""
+
+        def build(*sources: Network) -> Network:
+            with seeded(self._seed(name)):
+                return make(*sources)
+
+        return build
+
+    def _seed(self, name: str) -> int:
+        return key(self.recipe.seed, "network", name) % 2**63
 
     def width(self, spec: NetworkSpec, tap: str) -> int:
         """Channels at ``tap`` of a network made from ``spec``, without an adapter."""

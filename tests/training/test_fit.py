@@ -237,6 +237,30 @@ def test_two_stages_that_continue_equal_one(trainer):
     assert same(whole, parts)
 
 
+def test_a_stage_that_continues_one_that_ended_early_passes_it_on(trainer):
+    """All weights are settled in the first part: the second does nothing, and a third still finds where it stood."""
+    parts = {"phase": "main", "phase_epochs": 6, "epochs": 2}
+    whole, *_ = trainer("whole", 6, scores=lambda epoch: 0.5, patience=1)
+    for number, name in enumerate(("first", "second", "third")):
+        options = {**parts, "first_epoch": 2 * number, "continues": ("first", "second")[number - 1] if number else None}
+        last, _, at, _ = trainer(
+            "parts", 6, stage_name=name, stage_options=options, scores=lambda epoch: 0.5, patience=1
+        )
+    assert at.epoch == 2
+    assert same(whole, last)
+
+
+def test_the_schedule_of_a_part_restarts_where_it_says_so(trainer, tiny):
+    """Halved after every epoch, the rate of the third epoch is a quarter, or the full one again."""
+    stages = {}
+    for restarts in (False, True):
+        options = {"phase": "main", "phase_epochs": 3, "first_epoch": 2, "epochs": 1, "restarts_schedule": restarts}
+        stages[restarts] = trainer(f"{restarts}", 3, stage_options=options, optimizer="sgd", momentum=0.0)[0]
+    start = dict(tiny(1).named_parameters())["head.weight"]
+    moved = {r: (c.networks["S1"].state_dict()["head.weight"] - start).norm().item() for r, c in stages.items()}
+    assert moved[True] > 2 * moved[False]
+
+
 def test_a_loss_that_is_no_number_is_named_with_its_samples(trainer):
     with pytest.raises(NonFiniteLossError, match=r"(?s)S1/task = nan.*epoch 1, step 2.*image-4, image-5, image-6"):
         trainer("run", 2, Held(poison_at=1))

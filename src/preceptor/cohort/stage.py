@@ -47,16 +47,37 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One of several members, decided when its stage begins by how far the learners are from each.
+
+    A distance is KL(candidate || learner) on the validation part, averaged over the learners as the stage that
+    this one continues left them. The decision is kept in the run folder: a resumed run does not decide again.
+
+    Args:
+        candidates: by name, in an order in which a decision never goes back: they are measured from the one
+            that the stage before decided for, the first where it decided nothing.
+        decide: (distance by candidate, beginning with that one) -> the name of a candidate.
+        temperature: of the distances' probabilities.
+    """
+
+    candidates: Mapping[str, Member]
+    decide: Callable[[Mapping[str, float]], str]
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Some epochs of one cohort.
 
     Args:
         name: of its checkpoints and of its rows in ``metrics.csv``.
         transfers: makes the edges anew, each with a loss of its own.
+        choices: members that are decided when the stage begins, by name; ``members`` holds one of the candidates.
         continues: an earlier stage whose networks, optimiser, schedule and clock go on in this one.
         phase: what random numbers are drawn for; stages that continue one another share it.
         first_epoch: epochs of the phase that came before this stage.
         phase_epochs: length of the phase, over which the learning rate is scheduled; ``epochs`` by default.
+        restarts_schedule: the learning rate is scheduled over this stage alone.
         snapshots: epochs (of the phase, from 1) after which the weights are kept.
         turns: groups of networks updated one after another in each step; empty updates all at once.
     """
@@ -65,11 +86,13 @@ class Stage:
     members: Mapping[str, Member]
     training: TrainingSpec
     transfers: Callable[[], list[Transfer]] = list
+    choices: Mapping[str, Choice] = field(default_factory=dict)
     epochs: int = 0
     continues: str | None = None
     phase: str = ""
     first_epoch: int = 0
     phase_epochs: int = 0
+    restarts_schedule: bool = False
     snapshots: frozenset[int] = frozenset()
     turns: tuple[tuple[str, ...], ...] = ()
 
@@ -82,6 +105,12 @@ class Stage:
     def clock(self) -> str:
         """The phase, by default the stage itself."""
         return self.phase or self.name
+
+    def scheduled(self, epoch: float) -> tuple[float, int]:
+        """(epoch, of how many) on which the learning rate at ``epoch`` of the phase (0 at its start) depends."""
+        if self.restarts_schedule:
+            return epoch - self.first_epoch, self.last_epoch - self.first_epoch
+        return epoch, self.phase_epochs or self.last_epoch
 
     @property
     def learners(self) -> tuple[str, ...]:

@@ -69,7 +69,16 @@ def evaluate(
     """
     for network in networks.values():
         network.to(fabric.device).eval()
-    batches = Batches(
+    batches = whole_part(fabric, prepared, part, batch_size)
+    peers = students if len(students) > 1 else ()
+    if prepared.packed.task == "classification":
+        return _classes(batches, networks, prepared, teacher, peers)
+    return _masks(batches, networks, prepared, teacher, peers, masks)
+
+
+def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -> Batches:
+    """This process's share of a part, in order and without augmentation."""
+    return Batches(
         prepared.packed,
         _share(prepared, part, fabric),
         batch_size=batch_size,
@@ -79,10 +88,6 @@ def evaluate(
         shuffle=False,
         device=fabric.device,
     )
-    peers = students if len(students) > 1 else ()
-    if prepared.packed.task == "classification":
-        return _classes(batches, networks, prepared, teacher, peers)
-    return _masks(batches, networks, prepared, teacher, peers, masks)
 
 
 def _classes(

@@ -96,8 +96,10 @@ def fit(
         at.metrics = folder.metrics_size()
         folder.save(folder.last(stage.name), {"at": asdict(at), **{name: p.state_dict() for name, p in parts.items()}})
 
+    if _is_finished(at, stage) and not folder.last(stage.name).exists():
+        save()  # it continues a stage that ended early, and stages that continue this one start from here
     with stop_requests() as stop:
-        while at.epoch < stage.last_epoch and not _finished_early(at, stage.learners, spec.patience):
+        while not _is_finished(at, stage):
             cohort.train()
             finite = _FiniteCheck(fabric.device, batches)
             sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in at.sums.items()}
@@ -105,8 +107,7 @@ def fit(
             for batch in batches.epoch(at.epoch, start=at.step):
                 waited = time.monotonic() - waiting
                 stream = key(seed, stage.clock, at.epoch, at.step, fabric.global_rank)
-                rate = learning_rate(spec, at.epoch + at.step / len(batches), stage.phase_epochs or stage.last_epoch)
-                set_rate(optimizer, rate)
+                set_rate(optimizer, learning_rate(spec, *stage.scheduled(at.epoch + at.step / len(batches))))
                 for turn in stage.turns or (None,):
                     terms = learner(batch, at.epoch + 1, stream, turn)
                     finite.check(terms, at.epoch + 1, at.step, batch.rows)
@@ -197,8 +198,11 @@ def _check_weights(cohort: Cohort, epoch: int) -> None:
         )
 
 
-def _finished_early(at: At, learners: Sequence[str], patience: int | None) -> bool:
-    return patience is not None and all(at.waited.get(name, 0) >= patience for name in learners)
+def _is_finished(at: At, stage: Stage) -> bool:
+    """All epochs are done, or the weights of every network are settled."""
+    patience = stage.training.patience
+    is_settled = patience is not None and all(at.waited.get(name, 0) >= patience for name in stage.learners)
+    return is_settled or at.epoch >= stage.last_epoch
 
 
 def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, _Stateful]) -> At:
@@ -213,8 +217,7 @@ def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, _Stateful]) ->
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     at = At(**saved["at"])
-    is_finished = at.epoch >= stage.last_epoch or _finished_early(at, stage.learners, stage.training.patience)
-    if has_own and not is_finished:
+    if has_own and not _is_finished(at, stage):
         folder.rewind_metrics(at.metrics)
     return at
 

@@ -5,7 +5,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from rich.console import Console
 from preceptor.built import load_network
 from preceptor.built.base import apart, own_state
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.stage import Plan, Stage
+from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare, prepare_whole
@@ -29,7 +29,8 @@ from preceptor.networks.network import Network
 from preceptor.recipe import Recipe
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher, require_student_alone
-from preceptor.training.evaluate import Evaluation, evaluate
+from preceptor.training.choose import make_choices
+from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
@@ -157,13 +158,15 @@ class _Run:
         """Train every stage; return all networks with their chosen weights, and where each phase ended."""
         networks: dict[str, Network] = {}
         phases: dict[str, At] = {}
-        for stage in self.plan.stages[1:]:  # what cannot work is refused now, not after the first stage
-            self._batches("train", stage, self._cohort(stage, starts=False), resident=False)
+        self._try_stages()
         with Progress(self.console, self.recipe.monitor) as progress:
             watchers: list[Watcher] = [progress]
             if self.recipe.training.tensorboard and self.fabric.is_global_zero:
                 watchers.append(TensorBoard(self.folder.path / "tensorboard"))
-            for stage in self.plan.stages:
+            for planned in self.plan.stages:
+                for name in planned.members:  # which are made anew: two teachers are never in memory together
+                    networks.pop(name, None)
+                stage = self._decided(planned)
                 cohort = self._cohort(stage)
                 batches = self._batches("train", stage, cohort)
                 phases[stage.clock] = fit(
@@ -180,7 +183,36 @@ class _Run:
                 networks |= apart(cohort.networks)
                 for name in stage.learners:
                     networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
+                del cohort, batches
         return networks, list(phases.values())
+
+    def _try_stages(self) -> None:
+        """Build all but the first stage: what cannot work is refused now, not after the first stage."""
+        tried = set()
+        for stage in self.plan.stages[1:]:
+            self._batches("train", stage, self._cohort(stage, starts=False), resident=False)
+            for name, choice in stage.choices.items():
+                for member in choice.candidates.values():
+                    if member.build not in tried:
+                        self._network(stage, name, member, {}, starts=False)
+                        tried.add(member.build)
+
+    def _decided(self, stage: Stage) -> Stage:
+        """The stage with its choices made, each said once."""
+        if not stage.choices:
+            return stage
+        made = make_choices(
+            stage,
+            self.folder,
+            self.fabric,
+            whole_part(self.fabric, self.prepared, "validation", self.recipe.training.batch_size),
+            build=lambda name, member, starts: self._network(stage, name, member, {}, starts=starts),
+        )
+        for name, one in made.items():
+            found = ", ".join(f"{candidate} {distance:.4g}" for candidate, distance in one["distances"].items())
+            self._note(f"{stage.name}: {name} is {one['chosen']}; KL on the validation part: {found}")
+        decided = {name: choice.candidates[made[name]["chosen"]] for name, choice in stage.choices.items()}
+        return replace(stage, members={**stage.members, **decided}, choices={})
 
     def finish(self, trained: tuple[dict[str, Network], list[At]]) -> dict[str, Any]:
         """Choose on validation, then open the test split once, export, and write the result."""
@@ -223,21 +255,7 @@ class _Run:
         """The networks and edges of a stage; without ``starts``, weights of earlier stages are left out."""
         networks: dict[str, Network] = {}
         for name, member in stage.members.items():
-            network = networks[name] = member.build(*(networks[one] for one in member.builds_on))
-            if stage.training.channels_last:
-                network.to(memory_format=torch.channels_last)
-            if stage.training.sync_batchnorm and member.trains:
-                self._synchronise(network)
-            if member.starts and starts:
-                states = [self.folder.load(self.folder.weights(s.stage, s.network, s.which)) for s in member.starts]
-                network.load_state_dict(own_state(network, {key: t for state in states for key, t in state.items()}))
-            if not member.trains:
-                if network.has_new_head and not member.starts:
-                    raise UserError(
-                        f"{name} has a head of random numbers for these classes and cannot teach; "
-                        "give as technique.teacher weights that were trained on this data"
-                    )
-                network.freeze()
+            networks[name] = self._network(stage, name, member, networks, starts=starts)
         labels = None if (found := self.prepared.labels("train")) is None else torch.from_numpy(found)
         cohort = Cohort(
             task=self.recipe.task,
@@ -258,6 +276,27 @@ class _Run:
         for note in cohort.notes:
             self._note(note)
         return cohort
+
+    def _network(
+        self, stage: Stage, name: str, member: Member, networks: Mapping[str, Network], *, starts: bool = True
+    ) -> Network:
+        """A member as its stage begins; ``networks`` are those before it."""
+        network = member.build(*(networks[one] for one in member.builds_on))
+        if stage.training.channels_last:
+            network.to(memory_format=torch.channels_last)
+        if stage.training.sync_batchnorm and member.trains:
+            self._synchronise(network)
+        if member.starts and starts:
+            states = [self.folder.load(self.folder.weights(s.stage, s.network, s.which)) for s in member.starts]
+            network.load_state_dict(own_state(network, {key: t for state in states for key, t in state.items()}))
+        if not member.trains:
+            if network.has_new_head and not member.starts:
+                raise UserError(
+                    f"{name} has a head of random numbers for these classes and cannot teach; "
+                    "give as technique.teacher weights that were trained on this data"
+                )
+            network.freeze()
+        return network
 
     def _note(self, note: str) -> None:
         """Say it once, and keep it for the result."""

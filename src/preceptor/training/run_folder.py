@@ -68,6 +68,19 @@ class RunFolder:
         name = which if isinstance(which, str) else f"epoch-{which:04d}"
         return self.path / "checkpoints" / stage / f"{network}.{name}.ckpt"
 
+    def choices(self, stage: str) -> dict[str, Any] | None:
+        """What was decided when ``stage`` began; None where nothing was."""
+        file = self._choices(stage)
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def write_choices(self, stage: str, made: Mapping[str, Any]) -> None:
+        """Keep what was decided."""
+        if self.writes:
+            write_json(self._choices(stage), made)
+
+    def _choices(self, stage: str) -> Path:
+        return self.path / "checkpoints" / stage / "choices.json"
+
     def save(self, path: Path, state: Mapping[str, Any]) -> None:
         """Write tensors and plain values, loadable with ``weights_only=True``."""
         if self.writes:

@@ -61,12 +61,26 @@ class DataSpec(Model):
 
 class SplitSpec(Model):
     """``by``: ``group`` where the data knows groups, ``image``, or ``official`` parts; ``auto`` picks
-    official, then group, then image, and says which."""
+    official, then group, then image, and says which.
+
+    ``shots`` keeps that many random images of each class (for masks: in all) of the training part; fewer are
+    contained in more. ``shots_seed`` draws others of the same training part; by default it is the split's seed.
+    """
 
     by: Literal["auto", "group", "image", "official"] = "auto"
     fractions: tuple[Fraction, Fraction, Fraction] = (0.75, 0.10, 0.15)
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    shots: Annotated[int, Field(gt=0)] | None = None
+    shots_seed: int | None = None
     seed: int | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_take_less(self) -> Self:
+        if self.shots is not None and self.train_fraction < 1:
+            raise ValueError("shots and train_fraction both take a part of the training images; give one of them")
+        if self.shots is None and self.shots_seed is not None:
+            raise ValueError("shots_seed: there are no shots to draw; give `shots` too")
+        return self
 
 
 class AugmentSpec(Model):

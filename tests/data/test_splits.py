@@ -242,8 +242,39 @@ def test_few_shot():
     assert frame["label"].iloc[rows].value_counts().to_dict() == {0: 4, 1: 4, 2: 4}
     assert set(few_shot(frame, 2, seed=1)) < set(rows)
     assert few_shot(frame, 4, seed=2).tolist() != rows.tolist()
-    with pytest.raises(UserError, match="11 samples per class were asked for, the smallest class has 10"):
-        few_shot(frame, 11, seed=0)
+
+
+def test_few_shot_names_classes_that_have_fewer():
+    frame = frame_of([0] * 12 + [1] * 3 + [2] * 2)
+    message = r"split.shots: 4 images per class were asked for, .* class 'b' has 3, 'c' has 2; ask for at most 2"
+    with pytest.raises(UserError, match=message):
+        few_shot(frame, 4, seed=0, classes=("a", "b", "c"))
+
+
+def test_few_shot_takes_whole_images():
+    """Of 5 images with 3 tiles each, 2 with all their tiles."""
+    frame = frame_of([-1] * 15, ids=[f"image{n // 3}-{n % 3}" for n in range(15)])
+    frame = frame.assign(parent=[f"image{n // 3}" for n in range(15)])
+    kept = frame.iloc[few_shot(frame, 2, seed=0)]
+    assert kept["parent"].value_counts().tolist() == [3, 3]
+
+
+def test_shots_leave_validation_and_test_as_they_are():
+    frame = grouped()
+    whole, few = split(frame, seed=3), split(frame, seed=3, shots=5)
+    for part in ("validation", "test"):
+        assert few.rows(part).tolist() == whole.rows(part).tolist()
+    assert set(few.rows("train")) < set(whole.rows("train"))
+    assert frame.loc[few.rows("train"), "label"].value_counts().to_dict() == dict.fromkeys(range(4), 5)
+    assert f"20 of {len(whole.rows('train'))} training samples are used (shots 5)." in few.notes
+
+
+def test_other_shots_of_the_same_split():
+    frame = grouped()
+    one, other = (split(frame, seed=3, shots=5, shots_seed=seed) for seed in (3, 4))
+    assert one.rows("train").tolist() == split(frame, seed=3, shots=5).rows("train").tolist()
+    assert one.rows("train").tolist() != other.rows("train").tolist()
+    assert one.rows("test").tolist() == other.rows("test").tolist()
 
 
 def equal_frame(splits=None):

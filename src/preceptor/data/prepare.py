@@ -69,6 +69,8 @@ def prepare(recipe: Recipe) -> Prepared:
         fractions=recipe.split.fractions,
         seed=recipe.seed if recipe.split.seed is None else recipe.split.seed,
         train_fraction=recipe.split.train_fraction,
+        shots=recipe.split.shots,
+        shots_seed=recipe.split.shots_seed,
         classes=packed.classes if packed.task == "classification" else (),
         grouping=packed.grouping,
     )

@@ -52,6 +52,8 @@ def split(
     fractions: Fractions = (0.75, 0.10, 0.15),
     seed: int = 0,
     train_fraction: float = 1.0,
+    shots: int | None = None,
+    shots_seed: int | None = None,
     classes: Sequence[str] = (),
     grouping: str | None = None,
 ) -> Split:
@@ -66,6 +68,8 @@ def split(
         by: ``auto`` takes official parts where there are any, then groups, then single images.
         fractions: of training, validation and test; the last two may be 0.
         train_fraction: share of the training part to use; a smaller share is part of a larger one.
+        shots: images per class of the training part to use, see :func:`few_shot`.
+        shots_seed: which images these are; ``seed`` by default.
         classes: class names by label: each must have samples, and messages use them.
         grouping: what a group is, for messages.
 
@@ -104,6 +108,11 @@ def split(
         kept = subset(frame.iloc[train], train_fraction, seed=seed)
         parts[np.setdiff1d(train, train[kept])] = UNUSED
         notes.append(f"{len(kept)} of {len(train)} training samples are used (train_fraction {train_fraction:g}).")
+    if shots is not None:
+        train = np.flatnonzero(parts == "train")
+        kept = few_shot(frame.iloc[train], shots, seed=seed if shots_seed is None else shots_seed, classes=classes)
+        parts[np.setdiff1d(train, train[kept])] = UNUSED
+        notes.append(f"{len(kept)} of {len(train)} training samples are used (shots {shots}).")
     return Split(pd.Series(parts, index=frame.index, dtype=object), chosen, tuple(notes))
 
 
@@ -116,16 +125,30 @@ def subset(frame: pd.DataFrame, fraction: float, *, seed: int) -> NDArray[np.int
     return np.flatnonzero(rank < np.maximum(1, np.rint(fraction * size)))
 
 
-def few_shot(frame: pd.DataFrame, per_class: int, *, seed: int) -> NDArray[np.int64]:
-    """Positions of ``per_class`` random rows of each class, in order; fewer shots are contained in more.
+def few_shot(frame: pd.DataFrame, per_class: int, *, seed: int, classes: Sequence[str] = ()) -> NDArray[np.int64]:
+    """Positions of ``per_class`` random images of each class, in order; fewer shots are contained in more.
+
+    Of an image that is cut into tiles (column ``parent``) all tiles are taken.
 
     Raises:
-        UserError: a class has fewer rows.
+        UserError: a class has fewer images; the message says how many.
     """
-    rank, size = _class_ranks(frame, seed)
-    if (size < per_class).any():
-        raise UserError(f"{per_class} samples per class were asked for, the smallest class has {int(size.min())}")
-    return np.flatnonzero(rank < per_class)
+    names = (frame["parent"] if "parent" in frame.columns else frame["id"]).to_numpy()
+    first = ~pd.Series(names).duplicated().to_numpy()
+    images = frame[first]
+    rank, size = _class_ranks(images, seed)
+    labels, counts = np.unique(images["label"].to_numpy(dtype=np.int64), return_counts=True)
+    few = [
+        f"{_class_name(int(label), classes)!r} has {count}"
+        for label, count in zip(labels, counts, strict=True)
+        if count < per_class
+    ]
+    if few:
+        raise UserError(
+            f"split.shots: {per_class} images per class were asked for, but of the training images class "
+            f"{', '.join(few)}; ask for at most {int(size.min())}"
+        )
+    return np.flatnonzero(np.isin(names, names[first][rank < per_class]))
 
 
 def check_leaks(frame: pd.DataFrame, parts: NDArray[np.object_], *, by_group: bool, what: str = "group") -> None:

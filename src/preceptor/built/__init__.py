@@ -7,12 +7,14 @@ from typing import Any
 from safetensors.torch import load_file
 
 from preceptor.built.base import Built
+from preceptor.built.fused import FusedClassifier
+from preceptor.built.mean import MeanLogits
 from preceptor.networks import build
 from preceptor.networks.export import OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
 from preceptor.networks.weights import read_config
 
-BUILT: dict[str, Callable[..., Built]] = {}
+BUILT: dict[str, Callable[..., Built]] = {kind.kind: kind for kind in (FusedClassifier, MeanLogits)}
 """Kind -> what makes such a network of its sources and options."""
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from preceptor.built.base import Built
+from preceptor.cohort.merge import lone
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
@@ -140,7 +141,7 @@ class Cohort(nn.Module):
         cast_ = torch.autocast(device, dtype=self.precision, enabled=self.precision is not None)
         for name, network in self.networks.items():
             if name in self._stochastic and network.training:
-                torch.manual_seed(key(stream, name))
+                torch.manual_seed(key(stream, lone(name)))
             with torch.set_grad_enabled(torch.is_grad_enabled() and not network.is_frozen and name in learning), cast_:
                 if isinstance(network, Built):
                     outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
@@ -153,7 +154,7 @@ class Cohort(nn.Module):
         student, teacher = outputs[edge.target].at(student_tap), outputs[edge.source].at(teacher_tap)
         if edge.stop_gradient:
             teacher = tuple(t.detach() for t in teacher) if isinstance(teacher, tuple) else teacher.detach()
-        torch.manual_seed(key(stream, edge.name))
+        torch.manual_seed(key(stream, lone(edge.name)))
         more = {"ids": batch.positions.to(batch.images.device)} if edge.loss.needs_ids else {}
         loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
         return loss
@@ -177,7 +178,7 @@ class Cohort(nn.Module):
                 train_labels=facts.train_labels,
             )
             with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(key(seed, "adapter", edge.name))
+                torch.default_generator.manual_seed(key(seed, "adapter", lone(edge.name)))
                 edge.loss.build(probe)
             self.notes += [f"{edge.name}: {note}" for note in edge.loss.notes]
             self.losses[edge.name] = edge.loss

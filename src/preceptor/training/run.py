@@ -71,7 +71,7 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console |
     plan = TECHNIQUES[recipe.technique.name](context)
     for note in (*prepared.notes, *plan.notes):
         console.print(f"note: {note}")
-    run = _Run(recipe, prepared, plan, folder, fabric, console)
+    run = Run(recipe, prepared, plan, folder, fabric, console)
     folder.begin()
     if fabric.is_global_zero:
         write_text(out / "split.csv", prepared.split_csv())
@@ -145,7 +145,9 @@ def make_fabric(device: str) -> Fabric:
 
 
 @dataclass
-class _Run:
+class Run:
+    """A recipe with everything that it needs, on its way to a result."""
+
     recipe: Recipe
     prepared: Prepared
     plan: Plan

@@ -1,0 +1,124 @@
+"""Several runs trained in lockstep in one process: batches, pixels and an equal teacher are there once.
+
+Every run ends with the weights, scores and metrics that it has alone, bit for bit in float32 on a CPU.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from preceptor.cohort.merge import Merged, lone, merge
+from preceptor.cohort.stage import Plan
+from preceptor.data.prepare import prepare
+from preceptor.errors import UserError
+from preceptor.files import write_text
+from preceptor.recipe import Recipe
+from preceptor.techniques import TECHNIQUES, Context
+from preceptor.training.audit import require_student_alone
+from preceptor.training.run import Run, make_fabric
+from preceptor.training.run_folder import HEADER, RunFolder
+from preceptor.training.same_data import require_same_split, require_unseen
+
+
+def train_together(
+    runs: Mapping[Path, Recipe], shared: Path, *, device: str = "auto", console: Console | None = None
+) -> dict[Path, dict[str, Any]]:
+    """Train runs that differ in their technique alone as one cohort; the same call again resumes them.
+
+    Args:
+        runs: run folder -> recipe.
+        shared: folder for what they have in common while training: checkpoints and the metrics of all.
+
+    Returns:
+        ``result.json`` of every run, as a dict. Its ``seconds`` are those of all runs together.
+
+    Raises:
+        UserError: the runs cannot be trained as one, or the folder holds other runs.
+        InterruptedRunError: SIGTERM or SIGINT came; the same call goes on.
+    """
+    recipes = list(runs.values())
+    require_alike(recipes)
+    fabric = make_fabric(device)
+    console = console or Console()
+    folders = [RunFolder(path, recipe) for path, recipe in runs.items()]
+    if all(folder.result is not None for folder in folders):
+        return {path: folder.result or {} for path, folder in zip(runs, folders, strict=True)}
+    torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
+    prepared = prepare(recipes[0])
+    plans = []
+    for path, recipe in runs.items():
+        require_student_alone(recipe)
+        require_same_split(path, prepared)
+        require_unseen(recipe, prepared)
+        plans.append(TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size)))
+    merged = merge(plans)
+    _require_equal_batches(plans)
+    _begin(shared, runs)
+    everything = RunFolder(shared, recipes[0])
+    everything.begin()
+    trunk = Run(recipes[0], prepared, Plan(stages=(merged.stage,), students=()), everything, fabric, console)
+    networks, phases = trunk.train()
+    results = {}
+    for number, (folder, recipe, plan) in enumerate(zip(folders, recipes, plans, strict=True)):
+        if folder.result is None:
+            folder.begin()
+            write_text(folder.path / "split.csv", prepared.split_csv())
+            write_text(folder.metrics, _own_metrics(everything, merged, number))
+            notes = [*_own_notes(trunk.notes, merged, number), f"trained together with {len(runs) - 1} other runs"]
+            run = Run(recipe, prepared, plan, folder, fabric, console, notes=notes)
+            run.finish(({name: networks[there] for name, there in merged.names[number].items()}, phases))
+        results[folder.path] = folder.result or {}
+    return results
+
+
+def require_alike(recipes: Sequence[Recipe]) -> None:
+    """Refuse runs that differ in more than their technique, or in which one network would act on another.
+
+    Raises:
+        UserError: naming the first part that differs.
+    """
+    for recipe in recipes[1:]:
+        for part in Recipe.model_fields:
+            if part not in ("name", "technique") and getattr(recipe, part) != getattr(recipes[0], part):
+                raise UserError(f"runs that are trained as one differ in their technique alone; these differ in {part}")
+    training = recipes[0].training
+    if training.patience is not None:
+        raise UserError(
+            "training.patience: runs that are trained as one end together; leave it out or train them alone"
+        )
+    if training.precision == "16-mixed":
+        raise UserError(
+            "training.precision 16-mixed scales the loss of all networks at once; use bf16-mixed or 32-true"
+        )
+
+
+def _require_equal_batches(plans: Sequence[Plan]) -> None:
+    wants = {any(edge.loss.keeps_batch for edge in plan.stages[0].transfers()) for plan in plans}
+    if len(wants) > 1:
+        raise UserError("a loss of one run drops incomplete batches and those of another do not; train it alone")
+
+
+def _begin(shared: Path, runs: Mapping[Path, Recipe]) -> None:
+    """Note which runs are trained here; refuse a folder in which others were."""
+    file, now = shared / "runs.yaml", "---\n".join(recipe.to_yaml() for recipe in runs.values())
+    if file.exists() and file.read_text() != now:
+        raise UserError(f"{shared} holds the training of other runs; give another folder, or delete it")
+    shared.mkdir(parents=True, exist_ok=True)
+    write_text(file, now)
+
+
+def _own_metrics(everything: RunFolder, merged: Merged, number: int) -> str:
+    """The rows of one run, named as if it had been alone."""
+    mine = set(merged.names[number].values())
+    lines = everything.metrics.read_text().splitlines(keepends=True)[1:]
+    return HEADER + "".join(lone(line) for line in lines if line.split(",")[2] in mine)
+
+
+def _own_notes(notes: Sequence[str], merged: Merged, number: int) -> list[str]:
+    """Notes about an edge go to the run that has it, others to all."""
+    others = {name for k, names in enumerate(merged.names) if k != number for name in names.values()}
+    others -= set(merged.names[number].values())
+    return [lone(note) for note in notes if not any(f"{name}/" in note for name in others)]

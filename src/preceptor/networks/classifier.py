@@ -29,6 +29,9 @@ class Classifier(Network):
     Args:
         model: made by ``timm.create_model``, with ``len(blueprint.classes)`` outputs.
 
+    Attributes:
+        stages: position of each stage in ``model.feature_info``, by tap.
+
     Raises:
         UserError: the model cannot take the images, or computes its logits in a way that has no taps.
     """
@@ -48,7 +51,7 @@ class Classifier(Network):
         self.fc: nn.Linear | None = None
         self.head: nn.Module | None = None
         indices = stage_indices([info["reduction"] for info in self.model.feature_info])
-        self._stages = {f"stage{number}": index for number, index in enumerate(indices, start=1)}
+        self.stages = {f"stage{number}": index for number, index in enumerate(indices, start=1)}
         self._ends_linear = False
         self._examine()
         if blueprint.adapter:
@@ -57,7 +60,7 @@ class Classifier(Network):
     def forward(self, images: Tensor) -> Outputs:
         needs_last = self.wants("last") or self.fc is not None or self.head is not None
         features, stages = self._features(self.prepare(images), needs_last)
-        maps = {name: stages[index] for name, index in self._stages.items() if self.wants(name)}
+        maps = {name: stages[index] for name, index in self.stages.items() if self.wants(name)}
         if needs_last:
             last = self._last(features, stages)
             if self.wants("last"):
@@ -98,7 +101,7 @@ class Classifier(Network):
 
     def _features(self, images: Tensor, needs_last: bool) -> tuple[Tensor, dict[int, Tensor]]:
         """The model's final features in its own layout, and the intermediate maps asked for, by index."""
-        indices = {index for name, index in self._stages.items() if self.wants(name)}
+        indices = {index for name, index in self.stages.items() if self.wants(name)}
         if needs_last:
             indices.add(self._final_stage)
         if not indices:
@@ -123,7 +126,7 @@ class Classifier(Network):
 
     @property
     def _final_stage(self) -> int:
-        return max(self._stages.values())
+        return max(self.stages.values())
 
     def _own_classifier(self) -> nn.Module:
         return cast(nn.Module, self.model.get_classifier())

@@ -17,6 +17,7 @@ from preceptor.explain import explain, unknown
 
 Task = Literal["classification", "segmentation"]
 Strategy = Literal["predictions", "features", "diverse"]
+Integration = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -136,17 +137,21 @@ class TaskLossSpec(Model):
 
 
 class NetworksSpec(Model):
-    """Who takes part: a ``teacher`` and either ``count`` copies of one ``student`` or a list of ``students``."""
+    """Who takes part: a ``teacher`` or a list of ``teachers``, and either ``count`` copies of one ``student`` or a list
+    of ``students``."""
 
     teacher: NetworkSpec | None = None
+    teachers: tuple[NetworkSpec, ...] = ()
     student: NetworkSpec | None = None
     count: Annotated[int, Field(gt=0)] = 2
     students: tuple[NetworkSpec, ...] = ()
 
     @model_validator(mode="after")
-    def _one_way_to_name_students(self) -> Self:
+    def _one_way_to_name_each(self) -> Self:
         if bool(self.students) == (self.student is not None):
             raise ValueError("give either `student` (with `count`) or a list of `students`")
+        if self.teachers and self.teacher is not None:
+            raise ValueError("give either `teacher` or a list of `teachers`")
         return self
 
     @property
@@ -359,8 +364,13 @@ class Recipe(Model):
         named = technique.edges if isinstance(technique, GraphSpec) else (*technique.losses, technique.hint)
         for spec in filter(None, named):
             self._require_task(spec)
-        if self.technique.has_teacher and self.networks.teacher is None:
-            raise ValueError(f"technique {self.technique.name} wants `networks.teacher`")
+        takes_several = "teachers" in type(technique).model_fields
+        if self.networks.teachers and not takes_several:
+            raise ValueError(f"networks.teachers: {technique.name} has one teacher at most; give `networks.teacher`")
+        has_some = self.networks.teachers or getattr(technique, "teachers", ())
+        if technique.has_teacher and self.networks.teacher is None and not has_some:
+            wanted = "`networks.teacher`, `networks.teachers` or `technique.teachers`"
+            raise ValueError(f"technique {technique.name} wants {wanted if takes_several else '`networks.teacher`'}")
         if self.technique.name in ("ml", "kd_ml") and len(self.networks.peers) < 2:
             raise ValueError(f"{self.technique.name} wants at least two students (`networks.count: 2`)")
         return self

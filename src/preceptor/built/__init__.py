@@ -7,6 +7,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from preceptor.built.base import Built
+from preceptor.built.committee import Committee
 from preceptor.built.fused import FusedClassifier
 from preceptor.built.mean import MeanLogits
 from preceptor.networks import build
@@ -14,7 +15,7 @@ from preceptor.networks.export import OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
 from preceptor.networks.weights import read_config
 
-BUILT: dict[str, Callable[..., Built]] = {kind.kind: kind for kind in (FusedClassifier, MeanLogits)}
+BUILT: dict[str, Callable[..., Built]] = {kind.kind: kind for kind in (Committee, FusedClassifier, MeanLogits)}
 """Kind -> what makes such a network of its sources and options."""
 
 

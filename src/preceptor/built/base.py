@@ -56,6 +56,14 @@ class Built(Network):
     def options(self) -> dict[str, Any]:
         """Arguments besides ``sources`` that make it again, as JSON knows them."""
 
+    @property
+    def wants_scores(self) -> bool:
+        """Whether it is to be told its sources' validation scores, by :meth:`take_scores`, before it answers."""
+        return False
+
+    def take_scores(self, scores: Mapping[str, float]) -> None:
+        """Be told the validation score of each source; the run measures it when a stage begins."""
+
     def forward(self, images: Tensor) -> Outputs:
         assert self.sources, "only a built network that stands alone takes images"
         return self.combine({name: source(images) for name, source in self.sources.items()})

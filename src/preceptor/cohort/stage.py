@@ -80,6 +80,7 @@ class Stage:
         restarts_schedule: the learning rate is scheduled over this stage alone.
         snapshots: epochs (of the phase, from 1) after which the weights are kept.
         turns: groups of networks updated one after another in each step; empty updates all at once.
+        fold: (k, K) trains without the k-th of K grouped, stratified folds of the training part; k counts from 1.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Stage:
     restarts_schedule: bool = False
     snapshots: frozenset[int] = frozenset()
     turns: tuple[tuple[str, ...], ...] = ()
+    fold: tuple[int, int] | None = None
 
     @property
     def last_epoch(self) -> int:

@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.data.samples import PARTS
 from preceptor.randomness import key, keys, uniforms
 
 _TRIALS = 24  # random orders of the units that are tried
@@ -16,13 +15,14 @@ def place(
     ids: NDArray[np.object_],
     labels: NDArray[np.int64],
     units: NDArray[np.int64],
-    fractions: tuple[float, float, float],
+    share: NDArray[np.float64],
     seed: int,
-) -> NDArray[np.object_]:
-    """Part of each row: units of several rows by search, single rows then fill up exactly.
+) -> NDArray[np.int64]:
+    """Number of each row's part: units of several rows by search, single rows then fill up exactly.
 
     Shapes:
         ids, labels, units, returns: (N,), units numbered 0…U-1
+        share: (P,), of each part, sum 1
     """
     labels = np.unique(labels, return_inverse=True)[1]
     order = np.argsort(ids, kind="stable")  # by id, so that the order of the rows does not matter
@@ -34,24 +34,23 @@ def place(
     names = keys([str(name) for name in ids[first][canonical]])
     counts = counts[canonical]
 
-    share = np.array(fractions)
     several = np.flatnonzero(counts.sum(1) > 1)
     single = np.flatnonzero(counts.sum(1) == 1)
     where = np.zeros(len(counts), dtype=np.int64)
     if several.size:
         where[several] = _search(counts[several], names[several], share, seed, alone=not single.size)
     if single.size:
-        taken = np.array([counts[several][where[several] == part].sum(0) for part in range(3)])
+        taken = np.array([counts[several][where[several] == part].sum(0) for part in range(len(share))])
         draw = uniforms(key(seed, "split", "image"), names[single], 1)[:, 0]
         kind = counts[single].argmax(1)
         for label in range(counts.shape[1]):
             members = single[kind == label]
             members = members[np.argsort(draw[kind == label], kind="stable")]
             quota = _quota(share * counts[:, label].sum() - taken[:, label], len(members), share, taken[:, label])
-            where[members] = np.repeat(np.arange(3), quota)
+            where[members] = np.repeat(np.arange(len(share)), quota)
     unit_part = np.empty(len(counts), dtype=np.int64)
     unit_part[canonical] = where
-    return np.array(PARTS, dtype=object)[unit_part[units]]
+    return unit_part[units]
 
 
 def _quota(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from preceptor.data.samples import PARTS
 from preceptor.data.sources import open_source
-from preceptor.data.splits import settle_duplicates, split
+from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
 from preceptor.files import expand
@@ -34,11 +34,11 @@ class Prepared:
     grouped_by: str | None
     notes: tuple[str, ...]
 
-    def labels(self, part: str) -> NDArray[np.int64] | None:
-        """Class of each sample of a part, None for masks."""
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Class of each sample of some rows, None for masks."""
         if self.packed.task == "segmentation":
             return None
-        return self.packed.frame["label"].to_numpy(dtype=np.int64)[self.rows[part]]
+        return self.packed.frame["label"].to_numpy(dtype=np.int64)[rows]
 
     def split_csv(self) -> str:
         """``split.csv``: id, group, label, split of every sample that takes part."""
@@ -90,6 +90,27 @@ def prepare_whole(recipe: Recipe, path: str) -> Prepared:
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes)
+
+
+def rows_without(recipe: Recipe, prepared: Prepared, fold: tuple[int, int]) -> NDArray[np.int64]:
+    """Rows of the training part that are not in the k-th of K folds, for ``fold`` = (k, K), k from 1.
+
+    Folds are grouped as the split is, stratified, and a function of the table and the split's seed.
+    """
+    number, count = fold
+    rows = prepared.rows["train"]
+    frame = prepared.packed.frame.iloc[rows]
+    by_group = prepared.grouped_by is not None and bool(frame["group"].notna().any())
+    folds = fold_numbers(
+        frame,
+        count,
+        seed=recipe.seed if recipe.split.seed is None else recipe.split.seed,
+        by_group=by_group,
+        classes=prepared.packed.classes if prepared.packed.task == "classification" else (),
+        grouping=prepared.grouped_by,
+    )
+    kept: NDArray[np.int64] = rows[folds != number - 1]
+    return kept
 
 
 def _packed(recipe: Recipe, path: str | None) -> PackedSet:

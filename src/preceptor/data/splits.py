@@ -23,7 +23,7 @@ Fractions = tuple[float, float, float]
 
 UNUSED = "unused"
 
-__all__ = ["Duplicates", "Split", "check_leaks", "few_shot", "settle_duplicates", "split", "subset"]
+__all__ = ["Duplicates", "Split", "check_leaks", "few_shot", "fold_numbers", "settle_duplicates", "split", "subset"]
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,38 @@ def few_shot(frame: pd.DataFrame, per_class: int, *, seed: int, classes: Sequenc
             f"{', '.join(few)}; ask for at most {int(size.min())}"
         )
     return np.flatnonzero(np.isin(names, names[first][rank < per_class]))
+
+
+def fold_numbers(
+    frame: pd.DataFrame,
+    count: int,
+    *,
+    seed: int,
+    by_group: bool,
+    classes: Sequence[str] = (),
+    grouping: str | None = None,
+) -> NDArray[np.int64]:
+    """Fold of each row, 0 to ``count`` - 1: whole groups and equal pixels stay in one, classes are spread over all.
+
+    Raises:
+        UserError: fewer groups than folds, or a class that is all in one fold, so that one part lacks it.
+    """
+    what = (grouping or "group") if by_group else "image"
+    units = _units(frame, by_group=by_group)
+    have = int(units.max()) + 1
+    if have < count:
+        raise UserError(f"{count} folds of a training part of {have} {what}s: ask for at most {have}")
+    labels = frame["label"].to_numpy(dtype=np.int64)
+    share = np.full(count, 1 / count)
+    folds = place(frame["id"].to_numpy(dtype=object), labels, units, share, key(seed, "folds") % 2**63)
+    for label in np.unique(labels):
+        own = np.unique(units[labels == label])
+        if len(np.unique(folds[labels == label])) < 2:
+            raise UserError(
+                f"class {_class_name(int(label), classes)!r} of the training part has {len(own)} {what}(s), all in one "
+                f"of {count} folds: what is trained without it would never see the class; collect more, or use no folds"
+            )
+    return folds
 
 
 def check_leaks(frame: pd.DataFrame, parts: NDArray[np.object_], *, by_group: bool, what: str = "group") -> None:
@@ -290,7 +322,8 @@ def _units(frame: pd.DataFrame, *, by_group: bool) -> NDArray[np.int64]:
 
 
 def _place(frame: pd.DataFrame, units: NDArray[np.int64], fractions: Fractions, seed: int) -> NDArray[np.object_]:
-    return place(frame["id"].to_numpy(dtype=object), frame["label"].to_numpy(dtype=np.int64), units, fractions, seed)
+    ids, labels = frame["id"].to_numpy(dtype=object), frame["label"].to_numpy(dtype=np.int64)
+    return np.array(PARTS, dtype=object)[place(ids, labels, units, np.array(fractions), seed)]
 
 
 def _class_ranks(frame: pd.DataFrame, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,18 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
+from numpy.typing import NDArray
 from rich.console import Console
 
 from preceptor.built import load_network
-from preceptor.built.base import apart, own_state
+from preceptor.built.base import Built, apart, own_state
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import Prepared, prepare, prepare_whole
+from preceptor.data.prepare import Prepared, prepare, prepare_whole, rows_without
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
@@ -170,7 +172,7 @@ class Run:
                     networks.pop(name, None)
                 stage = self._decided(planned)
                 cohort = self._cohort(stage)
-                batches = self._batches("train", stage, cohort)
+                batches = self._batches(stage, cohort)
                 phases[stage.clock] = fit(
                     self.fabric,
                     stage,
@@ -192,7 +194,7 @@ class Run:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
         tried = set()
         for stage in self.plan.stages[1:]:
-            self._batches("train", stage, self._cohort(stage, starts=False), resident=False)
+            self._batches(stage, self._cohort(stage, starts=False), resident=False)
             for name, choice in stage.choices.items():
                 for member in choice.candidates.values():
                     if member.build not in tried:
@@ -257,8 +259,11 @@ class Run:
         """The networks and edges of a stage; without ``starts``, weights of earlier stages are left out."""
         networks: dict[str, Network] = {}
         for name, member in stage.members.items():
-            networks[name] = self._network(stage, name, member, networks, starts=starts)
-        labels = None if (found := self.prepared.labels("train")) is None else torch.from_numpy(found)
+            network = networks[name] = self._network(stage, name, member, networks, starts=starts)
+            if isinstance(network, Built) and network.wants_scores:
+                network.take_scores(self._scores(name, {one: networks[one] for one in network.inlets}, starts=starts))
+        found = self.prepared.labels(self._rows(stage))
+        labels = None if found is None else torch.from_numpy(found)
         cohort = Cohort(
             task=self.recipe.task,
             networks=networks,
@@ -300,6 +305,16 @@ class Run:
             network.freeze()
         return network
 
+    def _scores(self, of: str, networks: Mapping[str, Network], *, starts: bool) -> dict[str, float]:
+        """Validation score of each of ``networks``, which ``of`` reads; 0 as long as they lack their weights."""
+        if not starts:
+            return dict.fromkeys(networks, 0.0)
+        monitor = self.recipe.monitor
+        scores = {name: found[monitor] for name, found in self._evaluate(networks, "validation").scores.items()}
+        told = ", ".join(f"{name} {score:.4f}" for name, score in scores.items())
+        self._note(f"{of} weighs its sources by their validation {monitor}: {told}")
+        return scores
+
     def _note(self, note: str) -> None:
         """Say it once, and keep it for the result."""
         if note not in self.notes:
@@ -314,7 +329,13 @@ class Run:
 
         convert_sync_batchnorm(network)
 
-    def _batches(self, part: str, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
+    def _rows(self, stage: Stage) -> NDArray[np.int64]:
+        """What the stage trains on."""
+        return (
+            self.prepared.rows["train"] if stage.fold is None else rows_without(self.recipe, self.prepared, stage.fold)
+        )
+
+    def _batches(self, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
         spec = stage.training
         if cohort.keeps_batch and spec.batch_size % self.fabric.world_size:
             raise UserError(
@@ -329,7 +350,7 @@ class Run:
             )
         batches = Batches(
             self.prepared.packed,
-            self.prepared.rows[part],
+            self._rows(stage),
             batch_size=spec.batch_size,
             seed=self.recipe.seed,
             stream=stage.clock,

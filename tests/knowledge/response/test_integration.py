@@ -5,7 +5,6 @@ import torch
 
 from preceptor.errors import UserError
 from preceptor.knowledge.response.integration import (
-    Scheme,
     accuracy_weights,
     correct_weights,
     entropy_weights,
@@ -16,17 +15,18 @@ from preceptor.knowledge.response.integration import (
     weighted_kl,
 )
 from preceptor.knowledge.response.soft_target import soft_target_kl
+from preceptor.recipe import Integration
 
 LABELS = torch.arange(6) % 4
 
 
-def weights_by(scheme: Scheme, logits: torch.Tensor) -> torch.Tensor:
+def weights_by(scheme: Integration, logits: torch.Tensor) -> torch.Tensor:
     accuracies = [0.9, 0.8, 0.7][: len(logits)]
     return teacher_weights(scheme, logits, temperature=4.0, targets=LABELS, accuracies=accuracies)
 
 
-@pytest.mark.parametrize("scheme", get_args(Scheme))
-def test_weights_sum_to_one_and_one_teacher_is_plain_kd(scheme: Scheme) -> None:
+@pytest.mark.parametrize("scheme", get_args(Integration))
+def test_weights_sum_to_one_and_one_teacher_is_plain_kd(scheme: Integration) -> None:
     teachers, student = torch.randn(3, 6, 4), torch.randn(6, 4)
     torch.testing.assert_close(weights_by(scheme, teachers).sum(dim=0), torch.ones(6))
 
@@ -36,8 +36,8 @@ def test_weights_sum_to_one_and_one_teacher_is_plain_kd(scheme: Scheme) -> None:
     torch.testing.assert_close(integrated_kl(student, target, temperature=4.0), expected)
 
 
-@pytest.mark.parametrize("scheme", get_args(Scheme))
-def test_averaging_losses_and_averaging_targets_pull_alike(scheme: Scheme) -> None:
+@pytest.mark.parametrize("scheme", get_args(Integration))
+def test_averaging_losses_and_averaging_targets_pull_alike(scheme: Integration) -> None:
     teachers, student = torch.randn(3, 6, 4), torch.randn(6, 4, requires_grad=True)
     weights = weights_by(scheme, teachers)
     target = integrated_target(teachers, weights, temperature=4.0)

@@ -1,15 +1,13 @@
 """Several teachers, one soft target: how much each teacher counts."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from preceptor.errors import UserError
-
-Scheme = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
+from preceptor.recipe import Integration
 
 
 def average_weights(logits: Tensor) -> Tensor:
@@ -23,6 +21,12 @@ def average_weights(logits: Tensor) -> Tensor:
 def accuracy_weights(accuracies: Sequence[float], *, temperature: float = 0.02) -> Tensor:
     """exp(accuracy / temperature), normalised: (K,) validation accuracies in 0 to 1 to (K,) weights."""
     return (torch.tensor(accuracies) / temperature).softmax(dim=0)
+
+
+def power_weights(accuracies: Sequence[float], *, power: float) -> Tensor:
+    """accuracy ** power, normalised: (K,) validation accuracies in 0 to 1 to (K,) weights; equal where all are 0."""
+    raised = torch.tensor(accuracies) ** power
+    return raised / raised.sum() if raised.sum() > 0 else torch.full_like(raised, 1.0 / len(raised))
 
 
 def confidence_weights(logits: Tensor, *, temperature: float) -> Tensor:
@@ -59,16 +63,17 @@ def correct_weights(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def teacher_weights(
-    scheme: Scheme,
+    scheme: Integration,
     logits: Tensor,
     *,
     temperature: float,
     targets: Tensor | None = None,
     accuracies: Sequence[float] | None = None,
+    power: float | None = None,
 ) -> Tensor:
     """Weights of K teachers by one of the schemes, (K, N, C) logits to (K, N), sum 1 over K.
 
-    With one teacher all schemes give 1. Nothing is detached.
+    With one teacher all schemes give 1. Nothing is detached. With ``power``, ``val_acc`` is :func:`power_weights`.
 
     Raises:
         UserError: the scheme needs labels or validation accuracies that are not there.
@@ -83,8 +88,8 @@ def teacher_weights(
         case "val_acc":
             if accuracies is None:
                 raise UserError("integration val_acc needs each teacher's validation accuracy; use `entropy` without")
-            weights = accuracy_weights(accuracies).to(logits)
-            return weights[:, None].expand(logits.shape[:2])
+            weights = accuracy_weights(accuracies) if power is None else power_weights(accuracies, power=power)
+            return weights.to(logits)[:, None].expand(logits.shape[:2])
         case "ce" | "correct_only":
             if targets is None:
                 raise UserError(f"integration {scheme} needs labels; use `entropy`, `confidence` or `val_acc` without")
@@ -94,6 +99,15 @@ def teacher_weights(
 def integrated_target(logits: Tensor, weights: Tensor, *, temperature: float) -> Tensor:
     """The mixture of the teachers' softened distributions: (K, N, C) and (K, N) to (N, C), rows summing to 1."""
     return ((logits / temperature).softmax(dim=2) * weights[:, :, None]).sum(dim=0)
+
+
+def integrated_logits(logits: Tensor, weights: Tensor, *, temperature: float) -> Tensor:
+    """T log of :func:`integrated_target`, finite where a class has no probability left: (K, N, C) and (K, N) to (N, C).
+
+    Weights of a teacher that does not count may be 0.
+    """
+    log_probabilities = F.log_softmax(logits / temperature, dim=2)
+    return temperature * (log_probabilities + weights.log()[:, :, None]).logsumexp(dim=0)
 
 
 def integrated_kl(student_logits: Tensor, target: Tensor, *, temperature: float) -> Tensor:

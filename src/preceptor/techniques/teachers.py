@@ -1,0 +1,163 @@
+"""Several teachers: T1 … TK, given or trained in the run, and the committee T that they form."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from preceptor.built.committee import NEEDS_LABELS, Committee
+from preceptor.cohort.stage import Member, Stage, Start
+from preceptor.errors import UserError
+from preceptor.networks.export import OWN_KEY
+from preceptor.networks.network import Network
+from preceptor.networks.weights import read_config
+from preceptor.recipe import Integration, NetworkSpec
+from preceptor.techniques.context import Context, learning, teacher_weights
+
+
+def teacher_specs(context: Context, *, folds: int | None = None) -> dict[str, NetworkSpec]:
+    """T1 … TK: from ``technique.teachers`` where given, else as the run is to train them.
+
+    What is given has the architecture, input size and normalisation that ``networks.teachers`` says, else those that
+    its folder was saved with, else those of ``networks.teacher``.
+
+    Raises:
+        UserError: weights that cannot be found, or whose architecture nothing tells; no teacher at all.
+    """
+    recipe = context.recipe
+    given: tuple[str, ...] = getattr(recipe.technique, "teachers", ())
+    listed, one = recipe.networks.teachers, recipe.networks.teacher
+    if given and listed and len(given) != len(listed):
+        raise UserError(
+            f"technique.teachers: {len(given)} given for {len(listed)} networks.teachers; give one for each, in order"
+        )
+    if given:
+        paths = [teacher_weights(g, f"technique.teachers, number {k}") for k, g in enumerate(given, start=1)]
+        specs = [_given(path, listed[k] if listed else None, one) for k, path in enumerate(paths)]
+    else:
+        specs = list(listed or (one,) * (folds or 1) if one else listed)
+    return {f"T{number}": spec for number, spec in enumerate(specs, start=1)}
+
+
+def teacher_builders(context: Context, *, folds: int | None = None) -> dict[str, Callable[[], Network]]:
+    """Makers of T1 … TK."""
+    return {name: context.builder(name, spec) for name, spec in teacher_specs(context, folds=folds).items()}
+
+
+def teacher_stages(context: Context, *, folds: int | None = None) -> tuple[Stage, ...]:
+    """A stage for each teacher that trains it alone; none where the teachers are given.
+
+    Args:
+        folds: K teachers, the k-th trained without the k-th fold of the training part.
+
+    Raises:
+        UserError: few shots would train the teachers too.
+    """
+    recipe = context.recipe
+    if getattr(recipe.technique, "teachers", ()):
+        return ()
+    if recipe.split.shots:
+        raise UserError(
+            f"split.shots {recipe.split.shots}: the teachers would be trained on these few images too. Train them in "
+            "runs of their own (technique.name=baseline technique.network=teacher, no split.shots) and give the run "
+            "folders as technique.teachers."
+        )
+    return tuple(
+        Stage(
+            name=_stage(name),
+            members=learning({name: build}),
+            training=recipe.teacher_stage_training,
+            fold=(number, folds) if folds else None,
+        )
+        for number, (name, build) in enumerate(teacher_builders(context, folds=folds).items(), start=1)
+    )
+
+
+def committee_members(
+    context: Context,
+    *,
+    integration: Integration,
+    temperature: float,
+    power: float | None = None,
+    folds: int | None = None,
+) -> dict[str, Member]:
+    """T1 … TK, frozen, and after them their committee T.
+
+    Where no teachers are given they start from what :func:`teacher_stages` leaves.
+    """
+    is_given = bool(getattr(context.recipe.technique, "teachers", ()))
+    members = {
+        name: Member(build=build, trains=False, start=None if is_given else Start(_stage(name), name))
+        for name, build in teacher_builders(context, folds=folds).items()
+    }
+    names = tuple(members)
+
+    def committee(*teachers: Network) -> Committee:
+        named = dict(zip(names, teachers, strict=True))
+        return Committee(named, integration=integration, temperature=temperature, power=power)
+
+    return {**members, "T": Member(build=committee, builds_on=names, trains=False)}
+
+
+def committee_notes(context: Context, integration: Integration) -> tuple[str, ...]:
+    """What the user should know of a committee before training."""
+    if integration not in NEEDS_LABELS:
+        return ()
+    return (
+        f"The committee T weighs its teachers by the training labels ({integration}); where it is evaluated, labels "
+        "are unknown and its teachers weigh equally.",
+    )
+
+
+def best_teacher(context: Context, option: str = "technique.host") -> str:
+    """The name of the given teacher with the best validation score in its own run; the first of equals.
+
+    Args:
+        option: by which the user can name one instead, for the error.
+
+    Raises:
+        UserError: a teacher that no finished run tells the score of.
+    """
+    given: tuple[str, ...] = getattr(context.recipe.technique, "teachers", ())
+    if len(given) < 2:
+        return "T1"
+    monitor = context.recipe.monitor
+    scores = {f"T{k}": _score(teacher_weights(one), monitor) for k, one in enumerate(given, start=1)}
+    unknown = [f"{name} ({one})" for (name, score), one in zip(scores.items(), given, strict=True) if score is None]
+    if unknown:
+        raise UserError(
+            f"technique.teachers: no result.json beside {', '.join(unknown)} tells a validation {monitor}, so which "
+            f"teacher is best cannot be known; give finished run folders, or name one: {option}=T1"
+        )
+    return max(scores, key=lambda name: scores[name] or 0.0)
+
+
+def _stage(teacher: str) -> str:
+    """``teacher2`` for T2."""
+    return f"teacher{teacher.removeprefix('T')}"
+
+
+def _given(path: Path, listed: NetworkSpec | None, otherwise: NetworkSpec | None) -> NetworkSpec:
+    own: dict[str, Any] = read_config(path).get(OWN_KEY, {}) if path.is_dir() else {}
+    if "built" in own:
+        raise UserError(
+            f"technique.teachers: {path} is {own['built']['note'].partition(':')[0]}; give single networks instead, "
+            f"for example those in {path / 'sources'}"
+        )
+    spec = listed or (NetworkSpec.model_validate(own["spec"]) if "spec" in own else otherwise)
+    if spec is None:
+        raise UserError(
+            f"technique.teachers: nothing tells the architecture of {path}; name it in networks.teachers, one entry "
+            "for each teacher"
+        )
+    return spec.model_copy(update={"weights": str(path)})
+
+
+def _score(weights: Path, monitor: str) -> float | None:
+    """The validation score of the network in a run folder, None where no result tells it."""
+    network = weights if weights.is_dir() else weights.parent
+    result = network.parent.parent / "result.json"
+    if not result.exists():
+        return None
+    score: float | None = json.loads(result.read_text())["validation"].get(network.name, {}).get(monitor)
+    return score

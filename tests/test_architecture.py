@@ -20,7 +20,8 @@ ROOMS = {
     "cohort": {"built", "networks", "knowledge", "data.batches"},
     "techniques": {"cohort", "built", "networks", "knowledge"},
     "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
-    "cli": {"training", "techniques", "cohort", "data", "networks", "knowledge", "measures", "__version__"},
+    "study": {"training"},
+    "cli": {"study", "training", "techniques", "cohort", "data", "networks", "knowledge", "measures", "__version__"},
 }
 """Room -> what it may import besides the ground and itself."""
 
@@ -33,6 +34,7 @@ WITHOUT_TORCH = [
     "cli.demo",
     "cli.evaluate",
     "cli.methods",
+    "cli.study",
     "cli.train",
     "recipe",
     "catalogue",

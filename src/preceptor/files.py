@@ -83,14 +83,19 @@ def synced(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[bool]:
+def alone(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock ``path``, waiting for other processes; False where the file system knows no locks.
 
     The operating system drops the lock when its holder dies, so none is ever left behind.
+
+    Raises:
+        BlockingIOError: another process holds it and ``wait`` is False.
     """
     with path.open("wb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise
         except OSError:
             yield False
         else:

@@ -64,10 +64,34 @@ def train(
     """Train one run; the same command again resumes it."""
     from preceptor.cli.train import train_recipe
 
+    train_recipe(recipe, [*(overrides or []), *_more_changes(context)], out, device)
+
+
+def _more_changes(context: typer.Context) -> list[str]:
+    """The changes that follow the first one after --set."""
     stray = [text for text in context.args if "=" not in text]
     if stray:
         raise UserError(f"unexpected argument {stray[0]!r}; the recipe is changed by --set a.b=value c.d=value")
-    train_recipe(recipe, [*(overrides or []), *context.args], out, device)
+    return context.args
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def study(
+    context: typer.Context,
+    study: Annotated[Path, typer.Argument(help="A study, for example studies/phantom.yaml.")],
+    overrides: Overrides = None,
+    scale: Annotated[str | None, typer.Option(help="Another size of the study, such as small.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs side by side; by default what fits.")] = None,
+    device: Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the jobs.")] = False,
+) -> None:
+    """Train many runs; the same command again does only what is missing."""
+    from preceptor.cli.study import run_study
+
+    changes = [*(overrides or []), *_more_changes(context)]
+    if not run_study(study, changes, scale=scale, out=out, workers=workers, device=device, dry=dry_run):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,0 +1,90 @@
+"""``preceptor study``."""
+
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from preceptor.errors import UserError
+from preceptor.files import alone
+from preceptor.study.board import Board
+from preceptor.study.local import fair_workers, run_local
+from preceptor.study.plan import Job, plan
+from preceptor.study.show import Overview
+from preceptor.study.spec import load_study
+
+
+def run_study(
+    path: Path,
+    overrides: list[str],
+    *,
+    scale: str | None,
+    out: Path | None,
+    workers: int | None,
+    device: str,
+    dry: bool,
+) -> bool:
+    """Do what is missing of a study; True when every job is done."""
+    study = load_study(path, scale, overrides)
+    made = plan(study)
+    out = out or Path("runs") / "-".join(filter(None, (path.stem, scale)))
+    console = Console()
+    if scale:
+        console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")
+    for note in made.notes:
+        console.print(f"note: {note}", highlight=False)
+    board = Board(study, made.jobs, out)
+    if dry:
+        _list(board, console)
+        return True
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with alone(out / ".lock", wait=False):
+            board.begin()
+            threads = made.jobs[0].recipe.training.threads or 1
+            workers = workers or fair_workers(threads, device)
+            _prepare(board, console)
+            with Overview(console, board) as overview:
+                run_local(board, overview, workers=workers, threads=threads, device=device)
+    except BlockingIOError:
+        raise UserError(
+            f"{out}: another `preceptor study` is at work in this folder; wait for it, or give another with --out"
+        ) from None
+    _summarise(board, console)
+    return not board.having("failed")
+
+
+def _prepare(board: Board, console: Console) -> None:
+    """Pack the images once, before several workers want them; what is wrong with the data is refused now."""
+    from preceptor.data.prepare import prepare
+
+    distinct: dict[str, Job] = {}
+    for job in map(board.jobs.__getitem__, board.having("waiting")):
+        distinct.setdefault(job.recipe.data.model_dump_json(), job)
+    for job in distinct.values():
+        with console.status("reading images"):
+            prepare(job.recipe)
+
+
+def _list(board: Board, console: Console) -> None:
+    console.print(
+        f"{len(board.jobs)} jobs, {len(board.having('done'))} done; study folder: {board.out}", soft_wrap=True
+    )
+    width = max(map(len, board.jobs))
+    for job in board.jobs.values():
+        needs = f"needs {job.teacher}" if job.teacher else ""
+        line = f"{job.id:{width}}  {job.kind:8}  {board.standing[job.id].status:7}  {needs}".rstrip()
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _summarise(board: Board, console: Console) -> None:
+    for id in board.having("failed"):
+        console.print(f"FAILED {id}: {board.standing[id].error}", highlight=False, soft_wrap=True)
+    stale = sorted(set(os.listdir(board.out / "runs")) - set(board.jobs)) if (board.out / "runs").is_dir() else []
+    if stale:
+        console.print(
+            f"note: {len(stale)} folders in {board.out / 'runs'} are no runs of this study, such as {stale[0]}"
+        )
+    console.print(
+        f"{len(board.having('done'))} of {len(board.jobs)} jobs done; study folder: {board.out}", soft_wrap=True
+    )

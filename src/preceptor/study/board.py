@@ -1,0 +1,163 @@
+"""Where every job of a study stands, on disk as ``index.json`` after every change."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from preceptor.errors import UserError
+from preceptor.files import write_json, write_text
+from preceptor.recipe import Recipe, parse_recipe
+from preceptor.study.plan import Job
+from preceptor.study.spec import PublishedTable, Study
+
+Status = Literal["waiting", "running", "done", "failed"]
+
+
+@dataclass
+class Standing:
+    """Where one job stands; ``attempts`` counts its starts by this command."""
+
+    status: Status = "waiting"
+    error: str | None = None
+    attempts: int = 0
+
+
+class Board:
+    """The jobs of a study in its folder ``out``. Finished runs are found by what lies there."""
+
+    def __init__(self, study: Study, jobs: Sequence[Job], out: Path) -> None:
+        self.study = study
+        self.out = out
+        self.jobs = {job.id: job for job in jobs}
+        self.standing = {job.id: Standing("done" if is_finished(job, out) else "waiting") for job in jobs}
+        self._task = study.base.task
+
+    def begin(self) -> None:
+        """Write the resolved study, the published table and the index."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        study = self.study
+        if study.published:
+            write_text(self.out / "published.csv", Path(study.published.file).read_text(encoding="utf-8"))
+            study = study.model_copy(
+                update={"published": PublishedTable(file="published.csv", table=study.published.table)}
+            )
+        write_text(self.out / "study.yaml", study.to_yaml())
+        self._write()
+
+    def having(self, *statuses: Status) -> list[str]:
+        """Ids of the jobs that stand so, in the order of the plan."""
+        return [id for id, standing in self.standing.items() if standing.status in statuses]
+
+    def ready(self) -> list[Job]:
+        """Jobs that may begin now, in the order of the plan."""
+        over = set(self.having("done", "failed"))
+        return [
+            job
+            for job in map(self.jobs.__getitem__, self.having("waiting"))
+            if {job.teacher, *job.after} - {None} <= over
+        ]
+
+    def started(self, id: str) -> None:
+        """A worker has taken the job."""
+        self.standing[id].status = "running"
+        self.standing[id].attempts += 1
+        self._write()
+
+    def waits(self, ids: Iterable[str]) -> None:
+        """The jobs are to be taken up again."""
+        for id in ids:
+            self.standing[id].status = "waiting"
+        self._write()
+
+    def done(self, id: str) -> None:
+        """The job has left its result."""
+        self.standing[id].status = "done"
+        self._write()
+
+    def failed(self, id: str, error: str) -> None:
+        """The job cannot be done, nor any that wants its network as a teacher."""
+        self._fail(id, error)
+        for other in self.jobs.values():
+            if other.teacher == id and self.standing[other.id].status == "waiting":
+                self._fail(other.id, f"not begun: its teacher {id} failed")
+        self._write()
+
+    def _fail(self, id: str, error: str) -> None:
+        self.standing[id].status, self.standing[id].error = "failed", error
+
+    def _write(self) -> None:
+        study = self.study
+        write_json(
+            self.out / "index.json",
+            {
+                "name": study.name,
+                "title": study.title,
+                "scale": study.scale,
+                "task": self._task,
+                "published_protocol": study.is_published_protocol,
+                "layout": layout_of(study),
+                "published": {"file": "published.csv", "table": study.published.table} if study.published else None,
+                "jobs": [self._row(job) for job in self.jobs.values()],
+            },
+        )
+
+    def _row(self, job: Job) -> dict[str, Any]:
+        standing = self.standing[job.id]
+        return {
+            "id": job.id,
+            "folder": f"runs/{job.id}",
+            "kind": job.kind,
+            "cell": dict(job.cell),
+            "seed": job.seed,
+            "status": standing.status,
+            "error": standing.error,
+            "attempts": standing.attempts,
+        }
+
+
+def layout_of(study: Study) -> dict[str, list[str]]:
+    """The study's layout. What it leaves open: the first axis down, the others across, all networks, the main score."""
+    layout, base = study.layout, study.base
+    rows = layout.rows or tuple(axis for axis in study.axes if axis not in layout.columns)[:1]
+    columns = layout.columns or tuple(axis for axis in study.axes if axis not in rows)
+    students = tuple(base.networks.peers)
+    networks = layout.networks or (*students, *(["ensemble"] if len(students) > 1 else []))
+    metrics = layout.metrics or (("accuracy",) if base.task == "classification" else ("iou", "f1"))
+    return {"rows": list(rows), "columns": list(columns), "networks": list(networks), "metrics": list(metrics)}
+
+
+def is_finished(job: Job, out: Path) -> bool:
+    """Whether the job's folder holds the result of exactly its recipe, wherever its teacher lay then."""
+    folder = job.folder(out)
+    if not (folder / "result.json").exists():
+        return False
+    recipe = job.recipe_in(out)
+    text = (folder / "recipe.yaml").read_text(encoding="utf-8")
+    return text == recipe.to_yaml() or is_same_elsewhere(text, recipe)
+
+
+def is_same_elsewhere(text: str, recipe: Recipe) -> bool:
+    """Whether ``text`` is ``recipe`` but for the place of the study's folder."""
+    try:
+        written = parse_recipe(yaml.safe_load(text))
+    except (UserError, yaml.YAMLError):
+        return False
+    return _without_place(written) == _without_place(recipe)
+
+
+def _without_place(recipe: Recipe) -> Mapping[str, Any]:
+    raw = recipe.model_dump(mode="json", exclude={"name"})
+    teacher = raw["technique"].get("teacher")
+    if teacher:
+        raw["technique"]["teacher"] = Path(teacher).name
+    return raw
+
+
+def read_index(out: Path) -> dict[str, Any]:
+    """``index.json`` of a study's folder."""
+    index: dict[str, Any] = json.loads((out / "index.json").read_text(encoding="utf-8"))
+    return index

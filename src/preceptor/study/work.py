@@ -1,0 +1,126 @@
+"""What a worker process does: one job after another, with torch imported once."""
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+import yaml
+
+from preceptor.errors import InterruptedRunError, UserError
+from preceptor.files import write_text
+from preceptor.recipe import parse_recipe
+from preceptor.study.board import is_same_elsewhere
+from preceptor.study.plan import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A job as it is handed to a worker, on this machine or another."""
+
+    id: str
+    folder: Path
+    log: Path
+    recipe: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a job ended; ``stopped`` leaves a checkpoint to go on from."""
+
+    outcome: Literal["done", "failed", "stopped"]
+    error: str | None = None
+
+
+Work = Callable[[Request], None]
+
+
+def request_for(job: Job, out: Path, device: str) -> Request:
+    """What a worker needs to know of ``job``."""
+    return Request(job.id, job.folder(out), log_of(job.id, out), job.recipe_in(out).to_yaml(), device)
+
+
+def log_of(id: str, out: Path) -> Path:
+    """What a job printed, over all its attempts."""
+    return out / "logs" / f"{id}.log"
+
+
+def train_job(request: Request) -> None:
+    """Train one run of a study, or go on with it."""
+    from rich.console import Console
+
+    from preceptor.training.run import train
+
+    recipe = parse_recipe(yaml.safe_load(request.recipe))
+    written = request.folder / "recipe.yaml"
+    if written.exists() and is_same_elsewhere(written.read_text(encoding="utf-8"), recipe):
+        write_text(written, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
+    train(recipe, request.folder, device=request.device, console=Console(file=sys.stdout, width=160))
+
+
+def answer(work: Work, request: Request) -> Answer:
+    """Do a job; whatever it prints goes to its log, whatever it raises is told."""
+    request.log.parent.mkdir(parents=True, exist_ok=True)
+    with request.log.open("a", encoding="utf-8") as log:
+        _redirect(log.fileno())
+        try:
+            work(request)
+        except InterruptedRunError:
+            return Answer("stopped")
+        except Exception as error:
+            traceback.print_exc()
+            words = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            return Answer("failed", words)
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+    return Answer("done")
+
+
+def serve(connection: Connection, work: Work, threads: int, gpu: str | None) -> None:
+    """A worker's life: receive jobs and answer them until the connection closes."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; who stops is told by SIGTERM
+    signal.signal(signal.SIGTERM, _stop)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    try:
+        while True:
+            found = answer(work, connection.recv())
+            connection.send(found)
+            if found.outcome == "stopped":
+                return
+    except (EOFError, BrokenPipeError, InterruptedRunError):
+        return
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """SIGTERM outside the training loop, which has its own way to stop."""
+    raise InterruptedRunError("stopped")
+
+
+def _die_with_parent() -> None:
+    """Let the kernel kill this process when its parent dies, so that no run ever has two writers."""
+    pr_set_pdeathsig = 1
+    parent = os.getppid()
+    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL):
+        raise OSError(ctypes.get_errno(), "prctl")
+    if os.getppid() != parent:  # it died in between
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _redirect(target: int) -> None:
+    """Send what is printed, by Python or below it, to the open file ``target``."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)

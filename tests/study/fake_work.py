@@ -1,0 +1,31 @@
+"""Work for worker processes that takes no time and fails in every way; what to do lies in ``script.json``."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from preceptor.errors import UserError
+from preceptor.files import write_json, write_text
+
+
+def work(request):
+    script = json.loads((request.folder.parents[1] / "script.json").read_text())
+    what = script.get(request.id.partition("-seed")[0], "finish")
+    request.folder.mkdir(parents=True, exist_ok=True)
+    with (request.folder / "begun").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    begun = len((request.folder / "begun").read_text().splitlines())
+    print(f"{request.id} begins")
+    if what == "user_error":
+        raise UserError("the image is damaged")
+    if what == "defect":
+        raise KeyError("boom")
+    if what == "die" or (what == "die_once" and begun == 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "wait":
+        (Path(request.folder) / "waiting").touch()
+        time.sleep(60)
+    write_text(request.folder / "recipe.yaml", request.recipe)
+    write_json(request.folder / "result.json", {"status": "complete"})

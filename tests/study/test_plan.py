@@ -1,0 +1,149 @@
+import pytest
+
+from preceptor.errors import UserError
+from preceptor.study.plan import plan
+
+from .studies import raw, study
+
+OFFLINE = {"technique": {"kd_offline": ["technique.name=kd_offline"]}}
+
+
+def planned(**changes):
+    return plan(study(**changes)).jobs
+
+
+def kinds(jobs):
+    return [job.kind for job in jobs]
+
+
+def only(jobs, kind):
+    return [job for job in jobs if job.kind == kind]
+
+
+def test_teacher_and_students_alone_come_first_of_each_seed():
+    jobs = planned(seeds=[3, 0])
+    assert kinds(jobs) == ["teacher", "baseline", *["run"] * 4] * 2
+    assert [job.seed for job in jobs] == [3] * 6 + [0] * 6
+    assert all(job.recipe.seed == job.seed for job in jobs)
+
+
+def test_offline_cells_wait_for_the_teacher_and_runs_for_what_their_teacher_is_audited_against():
+    teacher, baseline, ml, _, offline, _ = planned()
+    assert ml.teacher is None
+    assert offline.teacher == teacher.id
+    assert offline.after == (baseline.id,)
+
+
+def test_one_teacher_for_all_strategies_has_the_adapter_that_sharing_features_wants(tmp_path):
+    jobs = planned()
+    assert only(jobs, "teacher")[0].recipe.technique.adapter == "always"
+    runs = [job for job in jobs if job.teacher]
+    assert [job.recipe.technique.adapter for job in runs] == ["always", "always"]
+    assert runs[0].recipe_in(tmp_path).technique.teacher == str(tmp_path / "runs" / jobs[0].id)
+
+
+def test_no_adapter_where_no_offline_cell_shares_features():
+    jobs = planned(exclude=[{"technique": "kd_offline", "strategy": "features"}])
+    assert only(jobs, "teacher")[0].recipe.technique.adapter == "never"
+    assert [job.recipe.technique.adapter for job in jobs if job.teacher] == ["auto"]
+
+
+def test_a_teacher_without_adapter_is_shared_by_unlike_students():
+    students = {
+        "small": ["networks.student.architecture=test_resnet"],
+        "large": ["networks.student.architecture=resnet10t"],
+    }
+    jobs = planned(axes={**OFFLINE, "student": students})
+    teachers, baselines = only(jobs, "teacher"), only(jobs, "baseline")
+    assert [dict(job.cell) for job in teachers] == [{}]
+    assert [dict(job.cell) for job in baselines] == [{"student": "small"}, {"student": "large"}]
+    assert {job.teacher for job in only(jobs, "run")} == {teachers[0].id}
+
+
+def test_a_teacher_with_adapter_depends_on_the_students_width_only():
+    axes = {
+        **OFFLINE,
+        "strategy": {"features": ["technique.strategy=features"]},
+        "count": {"one": ["networks.count=1"], "three": ["networks.count=3"]},
+    }
+    assert len(only(planned(axes=axes), "teacher")) == 1
+
+
+def test_what_the_teacher_depends_on_makes_another_one():
+    fractions = {**OFFLINE, "split.train_fraction": [0.5, 1.0]}
+    assert len(only(planned(axes=fractions), "teacher")) == 2
+    longer = {**OFFLINE, "training.epochs": [1, 2]}
+    assert len(only(planned(axes=longer), "teacher")) == 2
+    own_length = raw()["recipe"] | {"teacher_training": {"epochs": 5}}
+    assert len(only(planned(axes=longer, recipe=own_length), "teacher")) == 1
+
+
+def test_a_given_teacher_is_taken_as_it_is():
+    jobs = planned(set=["technique.name=kd_offline", "technique.teacher=runs/mine"], axes={})
+    assert [job.teacher for job in only(jobs, "run")] == [None]
+    assert only(jobs, "run")[0].recipe.technique.teacher == "runs/mine"
+
+
+def test_a_study_of_baselines_alone():
+    students = {
+        "small": ["networks.student.architecture=test_resnet"],
+        "large": ["networks.student.architecture=resnet10t"],
+    }
+    jobs = planned(set=["technique.name=baseline"], axes={"student": students})
+    assert kinds(jobs) == ["teacher", "baseline", "baseline"]
+
+
+def test_names_tell_the_cell_and_end_with_a_digest_of_the_content():
+    jobs = planned()
+    assert [job.id[:-9] for job in jobs] == [
+        "teacher-seed0",
+        "baseline-seed0",
+        "ml-predictions-seed0",
+        "ml-features-seed0",
+        "kd_offline-predictions-seed0",
+        "kd_offline-features-seed0",
+    ]
+    assert len({job.id[-8:] for job in jobs}) == 6
+
+
+def test_a_changed_recipe_is_another_job_and_a_default_written_out_is_not():
+    before = [job.id for job in planned()]
+    assert [job.id for job in planned(set=["training.optimizer=adam"])] == before
+    assert not {job.id for job in planned(set=["training.lr=0.5"])} & set(before)
+
+
+def test_another_teacher_is_another_run_of_its_students():
+    before, after = planned(), planned(set=["teacher_training={epochs: 9}"])
+    ids = {job.id for job in before}
+    changed = [job.kind if not job.teacher else "of teacher" for job in after if job.id not in ids]
+    # Runs without the teacher have `teacher_training` in their recipe too, though they do not use it.
+    assert "teacher" in changed
+    assert changed.count("of teacher") == 2
+    assert "baseline" not in changed
+
+
+def test_threads_are_the_studys_then_the_recipes_then_one():
+    recipe = raw()["recipe"]
+    own = {**recipe, "training": {**recipe["training"], "threads": 3}}
+    found = [
+        planned(**change)[0].recipe.training.threads for change in ({}, {"recipe": own}, {"recipe": own, "threads": 2})
+    ]
+    assert found == [1, 3, 2]
+
+
+def test_options_that_a_technique_does_not_have_are_left_out_and_said():
+    graph = {"technique": {"graph": {"technique.name": "graph", "technique.edges": []}}}
+    found = plan(study(set=["technique.temperature=3"], axes=graph))
+    assert found.notes == ["graph: technique.temperature of the recipe is no option of graph: left out"]
+
+
+def test_a_wrong_cell_is_named():
+    axes = {"technique": {"odd": ["technique.name=kd_odd"]}}
+    with pytest.raises(UserError, match=r"study tiny, cell odd:\n.*unknown 'kd_odd'"):
+        planned(axes=axes)
+
+
+def test_two_cells_of_one_recipe_are_refused():
+    same = {"one": ["training.lr=0.5"], "two": ["training.lr=0.5"]}
+    with pytest.raises(UserError, match="the cell two repeats"):
+        planned(axes={"rate": same})

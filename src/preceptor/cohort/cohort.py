@@ -6,7 +6,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from preceptor.built.base import Built
 from preceptor.cohort.merge import lone
@@ -90,11 +89,7 @@ class Cohort(nn.Module):
     @property
     def needs_pairs(self) -> bool:
         """Whether a network normalises maps of one position over the batch, for which one image is too few."""
-        return any(
-            network.shapes.get("last", ())[1:] == (1, 1)
-            and any(isinstance(part, _BatchNorm) for part in network.modules())
-            for network in cast(Mapping[str, Network], dict(self.learners.items())).values()
-        )
+        return any(net.needs_pairs for net in cast(Mapping[str, Network], dict(self.learners.items())).values())
 
     def to_device(self, device: torch.device) -> None:
         """Move everything, the frozen networks too."""

@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.network import Network
-from preceptor.networks.weights import read_config
+from preceptor.networks.weights import read_config, read_weights
 from preceptor.recipe import NetworkSpec, Task
 
 
@@ -56,6 +56,8 @@ def load_network(folder: Path | str) -> Network:
             f"or as `weights: {folder}` of its architecture."
         )
     blueprint = Blueprint.from_json(own)
+    if own.get("chain"):
+        return _load_chain(blueprint, Path(folder))
     network = build_network(
         blueprint.spec.model_copy(update={"weights": str(folder)}),
         task=blueprint.task,
@@ -65,6 +67,17 @@ def load_network(folder: Path | str) -> Network:
         adapter=blueprint.adapter,
     )
     return network.eval()
+
+
+def _load_chain(blueprint: Blueprint, folder: Path) -> Network:
+    from preceptor.networks.grafted import Chain
+
+    student = build_network(
+        blueprint.spec, task=blueprint.task, classes=blueprint.classes, image_size=blueprint.image_size, seed=0
+    )
+    chain = Chain.unfilled(student)
+    chain.load_state_dict(read_weights(str(folder)).state)
+    return chain.eval()
 
 
 @contextmanager

@@ -41,6 +41,11 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     adapter = blueprint.adapter
     if weights is not None:
         weights.require_classes(blueprint.classes)
+        if weights.own.get("chain"):
+            raise UserError(
+                f"weights {weights.path!r}: a network that was grafted has layers between its blocks and starts no "
+                "other; use it as it is (preceptor.networks.build.load_network), or give other weights"
+            )
         spec = _settle_saved(spec, weights.config)
         adapter = _settle_adapter(adapter, weights)
     blueprint = replace(blueprint, spec=spec, adapter=adapter)

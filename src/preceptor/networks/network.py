@@ -8,6 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from preceptor.errors import UserError
 from preceptor.networks.blueprint import Blueprint
@@ -101,6 +102,12 @@ class Network(nn.Module, ABC):
     def is_stochastic(self) -> bool:
         """Whether a forward pass in training mode draws random numbers (dropout, drop path, ...)."""
         return not self.is_frozen and any(_draws(module) for module in self.modules())
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether it normalises maps of one position over the batch, for which one image is too few."""
+        is_one = self.shapes.get("last", ())[1:] == (1, 1)
+        return is_one and any(isinstance(part, _BatchNorm) for part in self.modules())
 
     def parameters_count(self) -> int:
         """Number of parameters of the inference graph."""

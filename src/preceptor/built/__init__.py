@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from preceptor.built.base import Built
 from preceptor.built.committee import Committee
+from preceptor.built.exits import EarlyExit, Exit, early_exit
 from preceptor.built.fused import FusedClassifier
 from preceptor.built.mean import MeanLogits
 from preceptor.networks import build
@@ -15,7 +16,10 @@ from preceptor.networks.export import OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
 from preceptor.networks.weights import read_config
 
-BUILT: dict[str, Callable[..., Built]] = {kind.kind: kind for kind in (Committee, FusedClassifier, MeanLogits)}
+BUILT: dict[str, Callable[..., Network]] = {
+    **{kind.kind: kind for kind in (Committee, Exit, FusedClassifier, MeanLogits)},
+    EarlyExit.kind: early_exit,
+}
 """Kind -> what makes such a network of its sources and options."""
 
 
@@ -33,7 +37,7 @@ def load_network(folder: Path | str) -> Network:
     sources = {name: load_network(folder / "sources" / name) for name in saved["sources"]}
     bare = BUILT[saved["kind"]](sources, **saved["options"])
     bare.load_state_dict(load_file(folder / WEIGHTS))
-    return bare.alone(sources).eval()
+    return (bare.alone(sources) if isinstance(bare, Built) else bare).eval()
 
 
 __all__ = ["BUILT", "Built", "load_network"]

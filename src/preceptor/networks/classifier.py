@@ -14,6 +14,7 @@ from preceptor.networks.export import save_network, timm_config
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.networks.taps import pooled, stage_indices
+from preceptor.networks.trunk import Trunk, keep_what_makes
 
 
 class Classifier(Network):
@@ -99,6 +100,18 @@ class Classifier(Network):
         config = timm_config(self.model, self.blueprint, adapter=self.adapter, head=self.head)
         save_network(folder, self.model if plain else self, config, self.blueprint.classes)
 
+    def up_to(self, tap: str) -> Trunk:
+        """What it takes to make the stage map ``tap``, as a copy.
+
+        Raises:
+            UserError: no such stage, or the model cannot be cut there.
+        """
+        if tap not in self.stages:
+            raise UserError(
+                f"architecture {self.blueprint.spec.architecture!r} has no {tap}; it has {', '.join(self.stages)}"
+            )
+        return Trunk(self.model, self.stages[tap], self.prepare(self.made_up_image()), self.blueprint)
+
     def _features(self, images: Tensor, needs_last: bool) -> tuple[Tensor, dict[int, Tensor]]:
         """The model's final features in its own layout, and the intermediate maps asked for, by index."""
         indices = {index for name, index in self.stages.items() if self.wants(name)}
@@ -159,25 +172,11 @@ class Classifier(Network):
         training = self.training
         self.eval()
         features, _ = self._features(self.prepare(self.made_up_image()), needs_last=False)
-        parameters = list(self.model.parameters())
-        gradients = torch.autograd.grad(features.sum(), parameters, allow_unused=True)
         self.train(training)
-        used = {
-            id(parameter) for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is not None
-        }
-        _replace_unused(self.model, used)
+        keep_what_makes(features, self.model)
 
 
 def _as_grid(tokens: Tensor, height_width: torch.Size) -> Tensor:
     """(N, class tokens + H·W, C) -> (N, C, H, W)."""
     grid = tokens[:, tokens.shape[1] - height_width.numel() :].transpose(1, 2)
     return grid.reshape(*grid.shape[:2], *height_width)
-
-
-def _replace_unused(parent: nn.Module, used: set[int]) -> None:
-    for name, child in parent.named_children():
-        parameters = {id(parameter) for parameter in child.parameters()}
-        if parameters and not parameters & used:
-            setattr(parent, name, nn.Identity())
-        else:
-            _replace_unused(child, used)

@@ -81,5 +81,23 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["baseline", "kd_offline", "kd_online", "ml", "kd_ml"])
 @pytest.mark.parametrize("strategy", ["predictions", "features", "diverse"])
 def test_every_cell_runs_from_every_shipped_recipe_by_set(path, name, strategy):
-    recipe, _ = load_recipe(path, [f"technique.name={name}", f"technique.strategy={strategy}"])
+    changes = [f"technique.name={name}", f"technique.strategy={strategy}", "networks.count=2"]
+    recipe, _ = load_recipe(path, changes)
     assert recipe.technique.name == name
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_shipped_recipe_can_be_read(path):
+    assert load_recipe(path)[0].name == path.stem
+
+
+def test_the_published_setting_of_multi_part():
+    recipe, _ = load_recipe(RECIPES[0].with_name("multi_part.yaml"))
+    technique, training = recipe.technique, recipe.training
+    assert (technique.every, technique.anchors, technique.weight, technique.temperature) == (5, "equal", 0.5, 5.0)
+    assert (training.epochs, training.batch_size, training.optimizer, training.lr) == (50, 64, "adam", 1e-3)
+    assert (training.schedule, training.step_epochs, training.decay) == ("step", 5, 0.5)
+    assert recipe.teacher_stage_training == training
+    assert recipe.split.fractions == (0.64, 0.16, 0.20)
+    assert (recipe.augment.flip_horizontal, recipe.augment.flip_vertical) == (True, False)
+    assert (recipe.networks.teacher.weights, recipe.networks.peers["S1"].weights) == ("imagenet", "none")

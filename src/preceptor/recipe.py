@@ -284,7 +284,59 @@ class GraphSpec(Model):
         return any("T" in (edge.source, edge.target) for edge in self.edges)
 
 
-TechniqueSpec = Annotated[MixtureSpec | GraphSpec, Field(discriminator="name")]
+class MultiPartSpec(Model):
+    """Distillation in parts: the teacher of the students' i-th part is the teacher's own i-th snapshot (Multi-Part KD).
+
+    Each student's loss is alpha · task + weight · KD. A part has ``every`` epochs, the last one what is left;
+    optimiser, schedule and validation go on from part to part.
+
+    Args:
+        every: epochs of a part.
+        teacher_every: epochs between the snapshots of the teacher that the run trains, ``every`` unless given; the
+            last snapshot is taken after its last epoch.
+        snapshots: the teacher's snapshots, in order, where it was trained elsewhere: run folders, network folders
+            or files of weights.
+        anchors: which snapshot teaches in a part. ``equal`` gives the i-th part the i-th one. ``last`` gives every
+            part the last one, which is ordinary offline distillation. ``greedy`` begins with the first, then takes
+            the latest whose distance from the students is at most ``ratio`` times that of the present one, at least
+            the next; the last part has the last snapshot.
+        ratio: see ``anchors``; the distance is KL(snapshot || student) on the validation part.
+        weight: of the distillation.
+        alpha: of the task, 1 - weight unless given; 1 makes the loss task + weight · KD.
+        restart_lr: schedule the learning rate over each part anew.
+        student_alone: run folder of the baseline that the teacher is compared with.
+    """
+
+    name: Literal["multi_part"]
+    every: Annotated[int, Field(gt=0)] = 5
+    teacher_every: Annotated[int, Field(gt=0)] | None = None
+    snapshots: tuple[str, ...] = ()
+    anchors: Literal["equal", "greedy", "last"] = "equal"
+    ratio: Annotated[float, Field(gt=0)] = 1.25
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    alpha: PerStudent | None = None
+    temperature: Annotated[float, Field(gt=0)] = 5.0
+    direction: Literal["forward", "reverse"] = "forward"
+    restart_lr: bool = False
+    student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _weights_and_snapshots_fit(self) -> Self:
+        if self.alpha is None and self.weight > 1:
+            raise ValueError(
+                f"weight {self.weight}: alpha, the task's weight, would be 1 - weight; give it, for example alpha: 1"
+            )
+        if self.snapshots and self.teacher_every:
+            raise ValueError("teacher_every: the snapshots are given, no teacher is trained; leave it out")
+        return self
+
+    @property
+    def has_teacher(self) -> bool:
+        """A teacher always takes part."""
+        return True
+
+
+TechniqueSpec = Annotated[MixtureSpec | MultiPartSpec | GraphSpec, Field(discriminator="name")]
 
 
 class TrainingSpec(Model):
@@ -361,7 +413,11 @@ class Recipe(Model):
         if self.training.monitor not in (None, *monitors[self.task]):
             raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors[self.task])}")
         technique = self.technique
-        named = technique.edges if isinstance(technique, GraphSpec) else (*technique.losses, technique.hint)
+        named: tuple[LossSpec | None, ...] = ()
+        if isinstance(technique, GraphSpec):
+            named = technique.edges
+        elif isinstance(technique, MixtureSpec):
+            named = (*technique.losses, technique.hint)
         for spec in filter(None, named):
             self._require_task(spec)
         takes_several = "teachers" in type(technique).model_fields
@@ -487,5 +543,5 @@ def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:
     node[last] = value
 
 
-_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec)
+_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec, MultiPartSpec)
 _TAGS = {tag: spec for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)}

@@ -6,6 +6,7 @@ from preceptor.cohort.stage import Plan
 from preceptor.techniques.context import Context
 from preceptor.techniques.graph import graph
 from preceptor.techniques.mixture import baseline, kd_ml, kd_offline, kd_online, ml
+from preceptor.techniques.multi_part import multi_part
 
 TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "baseline": baseline,
@@ -13,6 +14,7 @@ TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "kd_online": kd_online,
     "ml": ml,
     "kd_ml": kd_ml,
+    "multi_part": multi_part,
     "graph": graph,
 }
 

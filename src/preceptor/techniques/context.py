@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from preceptor import catalogue
-from preceptor.cohort.stage import Member
+from preceptor.cohort.stage import Member, Stage
 from preceptor.cohort.transfer import Ramp, Transfer
 from preceptor.errors import UserError
 from preceptor.files import expand
@@ -64,14 +64,21 @@ class Context:
             raise UserError(f"features are shared at {tap}; {spec.architecture} has only {', '.join(shapes)}")
         return shapes[tap][0]
 
-    def teacher(self, adapter: int | None = None) -> Callable[[], Network]:
-        """Makes the recipe's teacher, from ``technique.teacher`` where that is given."""
+    def teacher(self, adapter: int | None = None, weights: Path | None = None) -> Callable[[], Network]:
+        """Makes the recipe's teacher, from ``weights`` or ``technique.teacher`` where that is given."""
         spec = self.recipe.networks.teacher
         assert spec is not None, "the recipe checks that a technique with a teacher has one"
         given = getattr(self.recipe.technique, "teacher", None)
-        if given:
-            spec = spec.model_copy(update={"weights": str(teacher_weights(given))})
+        if given and weights is None:
+            weights = teacher_weights(given)
+        if weights:
+            spec = spec.model_copy(update={"weights": str(weights)})
         return self.builder("T", spec, adapter)
+
+    def teacher_stage(self, adapter: int | None = None) -> Stage:
+        """The stage that trains the teacher alone."""
+        members = learning({"T": self.teacher(adapter)})
+        return Stage(name="teacher", members=members, training=self.recipe.teacher_stage_training)
 
     def students(self, adapters: dict[str, int | None] | None = None) -> dict[str, Callable[[], Network]]:
         """Makers of the students, by name."""
@@ -79,8 +86,8 @@ class Context:
         return {name: self.builder(name, spec, (adapters or {}).get(name)) for name, spec in peers.items()}
 
 
-def teacher_weights(given: str) -> Path:
-    """The weights that ``technique.teacher`` means: a file, a network folder, or the network of a run folder."""
+def teacher_weights(given: str, option: str = "technique.teacher") -> Path:
+    """The weights that ``option`` means: a file, a network folder, or the network of a run folder."""
     path = expand(given)
     if path.is_file() or (path / "config.json").is_file():
         return path
@@ -89,7 +96,7 @@ def teacher_weights(given: str) -> Path:
         return path / "networks" / ("T" if "T" in found else found[0])
     there = f"a run with networks {', '.join(found)}" if found else "a folder without finished networks"
     raise UserError(
-        f"technique.teacher: {given!r} {'is ' + there if path.exists() else 'does not exist'}.\n"
+        f"{option}: {given!r} {'is ' + there if path.exists() else 'does not exist'}.\n"
         "Give a finished run folder that trained a teacher (technique.name=baseline technique.network=teacher), "
         "one of its networks/NAME folders, or a .safetensors file."
     )

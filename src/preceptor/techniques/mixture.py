@@ -30,7 +30,7 @@ def baseline(context: Context) -> Plan:
     """
     spec, training = _spec(context), context.recipe.training
     if spec.network == "teacher":
-        stage = _teacher_stage(context, _adapters(context, spec, routes={}))
+        stage = context.teacher_stage(_adapters(context, spec, routes={}).get("T"))
     else:
         stage = Stage(name="main", members=learning(context.students()), training=training)
     return Plan(stages=(stage,), students=stage.learners)
@@ -45,7 +45,7 @@ def kd_offline(context: Context) -> Plan:
         of Romero et al. 2015, arXiv:1412.6550.
     """
     spec, main = _spec(context), _main_stage(context)
-    first = [] if spec.teacher else [_teacher_stage(context, _adapters(context, spec, _routes(context)))]
+    first = [] if spec.teacher else [context.teacher_stage(_adapters(context, spec, _routes(context)).get("T"))]
     if spec.hint:
         hint = _hint_stage(context, spec.hint, main)
         first.append(hint)
@@ -150,14 +150,6 @@ def _going_on(main: Stage, hint: Stage) -> dict[str, Member]:
     """The students of ``main``, from the weights after the last epoch of ``hint``."""
     starts = {name: Start(hint.name, name, hint.last_epoch) for name in main.learners}
     return {name: replace(main.members[name], start=start) for name, start in starts.items()}
-
-
-def _teacher_stage(context: Context, adapters: dict[str, int | None]) -> Stage:
-    return Stage(
-        name="teacher",
-        members=learning({"T": context.teacher(adapters.get("T"))}),
-        training=context.recipe.teacher_stage_training,
-    )
 
 
 def _teacher_member(context: Context, spec: MixtureSpec, adapters: dict[str, int | None]) -> dict[str, Member]:

@@ -31,10 +31,16 @@ def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
     Raises:
         UserError: how many, and how to split alike.
     """
-    given = getattr(recipe.technique, "teacher", None)
-    if not given:
-        return
-    weights = teacher_weights(given)
+    given = {"technique.teacher": getattr(recipe.technique, "teacher", None)}
+    for number, snapshot in enumerate(getattr(recipe.technique, "snapshots", ()), start=1):
+        given[f"technique.snapshots, number {number}"] = snapshot
+    for option, teacher in given.items():
+        if teacher:
+            _require_unseen_by(teacher, option, recipe, prepared)
+
+
+def _require_unseen_by(given: str, option: str, recipe: Recipe, prepared: Prepared) -> None:
+    weights = teacher_weights(given, option)
     run = (weights if weights.is_dir() else weights.parent).parent.parent
     if not (run / "split.csv").exists() or not (run / "recipe.yaml").exists():
         return
@@ -53,6 +59,6 @@ def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
     leaked = seen & set(mine.loc[mine["split"] != "train", "id"])
     if leaked:
         raise UserError(
-            f"technique.teacher: {given!r} was trained on {len(leaked)} images that are validation or test here, for "
+            f"{option}: {given!r} was trained on {len(leaked)} images that are validation or test here, for "
             f"example {min(leaked)}.\nGive both recipes the same split.seed, or train a teacher on this split."
         )

@@ -61,7 +61,7 @@ def trainer(tiny, tmp_path):
         }
     )
 
-    def train(name, epochs, batches=None, scores=None, stage_options=None, stage_name="main", **options):
+    def train(name, epochs, batches=None, scores=None, stage_options=None, stage_name="main", kept=None, **options):
         spec = TrainingSpec(epochs=epochs, batch_size=4, lr=0.01, schedule="step", step_epochs=1, **options)
         builders = {"S1": lambda: tiny(1, dropout=0.3), "S2": lambda: tiny(2, dropout=0.3)}
 
@@ -71,7 +71,7 @@ def trainer(tiny, tmp_path):
 
         stage = Stage(
             name=stage_name,
-            members={name: Member(build=build) for name, build in builders.items()},
+            members={name: Member(build=build, kept_with=(kept or {}).get(name)) for name, build in builders.items()},
             training=spec,
             transfers=transfers,
             **(stage_options or {}),
@@ -90,7 +90,7 @@ def trainer(tiny, tmp_path):
         def validate(networks):
             seen.append({name: {k: v.clone() for k, v in n.state_dict().items()} for name, n in networks.items()})
             given = scores(len(seen)) if scores else 0.5
-            return {name: {"accuracy": given} for name in networks}
+            return {name: {"accuracy": given[name] if isinstance(given, dict) else given} for name in networks}
 
         at = fit(
             Fabric(accelerator="cpu", devices=1),
@@ -177,10 +177,34 @@ def test_the_best_weights_are_those_of_the_best_epoch(trainer):
     assert all(torch.equal(best[key], value) for key, value in seen[1]["S1"].items())
 
 
+def test_weights_can_be_kept_with_those_of_another_network(trainer):
+    """S2 is best in the third epoch and S1 in the second."""
+    scores = {1: {"S1": 0.5, "S2": 0.1}, 2: {"S1": 0.9, "S2": 0.2}, 3: {"S1": 0.7, "S2": 0.8}}
+    _, folder, at, seen = trainer("run", 3, scores=lambda epoch: scores[epoch], kept={"S2": "S1"})
+    best = folder.load(folder.weights("main", "S2"))
+    assert at.best == {"S1": 0.9, "S2": 0.9}
+    assert all(torch.equal(best[key], value) for key, value in seen[1]["S2"].items())
+
+
 def test_patience_stops_a_network_that_no_longer_improves(trainer):
     *_, at, seen = trainer("run", 9, scores=lambda epoch: 0.5 if epoch < 3 else 0.4, patience=2)
     assert at.epoch == 3
     assert len(seen) == 3
+
+
+def test_validation_every_few_epochs_and_after_the_last(trainer):
+    """Scores rise, so the last validated epoch is kept; the weights do not depend on how often they are scored."""
+    seen = []
+
+    def scores(networks):
+        seen.append(1)
+        return {name: {"accuracy": len(seen) / 10} for name in networks}
+
+    weights, _, rows = trainer("every", 5, scores=scores, validate_every=2)
+    assert sorted({int(row["epoch"]) for row in rows if row["split"] == "validation"}) == [2, 4, 5]
+    assert sorted({int(row["epoch"]) for row in rows if row["split"] == "train"}) == [1, 2, 3, 4, 5]
+    plain, *_ = trainer("plain", 5)
+    assert all(torch.equal(weights[name], plain[name]) for name in plain)
 
 
 def test_a_stage_that_ended_early_keeps_the_rows_of_later_stages(trainer):

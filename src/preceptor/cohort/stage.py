@@ -30,6 +30,8 @@ class Member:
         start: weights to take from earlier stages instead of the built ones. Several together hold every weight.
         lr, weight_decay: factors of the training's own; ``lr`` may be given by the first part of a parameter's name,
             with ``""`` for all others.
+        kept_with: the network of the stage whose validation score chooses the weights of this one too, so that both
+            are of one epoch; itself unless given.
     """
 
     build: Callable[..., Network]
@@ -39,6 +41,7 @@ class Member:
     start: Start | tuple[Start, ...] | None = None
     lr: float | Mapping[str, float] = 1.0
     weight_decay: float = 1.0
+    kept_with: str | None = None
 
     @property
     def starts(self) -> tuple[Start, ...]:
@@ -127,10 +130,12 @@ class Plan:
     Args:
         students: the networks that are reported and form the ensemble.
         teacher: whom fidelity is measured against, if anyone.
+        committee: networks of which the teacher is made; scored beside it and exported as its parts.
         notes: what the user should know before training, one sentence each.
     """
 
     stages: tuple[Stage, ...]
     students: tuple[str, ...]
     teacher: str | None = None
+    committee: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)

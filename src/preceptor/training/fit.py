@@ -147,11 +147,16 @@ def fit(
                     torch.distributed.broadcast(buffer, 0)
             every = standing({**cohort.networks, **(averages.networks if averages else {})})
             evaluated = {name: every[name] for name in stage.learners}
-            scores = validate(evaluated)
             at = replace(at, epoch=at.epoch + 1, step=0, seen=0, sums={})
+            is_due = at.epoch % spec.validate_every == 0 or at.epoch == stage.last_epoch
+            scores = validate(evaluated) if is_due else {}
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))
             for name, network in evaluated.items():
-                _keep(stage, name, network, scores[name][monitor], at, folder, spec.patience)
+                if at.epoch in stage.snapshots:
+                    folder.save(folder.weights(stage.clock, name, at.epoch), network.state_dict())
+                if is_due:
+                    score = scores[stage.members[name].kept_with or name][monitor]
+                    _keep(stage, name, network, score, at, folder, spec.patience)
             for watcher in watchers:
                 watcher.epoch(at.epoch, losses, scores)
             save()
@@ -175,9 +180,7 @@ def _total(fabric: Fabric, value: Tensor) -> float:
 def _keep(
     stage: Stage, name: str, network: Network, score: float, at: At, folder: RunFolder, patience: int | None
 ) -> None:
-    """Write snapshots, and the weights when they are the best so far of a network that still counts."""
-    if at.epoch in stage.snapshots:
-        folder.save(folder.weights(stage.clock, name, at.epoch), network.state_dict())
+    """Write the weights when they are the best so far of a network that still counts."""
     waited = at.waited.get(name, 0)
     if patience and waited >= patience:
         return

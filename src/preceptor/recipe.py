@@ -89,7 +89,8 @@ class AugmentSpec(Model):
 
     ``rotate`` is the largest angle in degrees, ``shift`` the largest move as a share of the side,
     ``scale`` the largest relative change of size, ``stain`` the strength of H&E stain jitter,
-    ``colour`` that of brightness, contrast and saturation jitter.
+    ``colour`` that of brightness, contrast and saturation jitter. ``views`` is how many changed versions of an
+    image there are, shown in turn, epoch by epoch; unless given, every epoch has its own.
     """
 
     flip_horizontal: bool = True
@@ -100,6 +101,18 @@ class AugmentSpec(Model):
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stain: Annotated[float, Field(ge=0, lt=1)] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    views: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether any image is changed at all."""
+        return any(self.model_dump(exclude={"views"}).values())
+
+    def view(self, epoch: int) -> int:
+        """Which version of the images ``epoch`` (the first is 0) shows."""
+        if not self.changes:
+            return 0
+        return epoch % self.views if self.views else epoch
 
 
 class NetworkSpec(Model):
@@ -339,6 +352,21 @@ class MultiPartSpec(Model):
 TechniqueSpec = Annotated[MixtureSpec | MultiPartSpec | GraphSpec, Field(discriminator="name")]
 
 
+class CacheSpec(Model):
+    """Keeping on disk what frozen teachers say of each training image, for later epochs and runs.
+
+    Args:
+        enabled: results are the same without, bit for bit on a CPU unless ``dtype`` rounds.
+        dtype: ``float32`` keeps what was computed; ``float16`` rounds what the teachers say, whether it is computed
+            or read, and takes half the space.
+        budget: GiB that all kept outputs together may take; what does not fit is computed in every step.
+    """
+
+    enabled: bool = True
+    dtype: Literal["float32", "float16"] = "float32"
+    budget: Annotated[float, Field(gt=0)] = 4.0
+
+
 class TrainingSpec(Model):
     """How a stage is trained.
 
@@ -357,6 +385,7 @@ class TrainingSpec(Model):
         threads: compute threads; results are bit-identical for equal threads.
         workers: threads that prepare batches ahead; they change nothing but speed.
         tensorboard: write TensorBoard events too (extra ``tensorboard``).
+        teacher_cache: see :class:`CacheSpec`.
     """
 
     epochs: Annotated[int, Field(gt=0)] = 20
@@ -383,6 +412,7 @@ class TrainingSpec(Model):
     threads: Annotated[int, Field(gt=0)] | None = None
     workers: Annotated[int, Field(ge=0)] = 1
     tensorboard: bool = False
+    teacher_cache: CacheSpec = CacheSpec()
 
 
 class Recipe(Model):
@@ -405,7 +435,7 @@ class Recipe(Model):
         strangers = set(self.teacher_training) - set(TrainingSpec.model_fields)
         if strangers:
             raise ValueError(f"teacher_training: {unknown(sorted(strangers)[0], TrainingSpec.model_fields)}")
-        whole_run = sorted({"monitor", "threads", "tensorboard"} & set(self.teacher_training))
+        whole_run = sorted({"monitor", "threads", "tensorboard", "teacher_cache"} & set(self.teacher_training))
         if whole_run:
             raise ValueError(f"teacher_training: {whole_run[0]} is for the whole run; put it under training")
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage

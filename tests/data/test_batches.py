@@ -1,4 +1,4 @@
-"""Batches: the order is a function of (seed, stream, view); nothing else matters."""
+"""Batches: the order is a function of (seed, stream, epoch); nothing else matters."""
 
 import threading
 import time
@@ -320,3 +320,21 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     for _ in epoch:
         pass
     assert resident() - before < 20e6
+
+
+def test_views_are_replayed_in_turn_while_the_order_goes_on(packed):
+    spec = AUGMENT.model_copy(update={"views": 2})
+    arguments = {"batch_size": len(ROWS), "shuffle": True}
+    (first,), (second,), (third,) = (Batches(packed, ROWS, augment=spec, **arguments).epoch(e) for e in range(3))
+    by_sample = [batch.images[batch.positions.argsort()] for batch in (first, second, third)]
+    assert [batch.view for batch in (first, second, third)] == [0, 1, 0]
+    assert torch.equal(by_sample[0], by_sample[2])
+    assert not torch.equal(by_sample[0], by_sample[1])
+    assert not torch.equal(first.positions, third.positions)
+    (own,) = Batches(packed, ROWS, augment=AUGMENT, **arguments).epoch(2)
+    assert torch.equal(own.positions, third.positions)
+
+
+def test_images_that_nothing_changes_have_one_view(packed):
+    still = AugmentSpec(flip_horizontal=False, flip_vertical=False, views=3)
+    assert {Batches(packed, ROWS, batch_size=8, augment=spec).view(5) for spec in (still, None)} == {0}

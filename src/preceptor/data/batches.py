@@ -1,4 +1,4 @@
-"""From packed rows to batches, in an order that is a pure function of (seed, stream, view)."""
+"""From packed rows to batches, in an order that is a pure function of (seed, stream, epoch)."""
 
 import threading
 from collections.abc import Iterator
@@ -32,6 +32,7 @@ class Batch:
         positions: (N,) int64, on the CPU: where in the part each sample stands; the same in every epoch.
         rows: (N,) int64, on the CPU: rows of the packed set.
         whole: size of the batch over all ranks, of which this is one rank's slice.
+        view: which version of the images this is.
     """
 
     images: Tensor
@@ -39,6 +40,7 @@ class Batch:
     positions: Tensor
     rows: Tensor
     whole: int
+    view: int = 0
 
 
 class Batches:
@@ -51,9 +53,9 @@ class Batches:
         seed: of the run.
         stream: what the order is for, such as the stage's name; another stream, another order.
         augment: changes of each image, or None to leave them as they are.
-        shuffle: whether each view has an order of its own.
+        shuffle: whether each epoch has an order of its own.
         balance: ``over`` repeats samples of small classes up to the biggest, ``under`` takes as many of each
-            class as the smallest has; drawn anew in each view. Copies of a sample in a view are alike.
+            class as the smallest has; drawn anew in each epoch. Copies of a sample in an epoch are alike.
         drop_last: leave out the last batch if it is smaller.
         smallest: leave out a last batch of fewer images than this, over all ranks.
         device: where batches are wanted; augmentation runs there.
@@ -124,18 +126,22 @@ class Batches:
         self._count = count
 
     def __len__(self) -> int:
-        """Batches per view."""
+        """Batches per epoch."""
         whole, rest = divmod(self._count, self.batch_size)
         return whole if self._drop_last or rest < self._smallest else whole + 1
 
     @property
     def left_out(self) -> int:
-        """Images of each view that are in no batch."""
+        """Images of each epoch that are in no batch."""
         return max(0, self._count - len(self) * self.batch_size)
 
-    def epoch(self, view: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one view, from number ``start`` on."""
-        order = self._order(view)
+    def view(self, epoch: int) -> int:
+        """Which version of the images ``epoch`` shows."""
+        return 0 if self._augment is None else self._augment.view(epoch)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch (the first is 0), from number ``start`` on."""
+        order, view = self._order(epoch), self.view(epoch)
         numbers = range(start, len(self))
 
         def load(number: int) -> tuple[Rows, int, Tensor, Tensor | None]:
@@ -152,15 +158,15 @@ class Batches:
         else:  # threads read; what runs on the device is started from one thread
             yield from map(finish, in_order(load, numbers, self._workers))
 
-    def _order(self, view: int) -> Rows:
-        """Positions in the order of this view."""
+    def _order(self, epoch: int) -> Rows:
+        """Positions in the order of this epoch."""
         if self._balance:
-            chosen = balanced(self._labels, self._balance, key(self._seed, "balance", self._stream, view))
+            chosen = balanced(self._labels, self._balance, key(self._seed, "balance", self._stream, epoch))
         else:
             chosen = np.arange(len(self.rows), dtype=np.int64)
         if not self._shuffle:
             return chosen
-        return chosen[permutation(key(self._seed, "order", self._stream, view), len(chosen))]
+        return chosen[permutation(key(self._seed, "order", self._stream, epoch), len(chosen))]
 
     def _bytes(self, positions: Rows) -> tuple[Tensor, Tensor | None]:
         """Packed images and masks at these positions, still bytes, on their way to the device."""
@@ -196,7 +202,8 @@ class Batches:
             targets = torch.from_numpy(self._labels[positions]).to(self.device, non_blocking=True)
         else:
             targets = masks.to(torch.int64)
-        return Batch(pixels, targets, torch.from_numpy(positions), torch.from_numpy(self.rows[positions]), whole)
+        rows = torch.from_numpy(self.rows[positions])
+        return Batch(pixels, targets, torch.from_numpy(positions), rows, whole, view)
 
     def _should_reside(self, wanted: bool | None) -> bool:
         if wanted is not None or self.device.type != "cuda":

@@ -378,8 +378,10 @@ class TrainingSpec(Model):
         precision: mixed precisions keep losses in float32.
         sync_batchnorm: on several GPUs, BatchNorm statistics of the whole batch instead of one process's share.
         channels_last: keep images and weights in the memory layout that convolutions of some networks prefer.
-        patience: epochs without a better validation score after which a network's weights are settled; the
-            stage ends when all are. None never does.
+        validate_every: epochs from one validation to the next, where an epoch is short, as with few shots; the last
+            one of a stage is always validated.
+        patience: validations without a better score after which a network's weights are settled; the stage ends
+            when all are. None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.
         balance: over- or under-sample classes in training.
         threads: compute threads; results are bit-identical for equal threads.
@@ -404,6 +406,7 @@ class TrainingSpec(Model):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     sync_batchnorm: bool = False
     channels_last: bool = False
+    validate_every: Annotated[int, Field(gt=0)] = 1
     patience: Annotated[int, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     monitor: Literal["accuracy", "f1", "auroc", "iou", "iou_per_image"] | None = None

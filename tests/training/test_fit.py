@@ -193,18 +193,15 @@ def test_patience_stops_a_network_that_no_longer_improves(trainer):
 
 
 def test_validation_every_few_epochs_and_after_the_last(trainer):
-    """Scores rise, so the last validated epoch is kept; the weights do not depend on how often they are scored."""
-    seen = []
-
-    def scores(networks):
-        seen.append(1)
-        return {name: {"accuracy": len(seen) / 10} for name in networks}
-
-    weights, _, rows = trainer("every", 5, scores=scores, validate_every=2)
-    assert sorted({int(row["epoch"]) for row in rows if row["split"] == "validation"}) == [2, 4, 5]
-    assert sorted({int(row["epoch"]) for row in rows if row["split"] == "train"}) == [1, 2, 3, 4, 5]
-    plain, *_ = trainer("plain", 5)
-    assert all(torch.equal(weights[name], plain[name]) for name in plain)
+    """The weights at the end do not depend on how often they are scored; the best are of a validated epoch."""
+    cohort, folder, at, seen = trainer("every", 5, scores=lambda time: [0.1, 0.3, 0.2][time - 1], validate_every=2)
+    rows = pd.read_csv(folder.metrics)
+    assert rows[rows["split"] == "validation"]["epoch"].unique().tolist() == [2, 4, 5]
+    assert rows[rows["split"] == "train"]["epoch"].unique().tolist() == [1, 2, 3, 4, 5]
+    assert at.best == {"S1": 0.3, "S2": 0.3}
+    best = folder.load(folder.weights("main", "S1"))
+    assert all(torch.equal(best[name], value) for name, value in seen[1]["S1"].items())
+    assert same(cohort, trainer("plain", 5)[0])
 
 
 def test_a_stage_that_ended_early_keeps_the_rows_of_later_stages(trainer):

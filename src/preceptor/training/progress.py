@@ -68,7 +68,9 @@ class Progress:
             self._live.update(self._panel(), refresh=True)
 
     def epoch(self, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> None:
-        """An epoch is done and validated."""
+        """An epoch is done; one that was not validated is not told."""
+        if not scores:
+            return
         self._losses, self._scores = losses, scores
         assert self._stage is not None
         parts = [

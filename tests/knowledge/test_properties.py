@@ -21,7 +21,20 @@ CASES = [(key, task) for key, entry in catalogue.losses().items() for task in en
 SMALL = {"crd": {"negatives": 20, "width": 8}, "semckd": {"widest": 8}}
 """Options that keep the tests quick."""
 
-PERFECT = ("kd", "feature_mse", "at", "sp", "rkd", "pkt", "nst", "dkd", "dist", "logit_std_kd")
+PERFECT = (
+    "kd",
+    "feature_mse",
+    "exit_features",
+    "at",
+    "sp",
+    "rkd",
+    "pkt",
+    "nst",
+    "dkd",
+    "dist",
+    "logit_std_kd",
+    "grafting",
+)
 PERFECT_ON_MASKS = ("kd", "feature_mse", "at", "seg_kd", "dist_seg", "cwd", "ifvd", "dsd", "emkd")
 PLACE_IN_BATCH_MATTERS = ("cc", "semckd", "mgd", "crd")
 """Consecutive samples, layers sized by the batch, random masks, random negatives."""
@@ -55,8 +68,8 @@ def made(
 
 
 def _teacher(student: str, teacher: str, key: str) -> Shape:
-    """``feature_mse`` has no adapter and wants equal channels."""
-    return SHAPES[student if key == "feature_mse" else teacher]
+    """Some losses have no adapter and want equal channels."""
+    return SHAPES[student if key in ("feature_mse", "exit_features") else teacher]
 
 
 def gradients(one: Edge) -> tuple[Tensor, list[Tensor | None]]:

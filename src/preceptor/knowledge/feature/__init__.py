@@ -1,8 +1,10 @@
 """What a network sees inside: losses on feature maps, sample by sample."""
 
 from preceptor.knowledge.feature.attention import AttentionTransferLoss
+from preceptor.knowledge.feature.exits import ExitFeatureLoss
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.feature.fitnet import FitNetLoss
+from preceptor.knowledge.feature.grafting import GraftingLoss
 from preceptor.knowledge.feature.mgd import MGDLoss
 from preceptor.knowledge.feature.reviewkd import ReviewKDLoss
 from preceptor.knowledge.feature.semckd import SemCKDLoss
@@ -13,8 +15,10 @@ from preceptor.knowledge.feature.vid import VIDLoss
 
 __all__ = [
     "AttentionTransferLoss",
+    "ExitFeatureLoss",
     "FeatureMSELoss",
     "FitNetLoss",
+    "GraftingLoss",
     "MGDLoss",
     "PooledSRRLLoss",
     "ReviewKDLoss",

@@ -20,8 +20,20 @@ ROOMS = {
     "cohort": {"built", "networks", "knowledge", "data.batches"},
     "techniques": {"cohort", "built", "networks", "knowledge"},
     "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
+    "analysis": {"training", "built", "data", "networks", "measures"},
     "study": {"training"},
-    "cli": {"study", "training", "techniques", "cohort", "data", "networks", "knowledge", "measures", "__version__"},
+    "cli": {
+        "analysis",
+        "study",
+        "training",
+        "techniques",
+        "cohort",
+        "data",
+        "networks",
+        "knowledge",
+        "measures",
+        "__version__",
+    },
 }
 """Room -> what it may import besides the ground and itself."""
 
@@ -30,6 +42,7 @@ LOADS = {("catalogue", "knowledge.base")}
 
 WITHOUT_TORCH = [
     "cli.main",
+    "cli.analyse",
     "cli.data",
     "cli.demo",
     "cli.evaluate",

@@ -108,6 +108,20 @@ def evaluate(
 
 
 @app.command()
+def analyse(
+    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    part: Annotated[str, typer.Option(help="test or validation.")] = "test",
+    pairs: Annotated[list[str] | None, typer.Option("--pair", help="Two networks to compare, as T:S1.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="Images in a gallery.")] = 6,
+    device: Device = "auto",
+) -> None:
+    """CKA, latency, and the images that are hardest or in dispute, as figures in RUN/analysis."""
+    from preceptor.cli.analyse import analyse_run
+
+    analyse_run(run, part, pairs or [], images, device)
+
+
+@app.command()
 def methods(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/methods.md.")] = False,
 ) -> None:

@@ -132,12 +132,12 @@ def _masks(
     ids: list[str] = []
     counts: dict[str, list[NDArray[np.int64]]] = {}
     against_teacher: dict[str, list[NDArray[np.int64]]] = {}
-    for name, probabilities, target in _whole_images(batches, networks, prepared):
-        masks = {network: _mask(p) for network, p in probabilities.items()}
+    for name, probabilities, target in whole_images(batches, networks, prepared):
+        masks = {network: decided_mask(p) for network, p in probabilities.items()}
         if peers:
             members = [probabilities[peer] for peer in peers]
             one = union([masks[peer] for peer in peers]) if classes == 2 else merged_masks(members)
-            masks |= dict(zip(ENSEMBLES, (one, _mask(mean(members))), strict=True))
+            masks |= dict(zip(ENSEMBLES, (one, decided_mask(mean(members))), strict=True))
         ids.append(name)
         if folder:
             for network, mask in masks.items():
@@ -164,7 +164,7 @@ def _masks(
     )
 
 
-def _whole_images(
+def whole_images(
     batches: Batches, networks: Mapping[str, Network], prepared: Prepared
 ) -> Iterator[tuple[str, dict[str, Array], NDArray[np.int64]]]:
     """(id, class probabilities (1, C, H, W) by network, mask (1, H, W)) of each image; tiles are put together first."""
@@ -212,7 +212,7 @@ def _write_mask(path: Path, grey: NDArray[np.int64]) -> None:
     write_with(path, lambda temporary: image.save(temporary, format="PNG"))
 
 
-def _mask(probabilities: Array) -> NDArray[np.int64]:
+def decided_mask(probabilities: Array) -> NDArray[np.int64]:
     mask: NDArray[np.int64] = probabilities.argmax(axis=1)
     return mask
 

@@ -1,0 +1,158 @@
+"""From a finished run to figures in ``RUN/analysis``."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from preceptor.analysis import alignment, disagreements, masks
+from preceptor.analysis.latency import latency
+from preceptor.analysis.page import Page
+from preceptor.built import load_network
+from preceptor.data.batches import Batches
+from preceptor.data.prepare import Prepared, prepare
+from preceptor.data.tiles import stitch
+from preceptor.errors import UserError
+from preceptor.networks.network import Network
+from preceptor.recipe import load_recipe
+from preceptor.training.evaluate import whole_images, whole_part
+from preceptor.training.run import make_fabric
+from preceptor.training.same_data import require_same_split
+
+_CKA_BATCH = {"classification": 128, "segmentation": 16}
+
+
+def analyse(
+    run: Path, *, part: str = "test", pairs: Sequence[tuple[str, str]] = (), most: int = 6, device: str = "auto"
+) -> list[dict[str, str]]:
+    """Write figures about a finished run's networks, and ``index.json`` with their titles and captions.
+
+    Args:
+        part: ``test`` or ``validation``.
+        pairs: networks to compare; by default the teacher with each student, and the students with each other.
+        most: images in a gallery.
+
+    Raises:
+        UserError: the run is not finished, a network is not there, or the part is too small.
+    """
+    if not (run / "result.json").exists():
+        raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
+    if part not in ("test", "validation"):
+        raise UserError(f"part {part!r}: there are test and validation")
+    recipe, _ = load_recipe(run / "recipe.yaml")
+    prepared = prepare(recipe)
+    require_same_split(run, prepared)
+    fabric = make_fabric(device)
+    folders = sorted((run / "networks").glob("*/config.json"))
+    networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
+    chosen = list(pairs) or _pairs(networks)
+    for name in (name for pair in chosen for name in pair if name not in networks):
+        raise UserError(f"no network {name!r} in {run}; it has {', '.join(networks)}")
+    page = Page(run / "analysis")
+    torch.manual_seed(0)
+    page.numbers("latency", {name: latency(network) for name, network in networks.items()})
+    _alignment(page, networks, chosen, fabric, prepared, part)
+    if recipe.task == "classification":
+        _disagreements(page, networks, chosen, whole_part(fabric, prepared, part, 64), prepared, part, most)
+    else:
+        _hardest(page, networks, whole_part(fabric, prepared, part, recipe.training.batch_size), prepared, part, most)
+    page.finish()
+    return page.entries
+
+
+def _pairs(networks: Mapping[str, Network]) -> list[tuple[str, str]]:
+    return list(combinations(sorted(networks, key=lambda name: (name != "T", name)), 2))
+
+
+def _alignment(
+    page: Page,
+    networks: Mapping[str, Network],
+    pairs: Sequence[tuple[str, str]],
+    fabric: Fabric,
+    prepared: Prepared,
+    part: str,
+) -> None:
+    size = min(_CKA_BATCH[prepared.packed.task], len(prepared.rows[part]))
+    if size < alignment.SMALLEST:
+        raise UserError(f"CKA wants {alignment.SMALLEST} images or more; the {part} part has {size}")
+    batches = whole_part(fabric, prepared, part, size)
+    used = max(1, len(prepared.rows[part]) // size) * size
+    numbers = {}
+    for first, second in pairs:
+        cka = alignment.cka_between(networks[first], networks[second], batches)
+        rows, columns = cka.taps
+        numbers[f"{first}:{second}"] = {"rows": rows, "columns": columns, "cka": cka.matrix().tolist()}
+        page.figure(
+            f"cka-{first}-{second}",
+            alignment.heat_map(cka, first, second),
+            title=f"CKA of {first} and {second}",
+            caption=f"How alike the taps of {first} and {second} arrange {used} images of the {part} part: linear CKA, "
+            f"unbiased HSIC averaged over batches of {size}, maps flattened.",
+        )
+    page.numbers("cka", numbers)
+
+
+def _disagreements(
+    page: Page,
+    networks: Mapping[str, Network],
+    pairs: Sequence[tuple[str, str]],
+    batches: Batches,
+    prepared: Prepared,
+    part: str,
+    most: int,
+) -> None:
+    rows = prepared.rows[part]
+    labels = prepared.packed.frame["label"].to_numpy(dtype=np.int64)[rows]
+    answers = {name: disagreements.probabilities_of(network, batches) for name, network in networks.items()}
+    ids = prepared.packed.frame["id"].to_numpy(dtype=object)
+    for first, second in pairs:
+        found = disagreements.find_disagreements(answers[first], answers[second], labels, most)
+        if not found.count:
+            continue
+        chosen = found.positions
+        pixels, _ = prepared.packed.read(rows[chosen])
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).to(batches.device)
+        page.figure(
+            f"disagreements-{first}-{second}",
+            disagreements.gallery(
+                images,
+                labels[chosen].tolist(),
+                {name: networks[name] for name in (first, second)},
+                prepared.packed.classes,
+                [str(ids[row]) for row in rows[chosen]],
+            ),
+            title=f"Where {first} and {second} disagree",
+            caption=f"They choose different classes for {found.count} of {found.of} images of the {part} part; "
+            f"{first} is right in {found.first_right} of these, {second} in {found.second_right}. Shown are those on "
+            "which both are surest, with Grad-CAM at the deepest stage that still shows places (none where the logits "
+            "do not come from a map).",
+        )
+
+
+def _hardest(
+    page: Page, networks: Mapping[str, Network], batches: Batches, prepared: Prepared, part: str, most: int
+) -> None:
+    with torch.no_grad():
+        hard = masks.hardest(whole_images(batches, networks, prepared), most)
+    page.figure(
+        "hardest",
+        masks.gallery(hard, {one.name: _picture(prepared, one.name) for one in hard}),
+        title="The hardest images",
+        caption=f"The {len(hard)} images of the {part} part with the lowest mean IoU over {', '.join(networks)}: "
+        "outline of the truth, then each network's mask and its probability of foreground.",
+    )
+
+
+def _picture(prepared: Prepared, name: str) -> masks.Floats:
+    """(H, W, 3) in [0, 1] of a whole image, put together where it was cut into tiles."""
+    frame = prepared.packed.frame
+    tiled = "parent" in frame
+    rows = np.flatnonzero((frame["parent" if tiled else "id"] == name).to_numpy())
+    pixels, _ = prepared.packed.read(rows)
+    planes = (pixels.transpose(0, 3, 1, 2) / 255).astype(np.float32)
+    whole = stitch(planes, frame.iloc[rows])[name] if tiled else planes[0]
+    picture: masks.Floats = whole.transpose(1, 2, 0).astype(np.float64)
+    return picture

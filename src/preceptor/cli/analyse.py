@@ -1,0 +1,22 @@
+"""``preceptor analyse``."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from preceptor.errors import UserError
+
+
+def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str) -> None:
+    """Write the figures and say where they are."""
+    split = [tuple(pair.split(":")) for pair in pairs]
+    for pair in split:
+        if len(pair) != 2:
+            raise UserError(f"--pair {':'.join(pair)!r}: write two networks with a colon, for example T:S1")
+    from preceptor.analysis import analyse
+
+    console = Console()
+    with console.status("looking at the networks"):
+        entries = analyse(run, part=part, pairs=[(a, b) for a, b in split], most=images, device=device)
+    for entry in entries:
+        console.print(f"{entry['title']}: {run / 'analysis' / entry['file']}", highlight=False)

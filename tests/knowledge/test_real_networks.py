@@ -19,7 +19,10 @@ NETWORKS = {
     "vit": {"architecture": "vit_tiny_patch16_224", "options": {"img_size": 64, "depth": 4}},
 }
 PAIRS = [("resnet", "mobilenet"), ("mixnet", "resnet"), ("vit", "resnet"), ("resnet", "vit")]
-KEYS = [key for key, e in catalogue.losses().items() if "classification" in e.settings and key != "feature_mse"]
+AS_WIDE = ("feature_mse", "exit_features")
+"""Without an adapter: they want equal widths."""
+
+KEYS = [key for key, e in catalogue.losses().items() if "classification" in e.settings and key not in AS_WIDE]
 
 
 @cache

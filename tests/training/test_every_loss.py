@@ -26,7 +26,7 @@ RESUMED_FAST = [("crd", "classification"), ("semckd", "classification"), ("seg_k
 """With a memory and random numbers, with whole batches, with neither; the others resume among the slow tests."""
 
 AS_WIDE = {"architecture": "resnet10t", "options": {"drop_rate": 0.1}, **NEW}
-"""A student for ``feature_mse``, which has no adapter: as wide as the teacher."""
+"""A student for losses on features without an adapter: as wide as the teacher."""
 
 every_loss = pytest.mark.parametrize(("name", "task"), CASES)
 
@@ -44,7 +44,8 @@ def distil(teachers, packed):
 
 def one_loss(distil, name, task):
     loss = {"loss": name.split()[0], "options": OPTIONS.get(name, {})}
-    changes = {"networks": {"student": AS_WIDE}} if (name, task) == ("feature_mse", "classification") else {}
+    wants_width = [("feature_mse", "classification"), ("exit_features", "classification")]
+    changes = {"networks": {"student": AS_WIDE}} if (name, task) in wants_width else {}
     return distil(task, loss, **changes)
 
 

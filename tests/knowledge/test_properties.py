@@ -33,6 +33,7 @@ PERFECT = (
     "dkd",
     "dist",
     "logit_std_kd",
+    "grafting",
 )
 PERFECT_ON_MASKS = ("kd", "feature_mse", "at", "seg_kd", "dist_seg", "cwd", "ifvd", "dsd", "emkd")
 PLACE_IN_BATCH_MATTERS = ("cc", "semckd", "mgd", "crd")

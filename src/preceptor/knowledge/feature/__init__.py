@@ -4,6 +4,7 @@ from preceptor.knowledge.feature.attention import AttentionTransferLoss
 from preceptor.knowledge.feature.exits import ExitFeatureLoss
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.feature.fitnet import FitNetLoss
+from preceptor.knowledge.feature.grafting import GraftingLoss
 from preceptor.knowledge.feature.mgd import MGDLoss
 from preceptor.knowledge.feature.reviewkd import ReviewKDLoss
 from preceptor.knowledge.feature.semckd import SemCKDLoss
@@ -17,6 +18,7 @@ __all__ = [
     "ExitFeatureLoss",
     "FeatureMSELoss",
     "FitNetLoss",
+    "GraftingLoss",
     "MGDLoss",
     "PooledSRRLLoss",
     "ReviewKDLoss",

@@ -37,6 +37,20 @@ TWELVE = {"baseline": FEW["baseline"]} | {
     for strategy in STRATEGIES
 }
 
+PEERS = [
+    "networks.student=null",
+    "networks.students=[{architecture: test_resnet, weights: none}, "
+    "{architecture: mobilenetv3_small_050, weights: none}]",
+]
+DML = ["technique.name=ml", "technique.alpha=1", "technique.gamma=1", "technique.temperature=1"]
+KTHF2 = {
+    "independent": [*PEERS, "technique.name=baseline"],
+    "ml": [*PEERS, *DML],
+    "kthf2": [*PEERS, "technique.name=kthf2"],
+    "kthf2-same_level": [*PEERS, "technique.name=kthf2", "technique.cross_level=false"],
+}
+"""Two peers of different families; mutual learning with the weights of its paper."""
+
 
 def loss_cells(task: str) -> dict[str, list[str]]:
     """One student under one teacher: every loss with its published setting, beside no teacher and KD+ML diverse.
@@ -95,7 +109,7 @@ def table(folder: Path, metric: str) -> str:
         cell = file.parent.name.rsplit("-seed", 1)[0]
         for network, scores in result["test"].items():
             found[cell][network].append(scores[metric])
-    networks = ("T", "S1", "S2", "ensemble", "ensemble_mean")
+    networks = ("T", "S1", "S2", "F", "ensemble", "ensemble_mean")
     lines = [f"| cell | runs | {' | '.join(networks)} | 95 % over groups |", f"|---|---|{'---|' * len(networks)}---|"]
     for cell, scores in found.items():
         runs = max(len(values) for values in scores.values())
@@ -117,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--cells", choices=("few", "twelve", "losses"), default="few")
+    parser.add_argument("--cells", choices=("few", "twelve", "losses", "kthf2"), default="few")
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="for every run")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side; use threads: 1 in the recipe")
     parser.add_argument("--out", type=Path)
@@ -128,12 +142,13 @@ def main() -> None:
     # Offline cells of every strategy share one teacher, so it has the adapter that sharing features wants.
     adapter = f"technique.adapter={'never' if given.cells == 'losses' else 'always'}"
     if not given.table:
-        cells = {"few": FEW, "twelve": TWELVE, "losses": loss_cells(recipe.task)}[given.cells]
+        cells = {"few": FEW, "twelve": TWELVE, "losses": loss_cells(recipe.task), "kthf2": KTHF2}[given.cells]
         teacher = folder / "teacher-seed0"
         train_teacher = ["technique.name=baseline", "technique.network=teacher", adapter]
         jobs = []
         with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
-            print(pool.submit(run, given.recipe, [*given.overrides, *train_teacher], teacher).result(), flush=True)
+            if any("technique.name=kd_offline" in chosen for chosen in cells.values()):
+                print(pool.submit(run, given.recipe, [*given.overrides, *train_teacher], teacher).result(), flush=True)
             for seed in given.seeds:
                 for cell, chosen in cells.items():
                     overrides = [*given.overrides, *chosen, f"seed={seed}"]

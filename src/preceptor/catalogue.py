@@ -176,7 +176,7 @@ def technique_rows() -> list[dict[str, str]]:
                 {
                     "technique": key,
                     "what it does": summary_of(functions[key]),
-                    "tasks": ", ".join(_TASKS),
+                    "tasks": ", ".join(spec.tasks),
                     "options": ", ".join(options),
                     "source": source_of(functions[key]),
                 }

@@ -7,7 +7,7 @@ Nothing here imports torch: a wrong recipe is refused at once.
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -203,9 +203,27 @@ class Route(Model):
 
 
 PerStudent = Fraction | tuple[Fraction, ...]
+Weight = Annotated[float, Field(ge=0)]
 
 
-class MixtureSpec(Model):
+class Technique(Model):
+    """Base of the techniques' parts.
+
+    Class attributes:
+        tasks: in which the technique has a meaning.
+        instead: why not in the other one, and what to take there.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
+    instead: ClassVar[str] = ""
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a teacher takes part."""
+        return False
+
+
+class MixtureSpec(Technique):
     """Every mixture of distillation and mutual learning (methods of Niyaz et al.).
 
     Each student's loss is alpha · task + beta · from the teacher + gamma · from its peers. What is not given
@@ -279,7 +297,7 @@ class EdgeSpec(LossSpec):
     stop_gradient: bool = True
 
 
-class GraphSpec(Model):
+class GraphSpec(Technique):
     """A cohort with its transfers written out. Networks are called T, S1, S2, …
 
     ``teacher`` as in the mixtures: given, it is loaded and frozen; otherwise it trains with the others.
@@ -297,7 +315,7 @@ class GraphSpec(Model):
         return any("T" in (edge.source, edge.target) for edge in self.edges)
 
 
-class MultiPartSpec(Model):
+class MultiPartSpec(Technique):
     """Distillation in parts: the teacher of the students' i-th part is the teacher's own i-th snapshot (Multi-Part KD).
 
     Each student's loss is alpha · task + weight · KD. A part has ``every`` epochs, the last one what is left;
@@ -349,7 +367,51 @@ class MultiPartSpec(Model):
         return True
 
 
-TechniqueSpec = Annotated[MixtureSpec | MultiPartSpec | GraphSpec, Field(discriminator="name")]
+class KTHF2Spec(Technique):
+    """Unlike peers and a classifier F on their fused maps learn from each other (KTHF²).
+
+    Each peer's loss is its task + mutual · from the other peers + to_peers · from F; F's is
+    fused_task · its task + from_ensemble · from the mean of the peers' logits.
+
+    Args:
+        mutual: deep mutual learning, at temperature 1.
+        temperature: of what goes from and to F.
+        ramp: share of the epochs over which to_peers and from_ensemble rise to their full weight; 0 begins with it.
+        levels: how many of the peers' last stages are fused.
+        cross_level: fuse each level of a peer with the next deeper one of another, too.
+        detach_maps: what F learns does not reach the peers through their maps.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    instead: ClassVar[str] = "F pools the fused maps and says nothing of pixels. Take ml or kd_ml for masks"
+
+    name: Literal["kthf2"]
+    mutual: Weight = 1.0
+    fused_task: Weight = 1.0
+    to_peers: Weight = 1.0
+    from_ensemble: Weight = 1.0
+    temperature: Annotated[float, Field(gt=0)] = 3.0
+    ramp: Fraction = 0.27
+    levels: Annotated[int, Field(ge=1, le=4)] = 2
+    cross_level: bool = True
+    detach_maps: bool = False
+
+    @property
+    def fuses(self) -> bool:
+        """Whether F takes part."""
+        return bool(self.fused_task or self.to_peers or self.from_ensemble)
+
+    @model_validator(mode="after")
+    def _fused_classifier_learns(self) -> Self:
+        if self.to_peers and not (self.fused_task or self.from_ensemble):
+            raise ValueError(
+                "to_peers: the fused classifier would teach without having learned; "
+                "give fused_task or from_ensemble a weight, or set to_peers: 0 too"
+            )
+        return self
+
+
+TechniqueSpec = Annotated[MixtureSpec | MultiPartSpec | KTHF2Spec | GraphSpec, Field(discriminator="name")]
 
 
 class CacheSpec(Model):
@@ -453,6 +515,11 @@ class Recipe(Model):
             named = (*technique.losses, technique.hint)
         for spec in filter(None, named):
             self._require_task(spec)
+        if self.task not in technique.tasks:
+            raise ValueError(
+                f"technique {technique.name} is for {', '.join(technique.tasks)}, this recipe's task is {self.task}: "
+                f"{technique.instead}"
+            )
         takes_several = "teachers" in type(technique).model_fields
         if self.networks.teachers and not takes_several:
             raise ValueError(f"networks.teachers: {technique.name} has one teacher at most; give `networks.teacher`")
@@ -460,7 +527,7 @@ class Recipe(Model):
         if technique.has_teacher and self.networks.teacher is None and not has_some:
             wanted = "`networks.teacher`, `networks.teachers` or `technique.teachers`"
             raise ValueError(f"technique {technique.name} wants {wanted if takes_several else '`networks.teacher`'}")
-        if self.technique.name in ("ml", "kd_ml") and len(self.networks.peers) < 2:
+        if self.technique.name in ("ml", "kd_ml", "kthf2") and len(self.networks.peers) < 2:
             raise ValueError(f"{self.technique.name} wants at least two students (`networks.count: 2`)")
         return self
 
@@ -576,5 +643,5 @@ def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:
     node[last] = value
 
 
-_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec, MultiPartSpec)
+_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec, MultiPartSpec, KTHF2Spec)
 _TAGS = {tag: spec for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from preceptor.cohort.stage import Plan
 from preceptor.techniques.context import Context
 from preceptor.techniques.graph import graph
+from preceptor.techniques.kthf2 import kthf2
 from preceptor.techniques.mixture import baseline, kd_ml, kd_offline, kd_online, ml
 from preceptor.techniques.multi_part import multi_part
 
@@ -15,6 +16,7 @@ TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "ml": ml,
     "kd_ml": kd_ml,
     "multi_part": multi_part,
+    "kthf2": kthf2,
     "graph": graph,
 }
 

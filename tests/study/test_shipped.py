@@ -7,6 +7,8 @@ import yaml
 
 from preceptor.study.plan import plan
 from preceptor.study.spec import load_study
+from preceptor.techniques.context import Context
+from preceptor.techniques.shares import student_shares
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 
@@ -24,6 +26,15 @@ def test_a_study_can_be_planned(path, scale):
     found = plan(study)
     assert found.notes == []
     assert found.jobs
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_published_loss_weights_exist_for_every_cell_that_asks_for_them(path):
+    for job in plan(load_study(path)).jobs:
+        technique = job.recipe.technique
+        if getattr(technique, "weights", "given") == "published":
+            shares = student_shares(Context(job.recipe, ("no", "yes"), (224, 224)), technique)
+            assert all(share.alpha < 0.5 for share in shares)
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

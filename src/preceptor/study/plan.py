@@ -195,7 +195,7 @@ def _axes_of_the_technique(study: Study) -> set[str]:
     return {
         axis
         for axis, options in study.axes.items()
-        if all(key.split(".")[0] == "technique" for changes in options.values() for key in changes)
+        if {key.split(".")[0] for changes in options.values() for key in changes} == {"technique"}
     }
 
 

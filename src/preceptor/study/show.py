@@ -54,7 +54,8 @@ class Overview:
             "failed": f"FAILED: {standing.error}",
             "waiting": f"its worker died; attempt {standing.attempts + 1} goes on from its checkpoint",
         }
-        self.console.print(f"{id}: {words.get(standing.status, standing.status)}; {self.counts()}", highlight=False, soft_wrap=True)
+        said = words.get(standing.status, standing.status)
+        self.console.print(f"{id}: {said}; {self.counts()}", highlight=False, soft_wrap=True)
 
     def counts(self) -> str:
         """``3 of 12 done, 2 running, 1 failed, ETA 4:30``."""

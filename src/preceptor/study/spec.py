@@ -35,7 +35,8 @@ class Model(BaseModel):
 class Layout(Model):
     """How the cells become a table: which axes go down, which across, and what stands in a cell.
 
-    ``metrics`` are scores on the test split; ``fidelity.NAME`` are those against the teacher.
+    ``network`` and ``metric`` are axes too, and come last unless they are named. ``metrics`` are scores on the
+    test split; ``fidelity.NAME`` are those against the teacher.
     """
 
     rows: tuple[str, ...] = ()
@@ -106,8 +107,8 @@ class Study(Model):
         if len(builtin_set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: {', '.join(map(str, self.seeds))} names a seed twice")
         for axis in (*self.layout.rows, *self.layout.columns):
-            if axis not in self.axes:
-                raise ValueError(f"layout: {unknown(axis, self.axes)}")
+            if axis not in (*self.axes, "network", "metric"):
+                raise ValueError(f"layout: {unknown(axis, (*self.axes, 'network', 'metric'))}")
         for number, left_out in enumerate(self.exclude):
             for axis, option in left_out.items():
                 if axis not in self.axes:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from preceptor.errors import InterruptedRunError, UserError
+from preceptor.recipe import KTHF2Spec
 from preceptor.training import run
 from preceptor.training.together import train_together
 
@@ -113,6 +114,13 @@ def test_what_cannot_be_shared(part, changes, message, packed, tmp_path):
 def test_what_acts_on_all_networks_at_once(changes, packed, tmp_path):
     with pytest.raises(UserError, match=next(iter(changes))):
         together(recipes(packed, training=changes), tmp_path)
+
+
+def test_networks_that_read_others_stay_with_them(packed, tmp_path):
+    found = recipes(packed)
+    found["fused"] = found["alone"].model_copy(update={"technique": KTHF2Spec(name="kthf2")})
+    with pytest.raises(UserError, match=r"networks that read others \(F, E\)"):
+        together(found, tmp_path, ("alone", "fused"))
 
 
 def test_a_folder_holds_one_training(packed, tmp_path):

@@ -80,6 +80,9 @@ def _only_stage(plan: Plan) -> Stage:
     stage = plan.stages[0]
     if stage.turns:
         raise UserError("networks that are updated in turn (technique.sequential) cannot be trained with other runs")
+    built = [name for name, member in stage.members.items() if member.builds_on]
+    if built:
+        raise UserError(f"a run with networks that read others ({', '.join(built)}) cannot be shared; train it alone")
     if any(edge.stop_gradient is False for edge in stage.transfers()):
         raise UserError(
             "an edge through which its source learns (stop_gradient: false) keeps its run from being shared"

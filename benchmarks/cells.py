@@ -42,7 +42,13 @@ PEERS = [
     "networks.students=[{architecture: test_resnet, weights: none}, "
     "{architecture: mobilenetv3_small_050, weights: none}]",
 ]
-DML = ["technique.name=ml", "technique.alpha=1", "technique.gamma=1", "technique.temperature=1"]
+DML = [
+    "technique.name=ml",
+    "technique.strategy=predictions",
+    "technique.alpha=1",
+    "technique.gamma=1",
+    "technique.temperature=1",
+]
 KTHF2 = {
     "independent": [*PEERS, "technique.name=baseline"],
     "ml": [*PEERS, *DML],

@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from preceptor.study.board import Board
-from preceptor.study.local import run_local
+from preceptor.study.local import LocalCrew
 from preceptor.study.plan import plan
+from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
 
 from .studies import study
@@ -35,7 +36,7 @@ def scripted(tmp_path, fake):
         board.begin()
         text = io.StringIO()
         with Overview(Console(file=text, width=200), board) as overview:
-            run_local(board, overview, workers=workers, threads=1, device="cpu", work=fake)
+            run_jobs(board, overview, LocalCrew(workers, 1, device="cpu", work=fake), device="cpu")
         return board, text.getvalue()
 
     return run

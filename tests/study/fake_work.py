@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 
 
-def work(request):
+def work(request, tell):
     script = json.loads((request.folder.parents[1] / "script.json").read_text())
     what = script.get(request.id.partition("-seed")[0], "finish")
     request.folder.mkdir(parents=True, exist_ok=True)

@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 
 from preceptor.study.board import Board, read_index
-from preceptor.study.local import fair_workers, run_local, visible_gpus
+from preceptor.study.local import LocalCrew, fair_workers, visible_gpus
 from preceptor.study.plan import plan
+from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
 
 from .studies import study
@@ -105,15 +106,16 @@ def child(tmp_path, script):
         "from pathlib import Path\n"
         "from rich.console import Console\n"
         "from preceptor.study.board import Board\n"
-        "from preceptor.study.local import run_local\n"
+        "from preceptor.study.local import LocalCrew\n"
         "from preceptor.study.plan import plan\n"
+        "from preceptor.study.run import run_jobs\n"
         "from preceptor.study.show import Overview\n"
         "from tests.study.studies import study\n"
         "if __name__ == '__main__':\n"
         f"    board = Board(study(), plan(study()).jobs, Path({str(tmp_path)!r}))\n"
         "    board.begin()\n"
         "    with Overview(Console(), board) as overview:\n"
-        "        run_local(board, overview, workers=1, threads=1, device='cpu', work=fake_work.work)\n"
+        "        run_jobs(board, overview, LocalCrew(1, 1, device='cpu', work=fake_work.work))\n"
     )
     (tmp_path / "child.py").write_text(code)
     process = subprocess.Popen([sys.executable, tmp_path / "child.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -175,4 +177,4 @@ def test_nothing_to_do_starts_no_worker(tmp_path, scripted, fake, monkeypatch):
     monkeypatch.setattr("preceptor.study.local.get_context", None)
     board = Board(study(), plan(study()).jobs, tmp_path)
     with Overview(Console(file=io.StringIO()), board) as overview:
-        run_local(board, overview, workers=2, threads=1, device="cpu", work=fake)
+        run_jobs(board, overview, LocalCrew(2, 1, device="cpu", work=fake))

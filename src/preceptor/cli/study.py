@@ -8,8 +8,9 @@ from rich.console import Console
 from preceptor.errors import UserError
 from preceptor.files import alone
 from preceptor.study.board import Board
-from preceptor.study.local import fair_workers, run_local
+from preceptor.study.local import LocalCrew, fair_workers
 from preceptor.study.plan import Job, plan
+from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
 from preceptor.study.spec import load_study
 
@@ -45,7 +46,7 @@ def run_study(
             workers = workers or fair_workers(threads, device)
             _prepare(board, console)
             with Overview(console, board) as overview:
-                run_local(board, overview, workers=workers, threads=threads, device=device)
+                run_jobs(board, overview, LocalCrew(workers, threads, device=device), device=device)
     except BlockingIOError:
         raise UserError(
             f"{out}: another `preceptor study` is at work in this folder; wait for it, or give another with --out"

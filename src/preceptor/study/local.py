@@ -1,53 +1,60 @@
-"""A study on this machine: worker processes that take one job after another."""
+"""A crew on this machine: worker processes that take one job after another, with a fair share of cores and GPUs."""
 
 import os
 import shutil
 import signal
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from types import FrameType
 
-from preceptor.errors import InterruptedRunError
-from preceptor.study.board import Board
-from preceptor.study.show import Overview
-from preceptor.study.work import Answer, Work, log_of, request_for, serve, train_job
-
-RETRIES = 2
-"""How often a job is taken up again whose worker died."""
+from preceptor.study.crew import Death, Event
+from preceptor.study.work import Request, Work, serve, train_job
 
 
-def run_local(
-    board: Board, overview: Overview, *, workers: int, threads: int, device: str = "auto", work: Work = train_job
-) -> None:
-    """Do every job that is not done, ``workers`` at a time, until nothing can be done any more.
+class LocalCrew:
+    """``workers`` processes, each with ``threads`` compute threads and one of the visible GPUs."""
 
-    A job whose worker dies is taken up again, and goes on from its run folder; one that raises is failed.
+    def __init__(self, workers: int, threads: int, *, device: str = "auto", work: Work = train_job) -> None:
+        gpus = [] if device == "cpu" else visible_gpus()
+        self._workers = [_Worker(threads, gpus[i % len(gpus)] if gpus else None, work) for i in range(workers)]
 
-    Raises:
-        InterruptedRunError: SIGINT or SIGTERM came; running jobs have left checkpoints.
-    """
-    gpus = [] if device == "cpu" else visible_gpus()
-    crew = [_Worker(threads, gpus[number % len(gpus)] if gpus else None, work) for number in range(workers)]
-    with _stop_requests() as stop:
-        try:
-            while not stop.requested and (board.ready() or any(worker.job for worker in crew)):
-                for worker, job in zip([one for one in crew if not one.job], board.ready(), strict=False):
-                    worker.give(job.id, board, device)
-                _listen(crew, board, overview, stop)
-            if stop.requested:
-                _end(crew, board, stop)
-        finally:
-            for worker in crew:
-                worker.close()
-    if board.having("waiting"):
-        counts = f"{len(board.having('done'))} of {len(board.jobs)} jobs are done"
-        raise InterruptedRunError(f"stopped; {counts}. The same command again does the others.")
+    @property
+    def free(self) -> int:
+        """How many have nothing to do."""
+        return sum(worker.job is None for worker in self._workers)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anyone is at work."""
+        return any(worker.job for worker in self._workers)
+
+    def give(self, request: Request) -> None:
+        """Hand a job to someone free."""
+        next(worker for worker in self._workers if worker.job is None).give(request)
+
+    def events(self, seconds: float) -> list[tuple[str, Event]]:
+        """What has happened to which job; waits for the first for some time."""
+        at_work = [worker for worker in self._workers if worker.job]
+        heard = wait([worker.connection for worker in at_work if worker.connection], timeout=seconds)
+        return [worker.receive() for worker in at_work if worker.connection in heard]
+
+    def reply(self, id: str, goes_on: bool) -> None:
+        """Answer a job's :class:`Epoch`."""
+        for worker in self._workers:
+            if worker.job == id:
+                worker.send(goes_on)
+
+    def stop(self) -> None:
+        """Ask every job to leave a checkpoint and end."""
+        for worker in self._workers:
+            worker.stop()
+
+    def close(self) -> None:
+        """Let idle workers go, and kill those that are not."""
+        for worker in self._workers:
+            worker.close()
 
 
 class _Worker:
@@ -55,12 +62,11 @@ class _Worker:
 
     def __init__(self, threads: int, gpu: str | None, work: Work) -> None:
         self.job: str | None = None
+        self.connection: Connection | None = None
         self._settings = (work, threads, gpu)
         self._process: SpawnProcess | None = None
-        self.connection: Connection | None = None
 
-    def give(self, id: str, board: Board, device: str) -> None:
-        """Hand a job to the process."""
+    def give(self, request: Request) -> None:
         if self._process is None or not self._process.is_alive():
             self.close()
             context = get_context("spawn")
@@ -68,32 +74,32 @@ class _Worker:
             self._process = context.Process(target=serve, args=(theirs, *self._settings), daemon=True)
             self._process.start()
             theirs.close()  # so that the end of the process closes the pipe
-        assert self.connection is not None
-        self.job = id
-        board.started(id)
-        with suppress(BrokenPipeError):  # it has died; listening will tell
-            self.connection.send(request_for(board.jobs[id], board.out, device))
+        self.job = request.id
+        self.send(request)
 
-    def receive(self) -> Answer | int:
-        """How the job ended, or the exit code of a process that died over it."""
+    def send(self, message: object) -> None:
+        assert self.connection is not None
+        with suppress(BrokenPipeError):  # the process has died; receiving will tell
+            self.connection.send(message)
+
+    def receive(self) -> tuple[str, Event]:
+        assert self.job is not None
         assert self.connection is not None
         assert self._process is not None
-        try:
-            answer: Answer = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        id, event = self.job, None
+        with suppress(EOFError, ConnectionResetError):
+            event = self.connection.recv()
+        if event is None or getattr(event, "outcome", None) == "stopped":
             self._process.join()
-            return self._process.exitcode or 0
-        if answer.outcome == "stopped":
-            self._process.join()
-        return answer
+        if event is None or hasattr(event, "outcome"):
+            self.job = None
+        return id, event or Death(_words(self._process.exitcode or 0))
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the process, if it lives."""
-        if self._process is not None and self._process.is_alive() and self._process.pid:
-            os.kill(self._process.pid, number)
+    def stop(self) -> None:
+        if self.job and self._process is not None and self._process.is_alive():
+            self._process.terminate()
 
     def close(self) -> None:
-        """Let an idle process end, and kill one that is not."""
         if self._process is None:
             return
         if self.job and self._process.is_alive():
@@ -103,76 +109,10 @@ class _Worker:
         self._process.join()
 
 
-def _listen(crew: list[_Worker], board: Board, overview: Overview, stop: "_Stop") -> None:
-    """Wait for a moment, and note every job that has ended."""
-    overview.show()
-    busy = {worker.connection: worker for worker in crew if worker.job}
-    for connection in wait([one for one in busy if one], timeout=overview.pause):
-        worker = busy[connection]  # type: ignore[index]  # only our own connections were waited for
-        id, answer = worker.job, worker.receive()
-        assert id is not None
-        worker.job = None
-        _settle(id, answer, board)
-        if not stop.requested:
-            overview.ended(id)
-
-
-def _settle(id: str, answer: Answer | int, board: Board) -> None:
-    """Note how a job ended."""
-    if isinstance(answer, Answer) and answer.outcome == "done":
-        board.done(id)
-    elif isinstance(answer, Answer) and answer.outcome == "failed":
-        board.failed(id, answer.error or "")
-    elif board.standing[id].attempts <= RETRIES:
-        board.waits([id])
-    else:
-        board.failed(id, f"its worker {_death(answer)} {RETRIES + 1} times; see {log_of(id, board.out)}")
-
-
-def _death(answer: Answer | int) -> str:
-    if isinstance(answer, Answer):
-        return "was stopped from outside"
-    if answer == -signal.SIGKILL:
+def _words(exit_code: int) -> str:
+    if exit_code == -signal.SIGKILL:
         return "was killed (signal 9, as when memory runs out)"
-    return f"died (signal {-answer})" if answer < 0 else f"ended (exit code {answer})"
-
-
-def _end(crew: list[_Worker], board: Board, stop: "_Stop") -> None:
-    """Let running jobs write their checkpoints; a second request does not wait for them."""
-    for worker in crew:
-        worker.signal(signal.SIGTERM)
-    while (busy := {one.connection: one for one in crew if one.job and one.connection}) and stop.requested < 2:
-        for connection in wait(list(busy), timeout=0.2):
-            worker = busy[connection]  # type: ignore[index]
-            id, answer = worker.job, worker.receive()
-            worker.job = None
-            if id and isinstance(answer, Answer) and answer.outcome != "stopped":
-                _settle(id, answer, board)
-    board.waits(board.having("running"))
-
-
-@dataclass
-class _Stop:
-    requested: int = 0
-
-
-@contextmanager
-def _stop_requests() -> Iterator[_Stop]:
-    """Count SIGTERM and SIGINT instead of dying of them."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.requested += 1
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return f"died (signal {-exit_code})" if exit_code < 0 else f"ended (exit code {exit_code})"
 
 
 def visible_gpus() -> list[str]:

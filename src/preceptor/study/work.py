@@ -40,7 +40,18 @@ class Answer:
     error: str | None = None
 
 
-Work = Callable[[Request], None]
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch of a job is done; the job waits to hear whether it goes on."""
+
+    number: int
+    score: float
+
+
+Tell = Callable[[int, float], bool]
+"""Says the number and score of an epoch; whether to go on."""
+
+Work = Callable[[Request, Tell], None]
 
 
 def request_for(job: Job, out: Path, device: str) -> Request:
@@ -53,7 +64,7 @@ def log_of(id: str, out: Path) -> Path:
     return out / "logs" / f"{id}.log"
 
 
-def train_job(request: Request) -> None:
+def train_job(request: Request, tell: Tell) -> None:
     """Train one run of a study, or go on with it."""
     from rich.console import Console
 
@@ -66,13 +77,13 @@ def train_job(request: Request) -> None:
     train(recipe, request.folder, device=request.device, console=Console(file=sys.stdout, width=160))
 
 
-def answer(work: Work, request: Request) -> Answer:
+def answer(work: Work, request: Request, tell: Tell) -> Answer:
     """Do a job; whatever it prints goes to its log, whatever it raises is told."""
     request.log.parent.mkdir(parents=True, exist_ok=True)
     with request.log.open("a", encoding="utf-8") as log:
         _redirect(log.fileno())
         try:
-            work(request)
+            work(request, tell)
         except InterruptedRunError:
             return Answer("stopped")
         except Exception as error:
@@ -93,9 +104,14 @@ def serve(connection: Connection, work: Work, threads: int, gpu: str | None) -> 
     os.environ["OMP_NUM_THREADS"] = str(threads)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+
+    def tell(number: int, score: float) -> bool:
+        connection.send(Epoch(number, score))
+        return bool(connection.recv())
+
     try:
         while True:
-            found = answer(work, connection.recv())
+            found = answer(work, connection.recv(), tell)
             connection.send(found)
             if found.outcome == "stopped":
                 return

@@ -1,0 +1,74 @@
+"""Those who do jobs, wherever they are: what a loop over jobs may ask of them."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from preceptor.study.work import Answer, Epoch, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """A worker ended over a job without an answer; ``words`` say how, after "its worker"."""
+
+    words: str
+
+
+Event = Answer | Death | Epoch
+
+
+class Crew(Protocol):
+    """Workers, each of which does one job at a time."""
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may be given now."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anyone is at work."""
+
+    def give(self, request: Request) -> None:
+        """Hand a job to someone free."""
+
+    def events(self, seconds: float) -> list[tuple[str, Event]]:
+        """What has happened to which job; waits for the first for some time."""
+
+    def reply(self, id: str, goes_on: bool) -> None:
+        """Answer a job's :class:`Epoch`."""
+
+    def stop(self) -> None:
+        """Ask every job to leave a checkpoint and end."""
+
+    def close(self) -> None:
+        """Let idle workers go, and end at once those that are not."""
+
+
+@dataclass
+class Stop:
+    """How often the user or the system asked to stop."""
+
+    requested: int = 0
+
+
+@contextmanager
+def stop_requests() -> Iterator[Stop]:
+    """Count SIGTERM and SIGINT instead of dying of them."""
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        stop.requested += 1
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,55 @@
+"""Doing the jobs of a study until nothing is left to do, whatever happens to those who do them."""
+
+from preceptor.errors import InterruptedRunError
+from preceptor.study.board import Board
+from preceptor.study.crew import Crew, Death, Stop, stop_requests
+from preceptor.study.show import Overview
+from preceptor.study.work import Answer, log_of, request_for
+
+RETRIES = 2
+"""How often a job is taken up again whose worker died."""
+
+
+def run_jobs(board: Board, overview: Overview, crew: Crew, *, device: str = "auto") -> None:
+    """Do every job that is not done.
+
+    A job whose worker dies is taken up again, and goes on from its run folder; one that raises is failed, and with
+    it those that wait for its network.
+
+    Raises:
+        InterruptedRunError: SIGINT or SIGTERM came; running jobs have left checkpoints.
+    """
+    with stop_requests() as stop:
+        try:
+            while not stop.requested and (board.ready() or crew.busy):
+                for job in board.ready()[: crew.free]:
+                    board.started(job.id)
+                    crew.give(request_for(job, board.out, device))
+                _listen(board, overview, crew, stop)
+            if stop.requested:
+                crew.stop()
+                while crew.busy and stop.requested < 2:
+                    _listen(board, overview, crew, stop)
+                board.waits(board.having("running"))
+        finally:
+            crew.close()
+    if board.having("waiting"):
+        counts = f"{len(board.having('done'))} of {len(board.jobs)} jobs are done"
+        raise InterruptedRunError(f"stopped; {counts}. The same command again does the others.")
+
+
+def _listen(board: Board, overview: Overview, crew: Crew, stop: Stop) -> None:
+    """Wait for a moment, and note every job that has ended."""
+    overview.show()
+    for id, event in crew.events(overview.pause):
+        if isinstance(event, Answer) and event.outcome == "done":
+            board.done(id)
+        elif isinstance(event, Answer) and event.outcome == "failed":
+            board.failed(id, event.error or "")
+        elif stop.requested or board.standing[id].attempts <= RETRIES:
+            board.waits([id])
+        else:
+            words = event.words if isinstance(event, Death) else "was stopped from outside"
+            board.failed(id, f"its worker {words} {RETRIES + 1} times; see {log_of(id, board.out)}")
+        if not (stop.requested and board.standing[id].status == "waiting"):
+            overview.ended(id)

@@ -411,7 +411,51 @@ class KTHF2Spec(Technique):
         return self
 
 
-TechniqueSpec = Annotated[MixtureSpec | MultiPartSpec | KTHF2Spec | GraphSpec, Field(discriminator="name")]
+class MultiTeacherSpec(Technique):
+    """Several frozen teachers T1, T2, … that teach as one committee T.
+
+    Each student's loss is alpha · task + beta · KD from T + gamma · from its peers; beta is what a sum of 1 leaves.
+    The teachers are ``networks.teachers`` (or copies of ``networks.teacher``), each trained first in a stage of its
+    own, or those of ``teachers``.
+
+    Args:
+        integration: how much each teacher counts in the soft target: ``average``; ``val_acc``, by its validation
+            score; for each image ``confidence``, ``entropy``, and, by the training labels, ``ce`` or ``correct_only``.
+        power: ``val_acc`` weighs in proportion to score ** power instead of exp(score / 0.02).
+        teachers: run folders or weights, one for each teacher.
+        folds: that many teachers of ``networks.teacher``'s architecture, each trained without one fold of the training
+            part.
+        student_alone: run folder of the baseline that the committee is compared with.
+    """
+
+    name: Literal["multi_teacher"]
+    integration: Integration = "val_acc"
+    power: Annotated[float, Field(gt=0)] | None = None
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    alpha: PerStudent | None = None
+    beta: PerStudent | None = None
+    gamma: PerStudent | None = None
+    teachers: tuple[str, ...] = ()
+    folds: Annotated[int, Field(ge=2)] | None = None
+    student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if self.folds and self.teachers:
+            raise ValueError("folds: the teachers are given, none is trained on a part of the data; leave one out")
+        if self.power and self.integration != "val_acc":
+            raise ValueError(f"power: integration {self.integration} does not weigh by validation scores; leave it out")
+        return self
+
+    @property
+    def has_teacher(self) -> bool:
+        """A committee always takes part."""
+        return True
+
+
+TechniqueSpec = Annotated[
+    MixtureSpec | MultiPartSpec | KTHF2Spec | MultiTeacherSpec | GraphSpec, Field(discriminator="name")
+]
 
 
 class CacheSpec(Model):
@@ -643,5 +687,5 @@ def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:
     node[last] = value
 
 
-_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec, MultiPartSpec, KTHF2Spec)
+_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec, MultiPartSpec, KTHF2Spec, MultiTeacherSpec)
 _TAGS = {tag: spec for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from preceptor.data.samples import sample_frame
 from preceptor.data.sources import open_source
-from preceptor.data.splits import check_leaks, few_shot, settle_duplicates, split, subset
+from preceptor.data.splits import check_leaks, few_shot, fold_numbers, settle_duplicates, split, subset
 from preceptor.errors import UserError
 
 PARTS = ["train", "validation", "test"]
@@ -275,6 +275,47 @@ def test_other_shots_of_the_same_split():
     assert one.rows("train").tolist() == split(frame, seed=3, shots=5).rows("train").tolist()
     assert one.rows("train").tolist() != other.rows("train").tolist()
     assert one.rows("test").tolist() == other.rows("test").tolist()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_folds_keep_groups_together_and_spread_classes(seed):
+    frame = grouped()
+    folds = fold_numbers(frame, 5, seed=seed, by_group=True)
+    assert pd.DataFrame({"g": frame["group"], "f": folds}).drop_duplicates()["g"].is_unique
+    shares = pd.crosstab(frame["label"], folds, normalize="index").to_numpy()
+    assert shares.shape == (4, 5)
+    assert np.abs(shares - 0.2).max() < 0.08
+
+
+def test_folds_by_image_are_exact_and_depend_on_table_and_seed_alone():
+    frame = frame_of([0] * 50 + [1] * 10)
+    folds = fold_numbers(frame, 5, seed=0, by_group=False)
+    assert pd.crosstab(frame["label"], folds).to_numpy().tolist() == [[10] * 5, [2] * 5]
+    order = np.random.default_rng(0).permutation(60)
+    assert fold_numbers(frame.iloc[order], 5, seed=0, by_group=False).tolist() == folds[order].tolist()
+    assert fold_numbers(frame, 5, seed=1, by_group=False).tolist() != folds.tolist()
+
+
+def test_equal_pixels_stay_in_one_fold():
+    frame = frame_of([0, 1] * 20, pixels=[f"p{number // 4}" for number in range(40)])
+    folds = fold_numbers(frame, 3, seed=0, by_group=False)
+    assert pd.DataFrame({"p": frame["pixels"], "f": folds}).drop_duplicates()["p"].is_unique
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "message"),
+    [
+        ([0, 1] * 6, ["a", "b", "c"] * 4, "4 folds of a training part of 3 patients: ask for at most 3"),
+        (
+            [0] * 8 + [1] * 2,
+            list("abcdabcdee"),
+            r"class 'b' of the training part has 1 patient\(s\), all in one of 4 folds",
+        ),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(labels, groups, message):
+    with pytest.raises(UserError, match=message):
+        fold_numbers(frame_of(labels, groups), 4, seed=0, by_group=True, classes=("a", "b"), grouping="patient")
 
 
 def equal_frame(splits=None):

@@ -1,7 +1,7 @@
 """A committee: several teachers that speak as one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -94,6 +94,13 @@ class Committee(Built):
             accuracies=[self.scores[name] for name in self.inlets] if self.scores else None,
             power=self.power,
         )
+
+
+def teachers_in(network: Network | None) -> dict[str, Network]:
+    """The teachers of a committee of several that stands alone; none of any other network."""
+    if not isinstance(network, Committee) or len(network.inlets) == 1:
+        return {}
+    return dict(cast(Mapping[str, Network], dict(network.sources.items())))
 
 
 def _full(logits: Tensor) -> Tensor:

@@ -130,12 +130,10 @@ class Plan:
     Args:
         students: the networks that are reported and form the ensemble.
         teacher: whom fidelity is measured against, if anyone.
-        committee: networks of which the teacher is made; scored beside it and exported as its parts.
         notes: what the user should know before training, one sentence each.
     """
 
     stages: tuple[Stage, ...]
     students: tuple[str, ...]
     teacher: str | None = None
-    committee: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)

@@ -8,6 +8,7 @@ from preceptor.techniques.graph import graph
 from preceptor.techniques.kthf2 import kthf2
 from preceptor.techniques.mixture import baseline, kd_ml, kd_offline, kd_online, ml
 from preceptor.techniques.multi_part import multi_part
+from preceptor.techniques.multi_teacher import multi_teacher
 
 TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "baseline": baseline,
@@ -17,6 +18,7 @@ TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "kd_ml": kd_ml,
     "multi_part": multi_part,
     "kthf2": kthf2,
+    "multi_teacher": multi_teacher,
     "graph": graph,
 }
 

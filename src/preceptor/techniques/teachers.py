@@ -27,6 +27,10 @@ def teacher_specs(context: Context, *, folds: int | None = None) -> dict[str, Ne
     recipe = context.recipe
     given: tuple[str, ...] = getattr(recipe.technique, "teachers", ())
     listed, one = recipe.networks.teachers, recipe.networks.teacher
+    if folds and listed:
+        raise UserError(
+            "technique.folds: all teachers are of one architecture, networks.teacher; leave out networks.teachers"
+        )
     if given and listed and len(given) != len(listed):
         raise UserError(
             f"technique.teachers: {len(given)} given for {len(listed)} networks.teachers; give one for each, in order"

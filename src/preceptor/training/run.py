@@ -19,6 +19,7 @@ from rich.console import Console
 
 from preceptor.built import load_network
 from preceptor.built.base import Built, apart, own_state
+from preceptor.built.committee import teachers_in
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
@@ -106,7 +107,7 @@ def evaluate_networks(
             )
     return evaluate(
         make_fabric(device),
-        networks,
+        {**teachers_in(networks.get("T")), **networks},
         prepared,
         "test",
         teacher="T" if len(networks) > 1 and "T" in networks else None,
@@ -224,9 +225,11 @@ class Run:
         seconds = sum(at.seconds for at in phases)
         names = (*filter(None, [self.plan.teacher]), *self.plan.students)
         reported = {name: networks[name].deployed() for name in names}
-        validation = self._evaluate(reported, "validation", ensemble=True)
-        scored = {name: s[self.recipe.monitor] for name, s in validation.scores.items() if name != self.plan.teacher}
-        test = self._evaluate(reported, "test", ensemble=True)
+        evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported}
+        validation = self._evaluate(evaluated, "validation", ensemble=True)
+        scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
+        scored = {name: s for name, s in scores.items() if name in self.plan.students or name not in evaluated}
+        test = self._evaluate(evaluated, "test", ensemble=True)
         result: dict[str, Any] = {
             "status": "complete",
             "name": self.recipe.name,
@@ -331,9 +334,9 @@ class Run:
 
     def _rows(self, stage: Stage) -> NDArray[np.int64]:
         """What the stage trains on."""
-        return (
-            self.prepared.rows["train"] if stage.fold is None else rows_without(self.recipe, self.prepared, stage.fold)
-        )
+        if stage.fold is None:
+            return self.prepared.rows["train"]
+        return rows_without(self.recipe, self.prepared, stage.fold)
 
     def _batches(self, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
         spec = stage.training

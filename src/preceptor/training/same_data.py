@@ -34,6 +34,8 @@ def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
     given = {"technique.teacher": getattr(recipe.technique, "teacher", None)}
     for number, snapshot in enumerate(getattr(recipe.technique, "snapshots", ()), start=1):
         given[f"technique.snapshots, number {number}"] = snapshot
+    for number, teacher in enumerate(getattr(recipe.technique, "teachers", ()), start=1):
+        given[f"technique.teachers, number {number}"] = teacher
     for option, teacher in given.items():
         if teacher:
             _require_unseen_by(teacher, option, recipe, prepared)

@@ -22,8 +22,10 @@ ROOMS = {
     "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
     "analysis": {"training", "built", "data", "networks", "measures"},
     "study": {"training"},
+    "report": {"measures", "__version__"},
     "cli": {
         "analysis",
+        "report",
         "study",
         "training",
         "techniques",
@@ -47,6 +49,7 @@ WITHOUT_TORCH = [
     "cli.demo",
     "cli.evaluate",
     "cli.methods",
+    "cli.report",
     "cli.study",
     "cli.train",
     "recipe",
@@ -55,6 +58,7 @@ WITHOUT_TORCH = [
     "data.splits",
     "data.inspect",
     "measures",
+    "report",
 ]
 
 

@@ -83,6 +83,7 @@ def study(
     scale: Annotated[str | None, typer.Option(help="Another size of the study, such as small.")] = None,
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Runs side by side; by default what fits.")] = None,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the jobs.")] = False,
 ) -> None:
@@ -90,7 +91,7 @@ def study(
     from preceptor.cli.study import run_study
 
     changes = [*(overrides or []), *_more_changes(context)]
-    if not run_study(study, changes, scale=scale, out=out, workers=workers, device=device, dry=dry_run):
+    if not run_study(study, changes, scale=scale, out=out, workers=workers, ray=ray, device=device, dry=dry_run):
         raise typer.Exit(1)
 
 
@@ -119,6 +120,17 @@ def analyse(
     from preceptor.cli.analyse import analyse_run
 
     analyse_run(run, part, pairs or [], images, device)
+
+
+@app.command()
+def report(
+    folders: Annotated[list[Path], typer.Argument(help="A run, a study, or any folder with runs below; or several.")],
+    out: Annotated[Path | None, typer.Option(help="Where report.html goes; by default into the folder.")] = None,
+) -> None:
+    """Write report.html, one page that needs no network, and its tables as .csv, .md and .tex."""
+    from preceptor.cli.report import report_folders
+
+    report_folders(folders, out)
 
 
 @app.command()

@@ -1,0 +1,17 @@
+"""``preceptor report``."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from preceptor.errors import UserError
+
+
+def report_folders(folders: list[Path], out: Path | None) -> None:
+    """Write the report of all runs in ``folders`` into ``out``, or into the one folder."""
+    if out is None and len(folders) > 1:
+        raise UserError("report: several folders have no folder in common; say with --out where the report goes")
+    from preceptor.report import write_report
+
+    page = write_report(folders, out or folders[0])
+    Console().print(f"report: {page} (tables in {page.parent / 'tables'})", highlight=False, soft_wrap=True)

@@ -1,0 +1,117 @@
+"""What the data was: parts, groups, class balance, duplicates, and what was noted about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from preceptor.report.grid import Datum, Grid, label, number
+from preceptor.report.runs import Run
+from preceptor.report.studies import Study
+
+PARTS = ("train", "validation", "test")
+_DUPLICATES = {
+    "drop": "one of each set is kept where labels agree, none where they differ",
+    "keep": "all are kept, each set on one side of the split",
+    "error": "none: they would have been refused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataCard:
+    """Facts in short sentences, the parts, and the classes where there are any."""
+
+    facts: tuple[tuple[str, str], ...]
+    parts: Grid
+    classes: Grid | None
+    notes: tuple[str, ...]
+
+
+def data_card(study: Study) -> DataCard | None:
+    """The card of the study's first split; it says so where seeds or cells are split differently."""
+    begun = [job.run for job in study.jobs if job.run is not None]
+    runs = [run for run in begun if run.split is not None]
+    if not runs:
+        return None
+    first = next((run for run in runs if run.result is not None), runs[0])
+    split = first.split
+    assert split is not None
+    others = {_split_key(run.split) for run in runs if run.split is not None}
+    notes = list(dict.fromkeys(note for run in runs for note in (run.result or {}).get("notes", ())))
+    if len(others) > 1:
+        notes.append(f"The runs have {len(others)} different splits; the tables here show that of {first.name}.")
+    return DataCard(
+        facts=tuple(_facts(first, split, runs)),
+        parts=_parts(first, split),
+        classes=_classes(first, split),
+        notes=tuple(notes),
+    )
+
+
+def _split_key(split: pd.DataFrame) -> int:
+    return hash(tuple(zip(split["id"], split["split"], strict=True)))
+
+
+def _facts(run: Run, split: pd.DataFrame, runs: Sequence[Run]) -> list[tuple[str, str]]:
+    data = run.recipe.get("data") or {}
+    size = data.get("image_size")
+    height, width = (size, size) if isinstance(size, int) else tuple(size or ("?", "?"))
+    tile = data.get("tile")
+    # The last part of a path names the data; the rest says only where one machine keeps it.
+    where = str(data.get("path") or "generated").rstrip("/").split("/")[-1]
+    facts = [
+        ("data", f"{where}, read as {data.get('source')}"),
+        (
+            "images",
+            f"{height} × {width} pixels" + (f", tiles of {tile['size']}" if tile else f", {data.get('resize')}"),
+        ),
+        ("split by", str((run.result or {}).get("grouped_by") or _asked_split(run))),
+    ]
+    groups = split["group"].notna().all()
+    if groups:
+        shared = split.groupby("group")["split"].nunique()
+        leaks = int((shared > 1).sum())
+        facts.append(("groups on two sides", f"{leaks}" if leaks else "none"))
+    facts.append(("images of equal pixels", _DUPLICATES.get(str(data.get("duplicates")), "not stated")))
+    prints = {run.environment["data_fingerprint"] for run in runs if run.environment.get("data_fingerprint")}
+    if prints:
+        facts.append(("fingerprint", ", ".join(sorted(prints))))
+    return facts
+
+
+def _asked_split(run: Run) -> str:
+    return str((run.recipe.get("split") or {}).get("by")) if run.result is None else "image: no groups are used"
+
+
+def _parts(run: Run, split: pd.DataFrame) -> Grid:
+    rows = []
+    for part in PARTS:
+        mine = split[split["split"] == part]
+        groups = mine["group"].nunique() if split["group"].notna().all() else None
+        share = Datum(f"{100 * len(mine) / len(split):.1f}", len(mine) / len(split))
+        rows.append((label(part), number(len(mine)), share, number(groups)))
+    whole = split["group"].nunique() if split["group"].notna().all() else None
+    rows.append((label("all"), number(len(split)), Datum("100.0", 1.0), number(whole)))
+    what = str((run.result or {}).get("grouped_by") or "group")
+    heads = ("part", "samples", "%", f"groups ({what})")
+    keep = 4 if whole is not None else 3
+    return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows))
+
+
+def _classes(run: Run, split: pd.DataFrame) -> Grid | None:
+    if run.task != "classification" or split["label"].isna().all():
+        return None
+    counts = split.groupby(["label", "split"]).size().unstack(fill_value=0).reindex(columns=PARTS, fill_value=0)
+    counts = counts.loc[sorted(counts.index, key=lambda text: int(text) if text.lstrip("-").isdigit() else 0)]
+    rows = []
+    for name, row in counts.iterrows():
+        place = int(str(name)) if str(name).isdigit() else -1
+        called = run.classes[place] if 0 <= place < len(run.classes) else str(name)
+        data: list[Datum] = [label(called)]
+        for part in PARTS:
+            share = row[part] / max(1, counts[part].sum())
+            data.append(Datum(f"{row[part]:,}", float(row[part]), beside=f"{100 * share:.1f} %",
+                              numbers={"": float(row[part])}))  # fmt: skip
+        rows.append(tuple(data))
+    caption = "Samples of each class, and their share of the part."
+    return Grid("classes", "Class balance", (("class", *PARTS),), tuple(rows), 1, caption)

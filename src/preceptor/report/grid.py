@@ -1,0 +1,207 @@
+"""A table of any kind, and how it is written as CSV, Markdown and LaTeX."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from preceptor.measures import Interval, Spread
+
+PLAIN = ("fidelity.kl",)
+"""Scores that are no shares of something: everything else is shown in percent."""
+
+_TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_TEX |= {character: "\\" + character for character in "&%$#_{}"}
+_TEX |= {"±": r"$\pm$", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$", "≥": r"$\ge$", "×": r"$\times$"}
+_TEX |= {"–": "--", "−": "$-$", "→": r"$\to$", "·": r"$\cdot$", "…": r"\dots{}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Datum:
+    """What stands in one place of a table.
+
+    Args:
+        text: what is read.
+        value: what the column is sorted by; the text unless given.
+        beside: smaller and after it, such as a published figure.
+        is_best: in bold.
+        is_warning: set apart.
+        numbers: columns of its own in CSV, in place of the text.
+    """
+
+    text: str
+    value: float | None = None
+    beside: str = ""
+    is_best: bool = False
+    is_warning: bool = False
+    numbers: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table.
+
+    Args:
+        name: of its files.
+        heads: levels of headings from top to bottom; each has a text for every column.
+        labels: how many columns from the left say what a row is.
+        caption: what must be known to read it.
+    """
+
+    name: str
+    title: str
+    heads: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Datum, ...], ...]
+    labels: int = 1
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        assert {len(line) for line in (*self.heads, *self.rows)} == {len(self.heads[0])}, f"{self.name}: uneven rows"
+
+    @property
+    def spans(self) -> list[list[tuple[str, int]]]:
+        """Each level's headings with the number of columns they cover; only the lowest names every column."""
+        joined = []
+        for depth, level in enumerate(self.heads[:-1]):
+            keys = [
+                (place < self.labels, [head[place] for head in self.heads[: depth + 1]]) for place in _places(level)
+            ]
+            joined.append([(key[1][-1], len(list(same))) for key, same in groupby(keys)])
+        return [*joined, [(text, 1) for text in self.heads[-1]]]
+
+
+def as_csv(grid: Grid, note: str = "") -> str:
+    """One row of headings; a measured column becomes several: the mean, its deviation, its interval, and so on.
+
+    Args:
+        note: repeated in a last column of every row, such as that this is not the published protocol.
+    """
+    measured = [list(dict.fromkeys(key for row in grid.rows for key in row[place].numbers)) for place in _columns(grid)]
+    header = [
+        " ".join(filter(None, (_joined(grid, place), key)))
+        for place in _columns(grid)
+        for key in (measured[place] or [""])
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*header, *(["note"] if note else [])])
+    for row in grid.rows:
+        cells: list[str] = []
+        for place, datum in enumerate(row):
+            numbers = [datum.numbers.get(key) for key in measured[place]]
+            cells += ["" if number is None else f"{number:.6g}" for number in numbers] or [_plain(datum)]
+        writer.writerow([*cells, *([note] if note else [])])
+    return text.getvalue()
+
+
+def as_markdown(grid: Grid, note: str = "") -> str:
+    """A pipe table with its caption."""
+    lines = [f"**{grid.title}**", ""]
+    lines += [f"*{note}*", ""] if note else []
+    lines += [_row(_joined(grid, place) for place in _columns(grid)), _row("---" for _ in _columns(grid))]
+    lines += [_row(f"**{d.text}**{_after(d)}" if d.is_best else _plain(d) for d in row) for row in grid.rows]
+    return "\n".join([*lines, *(["", grid.caption] if grid.caption else [])]) + "\n"
+
+
+def as_latex(grid: Grid, note: str = "") -> str:
+    """A ``table`` that wants no package but ``amssymb`` for its marks."""
+    lines = [r"\begin{table}", r"\centering", rf"\caption{{{_tex(' '.join(filter(None, (grid.title + '.', note))))}}}"]
+    lines += [rf"\begin{{tabular}}{{{'l' * grid.labels}{'r' * (len(grid.heads[0]) - grid.labels)}}}", r"\hline"]
+    for level in grid.spans:
+        lines.append(
+            _tex_row(
+                _tex(head) if span == 1 else rf"\multicolumn{{{span}}}{{c}}{{{_tex(head)}}}" for head, span in level
+            )
+        )
+    lines.append(r"\hline")
+    lines += [_tex_row(_tex_datum(datum) for datum in row) for row in grid.rows]
+    lines += [r"\hline", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {_tex(grid.caption)}"] if grid.caption else []
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def text_of(metric: str, value: float) -> str:
+    """A score as it is read: in percent, but for those that are no shares."""
+    return f"{value:.3f}" if metric in PLAIN else f"{100 * value:.2f}"
+
+
+def measured(
+    metric: str,
+    found: Spread,
+    interval: Interval | None = None,
+    *,
+    published: tuple[float, float | None] | None = None,
+    mark: str = "",
+    is_best: bool = False,
+    beside: Sequence[str] = (),
+) -> Datum:
+    """Mean ± deviation, with an interval and the published figure beside them."""
+    factor = 1.0 if metric in PLAIN else 100.0
+    spread = "" if found.deviation is None else f" ± {text_of(metric, found.deviation)}"
+    more = [*beside]
+    numbers: dict[str, float | None] = {"": factor * found.mean}
+    numbers["±"] = None if found.deviation is None else factor * found.deviation
+    numbers["seeds"] = found.count
+    if interval:
+        more.insert(0, f"{text_of(metric, interval.low)}–{text_of(metric, interval.high)}")
+        numbers |= {"low": factor * interval.low, "high": factor * interval.high}
+    if published:
+        mean, deviation = published
+        more.append(f"published {mean:g}" + ("" if deviation is None else f" ± {deviation:g}"))
+        numbers |= {"published": mean, "published ±": deviation}
+    return Datum(
+        text=f"{text_of(metric, found.mean)}{spread}{f' {mark}' if mark else ''}",
+        value=found.mean,
+        beside=", ".join(more),
+        is_best=is_best,
+        numbers=numbers,
+    )
+
+
+def label(text: object) -> Datum:
+    """What a row is."""
+    return Datum(str(text))
+
+
+def number(value: float | None, form: str = "{:,.0f}") -> Datum:
+    """A number, or an empty place."""
+    return Datum("") if value is None else Datum(form.format(value), value)
+
+
+def _places(level: Sequence[str]) -> range:
+    return range(len(level))
+
+
+def _columns(grid: Grid) -> range:
+    return range(len(grid.heads[0]))
+
+
+def _joined(grid: Grid, place: int) -> str:
+    """A column's headings on one line."""
+    return " · ".join(dict.fromkeys(filter(None, (level[place] for level in grid.heads))))
+
+
+def _after(datum: Datum) -> str:
+    return f" ({datum.beside})" if datum.beside else ""
+
+
+def _plain(datum: Datum) -> str:
+    return datum.text + _after(datum)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in text)
+
+
+def _tex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _tex_datum(datum: Datum) -> str:
+    main = rf"\textbf{{{_tex(datum.text)}}}" if datum.is_best else _tex(datum.text)
+    return main + (rf" {{\footnotesize ({_tex(datum.beside)})}}" if datum.beside else "")

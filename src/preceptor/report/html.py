@@ -1,0 +1,209 @@
+"""One page that holds everything: no network, no file beside it."""
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from preceptor import __version__
+from preceptor.report import figures, tables
+from preceptor.report.data_card import DataCard, data_card
+from preceptor.report.grid import Grid, as_csv, as_latex, as_markdown
+from preceptor.report.methods_text import methods_paragraph
+from preceptor.report.published import read_published
+from preceptor.report.runs import Note
+from preceptor.report.statistics import Statistics
+from preceptor.report.studies import Cell, Study
+from preceptor.report.verdict import NOT_PUBLISHED, Verdict, verdict
+
+_PAGE = Path(__file__).parent / "page"
+_KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+FORMS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
+"""Ending -> how a table is written."""
+
+_TYPES = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure as an address that holds its own content, or a text in its place."""
+
+    title: str
+    source: str = ""
+    caption: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One cell in detail."""
+
+    title: str
+    figures: tuple[Picture, ...]
+    recipe: str
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One study on the page.
+
+    Args:
+        tables: by name; ``results`` is the one in the study's layout.
+    """
+
+    slug: str
+    study: Study
+    verdict: Verdict
+    overview: Picture | None
+    tables: dict[str, Grid]
+    costs: tuple[Picture, ...]
+    methods: tuple[Method, ...]
+    analysis: tuple[Picture, ...]
+    card: DataCard | None
+    commands: tuple[str, ...]
+    versions: tuple[tuple[str, str], ...]
+    paragraphs: tuple[str, ...]
+
+    @property
+    def note(self) -> str:
+        """What must stand on every page and in every table, if anything."""
+        return NOT_PUBLISHED if self.study.is_small else ""
+
+
+def section(study: Study, slug: str) -> Section:
+    """Compute and draw everything of one study."""
+    statistics = Statistics(study)
+    grids = [
+        tables.results(study, statistics, read_published(study)),
+        tables.differences(study, statistics),
+        tables.teachers(study, statistics),
+        tables.scores(study, statistics),
+        tables.costs(study),
+        tables.runs(study),
+    ]
+    return Section(
+        slug=slug,
+        study=study,
+        verdict=verdict(study, statistics),
+        overview=_drawn(
+            "Every method",
+            figures.overview(study, statistics),
+            "Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test samples or groups.",
+        ),
+        tables={grid.name: grid for grid in grids if grid is not None and grid.rows},
+        costs=tuple(
+            filter(
+                None,
+                (
+                    _drawn(
+                        "Score against parameters", figures.cost(study, statistics, "parameters", "parameters (M)", 1e6)
+                    ),
+                    _drawn(
+                        "Score against multiply-adds",
+                        figures.cost(study, statistics, "multiply_adds", "multiply-adds (M)", 1e6),
+                    ),
+                    _drawn("Score against latency", figures.cost(study, statistics, "latency_ms", "latency (ms)", 1.0)),
+                ),
+            )
+        ),
+        methods=tuple(_method(study, cell) for cell in study.cells),
+        analysis=tuple(map(_noted, study.analysis)),
+        card=data_card(study),
+        commands=tuple(_commands(study)),
+        versions=tuple(_versions(study)),
+        paragraphs=tuple(methods_paragraph(study, statistics)),
+    )
+
+
+def page(sections: Sequence[Section], title: str) -> str:
+    """The HTML text."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["address"] = _address_of_table
+    template = environment.get_template("page.html")
+    notes = [one.note for one in sections if one.note]
+    return template.render(
+        title=title, sections=sections, forms=FORMS, note=notes[0] if notes else "", version=__version__
+    )
+
+
+def _method(study: Study, cell: Cell) -> Method:
+    network = "T" if cell.kind == "teacher" else study.network
+    networks = [name for name in study.layout.networks if cell.kind == "run" or name != "T"]
+    drawn = [
+        _drawn("Learning curves", figures.curves(cell, study.task), "A line per seed; the validation part."),
+        _drawn("Loss terms", figures.terms(cell), "Weighted as in the sum, mean over seeds."),
+    ]
+    if study.task == "classification":
+        drawn += [
+            _drawn(
+                "Calibration",
+                figures.reliabilities(cell, ["T"] if cell.kind == "teacher" else networks),
+                "Test part, all seeds together, 15 bins of confidence.",
+            ),
+            _drawn(
+                f"Confusion matrix of {network}", figures.confusion(cell, network), "Percent of each label, test part."
+            ),
+        ]
+    noted = [_noted(note) for job in cell.jobs if job.run for note in job.run.analysis]
+    recipes = [job.run.folder / "recipe.yaml" for job in cell.jobs if job.run]
+    return Method(
+        title=cell.title,
+        figures=(*filter(None, drawn), *noted),
+        recipe=recipes[0].read_text(encoding="utf-8") if recipes else "",
+        errors=tuple(f"seed {job.seed}: {job.error}" for job in cell.jobs if job.error),
+    )
+
+
+def _drawn(title: str, svg: str | None, caption: str = "") -> Picture | None:
+    if svg is None:
+        return None
+    return Picture(title, _address(svg.encode(), "image/svg+xml"), caption)
+
+
+def _noted(note: Note) -> Picture:
+    kind = _KINDS.get(note.file.suffix.lower())
+    if kind:
+        return Picture(note.title, _address(note.file.read_bytes(), kind), note.caption)
+    return Picture(note.title, caption=note.caption, text=note.file.read_text(encoding="utf-8", errors="replace"))
+
+
+def _address(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _address_of_table(grid: Grid, ending: str, note: str) -> str:
+    return _address(FORMS[ending](grid, note).encode(), f"{_TYPES[ending]};charset=utf-8")
+
+
+def _commands(study: Study) -> Iterable[str]:
+    """What repeats the runs, from the folder that holds them."""
+    if study.file is not None:
+        yield f"preceptor study {study.file} --out {study.folder}"
+    else:
+        for job in study.jobs:
+            if job.run is not None:
+                yield f"preceptor train {job.run.folder / 'recipe.yaml'} --out {job.run.folder}"
+    yield f"preceptor report {study.folder}"
+
+
+def _versions(study: Study) -> Iterable[tuple[str, str]]:
+    """What the runs were made with; several values where they differ."""
+    found: dict[str, dict[str, None]] = {}
+    for run in study.finished:
+        facts = {**run.environment, **(run.environment.get("packages") or {})}
+        for key, value in facts.items():
+            if key != "packages":
+                text = value if isinstance(value, str) else json.dumps(value)
+                found.setdefault(key, {})[text] = None
+    for key, values in found.items():
+        texts = sorted(values)
+        if key == "finished":
+            yield key, texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
+        else:
+            yield key, ", ".join(texts)

@@ -1,0 +1,175 @@
+"""A methods paragraph to paste in a paper, from the recipes and the docstrings of what they name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from preceptor import catalogue
+from preceptor.report.runs import Run
+from preceptor.report.statistics import LEVEL, Statistics
+from preceptor.report.studies import Study
+from preceptor.report.tables import architecture, main_metric, metric_name
+
+
+def methods_paragraph(study: Study, statistics: Statistics) -> list[str]:
+    """What was done, from the recipes and from the docstrings of the techniques and losses, with their sources."""
+    runs = [job.run for job in study.jobs if job.run is not None]
+    if not runs:
+        return []
+    first = next(iter(study.finished), runs[0])
+    paragraphs = [" ".join(_on_data(first)), " ".join(_on_networks(runs)), " ".join(_on_training(runs))]
+    paragraphs.append(" ".join(_on_evaluation(study, statistics, first)))
+    sources = _sources(runs)
+    return [*filter(None, paragraphs), *(["Sources: " + " ".join(sources)] if sources else [])]
+
+
+def _on_data(run: Run) -> Iterable[str]:
+    data, split, augment = (run.recipe.get(key) or {} for key in ("data", "split", "augment"))
+    where = str(data.get("path") or "generated phantom tissue").rstrip("/").split("/")[-1]
+    size = data.get("image_size")
+    height, width = (size, size) if isinstance(size, int) else tuple(size or ("?", "?"))
+    yield f"Images of {where} were used at {height} × {width} pixels."
+    table = run.split
+    if table is not None:
+        counts = [int((table["split"] == part).sum()) for part in ("train", "validation", "test")]
+        grouped = (run.result or {}).get("grouped_by")
+        by = f"by {grouped}, so that none occurs in two parts," if grouped else "by image (no groups were used)"
+        yield (
+            f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and {counts[2]:,} "
+            f"for testing, stratified by class."
+            if run.task == "classification"
+            else f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and "
+            f"{counts[2]:,} for testing."
+        )
+    if split.get("train_fraction", 1.0) != 1.0:
+        yield f"Of the training part {100 * split['train_fraction']:g} % was used."
+    named = {
+        "flip_horizontal": "horizontal flips",
+        "flip_vertical": "vertical flips",
+        "transpose": "transposition",
+        "rotate": "rotation by up to {}°",
+        "shift": "shifts by up to {} of the side",
+        "scale": "changes of scale by up to {}",
+        "stain": "stain jitter of strength {}",
+        "colour": "colour jitter of strength {}",
+    }
+    used = [text.format(augment[key]) for key, text in named.items() if augment.get(key)]
+    if used:
+        yield f"Training images were augmented by {', '.join(used)}."
+
+
+def _on_networks(runs: Sequence[Run]) -> Iterable[str]:
+    teachers = {_with_weights(run, "T") for run in runs if (run.recipe.get("networks") or {}).get("teacher")}
+    students = {_with_weights(run, "S1") for run in runs if not _is_teacher(run)}
+    if teachers:
+        yield f"The teacher was {_or(teachers)}."
+    if students:
+        yield f"The students were {_or(students)}."
+    rows = {row["technique"]: row for row in catalogue.technique_rows()}
+    used = dict.fromkeys(_technique(run).get("name", "") for run in runs)
+    for name in used:
+        if name in rows:
+            what = rows[name]["what it does"].rstrip(".")
+            yield f"{name}: {what[0].lower()}{what[1:]}{_settings(runs, name)}."
+    entries = catalogue.losses()
+    for key in dict.fromkeys(key for run in runs for key in _losses(run)):
+        if key in entries:
+            what = entries[key].summary.rstrip(".")
+            yield f"Knowledge loss {key}: {what[0].lower()}{what[1:]}."
+
+
+def _settings(runs: Sequence[Run], name: str) -> str:
+    """The values that matter of a technique's options, where all runs agree or a few values occur."""
+    mine = [_technique(run) for run in runs if _technique(run).get("name") == name]
+    parts = []
+    for key in ("strategy", "temperature", "alpha", "beta", "gamma", "direction", "weights"):
+        values = list(dict.fromkeys(str(one[key]) for one in mine if one.get(key) is not None))
+        if values and name != "baseline" and not (key == "strategy" and all(one.get("losses") for one in mine)):
+            parts.append(f"{key} {', '.join(values)}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _on_training(runs: Sequence[Run]) -> Iterable[str]:
+    def of(key: str, part: str = "training") -> str:
+        found = dict.fromkeys(str((run.recipe.get(part) or {}).get(key)) for run in runs)
+        return " or ".join(found)
+
+    yield (
+        f"Every network was trained with {of('optimizer')} for {of('epochs')} epochs, batch size {of('batch_size')}, "
+        f"learning rate {of('lr')} with a {of('schedule')} schedule and weight decay {of('weight_decay')}, "
+        f"in precision {of('precision')}."
+    )
+    changed = dict.fromkeys(
+        ", ".join(f"{key} {value}" for key, value in (run.recipe.get("teacher_training") or {}).items()) for run in runs
+    )
+    own = [text for text in changed if text]
+    if own:
+        yield f"A teacher trained alone differed in {' or '.join(own)}."
+    seeds = sorted({run.seed for run in runs})
+    yield f"Seeds: {', '.join(map(str, seeds))}."
+    monitor = of("monitor")
+    score = metric_name(main_metric(runs[0].task)) if monitor == "None" else monitor
+    yield f"The weights with the best validation {score} were kept; the test part was evaluated once, at the end."
+
+
+def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[str]:
+    names = ", ".join(metric_name(metric) for metric in study.layout.metrics)
+    yield f"Reported are test {names} as mean ± sample standard deviation over seeds."
+    if statistics.intervals:
+        units = "groups" if run.group_of is not None else "samples"
+        yield f"Intervals are 95 % percentile bootstrap intervals of that mean over {units} (2,000 resamples)."
+    tests = list(dict.fromkeys(difference.comparison.test for difference in statistics.differences))
+    if tests:
+        yield (
+            f"Methods were compared on the same test samples, with scores averaged over seeds sample by sample "
+            f"({', '.join(tests)}; two-sided, Holm-corrected over all comparisons of a score, level {LEVEL:g}); a "
+            "difference was claimed only where every seed pointed the same way."
+        )
+    packages = run.environment.get("packages") or {}
+    if run.environment:
+        versions = ", ".join(f"{name} {version}" for name, version in packages.items())
+        yield (
+            f"Software: preceptor {run.environment.get('preceptor')}, Python {run.environment.get('python')}, "
+            f"{versions}; device {run.environment.get('device')}, {run.environment.get('threads')} compute threads."
+        )
+
+
+def _sources(runs: Sequence[Run]) -> list[str]:
+    rows = {row["technique"]: row["source"] for row in catalogue.technique_rows()}
+    entries = catalogue.losses()
+    techniques = dict.fromkeys(_technique(run).get("name", "") for run in runs)
+    keys = dict.fromkeys(key for run in runs for key in _losses(run))
+    found = [f"{name}: {rows[name].rstrip('.')}." for name in techniques if rows.get(name)]
+    return found + [
+        f"{key}: {entries[key].source.rstrip('.')}." for key in keys if key in entries and entries[key].source
+    ]
+
+
+def _technique(run: Run) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = run.recipe.get("technique") or {}
+    return found
+
+
+def _losses(run: Run) -> list[str]:
+    technique = _technique(run)
+    named = [*(technique.get("losses") or ()), *(technique.get("edges") or ()), technique.get("hint")]
+    return [str(one["loss"]) for one in named if isinstance(one, dict) and "loss" in one]
+
+
+def _is_teacher(run: Run) -> bool:
+    technique = _technique(run)
+    return technique.get("name") == "baseline" and technique.get("network") == "teacher"
+
+
+def _with_weights(run: Run, network: str) -> str:
+    networks = run.recipe.get("networks") or {}
+    students = networks.get("students") or [networks.get("student") or {}]
+    spec = (networks.get("teacher") if network == "T" else students[0]) or {}
+    weights = str(spec.get("weights"))
+    start = {"none": "trained from scratch", "imagenet": "started from ImageNet weights"}.get(
+        weights, "from own weights"
+    )
+    return f"{architecture(run, network)} ({start})"
+
+
+def _or(values: Iterable[str]) -> str:
+    return " or ".join(sorted(values))

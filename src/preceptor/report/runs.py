@@ -1,0 +1,216 @@
+"""What a run folder holds, read as it is: finished, unfinished, or written by another version."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from preceptor.errors import UserError
+from preceptor.measures import COUNTS
+
+Array = NDArray[Any]
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same YAML, ten times as fast where libyaml is there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What every network of a run says of the same samples.
+
+    Args:
+        ids: (N,) of samples, or of whole images for masks.
+        labels: (N,) classes; None for masks.
+        networks: name -> (N, C) probabilities, or (N, K, 4) pixel counts of each foreground class.
+    """
+
+    ids: Array
+    labels: Array | None
+    networks: Mapping[str, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A picture or table that another command left in ``analysis/``."""
+
+    title: str
+    file: Path
+    caption: str
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run folder.
+
+    Args:
+        folder: where it lies.
+        name: what to call it, its path below the folder that is reported.
+        recipe: ``recipe.yaml`` as written.
+        result: ``result.json``; None where the run is not finished.
+    """
+
+    folder: Path
+    name: str
+    recipe: Mapping[str, Any]
+    result: Mapping[str, Any] | None
+
+    @property
+    def task(self) -> str:
+        """``classification`` or ``segmentation``."""
+        return str(self.recipe.get("task"))
+
+    @property
+    def seed(self) -> int:
+        """Of the recipe."""
+        return int(self.recipe.get("seed", 0))
+
+    def score(self, network: str, metric: str, part: str = "test") -> float | None:
+        """A score of ``result.json``; metrics of the agreement with the teacher are ``fidelity.NAME``."""
+        if self.result is None:
+            return None
+        if metric.startswith("fidelity."):
+            found = self.result.get("fidelity", {}).get(network, {}).get(metric.removeprefix("fidelity."))
+        else:
+            found = self.result.get(part, {}).get(network, {}).get(metric)
+        return None if found is None else float(found)
+
+    @cached_property
+    def environment(self) -> Mapping[str, Any]:
+        """``environment.json``; empty where there is none yet."""
+        return _json(self.folder / "environment.json") or {}
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes as the exported networks know them; empty where none is exported yet."""
+        for file in sorted(self.folder.glob("networks/*/config.json")):
+            names = (_json(file) or {}).get("label_names")
+            if names:
+                return tuple(str(name) for name in names)
+        return ()
+
+    @cached_property
+    def split(self) -> pd.DataFrame | None:
+        """``split.csv``: id, group, label, split, as text."""
+        return _table(self.folder / "split.csv", ("id", "group", "label", "split"), dtype=str)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame | None:
+        """``metrics.csv``: stage, epoch, network, split, metric, value."""
+        columns = ("stage", "epoch", "network", "split", "metric", "value")
+        text = {"stage": str, "network": str, "split": str, "metric": str}
+        return _table(self.folder / "metrics.csv", columns, dtype=text)
+
+    @cached_property
+    def group_of(self) -> Mapping[str, str] | None:
+        """Sample or image -> patient, lesion or slide; None where the data knows no groups."""
+        if self.split is None or self.split["group"].isna().any():
+            return None
+        found = dict(zip(self.split["id"], self.split["group"], strict=True))
+        # Tiles bear the name of their image, which is what is evaluated.
+        return {name.split("@")[0]: group for name, group in found.items()} | found
+
+    @cached_property
+    def predictions(self) -> Predictions | None:
+        """``predictions/test.csv``."""
+        return self._predictions("test")
+
+    @cached_property
+    def analysis(self) -> tuple[Note, ...]:
+        """What ``analysis/index.json`` lists."""
+        return analysis_in(self.folder)
+
+    def _predictions(self, part: str) -> Predictions | None:
+        path = self.folder / "predictions" / f"{part}.csv"
+        table = _table(path, ("id", "network"), dtype={"id": str, "network": str})
+        if table is None or table.empty:
+            return None
+        frames = {str(name): frame for name, frame in table.groupby("network", sort=False)}
+        first = next(iter(frames.values()))
+        if any(not np.array_equal(frame["id"].to_numpy(), first["id"].to_numpy()) for frame in frames.values()):
+            raise UserError(f"{path}: its networks were asked about different samples; evaluate the run anew")
+        if "label" in table:
+            chances = [column for column in table if str(column).startswith("p_")]
+            return Predictions(
+                ids=first["id"].to_numpy(dtype=object),
+                labels=first["label"].to_numpy(dtype=np.int64),
+                networks={name: frame[chances].to_numpy(dtype=np.float64) for name, frame in frames.items()},
+            )
+        count = first["class"].nunique()  # a block of all images per foreground class
+        if len(first) % count:
+            raise UserError(f"{path}: some images lack a row for each of the {count} foreground classes")
+        images = len(first) // count
+        return Predictions(
+            ids=first["id"].to_numpy(dtype=object)[:images],
+            labels=None,
+            networks={
+                name: frame[list(COUNTS)].to_numpy(dtype=np.int64).reshape(count, images, 4).swapaxes(0, 1)
+                for name, frame in frames.items()
+            },
+        )
+
+
+def read_run(folder: Path, name: str) -> Run:
+    """The run in ``folder``, which holds a ``recipe.yaml``.
+
+    Raises:
+        UserError: a file of the run is damaged.
+    """
+    try:
+        recipe = yaml.load((folder / "recipe.yaml").read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{folder / 'recipe.yaml'} is not readable YAML: {error}") from None
+    if not isinstance(recipe, dict) or "task" not in recipe:
+        raise UserError(f"{folder / 'recipe.yaml'} is no recipe of a run: it names no task")
+    result = _json(folder / "result.json")
+    return Run(folder, name, recipe, result if result and result.get("status") == "complete" else None)
+
+
+def analysis_in(folder: Path) -> tuple[Note, ...]:
+    """What ``analysis/index.json`` of a folder lists, without what is missing."""
+    path = folder / "analysis" / "index.json"
+    listed = _json(path, kind=list) or []
+    try:
+        notes = [Note(str(one["title"]), path.parent / str(one["file"]), str(one.get("caption", ""))) for one in listed]
+    except (KeyError, TypeError):
+        raise UserError(f"{path}: wanted a list of entries with title, file and caption") from None
+    return tuple(note for note in notes if note.file.is_file())
+
+
+def _json(path: Path, kind: type = dict) -> Any:
+    """The content of a file, None where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not readable JSON: {error}") from None
+    if not isinstance(found, kind):
+        raise UserError(f"{path} holds {type(found).__name__}, {kind.__name__} was wanted")
+    return found
+
+
+def _table(path: Path, columns: tuple[str, ...], *, dtype: Any) -> pd.DataFrame | None:
+    """A CSV file without a last line that is still being written; None where there is none yet."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    whole = text[: text.rfind(b"\n") + 1]
+    if not whole:
+        return None
+    try:
+        table = pd.read_csv(io.BytesIO(whole), dtype=dtype, keep_default_na=False, na_values=["", "nan"])
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a readable table: {error}") from None
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise UserError(f"{path}: column {missing[0]!r} is missing; it has {', '.join(map(str, table.columns))}")
+    return table

@@ -1,0 +1,168 @@
+"""The verdict that comes first: is anything better than the student alone, and may that be believed?"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from preceptor.report.statistics import LEVEL, Statistics
+from preceptor.report.studies import STATUSES, Cell, Study
+from preceptor.report.tables import audit_of, metric_name
+
+NOT_PUBLISHED = "Small scale: this is NOT the published protocol."
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a reader should know first.
+
+    Args:
+        headline: one sentence.
+        sentences: what it rests on.
+        warnings: why not to trust it too much.
+    """
+
+    headline: str
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def verdict(study: Study, statistics: Statistics) -> Verdict:
+    """The state of the study in words."""
+    return Verdict(
+        _headline(study, statistics), tuple(_evidence(study, statistics)), tuple(_warnings(study, statistics))
+    )
+
+
+def _headline(study: Study, statistics: Statistics) -> str:
+    network, metric = study.network, study.metric
+    what = f"{metric_name(metric)} of {network}"
+    if not study.finished:
+        return "No run is finished yet."
+    methods = [cell for cell in study.cells if cell.kind == "run"]
+    finished = [cell for cell in methods if statistics.spread(cell, network, metric)]
+    found = {cell.title: statistics.against_baseline(cell, network, metric) for cell in finished}
+    made = {title: difference for title, difference in found.items() if difference}
+    if not methods or not finished:
+        return _of_single_runs(study, statistics, what)
+    if not made:
+        if not any(cell.kind == "baseline" and cell.runs for cell in study.cells):
+            return f"Nothing can be said about gains: no student trained alone stands beside {_count(finished)}."
+        return f"Nothing can be said about gains in {what}: no paired test could be made."
+    words = [difference.word for difference in made.values()]
+    better = [title for title, difference in made.items() if difference.word == "better"]
+    worse = [title for title, difference in made.items() if difference.word == "worse"]
+    if not better and not worse:
+        who = f"{next(iter(made))} is not" if len(made) == 1 else f"None of {len(made)} methods is"
+        return f"{who} distinguishable from the student alone in {what}."
+    parts = []
+    if better:
+        parts.append(f"{_named(better)} {_is(better)} better than the student alone in {what}")
+    if worse:
+        tail = "" if better else f" than the student alone in {what}"
+        parts.append(f"{_named(worse)} {_is(worse)} worse{tail}")
+    rest = words.count("not distinguishable")
+    if rest:
+        parts.append(f"{rest} {'is' if rest == 1 else 'are'} not distinguishable from it")
+    return "; ".join(parts) + "."
+
+
+def _of_single_runs(study: Study, statistics: Statistics, what: str) -> str:
+    """Where there is nothing but students and teachers alone."""
+    parts = []
+    for cell in study.cells:
+        network = "T" if cell.kind == "teacher" else study.network
+        found = statistics.spread(cell, network, study.metric)
+        if found:
+            spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
+            parts.append(f"{cell.title} {100 * found.mean:.2f}{spread}")
+    name = metric_name(study.metric)
+    return f"Test {name} in percent: {'; '.join(parts)}." if parts else f"No finished run has {what}."
+
+
+def _count(cells: Sequence[Cell]) -> str:
+    return "the one method" if len(cells) == 1 else f"the {len(cells)} methods"
+
+
+def _named(titles: Sequence[str]) -> str:
+    if len(titles) > 4:
+        return f"{len(titles)} methods ({', '.join(titles[:3])}, …)"
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def _is(titles: Sequence[str]) -> str:
+    return "is" if len(titles) == 1 else "are"
+
+
+def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
+    network, metric = study.network, study.metric
+    best = statistics.best(network, metric)
+    if best is not None:
+        found, interval = statistics.spread(best, network, metric), statistics.interval(best, network)
+        assert found is not None
+        spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
+        around = f", 95 % interval {100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else ""
+        leads = statistics.is_best(best, network, metric)
+        words = "better than every other one" if leads else "not distinguishable from every other one"
+        yield (
+            f"Highest test {metric_name(metric)} of {network}: {best.title}, {100 * found.mean:.2f}{spread} %{around}; "
+            f"it is {words}."
+        )
+        mine = statistics.against_baseline(best, network, metric) if best.kind == "run" else None
+        if mine:
+            yield mine.words
+    done = sum(job.status == "done" for job in study.jobs)
+    if done < len(study.jobs):
+        statuses = [job.status for job in study.jobs]
+        rest = [f"{statuses.count(s)} {s}" for s in STATUSES[1:] if s in statuses]
+        yield f"{done} of {len(study.jobs)} runs are finished ({', '.join(rest)}); these are interim figures."
+    else:
+        seeds = {seed for cell in study.cells for seed in cell.runs}
+        yield f"{_plural(done, 'run')} finished, {_plural(len(seeds), 'seed')}."
+
+
+def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
+    if study.is_small:
+        yield NOT_PUBLISHED
+    for job in study.jobs:
+        if job.status == "failed":
+            first = (job.error or "no error was kept").strip().splitlines()[0]
+            yield f"Failed: {job.name}: {first}"
+    cells = [cell for cell in study.cells if cell.kind == "run" and cell.runs]
+    if cells and max(len(cell.runs) for cell in cells) == 1:
+        yield "One seed: another seed may order the methods otherwise, so these figures show no method to be better."
+    units = {d.least_p: d for d in statistics.differences if d.metric == study.metric and d.comparison.test != "DeLong"}
+    if units:
+        least = max(units)
+        found, family = units[least], sum(d.metric == study.metric for d in statistics.differences)
+        if least * family > LEVEL:
+            what = "groups" if found.groups is not None else "samples"
+            alone = "no difference, however large, could be shown with them" if least > LEVEL else (
+                f"a difference must be nearly one-sided to be shown among {family} comparisons")  # fmt: skip
+            yield (
+                f"The test split has {found.comparison.units} independent {what}: the smallest p-value that the paired "
+                f"test can give is {least:.2g}, so {alone}."
+            )
+    yield from _teacher_warnings(study, statistics)
+    for note in dict.fromkeys(note for run in study.finished for note in (run.result or {}).get("notes", ())):
+        if "generated" in note or "optimistic" in note:
+            yield note
+
+
+def _teacher_warnings(study: Study, statistics: Statistics) -> Iterable[str]:
+    """Teachers that are no better than the student alone, and those that nobody compared."""
+    audits: dict[str, list[str]] = {}
+    for cell in study.cells:
+        taught = [run for run in cell.runs.values() if "T" in (run.result or {})["validation"]]
+        if cell.kind == "run" and taught:
+            audits.setdefault(audit_of(study, statistics, cell), []).append(cell.title)
+    for words, titles in audits.items():
+        if words.startswith("NOT"):
+            yield (
+                f"Teacher {words[0:3]} better than the student alone on validation{words[10:]} of {_named(titles)}: "
+                "a gain there cannot be put down to its knowledge."
+            )
+        elif words.startswith("not audited"):
+            yield f"Teacher of {_named(titles)} {words}: train technique.name=baseline with the same data and seeds."
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

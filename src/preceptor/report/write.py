@@ -1,0 +1,38 @@
+"""``report.html`` and the tables beside it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from preceptor.files import write_text
+from preceptor.report.html import FORMS, page, section
+from preceptor.report.studies import find_studies
+
+
+def write_report(folders: Sequence[Path], out: Path) -> Path:
+    """Report all runs and studies in ``folders``; return the page.
+
+    The page holds everything; each table also stands in ``tables/`` as CSV, Markdown and LaTeX.
+
+    Raises:
+        UserError: no run there, or a damaged file.
+    """
+    studies = find_studies(folders)
+    slugs = _different([_slug(study.name) for study in studies])
+    sections = [section(study, slug) for study, slug in zip(studies, slugs, strict=True)]
+    for one in sections:
+        for grid in one.tables.values():
+            for ending, form in FORMS.items():
+                write_text(out / "tables" / f"{one.slug}-{grid.name}.{ending}", form(grid, one.note))
+    title = studies[0].title if len(studies) == 1 else f"{studies[0].title} and {len(studies) - 1} more"
+    write_text(out / "report.html", page(sections, title))
+    return out / "report.html"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^\w.]+", "-", name).strip("-.") or "runs"
+
+
+def _different(slugs: Sequence[str]) -> list[str]:
+    """With numbers where several are the same."""
+    return [slug if slug not in slugs[:place] else f"{slug}-{place + 1}" for place, slug in enumerate(slugs)]

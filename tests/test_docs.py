@@ -19,7 +19,18 @@ def test_the_page_of_methods_is_up_to_date() -> None:
 
 def test_the_page_has_a_row_for_every_method() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", methods_page(), flags=re.MULTILINE)
-    techniques = ["baseline", "kd_offline", "kd_online", "ml", "kd_ml", "multi_part", "kthf2", "multi_teacher", "graph"]
+    techniques = [
+        "baseline",
+        "kd_offline",
+        "kd_online",
+        "ml",
+        "kd_ml",
+        "multi_part",
+        "kthf2",
+        "multi_teacher",
+        "self_distill",
+        "graph",
+    ]
     assert rows == [*techniques, *catalogue.losses()]
 
 

@@ -453,8 +453,62 @@ class MultiTeacherSpec(Technique):
         return True
 
 
+class SelfDistillSpec(Technique):
+    """Exits E1, E2, … on the stages of one student, which learn from its last stage while they train those before.
+
+    (1 - alpha) · the task of the student and of every exit + alpha · KD into every exit + beta · exit_features.
+
+    Args:
+        method: ``byot``: the student teaches its exits. ``tskd``: a frozen teacher teaches the student and its exits
+            too.
+        exits: stages that have one, 1 the finest; all but the last unless given.
+        alpha: of the distillation, 1 - alpha of the tasks.
+        temperature: 3 for ``byot``, 4 for ``tskd`` unless given.
+        beta: of the pooled features that exits copy from the last stage, in batches of 128 images.
+        teacher_share: of ``tskd``: share of alpha that comes from the teacher, half unless given; the rest comes from
+            the student. 0 leaves the teacher out, which is ``byot``.
+        teacher: of ``tskd``: a run folder or weights; without it one is trained first.
+        student_alone: of ``tskd``: run folder of the baseline that the teacher is compared with.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    instead: ClassVar[str] = "an exit pools a stage and says nothing of pixels. Take kd_offline or ml for masks"
+
+    name: Literal["self_distill"]
+    method: Literal["byot", "tskd"] = "byot"
+    exits: tuple[Annotated[int, Field(gt=0)], ...] = ()
+    alpha: Fraction = 0.1
+    temperature: Annotated[float, Field(gt=0)] | None = None
+    beta: Weight = 1e-6
+    teacher_share: Fraction | None = None
+    teacher: str | None = None
+    student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _teacher_has_a_place(self) -> Self:
+        for option in ("teacher_share", "teacher", "student_alone") if self.method == "byot" else ():
+            if getattr(self, option) is not None:
+                raise ValueError(f"{option}: byot has no teacher; use `method: tskd`, or leave it out")
+        if len(set(self.exits)) < len(self.exits):
+            raise ValueError("exits: a stage is named twice")
+        return self
+
+    @property
+    def from_teacher(self) -> float:
+        """Share of alpha that comes from a teacher."""
+        if self.method == "byot":
+            return 0.0
+        return 0.5 if self.teacher_share is None else self.teacher_share
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether a teacher takes part."""
+        return self.from_teacher > 0
+
+
 TechniqueSpec = Annotated[
-    MixtureSpec | MultiPartSpec | KTHF2Spec | MultiTeacherSpec | GraphSpec, Field(discriminator="name")
+    MixtureSpec | MultiPartSpec | KTHF2Spec | MultiTeacherSpec | SelfDistillSpec | GraphSpec,
+    Field(discriminator="name"),
 ]
 
 
@@ -573,6 +627,11 @@ class Recipe(Model):
             raise ValueError(f"technique {technique.name} wants {wanted if takes_several else '`networks.teacher`'}")
         if self.technique.name in ("ml", "kd_ml", "kthf2") and len(self.networks.peers) < 2:
             raise ValueError(f"{self.technique.name} wants at least two students (`networks.count: 2`)")
+        if self.technique.name == "self_distill" and len(self.networks.peers) > 1:
+            raise ValueError(
+                f"self_distill is about one student with exits, here are {len(self.networks.peers)}; "
+                "set `networks.count: 1`"
+            )
         return self
 
     def _require_task(self, spec: LossSpec) -> None:
@@ -687,5 +746,12 @@ def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:
     node[last] = value
 
 
-_TECHNIQUES: tuple[type[Model], ...] = (MixtureSpec, GraphSpec, MultiPartSpec, KTHF2Spec, MultiTeacherSpec)
+_TECHNIQUES: tuple[type[Model], ...] = (
+    MixtureSpec,
+    GraphSpec,
+    MultiPartSpec,
+    KTHF2Spec,
+    MultiTeacherSpec,
+    SelfDistillSpec,
+)
 _TAGS = {tag: spec for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)}

@@ -9,6 +9,7 @@ from preceptor.techniques.kthf2 import kthf2
 from preceptor.techniques.mixture import baseline, kd_ml, kd_offline, kd_online, ml
 from preceptor.techniques.multi_part import multi_part
 from preceptor.techniques.multi_teacher import multi_teacher
+from preceptor.techniques.self_distill import self_distill
 
 TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "baseline": baseline,
@@ -19,6 +20,7 @@ TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "multi_part": multi_part,
     "kthf2": kthf2,
     "multi_teacher": multi_teacher,
+    "self_distill": self_distill,
     "graph": graph,
 }
 

@@ -1,6 +1,6 @@
 """What a technique may use to turn a recipe into stages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -57,9 +57,13 @@ class Context:
     def _seed(self, name: str) -> int:
         return key(self.recipe.seed, "network", name) % 2**63
 
+    def shapes(self, spec: NetworkSpec) -> Mapping[str, tuple[int, ...]]:
+        """Shape of each tap of a network made from ``spec``, without an adapter."""
+        return self.builder("width", spec.model_copy(update={"weights": "none"}))().shapes
+
     def width(self, spec: NetworkSpec, tap: str) -> int:
         """Channels at ``tap`` of a network made from ``spec``, without an adapter."""
-        shapes = self.builder("width", spec.model_copy(update={"weights": "none"}))().shapes
+        shapes = self.shapes(spec)
         if tap not in shapes:
             raise UserError(f"features are shared at {tap}; {spec.architecture} has only {', '.join(shapes)}")
         return shapes[tap][0]

@@ -52,3 +52,9 @@ def test_a_mistake_in_the_study_gives_2(written):
     answer = preceptor("study", written, "--scale", "smal")
     assert answer.code == 2
     assert "did you mean 'small'?" in answer.error
+
+
+def test_workers_are_not_for_a_cluster(written, tmp_path):
+    answer = preceptor("study", written, "--out", tmp_path / "out", "--ray", "auto", "--workers", 2)
+    assert answer.code == 2
+    assert "leave it out" in answer.error

@@ -8,8 +8,10 @@ from rich.console import Console
 from preceptor.errors import UserError
 from preceptor.files import alone
 from preceptor.study.board import Board
+from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
 from preceptor.study.plan import Job, plan
+from preceptor.study.ray import RayCrew
 from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
 from preceptor.study.spec import load_study
@@ -22,6 +24,7 @@ def run_study(
     scale: str | None,
     out: Path | None,
     workers: int | None,
+    ray: str | None,
     device: str,
     dry: bool,
 ) -> bool:
@@ -43,16 +46,26 @@ def run_study(
         with alone(out / ".lock", wait=False):
             board.begin()
             threads = made.jobs[0].recipe.training.threads or 1
-            workers = workers or fair_workers(threads, device)
             _prepare(board, console)
+            crew = _crew(workers, ray, threads, device)
             with Overview(console, board) as overview:
-                run_jobs(board, overview, LocalCrew(workers, threads, device=device), device=device)
+                run_jobs(board, overview, crew, device=device)
     except BlockingIOError:
         raise UserError(
             f"{out}: another `preceptor study` is at work in this folder; wait for it, or give another with --out"
         ) from None
     _summarise(board, console)
     return not board.having("failed")
+
+
+def _crew(workers: int | None, ray: str | None, threads: int, device: str) -> Crew:
+    if ray is None:
+        return LocalCrew(workers or fair_workers(threads, device), threads, device=device)
+    if workers:
+        raise UserError(
+            "--workers is for this machine; on a Ray cluster as many runs as fit go side by side: leave it out"
+        )
+    return RayCrew(ray, threads, device=device)
 
 
 def _prepare(board: Board, console: Console) -> None:

@@ -1,16 +1,18 @@
 """What a worker process does: one job after another, with torch imported once."""
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Literal, TextIO
 
 import yaml
 
@@ -56,6 +58,7 @@ Work = Callable[[Request, Tell], None]
 
 def request_for(job: Job, out: Path, device: str) -> Request:
     """What a worker needs to know of ``job``."""
+    out = out.resolve()  # workers may stand elsewhere
     return Request(job.id, job.folder(out), log_of(job.id, out), job.recipe_in(out).to_yaml(), device)
 
 
@@ -78,10 +81,14 @@ def train_job(request: Request, tell: Tell) -> None:
 
 
 def answer(work: Work, request: Request, tell: Tell) -> Answer:
-    """Do a job; whatever it prints goes to its log, whatever it raises is told."""
+    """Do a job; whatever it prints goes to its log, whatever it raises is told.
+
+    The log is locked meanwhile: a run never has two writers, even where the worker of a lost machine lives on.
+    """
     request.log.parent.mkdir(parents=True, exist_ok=True)
-    with request.log.open("a", encoding="utf-8") as log:
-        _redirect(log.fileno())
+    with request.log.open("a", encoding="utf-8") as log, _printed_to(log):
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(log, fcntl.LOCK_EX)
         try:
             work(request, tell)
         except InterruptedRunError:
@@ -90,9 +97,6 @@ def answer(work: Work, request: Request, tell: Tell) -> Answer:
             traceback.print_exc()
             words = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             return Answer("failed", words)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
     return Answer("done")
 
 
@@ -134,9 +138,18 @@ def _die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _redirect(target: int) -> None:
-    """Send what is printed, by Python or below it, to the open file ``target``."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.dup2(target, 1)
-    os.dup2(target, 2)
+@contextmanager
+def _printed_to(log: TextIO) -> Iterator[None]:
+    """Send what is printed, by Python or below it, to ``log``."""
+    streams = (sys.stdout, sys.stderr)
+    before = [os.dup(number) for number in (1, 2)]
+    for stream, number in zip(streams, (1, 2), strict=True):
+        stream.flush()
+        os.dup2(log.fileno(), number)
+    try:
+        yield
+    finally:
+        for stream, number, old in zip(streams, (1, 2), before, strict=True):
+            stream.flush()
+            os.dup2(old, number)
+            os.close(old)

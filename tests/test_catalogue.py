@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from preceptor import catalogue
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
-from preceptor.recipe import GraphSpec, MixtureSpec, MultiPartSpec, MultiTeacherSpec, SelfDistillSpec
+from preceptor.recipe import DynamicKDSpec, GraphSpec, MixtureSpec, MultiPartSpec, MultiTeacherSpec, SelfDistillSpec
 from preceptor.signatures import options_of
 from preceptor.techniques import TECHNIQUES
 
@@ -69,7 +69,9 @@ def test_every_technique_has_a_line_of_its_own_a_source_and_options() -> None:
     assert all(row["source"] for row in rows)
 
 
-@pytest.mark.parametrize("spec", [MixtureSpec, MultiPartSpec, MultiTeacherSpec, SelfDistillSpec, GraphSpec])
+@pytest.mark.parametrize(
+    "spec", [MixtureSpec, MultiPartSpec, MultiTeacherSpec, SelfDistillSpec, DynamicKDSpec, GraphSpec]
+)
 def test_every_option_of_a_technique_is_listed(spec: type[BaseModel]) -> None:
     keys = typing.get_args(spec.model_fields["name"].annotation)
     listed = {name for key in keys for name in options_of(inspect.getdoc(TECHNIQUES[key]) or "")}

@@ -29,6 +29,7 @@ def test_the_page_has_a_row_for_every_method() -> None:
         "kthf2",
         "multi_teacher",
         "self_distill",
+        "dynamic_kd",
         "graph",
     ]
     assert rows == [*techniques, *catalogue.losses()]

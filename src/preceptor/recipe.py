@@ -506,8 +506,48 @@ class SelfDistillSpec(Technique):
         return self.from_teacher > 0
 
 
+class DynamicKDSpec(Technique):
+    """A trained teacher and its students learn from each other (dynamic KD).
+
+    Each student's loss is alpha · task + weight · KD from the teacher; the teacher's is its task
+    + teacher_learns · KD from the students, shared among them, + anchor · KD from what it was.
+
+    Args:
+        warmup: share of the epochs over which teacher_learns rises to its full weight.
+        anchor: of the teacher as it began, frozen, against drift.
+        teacher_lr: factor of the learning rate for the teacher; 0 freezes it.
+        teacher: a run folder or weights to take the teacher from; without it one is trained first.
+        student_alone: run folder of the baseline that the teacher is compared with.
+    """
+
+    name: Literal["dynamic_kd"]
+    weight: Weight = 1.0
+    alpha: PerStudent | None = None
+    teacher_learns: Weight = 0.1
+    warmup: Fraction = 0.1
+    anchor: Weight = 0.5
+    teacher_lr: Annotated[float, Field(ge=0)] = 0.1
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    direction: Literal["forward", "reverse"] = "forward"
+    teacher: str | None = None
+    student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _frozen_teacher_learns_nothing(self) -> Self:
+        if not self.teacher_lr and (self.teacher_learns or self.anchor):
+            raise ValueError(
+                "teacher_lr 0 freezes the teacher, which then learns nothing: set teacher_learns and anchor to 0 too"
+            )
+        return self
+
+    @property
+    def has_teacher(self) -> bool:
+        """A teacher always takes part."""
+        return True
+
+
 TechniqueSpec = Annotated[
-    MixtureSpec | MultiPartSpec | KTHF2Spec | MultiTeacherSpec | SelfDistillSpec | GraphSpec,
+    MixtureSpec | MultiPartSpec | KTHF2Spec | MultiTeacherSpec | SelfDistillSpec | DynamicKDSpec | GraphSpec,
     Field(discriminator="name"),
 ]
 
@@ -749,6 +789,7 @@ def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:
 _TECHNIQUES: tuple[type[Model], ...] = (
     MixtureSpec,
     GraphSpec,
+    DynamicKDSpec,
     MultiPartSpec,
     KTHF2Spec,
     MultiTeacherSpec,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from preceptor.cohort.stage import Start
@@ -153,6 +155,17 @@ def test_shares_that_have_no_giver_are_refused():
     made = context({"name": "kd_ml", "routing": [{"teacher": "features", "peers": "features"}]})
     with pytest.raises(UserError, match="1 entries for 2"):
         routes_for(made.recipe.technique, 2)
+
+
+def test_few_shots_train_no_teacher_but_by_name():
+    def plan(**technique):
+        made = context(technique)
+        few = made.recipe.model_copy(update={"split": made.recipe.split.model_copy(update={"shots": 5})})
+        return TECHNIQUES[technique["name"]](replace(made, recipe=few))
+
+    with pytest.raises(UserError, match=r"split.shots 5: .* give the run folder as technique.teacher\."):
+        plan(name="kd_offline")
+    assert plan(name="baseline", network="teacher").students == ("T",)
 
 
 def test_a_hint_is_a_stage_of_its_own_whose_students_go_on():

@@ -119,8 +119,12 @@ def test_few_shots_take_teachers_of_the_whole_training_part(tmp_path, packed, tr
     assert any("training samples are used (shots 2)" in note for note in result["notes"])
 
 
-def test_a_committee_is_no_single_teacher(tmp_path, packed, trained):
+def test_a_committee_is_no_single_teacher_but_its_members_are(tmp_path, packed, trained):
     train(several(trained, packed, "resnet10t", "test_resnet", networks={"count": 1}), tmp_path / "first")
     recipe = several({"again": tmp_path / "first"}, packed, "again")
     with pytest.raises(UserError, match=r"is a network built on T1, T2; give single networks instead, .*sources"):
         train(recipe, tmp_path / "second")
+    recipe = several({"member": tmp_path / "first/networks/T/sources/T2"}, packed, "member")
+    other = recipe.model_copy(update={"split": recipe.split.model_copy(update={"seed": 1})})
+    with pytest.raises(UserError, match="images that are validation or test here"):
+        train(other, tmp_path / "second")

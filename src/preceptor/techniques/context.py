@@ -80,9 +80,27 @@ class Context:
         return self.builder("T", spec, adapter)
 
     def teacher_stage(self, adapter: int | None = None) -> Stage:
-        """The stage that trains the teacher alone."""
+        """The stage that trains the teacher alone.
+
+        Raises:
+            UserError: as :meth:`require_more_than_shots`, where it is to teach in this run.
+        """
+        if self.recipe.technique.name != "baseline":
+            self.require_more_than_shots()
         members = learning({"T": self.teacher(adapter)})
         return Stage(name="teacher", members=members, training=self.recipe.teacher_stage_training)
+
+    def require_more_than_shots(self) -> None:
+        """UserError where a teacher that is trained first would have no more to learn from than its students."""
+        if self.recipe.split.shots is None:
+            return
+        options = ("teacher", "teachers", "snapshots")
+        option = next(one for one in options if one in type(self.recipe.technique).model_fields)
+        raise UserError(
+            f"split.shots {self.recipe.split.shots}: the teacher would be trained on these few images too. Train it in "
+            "a run of its own (technique.name=baseline technique.network=teacher, no split.shots) and give the run "
+            f"folder as technique.{option}."
+        )
 
     def students(self, adapters: dict[str, int | None] | None = None) -> dict[str, Callable[[], Network]]:
         """Makers of the students, by name."""

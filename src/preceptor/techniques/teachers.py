@@ -60,12 +60,7 @@ def teacher_stages(context: Context, *, folds: int | None = None) -> tuple[Stage
     recipe = context.recipe
     if getattr(recipe.technique, "teachers", ()):
         return ()
-    if recipe.split.shots:
-        raise UserError(
-            f"split.shots {recipe.split.shots}: the teachers would be trained on these few images too. Train them in "
-            "runs of their own (technique.name=baseline technique.network=teacher, no split.shots) and give the run "
-            "folders as technique.teachers."
-        )
+    context.require_more_than_shots()
     return tuple(
         Stage(
             name=_stage(name),
@@ -160,8 +155,8 @@ def _given(path: Path, listed: NetworkSpec | None, otherwise: NetworkSpec | None
 def _score(weights: Path, monitor: str) -> float | None:
     """The validation score of the network in a run folder, None where no result tells it."""
     network = weights if weights.is_dir() else weights.parent
-    result = network.parent.parent / "result.json"
-    if not result.exists():
+    run = next((folder for folder in network.absolute().parents if (folder / "result.json").exists()), None)
+    if run is None:
         return None
-    score: float | None = json.loads(result.read_text())["validation"].get(network.name, {}).get(monitor)
+    score: float | None = json.loads((run / "result.json").read_text())["validation"].get(network.name, {}).get(monitor)
     return score

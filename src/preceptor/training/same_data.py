@@ -42,9 +42,9 @@ def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
 
 
 def _require_unseen_by(given: str, option: str, recipe: Recipe, prepared: Prepared) -> None:
-    weights = teacher_weights(given, option)
-    run = (weights if weights.is_dir() else weights.parent).parent.parent
-    if not (run / "split.csv").exists() or not (run / "recipe.yaml").exists():
+    above = teacher_weights(given, option).absolute().parents
+    run = next((p for p in above if (p / "split.csv").exists() and (p / "recipe.yaml").exists()), None)
+    if run is None:
         return
     theirs, _ = load_recipe(run / "recipe.yaml")
     if (theirs.data.source, theirs.data.path, theirs.data.options) != (

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.built.base import Built
+from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.cohort.merge import lone
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
@@ -33,6 +34,9 @@ class Cohort(nn.Module):
 
     Frozen networks are kept outside the module tree: they are not trained, not checkpointed, not
     wrapped for distributed training. Edge losses are submodules, so that their adapters are.
+
+    Attributes:
+        ask_frozen: gets what frozen networks say.
 
     Args:
         networks: by name; those that are frozen only teach. One that is built on others comes after them.
@@ -67,6 +71,7 @@ class Cohort(nn.Module):
         self.task_weights = dict(task_weights or {})
         self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
         self.learners = nn.ModuleDict({name: net for name, net in networks.items() if name not in self.frozen})
+        self.ask_frozen: AskFrozen = FixedSize(facts.batch_size)
         self.notes: list[str] = []
         _check_edges(self.transfers, networks, task)
         self.losses = nn.ModuleDict()
@@ -118,7 +123,7 @@ class Cohort(nn.Module):
             turn: the networks that learn in this call, all by default.
         """
         learning = set(self.learners if turn is None else turn)
-        outputs = self._outputs(batch, stream, learning)
+        outputs = self._outputs(batch, epoch, stream, learning)
         terms: dict[str, Tensor] = {}
         for name in self.learners:
             weight = self.task_weights.get(name, 1.0)
@@ -130,7 +135,7 @@ class Cohort(nn.Module):
                 terms[edge.name] = weight * self._knowledge(edge, outputs, batch, stream)
         return terms
 
-    def _outputs(self, batch: Batch, stream: int, learning: set[str]) -> dict[str, Outputs]:
+    def _outputs(self, batch: Batch, epoch: int, stream: int, learning: set[str]) -> dict[str, Outputs]:
         outputs: dict[str, Outputs] = {}
         device = batch.images.device.type
         cast_ = torch.autocast(device, dtype=self.precision, enabled=self.precision is not None)
@@ -140,6 +145,8 @@ class Cohort(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not network.is_frozen and name in learning), cast_:
                 if isinstance(network, Built):
                     outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
+                elif network.is_frozen:
+                    outputs[name] = self.ask_frozen(name, network, batch, epoch)
                 else:
                     outputs[name] = network(batch.images)
         return outputs

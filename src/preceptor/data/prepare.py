@@ -49,10 +49,14 @@ class Prepared:
         return pd.concat(frames).to_csv(index=False)
 
 
+def cache_root(given: str | None = None) -> Path:
+    """Where things are kept that can be made again: ``given``, else ``$PRECEPTOR_CACHE``, else the user's cache."""
+    return expand(given or os.environ.get("PRECEPTOR_CACHE") or "~/.cache/preceptor")
+
+
 def cache_folder(spec: DataSpec) -> Path:
-    """Where packed sets are kept: ``data.cache``, else ``$PRECEPTOR_CACHE``, else the user's cache."""
-    given = spec.cache or os.environ.get("PRECEPTOR_CACHE")
-    return expand(given or "~/.cache/preceptor") / "packed"
+    """Where packed sets are kept."""
+    return cache_root(spec.cache) / "packed"
 
 
 def prepare(recipe: Recipe) -> Prepared:

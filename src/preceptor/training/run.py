@@ -38,6 +38,7 @@ from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
 _DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -174,17 +175,19 @@ class Run:
                 stage = self._decided(planned)
                 cohort = self._cohort(stage)
                 batches = self._batches(stage, cohort)
-                phases[stage.clock] = fit(
-                    self.fabric,
-                    stage,
-                    cohort,
-                    batches,
-                    lambda networks: self._evaluate(networks, "validation").scores,
-                    self.folder,
-                    monitor=self.recipe.monitor,
-                    seed=self.recipe.seed,
-                    watchers=watchers,
-                )
+                tell = self.console.print
+                with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as cohort.ask_frozen:
+                    phases[stage.clock] = fit(
+                        self.fabric,
+                        stage,
+                        cohort,
+                        batches,
+                        lambda networks: self._evaluate(networks, "validation").scores,
+                        self.folder,
+                        monitor=self.recipe.monitor,
+                        seed=self.recipe.seed,
+                        watchers=watchers,
+                    )
                 networks |= apart(cohort.networks)
                 for name in stage.learners:
                     networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))

@@ -1,0 +1,43 @@
+"""The frozen networks of a stage, with what is kept of them."""
+
+from collections.abc import Callable
+
+from lightning_fabric import Fabric
+
+from preceptor.built.base import Built
+from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.frozen import FixedSize, lies_channels_last
+from preceptor.cohort.stage import Stage
+from preceptor.data.batches import Batches
+from preceptor.data.prepare import cache_root
+from preceptor.recipe import Recipe
+from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts, pixel_facts
+from preceptor.training.teacher_cache.folder import FOLDER, Kept
+from preceptor.training.teacher_cache.replay import Replay
+
+
+def frozen_of(
+    recipe: Recipe, stage: Stage, cohort: Cohort, batches: Batches, fabric: Fabric, tell: Callable[[str], None]
+) -> Replay:
+    """What answers for the frozen networks of ``cohort`` while ``stage`` lasts.
+
+    Networks that are built on others are computed from what those say.
+    """
+    spec, training = recipe.training.teacher_cache, stage.training
+    size = -(-training.batch_size // fabric.world_size)
+    ask = FixedSize(size, rounds=spec.enabled and spec.dtype == "float16")
+    replay = Replay(ask, tell, budget=spec.budget * 2**30)
+    asked = {name: net for name, net in cohort.frozen.items() if not isinstance(net, Built)}
+    if not asked or not spec.enabled:
+        return replay
+    packed = batches.packed
+    pixels = pixel_facts(packed, recipe.augment, recipe.seed)
+    shown = min(len(batches.rows), len(batches) * training.batch_size)
+    for name, network in asked.items():
+        layout = training.channels_last or any(map(lies_channels_last, network.parameters()))
+        arithmetic = arithmetic_facts(fabric.device, batch=size, precision=cohort.precision, channels_last=layout)
+        facts = {"network": network_facts(network), "pixels": pixels, "arithmetic": arithmetic, "dtype": spec.dtype}
+        kept = Kept(cache_root(recipe.data.cache) / FOLDER, facts, name, str(packed.folder))
+        replay.add(name, network, kept, rows=len(packed), images=-(-shown // fabric.world_size))
+    replay.plan(sorted({batches.view(epoch) for epoch in range(stage.first_epoch, stage.last_epoch)}))
+    return replay

@@ -28,6 +28,7 @@ def test_the_page_has_a_row_for_every_method() -> None:
         "multi_part",
         "kthf2",
         "multi_teacher",
+        "graft",
         "self_distill",
         "dynamic_kd",
         "graph",

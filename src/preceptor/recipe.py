@@ -453,6 +453,65 @@ class MultiTeacherSpec(Technique):
         return True
 
 
+class GraftSpec(Technique):
+    """The student takes the teacher's place, block by block (progressive network grafting).
+
+    First each of its blocks stands alone among the teacher's, between two 1x1 convolutions, and learns until the whole
+    answers as the teacher does. Then chains of its first 2, 3, … blocks do, from those weights; the last chain is the
+    student. In the student the convolutions between two blocks are folded into one.
+
+    With the loss ``grafting`` the best learning rate depends on the batch size: Shen et al. took 64 images and 2.5e-4
+    (adapters 2.5e-3) and scaled both by K / 10 for K images per class, for 60 to 1000 epochs of blocks and 100 to 150
+    of chains.
+
+    Args:
+        loss: what a grafted network learns from: ``grafting`` (distance of the logits at unit length, added up over
+            the batch), ``mse`` of the logits, or ``kd``. By default ``grafting``, with several teachers ``kd``.
+        temperature: of ``kd``, at which several teachers are mixed.
+        task_weight: of the task's own loss beside it; 0 needs no labels.
+        block_epochs, chain_epochs: of each stage; ``training.epochs`` unless given.
+        chain_lr: factor of the learning rate of chains.
+        adapter_lr: factor of the learning rate of the 1x1 convolutions.
+        at_once: all blocks learn in one stage; one after another needs less memory and ends the same.
+        teacher: a run folder or weights to take the teacher from; without it one is trained first.
+        teachers: several in its place, which teach as one committee.
+        integration: how much each of several counts, as in ``multi_teacher``.
+        host: which of several gives its place, T1 …; by default the best by validation in its own run.
+        host_weight: of the loss ``grafting`` from the host, beside what the committee teaches.
+        student_alone: run folder of the baseline that the teacher is compared with.
+    """
+
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    instead: ClassVar[str] = "its last block is a classifier. Take kd_offline or kd_ml for masks"
+
+    name: Literal["graft"]
+    loss: Literal["grafting", "mse", "kd"] | None = None
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    task_weight: Weight = 0.0
+    block_epochs: Annotated[int, Field(gt=0)] | None = None
+    chain_epochs: Annotated[int, Field(gt=0)] | None = None
+    chain_lr: Annotated[float, Field(gt=0)] = 1.0
+    adapter_lr: Annotated[float, Field(gt=0)] = 10.0
+    at_once: bool = True
+    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
+    integration: Integration = "val_acc"
+    host: str | None = None
+    host_weight: Weight = 0.0
+    student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _teachers_fit(self) -> Self:
+        if self.teacher and self.teachers:
+            raise ValueError("teacher and teachers: give one of them")
+        return self
+
+    @property
+    def has_teacher(self) -> bool:
+        """A teacher always takes part."""
+        return True
+
+
 class SelfDistillSpec(Technique):
     """Exits E1, E2, … on the stages of one student, which learn from its last stage while they train those before.
 
@@ -547,7 +606,14 @@ class DynamicKDSpec(Technique):
 
 
 TechniqueSpec = Annotated[
-    MixtureSpec | MultiPartSpec | KTHF2Spec | MultiTeacherSpec | SelfDistillSpec | DynamicKDSpec | GraphSpec,
+    MixtureSpec
+    | MultiPartSpec
+    | KTHF2Spec
+    | MultiTeacherSpec
+    | GraftSpec
+    | SelfDistillSpec
+    | DynamicKDSpec
+    | GraphSpec,
     Field(discriminator="name"),
 ]
 
@@ -793,6 +859,7 @@ _TECHNIQUES: tuple[type[Model], ...] = (
     MultiPartSpec,
     KTHF2Spec,
     MultiTeacherSpec,
+    GraftSpec,
     SelfDistillSpec,
 )
 _TAGS = {tag: spec for spec in _TECHNIQUES for tag in get_args(spec.model_fields["name"].annotation)}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from preceptor.cohort.stage import Plan
 from preceptor.techniques.context import Context
 from preceptor.techniques.dynamic_kd import dynamic_kd
+from preceptor.techniques.graft import graft
 from preceptor.techniques.graph import graph
 from preceptor.techniques.kthf2 import kthf2
 from preceptor.techniques.mixture import baseline, kd_ml, kd_offline, kd_online, ml
@@ -21,6 +22,7 @@ TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
     "multi_part": multi_part,
     "kthf2": kthf2,
     "multi_teacher": multi_teacher,
+    "graft": graft,
     "self_distill": self_distill,
     "dynamic_kd": dynamic_kd,
     "graph": graph,

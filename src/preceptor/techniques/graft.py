@@ -1,0 +1,171 @@
+"""The student takes the teacher's place, block by block."""
+
+from collections.abc import Callable, Sequence
+
+from preceptor.cohort.stage import Member, Plan, Stage, Start
+from preceptor.cohort.transfer import Transfer
+from preceptor.errors import UserError
+from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
+from preceptor.knowledge.feature.grafting import GraftingLoss
+from preceptor.knowledge.response.soft_target import SoftTargetLoss
+from preceptor.networks.blocks import blocks_of
+from preceptor.networks.grafted import Grafted
+from preceptor.networks.network import Network
+from preceptor.recipe import GraftSpec
+from preceptor.techniques.context import Context
+from preceptor.techniques.teachers import best_teacher, committee_members, committee_notes, teacher_stages
+
+BLOCKS = "blocks"
+"""The phase of all stages that train one block: random numbers are the same whether they are one stage or several."""
+
+Teaching = tuple[Sequence[Stage], dict[str, Member], str]
+"""Stages that train teachers, the frozen members of every later stage, and the name of the host among them."""
+
+
+def graft(context: Context) -> Plan:
+    """The student's blocks take the place of the teacher's one by one, then as ever longer chains; no labels needed.
+
+    Options: loss, temperature, task_weight, block_epochs, chain_epochs, chain_lr, adapter_lr, at_once, teacher,
+        teachers, integration, host, host_weight, student_alone.
+    Source: Shen et al. 2021, "Progressive network grafting for few-shot knowledge distillation", arXiv:2012.04915;
+        several teachers, and maps of other sizes: this package.
+    """
+    spec = _spec(context)
+    students = tuple(context.recipe.networks.peers)
+    first, teachers, host = _several(context) if _has_several(context) else _one(context)
+    count = _blocks(context, students[0])
+    alone = [
+        {_block(name, n): _member(context, name, host, range(n, n + 1)) for name in students} for n in range(count)
+    ]
+    if spec.at_once:
+        stages = [_stage(context, BLOCKS, teachers, {name: one for part in alone for name, one in part.items()}, host)]
+    else:
+        stages = [_stage(context, f"block{n}", teachers, part, host) for n, part in enumerate(alone, start=1)]
+    for length in range(2, count + 1):
+        chains = {name: _member(context, name, host, range(length)) for name in students}
+        stages.append(_stage(context, f"chain{length}", teachers, chains, host))
+    return Plan(stages=(*first, *stages), students=students, teacher="T", notes=_notes(context))
+
+
+def _spec(context: Context) -> GraftSpec:
+    spec = context.recipe.technique
+    assert isinstance(spec, GraftSpec)
+    return spec
+
+
+def _has_several(context: Context) -> bool:
+    return bool(_spec(context).teachers or context.recipe.networks.teachers)
+
+
+def _one(context: Context) -> Teaching:
+    spec, shots = _spec(context), context.recipe.split.shots
+    if spec.host or spec.host_weight:
+        option = "host" if spec.host else "host_weight"
+        raise UserError(f"technique.{option}: there is one teacher, which is the host; it is for several (teachers)")
+    if shots and not spec.teacher:
+        raise UserError(
+            f"split.shots {shots}: the teacher would be trained on these few images too. Train it in a run of its own "
+            "(technique.name=baseline technique.network=teacher, no split.shots) and give the run folder as "
+            "technique.teacher."
+        )
+    start = None if spec.teacher else Start("teacher", "T")
+    first = () if spec.teacher else (context.teacher_stage(),)
+    return first, {"T": Member(build=context.teacher(), trains=False, start=start)}, "T"
+
+
+def _several(context: Context) -> Teaching:
+    spec = _spec(context)
+    if spec.teacher:
+        raise UserError("technique.teacher: there are networks.teachers; give one run folder for each as teachers")
+    if spec.loss not in (None, "kd"):
+        raise UserError(
+            f"technique.loss {spec.loss}: several teachers are mixed as probabilities, so there are no logits of one "
+            "scale; use kd, with technique.host_weight for the loss grafting from the host beside it"
+        )
+    members = committee_members(context, integration=spec.integration, temperature=spec.temperature)
+    names = [name for name in members if name != "T"]
+    if spec.host and spec.host not in names:
+        raise UserError(f"technique.host: no teacher {spec.host!r}; there are {', '.join(names)}")
+    if not spec.host and not spec.teachers and len(names) > 1:
+        raise UserError(
+            "technique.host: which teacher is best is not known before this run has trained them; name one, for "
+            "example technique.host=T1, or give trained ones as technique.teachers"
+        )
+    return teacher_stages(context), members, spec.host or best_teacher(context)
+
+
+def _blocks(context: Context, student: str) -> int:
+    spec = context.recipe.networks.peers[student].model_copy(update={"weights": "none"})
+    return len(blocks_of(context.builder(student, spec)()))
+
+
+def _block(student: str, number: int) -> str:
+    """``S1-block1`` for the first."""
+    return f"{student}-block{number + 1}"
+
+
+def _member(context: Context, student: str, host: str, replaced: range) -> Member:
+    """The host with the blocks ``replaced`` of a student; a chain goes on from a shorter one and a lone block."""
+    spec, build = _spec(context), context.students()[student]
+    name, start, lr = _block(student, replaced[0]), None, 1.0
+    if len(replaced) > 1:
+        before = (
+            Start(BLOCKS, _block(student, 0)) if len(replaced) == 2 else Start(f"chain{len(replaced) - 1}", student)
+        )
+        name, start, lr = student, (before, Start(BLOCKS, _block(student, replaced[-1]))), spec.chain_lr
+
+    def make(network: Network) -> Grafted:
+        return Grafted(network, build(), replaced)
+
+    return Member(
+        build=context.built(name, make),
+        builds_on=(host,),
+        task_weight=spec.task_weight,
+        start=start,
+        lr={"": lr, "adapters.": lr * spec.adapter_lr},
+    )
+
+
+def _stage(context: Context, name: str, teachers: dict[str, Member], grafted: dict[str, Member], host: str) -> Stage:
+    spec, training = _spec(context), context.recipe.training
+    is_block = name.startswith("block")
+    epochs = (spec.block_epochs if is_block else spec.chain_epochs) or training.epochs
+    return Stage(
+        name=name,
+        members={**teachers, **grafted},
+        training=training.model_copy(update={"epochs": epochs}),
+        transfers=_edges(context, tuple(grafted), host),
+        phase=BLOCKS if is_block else "",
+    )
+
+
+def _edges(context: Context, targets: Sequence[str], host: str) -> Callable[[], list[Transfer]]:
+    spec = _spec(context)
+    kind = spec.loss or ("kd" if _has_several(context) else "grafting")
+
+    def edges() -> list[Transfer]:
+        found = []
+        for name in targets:
+            if kind == "kd":
+                found.append(Transfer(source="T", target=name, loss=SoftTargetLoss(spec.temperature)))
+            elif kind == "mse":
+                found.append(Transfer(source="T", target=name, loss=FeatureMSELoss(), student_tap="logits"))
+            else:
+                found.append(Transfer(source="T", target=name, loss=GraftingLoss()))
+            if spec.host_weight:
+                found.append(Transfer(source=host, target=name, loss=GraftingLoss(), weight=spec.host_weight))
+        return found
+
+    return edges
+
+
+def _notes(context: Context) -> tuple[str, ...]:
+    shots = context.recipe.split.shots
+    notes = committee_notes(context, _spec(context).integration) if _has_several(context) else ()
+    if not shots:
+        return notes
+    return (
+        *notes,
+        f"The weights of every stage are chosen on the whole validation part, far more images than the {shots} per "
+        "class that are learned from: with these few alone the choice would be worse.",
+    )

@@ -39,8 +39,7 @@ TWELVE = {"baseline": FEW["baseline"]} | {
 
 PEERS = [
     "networks.student=null",
-    "networks.students=[{architecture: test_resnet, weights: none}, "
-    "{architecture: mobilenetv3_small_050, weights: none}]",
+    "networks.students=[{architecture: test_resnet, weights: none}, {architecture: test_efficientnet, weights: none}]",
 ]
 DML = [
     "technique.name=ml",

@@ -44,7 +44,7 @@ def overview(study: Study, statistics: Statistics) -> str | None:
     shown = [cell for cell in study.cells if cell.kind != "teacher" and statistics.spread(cell, network, metric)]
     if not shown:
         return None
-    figure, axes = _figure(width=6.4, height=0.65 + 0.24 * len(shown), left=2.4, top=0.1)
+    figure, axes = _figure(width=4.8, height=0.6 + 0.2 * len(shown), left=1.85, top=0.08)
     for row, cell in enumerate(shown):
         found, interval = statistics.spread(cell, network, metric), statistics.interval(cell, network)
         assert found is not None
@@ -57,7 +57,7 @@ def overview(study: Study, statistics: Statistics) -> str | None:
     alone = [statistics.spread(cell, network, metric) for cell in shown if cell.kind == "baseline"]
     if len(alone) == 1 and alone[0]:
         axes.axvline(100 * alone[0].mean, color="#777777", linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(shown)), [_short(cell.title, 36) for cell in shown])
+    axes.set_yticks(range(len(shown)), [_short(cell.title, 32) for cell in shown], fontsize=8)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel(f"{metric_name(metric)} of {network}, test split, %")
     axes.grid(axis="x", color="#e5e5e5", linewidth=0.6)
@@ -112,7 +112,9 @@ def terms(cell: Cell) -> str | None:
         axes.plot(
             mean.index,
             mean,
-            color=[*_COLOURS.values(), *_MORE][place % (len(_COLOURS) + len(_MORE))],
+            color=_colour(name.removeprefix("loss:").split("/")[0])
+            if name.endswith("/task")
+            else _MORE[place % len(_MORE)],
             linestyle="-" if name.endswith("/task") else "--",
             linewidth=1.3,
             marker="o" if len(mean) == 1 else None,
@@ -129,7 +131,7 @@ def terms(cell: Cell) -> str | None:
 
 def reliabilities(cell: Cell, networks: Sequence[str]) -> str | None:
     """Accuracy against confidence on the test split, seeds together; None without predictions of classes."""
-    figure, axes = _figure(height=3.2)
+    figure, axes = _figure(height=3.3, bottom=0.95)
     axes.plot([0, 100], [0, 100], color="#bbbbbb", linewidth=0.8)
     for network in networks:
         chances, labels = _answers(cell, network)
@@ -137,19 +139,15 @@ def reliabilities(cell: Cell, networks: Sequence[str]) -> str | None:
             continue
         found = reliability(chances, labels)
         filled = found.count > 0
-        axes.plot(
-            100 * found.confidence[filled],
-            100 * found.accuracy[filled],
-            color=_colour(network),
-            linewidth=1.2,
-            marker="o",
-            markersize=3,
-            label=f"{network}, ECE {100 * found.gap:.1f}",
-        )
+        confidence, accuracy = 100 * found.confidence[filled], 100 * found.accuracy[filled]
+        colour, share = _colour(network), found.count[filled] / found.count.sum()
+        axes.plot(confidence, accuracy, color=colour, linewidth=0.7, alpha=0.6)
+        axes.scatter(confidence, accuracy, s=3 + 120 * share, color=colour, alpha=0.75, linewidth=0,
+                     label=f"{network}, ECE {100 * found.gap:.1f}")  # fmt: skip
     if len(axes.lines) < 2:
         return None
-    axes.set(xlabel="confidence, %", ylabel="accuracy, %", xlim=(0, 100), ylim=(0, 100))
-    _legend(axes)
+    axes.set(xlabel="confidence, %", ylabel="accuracy, %", xlim=(0, 102), ylim=(0, 102))
+    _legend_below(figure, axes, columns=2)
     return _svg(figure)
 
 

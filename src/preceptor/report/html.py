@@ -144,7 +144,7 @@ def _method(study: Study, cell: Cell) -> Method:
             _drawn(
                 "Calibration",
                 figures.reliabilities(cell, ["T"] if cell.kind == "teacher" else networks),
-                "Test part, all seeds together, 15 bins of confidence.",
+                "Test part, all seeds together; a dot's area is the share of samples with that confidence.",
             ),
             _drawn(
                 f"Confusion matrix of {network}", figures.confusion(cell, network), "Percent of each label, test part."

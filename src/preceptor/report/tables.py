@@ -222,13 +222,13 @@ def differences(study: Study, statistics: Statistics) -> Grid:
                 label(found.comparison.test),
             )
         )
-    heads = ("first", "second", "network", "difference, points", "verdict", "p, corrected", "p", "seeds")
+    heads = ["first", "second", "network", "difference, points", "verdict", "p, corrected", "p", "seeds"]
     caption = (
         "First minus second on the same test samples. Scores are averaged over seeds sample by sample, then tested; "
         "± is the deviation of the difference over seeds. p-values of one score are corrected together (Holm)."
     )
-    heads = (*heads, "test samples (in groups)", "score", "test")
-    return Grid("differences", "Which differences hold", (heads,), tuple(rows), 3, caption)
+    heads += ["test samples (in groups)", "score", "test"]
+    return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 3, caption)
 
 
 def _percent(found: Spread) -> float | None:

@@ -56,6 +56,15 @@ KTHF2 = {
 }
 """Two peers of different families; mutual learning with the weights of its paper."""
 
+PARTS = ["networks.count=1", "technique.name=multi_part", "technique.every=2"]
+MULTI_PART = {
+    "alone": ["networks.count=1", "technique.name=baseline"],
+    "vanilla": [*PARTS, "technique.anchors=last"],
+    "multi_part": [*PARTS, "technique.anchors=equal"],
+    "multi_part-greedy": [*PARTS, "technique.anchors=greedy"],
+}
+"""One student; every run trains the teacher of its seed, the same one in all cells."""
+
 
 def loss_cells(task: str) -> dict[str, list[str]]:
     """One student under one teacher: every loss with its published setting, beside no teacher and KD+ML diverse.
@@ -136,7 +145,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--cells", choices=("few", "twelve", "losses", "kthf2"), default="few")
+    parser.add_argument("--cells", choices=("few", "twelve", "losses", "kthf2", "multi_part"), default="few")
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="for every run")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side; use threads: 1 in the recipe")
     parser.add_argument("--out", type=Path)
@@ -147,7 +156,13 @@ def main() -> None:
     # Offline cells of every strategy share one teacher, so it has the adapter that sharing features wants.
     adapter = f"technique.adapter={'never' if given.cells == 'losses' else 'always'}"
     if not given.table:
-        cells = {"few": FEW, "twelve": TWELVE, "losses": loss_cells(recipe.task), "kthf2": KTHF2}[given.cells]
+        cells = {
+            "few": FEW,
+            "twelve": TWELVE,
+            "losses": loss_cells(recipe.task),
+            "kthf2": KTHF2,
+            "multi_part": MULTI_PART,
+        }[given.cells]
         teacher = folder / "teacher-seed0"
         train_teacher = ["technique.name=baseline", "technique.network=teacher", adapter]
         jobs = []

@@ -20,7 +20,8 @@ _RUNS = {
 
 
 def run_demo(out: Path) -> None:
-    """Train the five runs below ``out`` and print one table; finished runs are not repeated."""
+    """Train the five runs below ``out``, print one table and write a report; finished runs are not repeated."""
+    from preceptor.report import write_report
     from preceptor.training.run import train
 
     console = Console()
@@ -35,10 +36,12 @@ def run_demo(out: Path) -> None:
     for name, result in results.items():
         if result["teacher_audit"]:
             console.print(f"{name}: {result['teacher_audit']['verdict']}", highlight=False)
+    page = write_report([out], out)
     console.print(
         f"One seed on a small generated test set: see how it works here, not which method is best.\n"
         f"{time.monotonic() - began:.0f} s; run folders in {out}"
     )
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 def _table(results: dict[str, dict[str, Any]]) -> Table:

@@ -81,7 +81,7 @@ def _settings(runs: Sequence[Run], name: str) -> str:
     """The values that matter of a technique's options, where all runs agree or a few values occur."""
     mine = [_technique(run) for run in runs if _technique(run).get("name") == name]
     parts = []
-    for key in ("strategy", "temperature", "alpha", "beta", "gamma", "direction", "weights"):
+    for key in ("strategy", "temperature", "alpha", "beta", "gamma", "direction"):
         values = list(dict.fromkeys(str(one[key]) for one in mine if one.get(key) is not None))
         if values and name != "baseline" and not (key == "strategy" and all(one.get("losses") for one in mine)):
             parts.append(f"{key} {', '.join(values)}")

@@ -45,6 +45,7 @@ LOADS = {("catalogue", "knowledge.base")}
 WITHOUT_TORCH = [
     "cli.main",
     "cli.analyse",
+    "cli.cache",
     "cli.data",
     "cli.demo",
     "cli.evaluate",
@@ -54,6 +55,7 @@ WITHOUT_TORCH = [
     "cli.train",
     "recipe",
     "catalogue",
+    "training.teacher_cache.folder",
     "data.sources",
     "data.splits",
     "data.inspect",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from preceptor import __version__
-from preceptor.cli import data
+from preceptor.cli import cache, data
 from preceptor.errors import InterruptedRunError, UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data.app, name="data")
+app.add_typer(cache.app, name="cache")
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value, or several after one another.")

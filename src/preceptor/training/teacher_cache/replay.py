@@ -81,6 +81,7 @@ class _Teacher:
         self._network, self._shelf, self._ask, self._tell, self._budget = network, shelf, ask, tell, budget
         self._kept = shelf.kept
         self._has_begun = self._kept.has_begun
+        self._has_network = (self._kept.network_folder / CONFIG).exists()
         self._views: set[int] = set()  # that may be written
         self._at = (-1, -1)  # view and epoch that are open
         self._is_trusted = False
@@ -90,7 +91,8 @@ class _Teacher:
 
     def plan(self, views: Sequence[int], promised: int) -> int:
         """Decide which of ``views`` may be written, ``promised`` bytes being taken; the bytes that they will take."""
-        free = self._free() - promised
+        own = 0 if self._has_network else sum(t.numel() * t.element_size() for t in self._network.state_dict().values())
+        free = self._free() - promised - own
         missing = {v: self.view_bytes - bytes_in(self._kept.folder, v, self._shelf.taps) for v in views}
         needed = taken = 0
         for view, size in missing.items():
@@ -103,7 +105,7 @@ class _Teacher:
             what = f"{self.name}'s {', '.join(self._shelf.taps)} in {len(views)} view{'s' * (len(views) > 1)}"
             room = f" and {_size(max(free, 0))} are free: {short} are not kept but computed in every step. {_ROOM}"
             self._tell(f"{what}: about {_size(needed)} to be written{room if short else f' in {self._kept.root}'}")
-        return taken
+        return taken + own
 
     def says(self, batch: Batch, epoch: int) -> Outputs:
         """What the network says of ``batch``."""
@@ -154,18 +156,19 @@ class _Teacher:
             self._open(*self._at)
 
     def _keep(self, batch: Batch, rows: Rows, live: Outputs) -> None:
+        if not self._has_begun and not self._is_steady(batch.images[:1]):
+            self._views.clear()
+            self._tell(
+                f"{self.name} rounds differently at different places of a batch of {self._ask.size}, so what it "
+                "says cannot be kept; another training.batch_size may help"
+            )
+            return
         if not self._has_begun:
-            if not self._is_steady(batch.images[:1]):
-                self._views.clear()
-                self._tell(
-                    f"{self.name} rounds differently at different places of a batch of {self._ask.size}, so what it "
-                    "says cannot be kept; another training.batch_size may help"
-                )
-                return
-            if not (self._kept.network_folder / CONFIG).exists():
-                self._network.save(self._kept.network_folder)
             self._kept.begin()
             self._has_begun = True
+        if not self._has_network:
+            self._network.save(self._kept.network_folder)
+            self._has_network = True
         self._shelf.keep(rows, live)
 
     def _is_steady(self, image: Tensor) -> bool:

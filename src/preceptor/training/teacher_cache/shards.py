@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,6 +175,16 @@ def shard_name(view: int, tap: str, digest: bytes) -> str:
     return f"view-{view:05d}.{quote(tap, safe='')}.{digest[:8].hex()}.shard"
 
 
+def view_of(path: Path) -> int:
+    """The view that a shard's name says."""
+    return int(path.name.split(".", 1)[0].removeprefix("view-"))
+
+
+def tap_of(path: Path) -> str:
+    """The tap that a shard's name says."""
+    return unquote(path.name.split(".", 1)[1].rsplit(".", 2)[0])
+
+
 def shards_of(folder: Path, view: int | None = None) -> list[Path]:
     """The shards in ``folder``, of all views or one, in an order of their own."""
     return sorted(folder.glob(f"view-{'*' if view is None else f'{view:05d}'}.*.shard"))
@@ -182,10 +192,9 @@ def shards_of(folder: Path, view: int | None = None) -> list[Path]:
 
 def bytes_in(folder: Path, view: int, taps: Sequence[str]) -> int:
     """Bytes of the records of ``taps`` in the shards of ``view``, their indices left out."""
-    wanted = {quote(tap, safe="") for tap in taps}
     total = 0
     for path in shards_of(folder, view):
-        if path.name.split(".", 1)[1].rsplit(".", 2)[0] in wanted:
+        if tap_of(path) in taps:
             with suppress(OSError, DamagedError), path.open("rb") as file:
                 total += _parts(path, file.fileno())[0]
     return total

@@ -98,7 +98,7 @@ class Shelf:
             except DamagedError:
                 shards[number].path.unlink(missing_ok=True)
                 raise
-        return _unpacked(records, form)
+        return unpacked(records, form)
 
     def keep(self, rows: Rows, said: Outputs) -> None:
         """Add what is missing of these rows."""
@@ -147,7 +147,8 @@ def _packed(tensor: Tensor, form: Form) -> Tensor:
     return ordered.contiguous().view(len(tensor), -1).view(torch.uint8)
 
 
-def _unpacked(records: Tensor, form: Form) -> Tensor:
+def unpacked(records: Tensor, form: Form) -> Tensor:
+    """The reverse of :func:`_packed`."""
     flat = records.view(getattr(torch, form.stored)).to(getattr(torch, form.dtype))
     if form.channels_last:
         channels, height, width = form.shape

@@ -4,7 +4,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -44,12 +44,23 @@ from preceptor.training.trackers import TensorBoard
 _DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
-def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console | None = None) -> dict[str, Any]:
+def train(
+    recipe: Recipe,
+    out: Path,
+    *,
+    device: str = "auto",
+    console: Console | None = None,
+    watchers: Sequence[Watcher] = (),
+    opens_test: bool = True,
+) -> dict[str, Any]:
     """Train, evaluate and export what ``recipe`` describes; the same call again resumes it.
 
     Args:
         out: the run folder.
         device: ``auto``, ``cpu`` or ``cuda``. Under torchrun every process takes its share of each batch.
+        watchers: who else is told how training goes.
+        opens_test: False keeps the test part sealed: the result is ``validated``, without test scores. A later
+            call that opens it goes on from there.
 
     Returns:
         ``result.json`` as a dict.
@@ -61,9 +72,10 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console |
     fabric = make_fabric(device)
     console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
     folder = RunFolder(out, recipe, writes=fabric.is_global_zero)
-    if folder.result is not None:
-        console.print(f"{out} is complete")
-        return folder.result
+    result = folder.result
+    if result is not None and (result["status"] == "complete" or not opens_test):
+        console.print(f"{out} is {result['status']}")
+        return result
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     require_student_alone(recipe)
     with console.status("reading images"):
@@ -75,7 +87,7 @@ def train(recipe: Recipe, out: Path, *, device: str = "auto", console: Console |
     plan = TECHNIQUES[recipe.technique.name](context)
     for note in (*prepared.notes, *plan.notes):
         console.print(f"note: {note}")
-    run = Run(recipe, prepared, plan, folder, fabric, console)
+    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
     folder.begin()
     if fabric.is_global_zero:
         write_text(out / "split.csv", prepared.split_csv())
@@ -158,6 +170,8 @@ class Run:
     folder: RunFolder
     fabric: Fabric
     console: Console
+    watchers: Sequence[Watcher] = ()
+    opens_test: bool = True
     notes: list[str] = field(default_factory=list)  # of the edges
 
     def train(self) -> tuple[dict[str, Network], list[At]]:
@@ -166,7 +180,7 @@ class Run:
         phases: dict[str, At] = {}
         self._try_stages()
         with Progress(self.console, self.recipe.monitor) as progress:
-            watchers: list[Watcher] = [progress]
+            watchers: list[Watcher] = [progress, *self.watchers]
             if self.recipe.training.tensorboard and self.fabric.is_global_zero:
                 watchers.append(TensorBoard(self.folder.path / "tensorboard"))
             for planned in self.plan.stages:
@@ -232,18 +246,18 @@ class Run:
         validation = self._evaluate(evaluated, "validation", ensemble=True)
         scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
         scored = {name: s for name, s in scores.items() if name in self.plan.students or name not in evaluated}
-        test = self._evaluate(evaluated, "test", ensemble=True)
+        test = self._evaluate(evaluated, "test", ensemble=True) if self.opens_test else None
         result: dict[str, Any] = {
-            "status": "complete",
+            "status": "complete" if test else "validated",
             "name": self.recipe.name,
             "task": self.recipe.task,
             "technique": self.recipe.technique.name,
             "strategy": getattr(self.recipe.technique, "shared", None),
             "seed": self.recipe.seed,
             "chosen": max(scored, key=lambda name: scored[name]),
-            "test": test.scores,
+            "test": test.scores if test else {},
             "validation": validation.scores,
-            "fidelity": test.fidelity,
+            "fidelity": test.fidelity if test else {},
             "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
@@ -252,7 +266,8 @@ class Run:
             "images_per_second": sum(at.images for at in phases) / max(seconds, 1e-9),
         }
         if self.fabric.is_global_zero:
-            test.write(self.folder.path / "predictions" / "test.csv")
+            if test:
+                test.write(self.folder.path / "predictions" / "test.csv")
             validation.write(self.folder.path / "predictions" / "validation.csv")
             for name, network in reported.items():
                 network.save(self.folder.path / "networks" / name)

@@ -1,0 +1,67 @@
+"""A run that keeps the test part sealed."""
+
+import json
+
+import pytest
+
+from preceptor.training import run
+
+from .phantoms import recipe_for, train
+
+BASELINE = {"name": "baseline"}
+
+
+class Noting:
+    """A watcher that writes down what it is told."""
+
+    def __init__(self):
+        self.heard = []
+
+    def stage(self, stage, first_epoch, steps):
+        self.heard.append((stage.name, first_epoch))
+
+    def step(self, epoch, step, images, waited):
+        pass
+
+    def epoch(self, epoch, losses, scores):
+        self.heard.append((epoch, sorted(scores)))
+
+
+def test_the_test_part_is_not_evaluated_until_it_is_opened(tmp_path, packed, monkeypatch):
+    recipe = recipe_for("classification", BASELINE, packed)
+    parts = []
+    evaluate = run.evaluate
+    monkeypatch.setattr(run, "evaluate", lambda *given, **named: parts.append(given[3]) or evaluate(*given, **named))
+    watcher = Noting()
+
+    sealed = run.train(recipe, tmp_path / "sealed", device="cpu", watchers=[watcher], opens_test=False)
+
+    assert (sealed["status"], sealed["test"], sealed["fidelity"]) == ("validated", {}, {})
+    assert sealed["validation"]["S1"]["accuracy"] >= 0
+    assert set(parts) == {"validation"}
+    assert not (tmp_path / "sealed" / "predictions" / "test.csv").exists()
+    assert watcher.heard == [("main", 0), (1, ["S1"]), (2, ["S1"])]
+    assert run.train(recipe, tmp_path / "sealed", device="cpu", opens_test=False) == sealed
+
+    opened, _ = train(recipe, tmp_path / "sealed")
+    straight, _ = train(recipe, tmp_path / "straight")
+    timeless = [{k: v for k, v in one.items() if "second" not in k} for one in (opened, straight)]
+    assert timeless[0] == timeless[1]
+    assert json.loads((tmp_path / "sealed" / "result.json").read_text()) == opened
+
+
+def test_a_watcher_may_end_a_run_and_it_goes_on_from_its_checkpoint(tmp_path, packed):
+    class EndingError(Exception):
+        pass
+
+    class Ending(Noting):
+        def epoch(self, epoch, losses, scores):
+            if epoch == 2:
+                raise EndingError
+
+    recipe = recipe_for("classification", BASELINE, packed)
+    with pytest.raises(EndingError):
+        run.train(recipe, tmp_path / "ended", device="cpu", watchers=[Ending()], opens_test=False)
+    ended, _ = train(recipe, tmp_path / "ended")
+    straight, _ = train(recipe, tmp_path / "straight")
+    assert ended["test"] == straight["test"]

@@ -1,7 +1,8 @@
 import numpy as np
+import pandas as pd
 import pytest
 
-from preceptor.data.prepare import prepare, rows_without
+from preceptor.data.prepare import prepare, training_folds
 from preceptor.recipe import parse_recipe
 
 
@@ -19,32 +20,24 @@ def recipe_for(*, by="group", patients=8, **split):
 
 
 @pytest.mark.parametrize("by", ["group", "image"])
-def test_every_training_image_is_left_out_once(by):
+def test_folds_are_grouped_as_the_split_is(by):
     recipe = recipe_for(by=by)
     prepared = prepare(recipe)
-    train = prepared.rows["train"]
-    left_out = [np.setdiff1d(train, rows_without(recipe, prepared, (number, 4))) for number in (1, 2, 3, 4)]
-    assert sorted(np.concatenate(left_out)) == train.tolist()
-    assert all(len(rows) for rows in left_out)
-
-
-def test_no_patient_is_on_two_sides_of_a_fold():
-    recipe = recipe_for()
-    prepared = prepare(recipe)
-    kept = rows_without(recipe, prepared, (2, 3))
-    left_out = np.setdiff1d(prepared.rows["train"], kept)
-    groups = prepared.packed.frame["group"].to_numpy()
-    assert not set(groups[kept]) & set(groups[left_out])
-    assert {*groups[kept], *groups[left_out]} == set(groups[prepared.rows["train"]])
+    folds = training_folds(recipe, prepared, 3)
+    assert len(folds) == len(prepared.rows["train"])
+    assert set(folds) == {0, 1, 2}
+    groups = prepared.packed.frame["group"].to_numpy()[prepared.rows["train"]]
+    sides = pd.DataFrame({"group": groups, "fold": folds}).drop_duplicates()
+    assert sides["group"].is_unique == (by == "group")
 
 
 def test_folds_are_those_of_the_splits_seed():
-    def rows(split_seed, run_seed=0):
+    def folds(split_seed, run_seed=0):
         recipe = recipe_for(by="image", seed=split_seed).model_copy(update={"seed": run_seed})
-        return rows_without(recipe, prepare(recipe), (1, 3)).tolist()
+        return training_folds(recipe, prepare(recipe), 3).tolist()
 
-    assert rows(5, run_seed=0) == rows(5, run_seed=1)
-    assert rows(5) != rows(6)
+    assert folds(5, run_seed=0) == folds(5, run_seed=1)
+    assert folds(5) != folds(6)
 
 
 def test_shots_are_a_part_of_the_training_part_alone():

@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
+from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
+from preceptor.training import run
+from preceptor.training.fit import fit
 from preceptor.training.run import evaluate_networks
 
 from .phantoms import NEW, exported, recipe_for, train
@@ -90,6 +93,27 @@ def test_folds_into_one_student_resumed(tmp_path, packed, interrupted):
         assert one[part] == other[part]
     first, second = (load_file(tmp_path / "whole" / f"networks/T/sources/T{k}/model.safetensors") for k in (1, 2))
     assert any(not first[key].equal(second[key]) for key in first)
+
+
+def test_each_teacher_is_trained_without_its_fold_and_the_student_on_all(tmp_path, packed, monkeypatch):
+    """The rows that each stage is given: every training image is left out by one teacher, with all of its patient."""
+    given = {}
+
+    def noting(fabric, stage, cohort, batches, *more, **options):
+        given[stage.name] = batches.rows.tolist()
+        return fit(fabric, stage, cohort, batches, *more, **options)
+
+    monkeypatch.setattr(run, "fit", noting)
+    technique = {"name": "multi_teacher", "folds": 3, "integration": "average"}
+    recipe = recipe_for("classification", technique, packed, networks={"teacher": OTHER}, training={"epochs": 1})
+    train(recipe, tmp_path)
+    everything = given.pop("main")
+    assert list(given) == ["teacher1", "teacher2", "teacher3"]
+    left_out = [set(everything) - set(rows) for rows in given.values()]
+    assert sorted(row for rows in left_out for row in rows) == sorted(everything)
+    groups = prepare(recipe).packed.frame["group"]
+    for kept, out in zip(given.values(), left_out, strict=True):
+        assert not set(groups.iloc[kept]) & set(groups.iloc[list(out)])
 
 
 def test_a_teacher_of_classes_in_another_order_is_refused(tmp_path, packed, trained):

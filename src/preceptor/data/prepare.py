@@ -96,25 +96,20 @@ def prepare_whole(recipe: Recipe, path: str) -> Prepared:
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes)
 
 
-def rows_without(recipe: Recipe, prepared: Prepared, fold: tuple[int, int]) -> NDArray[np.int64]:
-    """Rows of the training part that are not in the k-th of K folds, for ``fold`` = (k, K), k from 1.
+def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np.int64]:
+    """Fold of each row of the training part, 0 to ``count`` - 1.
 
     Folds are grouped as the split is, stratified, and a function of the table and the split's seed.
     """
-    number, count = fold
-    rows = prepared.rows["train"]
-    frame = prepared.packed.frame.iloc[rows]
-    by_group = prepared.grouped_by is not None and bool(frame["group"].notna().any())
-    folds = fold_numbers(
+    frame = prepared.packed.frame.iloc[prepared.rows["train"]]
+    return fold_numbers(
         frame,
         count,
         seed=recipe.seed if recipe.split.seed is None else recipe.split.seed,
-        by_group=by_group,
+        by_group=prepared.grouped_by is not None and bool(frame["group"].notna().any()),
         classes=prepared.packed.classes if prepared.packed.task == "classification" else (),
         grouping=prepared.grouped_by,
     )
-    kept: NDArray[np.int64] = rows[folds != number - 1]
-    return kept
 
 
 def _packed(recipe: Recipe, path: str | None) -> PackedSet:

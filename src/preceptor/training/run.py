@@ -24,7 +24,7 @@ from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import Prepared, prepare, prepare_whole, rows_without
+from preceptor.data.prepare import Prepared, prepare, prepare_whole, training_folds
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
@@ -173,6 +173,7 @@ class Run:
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
     notes: list[str] = field(default_factory=list)  # of the edges
+    folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 
     def train(self) -> tuple[dict[str, Network], list[At]]:
         """Train every stage; return all networks with their chosen weights, and where each phase ended."""
@@ -354,7 +355,11 @@ class Run:
         """What the stage trains on."""
         if stage.fold is None:
             return self.prepared.rows["train"]
-        return rows_without(self.recipe, self.prepared, stage.fold)
+        number, count = stage.fold
+        if count not in self.folds:
+            self.folds[count] = training_folds(self.recipe, self.prepared, count)
+        kept: NDArray[np.int64] = self.prepared.rows["train"][self.folds[count] != number - 1]
+        return kept
 
     def _batches(self, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
         spec = stage.training

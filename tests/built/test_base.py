@@ -7,6 +7,7 @@ from preceptor.built.base import Built, answers, apart, own_state, standing
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
+from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss, soft_target_kl
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
@@ -139,3 +140,50 @@ def test_saved_and_loaded(tmp_path, monkeypatch):
     torch.testing.assert_close(
         load_network(tmp_path / "F" / "sources" / "A")(images).logits, sources["A"].eval()(images).logits
     )
+
+
+def saved_pair(folder, monkeypatch):
+    """A joint network in a folder, and its only source's specification."""
+    monkeypatch.setitem(BUILT, "joint", Joint)
+    spec = NetworkSpec(architecture="test_resnet", weights="none")
+    build = {"task": "classification", "classes": ("a", "b", "c"), "image_size": (32, 32)}
+    sources = {"A": build_network(spec, seed=0, **build)}
+    Joint(sources).alone(sources).save(folder)
+    return spec, build
+
+
+def test_it_stands_in_no_other_networks_place(tmp_path, monkeypatch):
+    """Neither as a teacher nor as weights to start from."""
+    spec, build = saved_pair(tmp_path / "F", monkeypatch)
+    message = r"'.*F' is a network built on A: it stands in no other network's place, .*\n.* the networks in .*sources"
+    for wrong in (
+        spec.model_copy(update={"weights": str(tmp_path / "F")}),
+        NetworkSpec(architecture=f"local-dir:{tmp_path / 'F'}"),
+    ):
+        with pytest.raises(UserError, match=message):
+            build_network(wrong, seed=0, **build)
+
+
+def test_a_damaged_folder_is_named(tmp_path, monkeypatch):
+    saved_pair(tmp_path, monkeypatch)
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "model.safetensors").write_bytes(b"half a file")
+    with pytest.raises(UserError, match=r"model.safetensors: missing, damaged or of another network"):
+        load_network(tmp_path)
+    (tmp_path / "config.json").write_text(config.replace('"joint"', '"later"'))
+    with pytest.raises(UserError, match="a kind 'later' that this version of preceptor does not know"):
+        load_network(tmp_path)
+
+
+def test_a_frozen_one_goes_on_reading_the_others(tiny):
+    """It is not copied: what it reads are the networks that are reported, with the weights that these are given."""
+    networks = pair_with_joint(tiny)
+    networks["F"].freeze()
+    kept = apart(cohort_of(networks).networks)
+    assert kept["F"].sources["A"] is kept["A"]
+
+
+def test_it_reads_networks_that_are_not_built(tiny):
+    networks = pair_with_joint(tiny)
+    with pytest.raises(AssertionError, match="not built"):
+        Joint({"F": networks["F"]})

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from preceptor.built.base import Built
@@ -11,10 +12,11 @@ from preceptor.built.committee import Committee
 from preceptor.built.exits import EarlyExit, Exit, early_exit
 from preceptor.built.fused import FusedClassifier
 from preceptor.built.mean import MeanLogits
+from preceptor.errors import UserError
 from preceptor.networks import build
 from preceptor.networks.export import OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
-from preceptor.networks.weights import read_config
+from preceptor.networks.weights import first_line, read_config
 
 BUILT: dict[str, Callable[..., Network]] = {
     **{kind.kind: kind for kind in (Committee, Exit, FusedClassifier, MeanLogits)},
@@ -27,16 +29,21 @@ def load_network(folder: Path | str) -> Network:
     """The network that :meth:`Network.save` wrote, whatever its kind, in eval mode.
 
     Raises:
-        UserError: not a folder that preceptor wrote.
+        UserError: not a folder that preceptor wrote, or a damaged one.
     """
     folder = Path(folder)
     own: Mapping[str, Any] = read_config(folder).get(OWN_KEY, {})
     if "built" not in own:
         return build.load_network(folder)
     saved = own["built"]
+    if saved["kind"] not in BUILT:
+        raise UserError(f"{folder}: is of a kind {saved['kind']!r} that this version of preceptor does not know")
     sources = {name: load_network(folder / "sources" / name) for name in saved["sources"]}
     bare = BUILT[saved["kind"]](sources, **saved["options"])
-    bare.load_state_dict(load_file(folder / WEIGHTS))
+    try:
+        bare.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{folder / WEIGHTS}: missing, damaged or of another network: {first_line(error)}") from error
     return (bare.alone(sources) if isinstance(bare, Built) else bare).eval()
 
 

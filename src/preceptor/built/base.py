@@ -37,6 +37,7 @@ class Built(Network):
     kind: ClassVar[str]
 
     def __init__(self, sources: Mapping[str, Network], inlets: Mapping[str, tuple[str, ...]]) -> None:
+        assert not any(isinstance(source, Built) for source in sources.values()), "it reads networks that are not built"
         first = next(iter(sources.values()))
         super().__init__(image_size=first.image_size, network_size=first.image_size, mean=(0, 0, 0), std=(1, 1, 1))
         self.blueprint = first.blueprint
@@ -103,8 +104,15 @@ def standing(networks: Mapping[str, Network]) -> dict[str, Network]:
 
 
 def apart(networks: Mapping[str, Network]) -> dict[str, Network]:
-    """Like :func:`standing`, but what a built network reads is a copy of its own, to be given weights of its own."""
-    return {name: copy.deepcopy(net) if isinstance(net, Built) else net for name, net in standing(networks).items()}
+    """Like :func:`standing`, but what a built network reads is a copy of its own, to be given weights of its own.
+
+    A frozen one has none to be given: it goes on reading the others as they are, and none of them is there twice.
+    """
+
+    def apart_from(network: Network) -> Network:
+        return copy.deepcopy(network) if isinstance(network, Built) and not network.is_frozen else network
+
+    return {name: apart_from(network) for name, network in standing(networks).items()}
 
 
 def own_state(network: Network, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

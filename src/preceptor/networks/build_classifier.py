@@ -15,7 +15,7 @@ from preceptor.networks.classifier import Classifier
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import require_classifier
-from preceptor.networks.weights import Weights, first_line, read_config, read_weights, unfit
+from preceptor.networks.weights import Weights, first_line, read_config, read_weights, refuse_built, unfit
 from preceptor.recipe import NetworkSpec
 
 _OURS = (
@@ -40,12 +40,8 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights)
     adapter = blueprint.adapter
     if weights is not None:
+        weights.require_plain()
         weights.require_classes(blueprint.classes)
-        if weights.own.get("chain"):
-            raise UserError(
-                f"weights {weights.path!r}: a network that was grafted has layers between its blocks and starts no "
-                "other; use it as it is (preceptor.networks.build.load_network), or give other weights"
-            )
         spec = _settle_saved(spec, weights.config)
         adapter = _settle_adapter(adapter, weights)
     blueprint = replace(blueprint, spec=spec, adapter=adapter)
@@ -68,6 +64,7 @@ def _settle_name(spec: NetworkSpec) -> NetworkSpec:
     if spec.architecture.startswith(_FOLDER):
         folder = spec.architecture.removeprefix(_FOLDER)
         config = read_config(Path(folder).expanduser())
+        refuse_built(folder, config.get(OWN_KEY, {}))
         name = {"architecture": _architecture_in(config, folder)}
         weights = {"weights": folder} if spec.weights == "imagenet" else {}
         return _settle_saved(spec.model_copy(update=name | weights), config)

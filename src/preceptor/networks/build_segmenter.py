@@ -29,6 +29,7 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     encoder = encoder_name(spec.architecture, spec.encoder)
     weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights)
     if weights is not None:
+        weights.require_plain()
         weights.require_classes(blueprint.classes)
         spec = _settle_saved(spec, encoder, weights)
     blueprint = replace(blueprint, spec=spec.model_copy(update={"encoder": encoder}))

@@ -49,6 +49,15 @@ class Weights:
         kernel = self.state.get("adapter.0.weight")
         return None if kernel is None else kernel.shape[0]
 
+    def require_plain(self) -> None:
+        """Refuse networks that no library's model can hold: built on others, cut short, or grafted."""
+        refuse_built(self.path, self.own)
+        if self.own.get("chain"):
+            raise UserError(
+                f"weights {self.path!r}: a network that was grafted has layers between its blocks and starts no "
+                "other; use it as it is (preceptor.networks.build.load_network), or give other weights"
+            )
+
     def require_classes(self, classes: Sequence[str]) -> None:
         """Refuse weights that name other classes than the data, or the same in another order."""
         if self.classes is None or self.classes == tuple(classes):
@@ -81,6 +90,26 @@ def read_weights(given: str) -> Weights:
         )
     state, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
     return Weights(path=given, state=_clean(state, path), classes=_claimed(config) or classes, config=config)
+
+
+def refuse_built(path: str, own: Mapping[str, Any]) -> None:
+    """Refuse a folder ``path`` with a network that is built on others or ends early; ``own`` is our part of its config.
+
+    Raises:
+        UserError: with what to give instead.
+    """
+    built = own.get("built")
+    if built is None:
+        return
+    instead = (
+        f"give one of the networks in {Path(path) / 'sources'}"
+        if built["sources"]
+        else "give the whole network that stands beside it in its run"
+    )
+    raise UserError(
+        f"{path!r} is {built['note'].partition(':')[0]}: it stands in no other network's place, neither as a teacher "
+        f"nor as weights to start from.\nUse it as it is (preceptor.built.load_network), or {instead}."
+    )
 
 
 def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:

@@ -110,7 +110,7 @@ def _classes(run: Run, split: pd.DataFrame) -> Grid | None:
         data: list[Datum] = [label(called)]
         for part in PARTS:
             share = row[part] / max(1, counts[part].sum())
-            data.append(Datum(f"{row[part]:,}", float(row[part]), beside=f"{100 * share:.1f} %",
+            data.append(Datum(f"{row[part]:,}", float(row[part]), beside=(f"{100 * share:.1f} %",),
                               numbers={"": float(row[part])}))  # fmt: skip
         rows.append(tuple(data))
     caption = "Samples of each class, and their share of the part."

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from preceptor.measures import confusion_matrix, reliability
 from preceptor.report.runs import Run
@@ -89,6 +89,7 @@ def curves(cell: Cell, task: str) -> str | None:
             )
             labelled.add(name)
         _mark_stages(axes, starts)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set(xlabel="epoch", ylabel=f"validation {metric_name(metric)}, %")
     _legend(axes)
     return _svg(figure)
@@ -124,6 +125,7 @@ def terms(cell: Cell) -> str | None:
     if (rows["value"] > 0).all() and rows["value"].max() > 30 * rows["value"].min():
         _logarithmic(axes, axes.yaxis)
     _mark_stages(axes, _stage_starts(tables[0]))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.set(xlabel="epoch", ylabel="training loss, weighted")
     _legend_below(figure, axes, columns=1)
     return _svg(figure)

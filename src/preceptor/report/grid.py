@@ -24,7 +24,7 @@ class Datum:
     Args:
         text: what is read.
         value: what the column is sorted by; the text unless given.
-        beside: smaller and after it, such as a published figure.
+        beside: smaller and after it, each on a line of its own, such as a published figure.
         is_best: in bold.
         is_warning: set apart.
         numbers: columns of its own in CSV, in place of the text.
@@ -32,7 +32,7 @@ class Datum:
 
     text: str
     value: float | None = None
-    beside: str = ""
+    beside: tuple[str, ...] = ()
     is_best: bool = False
     is_warning: bool = False
     numbers: Mapping[str, float | None] = field(default_factory=dict)
@@ -153,7 +153,7 @@ def measured(
     return Datum(
         text=f"{text_of(metric, found.mean)}{spread}{f' {mark}' if mark else ''}",
         value=found.mean,
-        beside=", ".join(more),
+        beside=tuple(more),
         is_best=is_best,
         numbers=numbers,
     )
@@ -183,7 +183,7 @@ def _joined(grid: Grid, place: int) -> str:
 
 
 def _after(datum: Datum) -> str:
-    return f" ({datum.beside})" if datum.beside else ""
+    return f" ({', '.join(datum.beside)})" if datum.beside else ""
 
 
 def _plain(datum: Datum) -> str:
@@ -204,4 +204,4 @@ def _tex_row(cells: Iterable[str]) -> str:
 
 def _tex_datum(datum: Datum) -> str:
     main = rf"\textbf{{{_tex(datum.text)}}}" if datum.is_best else _tex(datum.text)
-    return main + (rf" {{\footnotesize ({_tex(datum.beside)})}}" if datum.beside else "")
+    return main + (rf" {{\footnotesize ({_tex(', '.join(datum.beside))})}}" if datum.beside else "")

@@ -117,7 +117,7 @@ def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, publis
         mean = "" if figure is None else f"published {figure[0]:g}" + ("" if figure[1] is None else f" ± {figure[1]:g}")
         numbers = {} if figure is None else {"published": figure[0], "published ±": figure[1]}
         beside = [*(beside if not cell.runs else []), *([mean] if mean else [])]
-        return Datum("–", beside=", ".join(beside), is_warning=_has_failed(cell), numbers=numbers)
+        return Datum("–", beside=tuple(beside), is_warning=_has_failed(cell), numbers=numbers)
     difference = statistics.against_baseline(cell, network, metric) if cell.kind == "run" else None
     return measured(
         metric,
@@ -344,7 +344,7 @@ def runs(study: Study) -> Grid:
                     Datum("") if score is None else Datum(text_of(study.metric, score), score),
                     number((result or {}).get("seconds")),
                     number((result or {}).get("images_per_second")),
-                    Datum(job.name, beside=job.error or "", is_warning=bool(job.error)),
+                    Datum(job.name, beside=(job.error,) if job.error else (), is_warning=bool(job.error)),
                 )
             )
     name = metric_name(study.metric)

@@ -1,0 +1,244 @@
+"""Intervals and comparisons, against the measures called by hand on the files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from preceptor.measures import bootstrap_sums, delong, holm, mcnemar, paired_permutation, segmentation_scores, wilcoxon
+from preceptor.report.statistics import Statistics
+from preceptor.report.studies import find_studies
+
+from .folders import ALONE, TEACHER, make_run, make_study, technique
+
+
+def statistics_of(folder):
+    (study,) = find_studies([folder])
+    return Statistics(study)
+
+
+def cell(statistics, title):
+    return next(one for one in statistics.study.cells if one.title == title)
+
+
+def right(folder, network="S1"):
+    """(N,) whether the network was right, read anew."""
+    table = pd.read_csv(folder / "predictions" / "test.csv")
+    table = table[table["network"] == network]
+    return (table.filter(regex="^p_").to_numpy().argmax(axis=1) == table["label"]).to_numpy()
+
+
+def counts(folder, network="S1"):
+    table = pd.read_csv(folder / "predictions" / "test.csv")
+    return table[table["network"] == network][["tp", "fp", "fn", "tn"]].to_numpy()
+
+
+def share(sums):
+    return sums[:, 0] / sums[:, 1]
+
+
+def found_for(statistics, first, network="S1", metric="accuracy"):
+    return next(d for d in statistics.differences if (d.first.title, d.network, d.metric) == (first, network, metric))
+
+
+def test_the_interval_is_over_groups_of_the_mean_over_seeds(tmp_path):
+    runs = [make_run(tmp_path / f"a{seed}", ALONE, seed=seed, per_group=5) for seed in range(3)]
+    statistics = statistics_of(tmp_path)
+    mean = np.mean([right(run) for run in runs], axis=0)
+    groups = [f"patient-{number // 5}" for number in range(60)]
+    expected = bootstrap_sums(np.stack([mean, np.ones(60)], axis=1), share, groups=groups)
+    found = statistics.interval(cell(statistics, "student alone"), "S1")
+    assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
+    assert found.units == 12
+    scores = [right(run).mean() for run in runs]
+    spread = statistics.spread(cell(statistics, "student alone"), "S1", "accuracy")
+    assert (spread.mean, spread.deviation) == pytest.approx((np.mean(scores), np.std(scores, ddof=1)))
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall", "f1", "iou", "iou_per_image", "f1_per_image"])
+def test_intervals_of_every_metric_are_around_the_metric(tmp_path, metric):
+    task = "segmentation" if metric.startswith("iou") or metric == "f1_per_image" else "classification"
+    layout = {"rows": [], "columns": [], "networks": ["S1"], "metrics": [metric]}
+    study = make_study(tmp_path, [("baseline", {}, 0, "done", None, {"chosen": ALONE})], layout=layout, task=task)
+    statistics = statistics_of(study)
+    run = statistics.study.finished[0]
+    if task == "segmentation":
+        expected = run.score("S1", metric)
+    else:
+        from preceptor.measures import classification_scores
+
+        expected = classification_scores(run.predictions.networks["S1"], run.predictions.labels)[metric]
+    found = statistics.interval(statistics.study.cells[0], "S1")
+    assert found.value == pytest.approx(expected)
+    assert found.low < found.value < found.high
+
+
+def test_scores_without_addends_have_no_interval(tmp_path):
+    layout = {"rows": [], "columns": [], "networks": ["S1"], "metrics": ["ece"]}
+    study = make_study(tmp_path, [("baseline", {}, 0, "done", None, {"chosen": ALONE})], layout=layout)
+    statistics = statistics_of(study)
+    assert statistics.interval(statistics.study.cells[0], "S1") is None
+    assert statistics.differences == ()
+
+
+def test_one_seed_of_single_samples_is_mcnemars(tmp_path):
+    alone = make_run(tmp_path / "a", ALONE, grouped=False)
+    other = make_run(tmp_path / "b", technique("ml"), grouped=False, skill=0.8)
+    found = found_for(statistics_of(tmp_path), "ml · predictions")
+    assert found.comparison == mcnemar(right(other), right(alone))
+    assert found.groups is None
+
+
+def test_seeds_are_averaged_sample_by_sample_and_groups_exchanged(tmp_path):
+    alone = [make_run(tmp_path / f"a{seed}", ALONE, seed=seed, per_group=6) for seed in range(3)]
+    other = [make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, per_group=6, skill=0.8) for seed in range(3)]
+    found = found_for(statistics_of(tmp_path), "ml · predictions")
+    means = [np.mean([right(run) for run in runs], axis=0) for runs in (other, alone)]
+    groups = [number // 6 for number in range(60)]
+    assert found.comparison == paired_permutation(*means, groups=groups)
+    differences = [right(b).mean() - right(a).mean() for a, b in zip(alone, other, strict=True)]
+    assert found.seed_differences == pytest.approx(differences)
+    assert (found.samples, found.groups) == (60, 10)
+
+
+def test_only_common_seeds_are_compared(tmp_path):
+    for seed in (0, 1):
+        make_run(tmp_path / f"a{seed}", ALONE, seed=seed)
+    for seed in (1, 2):
+        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed)
+    make_run(tmp_path / "c", technique("kd_ml"), seed=7)
+    statistics = statistics_of(tmp_path)
+    assert len(found_for(statistics, "ml · predictions").seed_differences) == 1
+    assert "kd_ml · predictions" not in {difference.first.title for difference in statistics.differences}
+
+
+def test_masks_are_compared_by_wilcoxon_over_groups(tmp_path):
+    alone = make_run(tmp_path / "a", ALONE, task="segmentation", per_group=3, skill=0.6)
+    other = make_run(tmp_path / "b", technique("ml"), task="segmentation", per_group=3, skill=0.8)
+    statistics = statistics_of(tmp_path)
+    found = found_for(statistics, "ml · predictions", metric="iou")
+    means = []
+    for run in (other, alone):
+        table = counts(run)
+        each = table[:, 0] / table[:, :3].sum(axis=1)
+        assert segmentation_scores(table)["iou_per_image"] == pytest.approx(each.mean())
+        means.append(each.reshape(20, 3).mean(axis=1))
+    assert found.comparison.p_value == pytest.approx(wilcoxon(*means).p_value)
+    assert found.tested == "IoU per image"
+    assert found.word == "better"
+
+
+def test_auroc_is_compared_by_delong(tmp_path):
+    two = ("healthy", "ill")
+    runs = [
+        make_run(tmp_path / "a", ALONE, classes=two, per_group=4),
+        make_run(tmp_path / "b", technique("ml"), classes=two, per_group=4, skill=0.85),
+    ]
+    found = found_for(statistics_of(tmp_path), "ml · predictions", metric="auroc")
+    tables = [pd.read_csv(run / "predictions" / "test.csv").query("network == 'S1'") for run in runs]
+    labels, scores = tables[0]["label"].to_numpy() == 1, [table["p_1"].to_numpy() for table in tables]
+    assert found.comparison == delong(labels, scores[1], scores[0], groups=[n // 4 for n in range(60)])
+
+
+def test_p_values_of_one_score_are_corrected_together(tmp_path):
+    make_run(tmp_path / "a", ALONE)
+    for number, name in enumerate(("ml", "kd_ml", "kd_online")):
+        make_run(tmp_path / name, technique(name), skill=0.72 + 0.05 * number)
+    family = [d for d in statistics_of(tmp_path).differences if d.metric == "accuracy"]
+    # per network S1, S2, ensemble: three against the baseline, the best against the two others
+    assert len(family) == 3 * (3 + 2)
+    assert [d.corrected for d in family] == pytest.approx(holm([d.comparison.p_value for d in family]))
+
+
+def test_seeds_that_disagree_are_no_difference(tmp_path):
+    """A large mean difference with one seed the other way round."""
+    for seed, skill in enumerate((0.95, 0.95, 0.3)):
+        make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.5, samples=300)
+        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=skill, samples=300)
+    found = found_for(statistics_of(tmp_path), "ml · predictions")
+    assert found.corrected < 0.001
+    assert found.word == "not distinguishable"
+    assert "the seeds disagree" in found.words
+
+
+def test_the_best_is_best_only_if_better_than_every_other(tmp_path):
+    for seed in range(2):
+        make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.5, samples=300)
+        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=0.8, samples=300)
+        make_run(tmp_path / f"c{seed}", technique("kd_online"), seed=seed, skill=0.805, samples=300)
+    statistics = statistics_of(tmp_path)
+    best = statistics.best("S1", "accuracy")
+    assert best.kind == "run"
+    assert statistics.against_baseline(best, "S1", "accuracy").word == "better"
+    assert not statistics.is_best(best, "S1", "accuracy")
+    for seed in range(2):
+        make_run(tmp_path / f"d{seed}", technique("kd_ml"), seed=seed, skill=0.95, samples=300)
+    statistics = statistics_of(tmp_path)
+    assert statistics.is_best(cell(statistics, "kd_ml · predictions"), "S1", "accuracy")
+
+
+def test_a_baseline_that_is_best_is_best_in_either_order(tmp_path):
+    for seed in range(2):
+        make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.9, samples=300)
+        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=0.5, samples=300)
+    statistics = statistics_of(tmp_path)
+    assert statistics.is_best(cell(statistics, "student alone"), "S1", "accuracy")
+    assert len([d for d in statistics.differences if d.network == "S1" and d.metric == "accuracy"]) == 1
+
+
+def test_each_cell_meets_the_baseline_of_its_own_axes(tmp_path):
+    jobs = [
+        (kind, {"fraction": fraction, **more}, 0, "done", None, {"chosen": chosen, "skill": skill})
+        for fraction, skill in (("0.1", 0.5), ("1.0", 0.8))
+        for kind, more, chosen in (("baseline", {}, ALONE), ("run", {"technique": "ml"}, technique("ml")))
+    ]
+    layout = {"rows": ["technique"], "columns": ["fraction"], "networks": ["S1"], "metrics": ["accuracy"]}
+    statistics = statistics_of(make_study(tmp_path, jobs, layout=layout))
+    pairs = {
+        (d.first.labels["fraction"], d.second.labels["fraction"])
+        for d in statistics.differences
+        if d.second.kind == "baseline" and d.first.kind == "run"
+    }
+    assert ("0.1", "0.1") in pairs
+    assert statistics.baseline_of(statistics.study.cells[-1]).labels == {"fraction": "1.0"}
+
+
+def test_one_frozen_teacher_has_no_spread(tmp_path):
+    for seed in range(2):
+        make_run(tmp_path / f"b{seed}", technique("kd_offline"), seed=seed)
+    statistics = statistics_of(tmp_path)
+    runs = list(cell(statistics, "kd_offline · predictions").runs.values())
+    for run in runs:
+        run.result["test"]["T"]["accuracy"] = 0.9
+    spread = statistics.spread(cell(statistics, "kd_offline · predictions"), "T", "accuracy")
+    assert (spread.mean, spread.deviation, spread.count) == (0.9, None, 1)
+
+
+def test_few_groups_bound_the_p_value(tmp_path):
+    make_run(tmp_path / "a", ALONE, per_group=15)
+    make_run(tmp_path / "b", technique("ml"), per_group=15, skill=0.99)
+    found = found_for(statistics_of(tmp_path), "ml · predictions")
+    assert found.comparison.units == 4
+    assert found.least_p == pytest.approx(0.125)
+    assert found.comparison.p_value >= found.least_p
+
+
+def test_splits_that_follow_the_seed_are_put_together(tmp_path):
+    """Each seed tests other samples: every seed keeps its own mean, and the units are all samples."""
+    for seed in range(2):
+        run = make_run(tmp_path / f"a{seed}", ALONE, seed=seed)
+        for name in ("split.csv", "predictions/test.csv"):
+            path = run / name
+            path.write_text(path.read_text().replace("image-", f"image{seed}-").replace("patient-", f"patient{seed}-"))
+    statistics = statistics_of(tmp_path)
+    found = statistics.interval(cell(statistics, "student alone"), "S1")
+    assert found.value == pytest.approx(np.mean([right(tmp_path / f"a{seed}").mean() for seed in range(2)]))
+    assert found.units == 120
+
+
+def test_teachers_are_never_compared(tmp_path):
+    make_run(tmp_path / "t", TEACHER, skill=0.99)
+    make_run(tmp_path / "a", ALONE)
+    make_run(tmp_path / "b", technique("kd_offline"))
+    statistics = statistics_of(tmp_path)
+    assert {d.network for d in statistics.differences} == {"S1", "S2", "ensemble"}
+    assert all("teacher" not in (d.first.kind, d.second.kind) for d in statistics.differences)

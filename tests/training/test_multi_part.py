@@ -206,6 +206,8 @@ def test_a_choice_is_written_said_and_kept(tmp_path, packed, interrupted):
     result, printed = train(recipe, tmp_path)
     assert any(note.startswith("main-2: T is epoch 1; KL on the validation part") for note in result["notes"])
     assert "main-2: T is epoch 1" in printed
+    assert "stage main-3: T (frozen), S1; 1 epochs (of 3, after 2) of 5 steps" in printed
+    assert "main-3 epoch 3/3" in printed
 
 
 def test_distances_are_those_of_the_networks_as_they_stood(tmp_path, packed):

@@ -1,0 +1,134 @@
+"""The verdict, the data card and the methods paragraph."""
+
+from preceptor.report.data_card import data_card
+from preceptor.report.methods_text import methods_paragraph
+from preceptor.report.statistics import Statistics
+from preceptor.report.studies import find_studies
+from preceptor.report.verdict import verdict
+
+from .folders import ALONE, TEACHER, make_run, technique
+
+
+def study_in(folder):
+    (study,) = find_studies([folder])
+    return study
+
+
+def verdict_of(folder):
+    study = study_in(folder)
+    return verdict(study, Statistics(study))
+
+
+def make(folder, skills, **more):
+    for name, skill in skills.items():
+        for seed in range(2):
+            chosen = {"alone": ALONE, "teacher": TEACHER}.get(name) or technique(name)
+            make_run(folder / f"{name}-{seed}", chosen, seed=seed, skill=skill, **more)
+
+
+def test_nothing_is_called_better_that_is_not(tmp_path):
+    make(tmp_path, {"alone": 0.7, "ml": 0.71, "kd_online": 0.72})
+    found = verdict_of(tmp_path)
+    assert found.headline == "None of 2 methods is distinguishable from the student alone in accuracy of S1."
+    assert any("not distinguishable from every other one" in text for text in found.sentences)
+
+
+def test_what_is_better_and_worse_is_named(tmp_path):
+    make(tmp_path, {"alone": 0.6, "ml": 0.9, "kd_online": 0.3, "kd_ml": 0.6}, samples=300)
+    found = verdict_of(tmp_path)
+    assert found.headline == (
+        "ml · predictions is better than the student alone in accuracy of S1; kd_online · predictions is worse; "
+        "1 is not distinguishable from it."
+    )
+    assert any(
+        text.startswith("ml · predictions is better than student alone: accuracy of S1 +") for text in found.sentences
+    )
+
+
+def test_without_a_student_alone_nothing_is_said_about_gains(tmp_path):
+    make(tmp_path, {"ml": 0.9})
+    assert verdict_of(tmp_path).headline.startswith("Nothing can be said about gains: no student trained alone")
+
+
+def test_before_anything_is_finished(tmp_path):
+    make_run(tmp_path / "a", technique("ml"), done=False)
+    found = verdict_of(tmp_path)
+    assert found.headline == "No run is finished yet."
+    assert "0 of 1 runs are finished (1 unfinished); these are interim figures." in found.sentences
+
+
+def test_networks_alone_are_only_stated(tmp_path):
+    make_run(tmp_path / "a", TEACHER, skill=0.9)
+    assert verdict_of(tmp_path).headline.startswith("Test accuracy in percent: teacher alone ")
+
+
+def test_one_seed_and_few_groups_are_warned_of(tmp_path):
+    make_run(tmp_path / "a", ALONE, per_group=15)
+    make_run(tmp_path / "b", technique("ml"), per_group=15)
+    warnings = " ".join(verdict_of(tmp_path).warnings)
+    assert "One seed" in warnings
+    assert (
+        "4 independent groups: the smallest p-value that the paired test can give is 0.12, so no difference" in warnings
+    )
+
+
+def test_a_teacher_that_is_not_better_is_warned_of(tmp_path):
+    make(tmp_path, {"alone": 0.7, "kd_offline": 0.6})
+    (found,) = [text for text in verdict_of(tmp_path).warnings if text.startswith("Teacher")]
+    assert found == (
+        "Teacher NOT better than the student alone on validation in 2 of 2 seeds of kd_offline · predictions: "
+        "a gain there cannot be put down to its knowledge."
+    )
+
+
+def test_a_teacher_that_nobody_compared_is_warned_of(tmp_path):
+    make(tmp_path, {"kd_offline": 0.6})
+    assert any("not audited" in text for text in verdict_of(tmp_path).warnings)
+
+
+def test_the_data_card_counts_parts_groups_and_classes(tmp_path):
+    make_run(tmp_path / "a", ALONE, per_group=5, notes=["1 sets of images have equal pixels."])
+    card = data_card(study_in(tmp_path))
+    assert [[d.text for d in row] for row in card.parts.rows] == [
+        ["train", "12", "14.3", "12"],
+        ["validation", "12", "14.3", "12"],
+        ["test", "60", "71.4", "12"],
+        ["all", "84", "100.0", "36"],
+    ]
+    assert [d.text for d in card.classes.rows[0]] == ["benign", "4", "4", "20"]
+    assert card.classes.rows[0][3].beside == ("33.3 %",)
+    assert dict(card.facts)["groups on two sides"] == "none"
+    assert card.notes == ("1 sets of images have equal pixels.",)
+
+
+def test_a_leak_is_counted(tmp_path):
+    run = make_run(tmp_path / "a", ALONE)
+    path = run / "split.csv"
+    path.write_text(path.read_text().replace("patient-7,", "train-1000,"))
+    assert dict(data_card(study_in(tmp_path)).facts)["groups on two sides"] == "1"
+
+
+def test_splits_that_differ_are_said_to(tmp_path):
+    make_run(tmp_path / "a", ALONE)
+    make_run(tmp_path / "b", technique("ml"), samples=50)
+    assert any("2 different splits" in note for note in data_card(study_in(tmp_path)).notes)
+
+
+def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
+    make(tmp_path, {"alone": 0.6, "ml": 0.7})
+    make_run(tmp_path / "c", technique("kd_offline", losses=[{"loss": "at"}]))
+    study = study_in(tmp_path)
+    text = " ".join(methods_paragraph(study, Statistics(study)))
+    for part in (
+        "tissue were used at 32 × 32 pixels",
+        "split by patient, so that none occurs in two parts",
+        "horizontal flips, rotation by up to 15.0°",
+        "The students were test_resnet (trained from scratch).",
+        "trained with adam for 3 epochs, batch size 8, learning rate 0.001 with a constant schedule",
+        "Holm-corrected",
+        "Seeds: 0, 1.",
+        "arXiv:1706.00384",
+        "Zagoruyko",
+        "preceptor 0.1.0, Python 3.11.7, torch 2.10.0",
+    ):
+        assert part in text, part

@@ -1,0 +1,204 @@
+"""The tables: their layout, the published figures, and what is in bold."""
+
+import csv
+import io
+
+import pytest
+
+from preceptor.errors import UserError
+from preceptor.report import tables
+from preceptor.report.grid import Datum, Grid, as_csv, as_latex, as_markdown
+from preceptor.report.published import figure_for, read_published
+from preceptor.report.statistics import Statistics
+from preceptor.report.studies import Cell, find_studies
+
+from .folders import ALONE, TEACHER, make_run, make_study, technique
+
+PUBLISHED = """table,technique,strategy,network,kind,metric,mean,std
+3,ml,predictions,S1,score,accuracy,94.25,0.042
+3,ml,predictions,S1,fidelity,accuracy,88.5,
+3,ml,predictions,S1,score,f1,91.00,0.1
+3,ml,diverse,S1,score,accuracy,95.04,0.095
+3,baseline,,S1,score,accuracy,90.10,0.2
+4,ml,predictions,S1,score,accuracy,11.11,0.1
+"""
+
+
+def study_of(tmp_path, **more):
+    def run(name, strategy, seed, skill):
+        return (
+            "run",
+            {"technique": name, "strategy": strategy},
+            seed,
+            "done",
+            None,
+            {"chosen": technique(name, strategy), "skill": skill, "samples": 300},
+        )
+
+    jobs = [("teacher", {}, 0, "done", None, {"chosen": TEACHER, "skill": 0.95, "samples": 300})]
+    for seed in range(2):
+        jobs += [
+            ("baseline", {}, seed, "done", None, {"chosen": ALONE, "skill": 0.6, "samples": 300}),
+            run("ml", "predictions", seed, 0.62),
+            run("ml", "diverse", seed, 0.9),
+            run("kd_ml", "predictions", seed, 0.3),
+            ("run", {"technique": "kd_ml", "strategy": "diverse"}, seed, "failed", "out of memory", None),
+        ]
+    folder = make_study(tmp_path / "study", jobs, published={"file": "published.csv", "table": "3"}, **more)
+    (folder / "published.csv").write_text(PUBLISHED)
+    (study,) = find_studies([folder])
+    return study
+
+
+def results(study):
+    return tables.results(study, Statistics(study), read_published(study))
+
+
+def rows(grid):
+    """(labels, the other texts) of every row."""
+    return {tuple(d.text for d in row[: grid.labels]): row[grid.labels :] for row in grid.rows}
+
+
+def test_the_layout_is_the_studys(tmp_path):
+    grid = results(study_of(tmp_path))
+    assert grid.heads == (
+        ("", "", "predictions", "diverse"),
+        ("technique", "network", "accuracy", "accuracy"),
+    )
+    assert list(rows(grid)) == [
+        ("teacher alone", "T"),
+        ("student alone", "S1"),
+        ("student alone", "ensemble"),
+        ("ml", "S1"),
+        ("ml", "ensemble"),
+        ("kd_ml", "S1"),
+        ("kd_ml", "ensemble"),
+    ]
+    alone = rows(grid)[("student alone", "S1")]
+    assert alone[0].text == alone[1].text, "students alone stand in every column"
+
+
+def test_several_metrics_and_no_columns(tmp_path):
+    layout = {
+        "rows": ["strategy", "technique"],
+        "columns": [],
+        "networks": ["S1"],
+        "metrics": ["accuracy", "fidelity.agreement"],
+    }
+    grid = results(study_of(tmp_path, layout=layout))
+    assert grid.heads == (("strategy", "technique", "network", "accuracy", "agreement with T"),)
+    assert rows(grid)[("predictions", "kd_ml", "S1")][1].text == "80.00 ± 0.00"
+    assert rows(grid)[("predictions", "ml", "S1")][1].text == "–"
+    assert rows(grid)[("predictions", "ml", "S1")][1].beside == ("published 88.5",)
+
+
+def test_bold_and_marks_stand_only_where_the_difference_holds(tmp_path):
+    found = rows(results(study_of(tmp_path)))
+    assert [d.is_best for d in found[("ml", "S1")]] == [False, True]
+    assert found[("ml", "S1")][0].text[-1].isdigit()
+    assert found[("ml", "S1")][1].text.endswith("▲")
+    assert found[("kd_ml", "S1")][0].text.endswith("▼")
+    assert not found[("teacher alone", "T")][0].is_best
+
+
+def test_failed_cells_say_so(tmp_path):
+    failed = rows(results(study_of(tmp_path)))[("kd_ml", "S1")][1]
+    assert (failed.text, failed.is_warning) == ("–", True)
+    assert failed.beside == ("0 of 2 seeds, 2 failed",)
+
+
+def test_published_figures_stand_beside_ours(tmp_path):
+    found = rows(results(study_of(tmp_path)))
+    assert found[("ml", "S1")][0].beside[-1] == "published 94.25 ± 0.042"
+    assert found[("ml", "S1")][1].beside[-1] == "published 95.04 ± 0.095"
+    assert found[("student alone", "S1")][0].beside[-1] == "published 90.1 ± 0.2"
+    assert not any("published" in text for text in found[("kd_ml", "S1")][0].beside)
+    table = list(csv.DictReader(io.StringIO(as_csv(results(study_of(tmp_path / "again"))))))
+    assert table[3]["predictions · accuracy published"] == "94.25"
+    assert table[3]["predictions · accuracy published ±"] == "0.042"
+
+
+def test_a_figure_that_several_rows_fit_is_not_shown(tmp_path):
+    study = study_of(tmp_path)
+    cell = Cell("run", {"technique": "ml"}, ())
+    assert figure_for(read_published(study), cell, "S1", "accuracy") is None
+    exact = Cell("run", {"technique": "ml", "strategy": "diverse"}, ())
+    assert figure_for(read_published(study), exact, "S1", "accuracy") == (95.04, 0.095)
+    assert figure_for(read_published(study), exact, "S2", "accuracy") is None
+
+
+def test_missing_published_figures_are_named(tmp_path):
+    study = study_of(tmp_path)
+    (study.folder / "published.csv").write_text("table,value\n3,1\n")
+    with pytest.raises(UserError, match="column 'metric' is missing"):
+        read_published(study)
+    (study.folder / "published.csv").unlink()
+    with pytest.raises(UserError, match="published figures"):
+        read_published(study)
+
+
+def test_teachers_are_audited_seed_by_seed(tmp_path):
+    for seed, teacher in enumerate((0.9, 0.7)):
+        make_run(
+            tmp_path / f"a{seed}",
+            ALONE,
+            seed=seed,
+            validation={"S1": {"accuracy": 0.8, "ece": 0.1}, "S2": {"accuracy": 0.75}, "ensemble": {"accuracy": 0.99}},
+        )
+        make_run(
+            tmp_path / f"b{seed}",
+            technique("kd_offline"),
+            seed=seed,
+            validation={"T": {"accuracy": teacher, "ece": 0.2}, "S1": {"accuracy": 0.8}},
+        )
+    (study,) = find_studies([tmp_path])
+    (row,) = tables.teachers(study, Statistics(study)).rows
+    assert [d.text for d in row[:3]] == ["kd_offline · predictions", "80.00 ± 14.14", "20.00 ± 0.00"]
+    assert [d.text for d in row[3:]] == ["80.00 ± 0.00", "10.00 ± 0.00", "NOT better in 1 of 2 seeds"]
+    assert row[-1].is_warning
+
+
+def test_a_teacher_without_students_alone_is_not_audited(tmp_path):
+    make_run(tmp_path / "b", technique("kd_offline"))
+    (study,) = find_studies([tmp_path])
+    assert tables.teachers(study, Statistics(study)).rows[0][-1].text == "not audited: no finished student alone"
+
+
+def test_every_run_is_listed_with_its_error(tmp_path):
+    study = study_of(tmp_path)
+    found = tables.runs(study).rows
+    assert len(found) == len(study.jobs)
+    assert [row[-1].beside for row in found if row[2].text == "failed"] == [("out of memory",)] * 2
+
+
+GRID = Grid(
+    "made",
+    "50 % & more",
+    (("", "a|b", "a|b"), ("what", "x_1", "y")),
+    ((Datum("r|1"), Datum("1.0", is_best=True, beside=("2–3",)), Datum("<b>", numbers={"": 1.5, "±": None})),),
+    caption="±",
+)
+
+
+def test_forms_escape_what_they_must():
+    assert as_markdown(GRID) == (
+        "**50 % & more**\n\n"
+        "| what | a\\|b · x_1 | a\\|b · y |\n| --- | --- | --- |\n| r\\|1 | **1.0** (2–3) | <b> |\n\n±\n"
+    )
+    assert list(csv.reader(io.StringIO(as_csv(GRID, "a, note")))) == [
+        ["what", "a|b · x_1", "a|b · y", "a|b · y ±", "note"],
+        ["r|1", "1.0 (2–3)", "1.5", "", "a, note"],
+    ]
+    text = as_latex(GRID, "a note")
+    assert r"\caption{50 \% \& more. a note}" in text
+    assert r" & \multicolumn{2}{c}{a|b} \\" in text
+    assert r"what & x\_1 & y \\" in text
+    assert r"r|1 & \textbf{1.0} {\footnotesize (2--3)} & <b> \\" in text
+
+
+def test_what_the_networks_cost(tmp_path):
+    found = tables.costs(study_of(tmp_path)).rows
+    assert [[d.text for d in row] for row in found] == [
+        ["teacher", "resnet10t", "5.00", "22.0", "19.1"],
+        ["student", "test_resnet", "0.40", "4.0", "1.5"],
+    ]

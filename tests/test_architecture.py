@@ -51,6 +51,7 @@ WITHOUT_TORCH = [
     "cli.evaluate",
     "cli.methods",
     "cli.report",
+    "cli.search",
     "cli.study",
     "cli.train",
     "recipe",

@@ -97,6 +97,40 @@ def study(
 
 
 @app.command()
+def search(
+    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
+    over: Annotated[
+        list[str] | None, typer.Option(help="A setting: key=a,b,c or key=low..high[:log]; repeat it.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value; repeat it.")
+    ] = None,
+    sampler: Annotated[str, typer.Option(help="grid, random or tpe.")] = "tpe",
+    trials: Annotated[int, typer.Option(min=1, help="How many in all; a grid has its own number.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of random and tpe.")] = 0,
+    prune: Annotated[bool, typer.Option(help="Cut trials short that are worse than most.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Search folder; by default below runs/.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side; by default what fits.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Find the settings that are best on validation; the same command again goes on. Test images stay unseen."""
+    from preceptor.cli.search import search_recipe
+
+    search_recipe(
+        recipe,
+        over or [],
+        overrides or [],
+        sampler=sampler,
+        trials=trials,
+        seed=seed,
+        prune=prune,
+        out=out,
+        workers=workers,
+        device=device,
+    )
+
+
+@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,

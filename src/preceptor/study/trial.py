@@ -1,0 +1,76 @@
+"""One trial of a search, as a worker does it: a run up to validation, which ends early where it is hopeless."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from rich.console import Console
+
+from preceptor.recipe import Recipe, parse_recipe
+from preceptor.study.work import Request, Tell
+
+if TYPE_CHECKING:
+    from preceptor.cohort.stage import Stage
+
+
+def trial_request(id: str, recipe: Recipe, out: Path, device: str) -> Request:
+    """A trial in a folder of its content: the same settings again take up what is there."""
+    out = out.resolve()
+    content = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name"}), sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:8]
+    return Request(id, out / "trials" / digest, out / "logs" / f"{digest}.log", recipe.to_yaml(), device)
+
+
+def train_trial(request: Request, tell: Tell) -> None:
+    """Train a trial up to validation."""
+    from preceptor.training.run import train
+
+    recipe = parse_recipe(yaml.safe_load(request.recipe))
+    console = Console(file=sys.stdout, width=160)
+    teller = _Teller(tell, recipe.monitor)
+    try:
+        train(recipe, request.folder, device=request.device, console=console, watchers=[teller], opens_test=False)
+    except _HopelessError:
+        console.print("cut short: other trials were better after as many epochs")
+
+
+def score_of(folder: Path, monitor: str) -> float:
+    """The validation score of what a trial chose."""
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    return float(result["validation"][result["chosen"]][monitor])
+
+
+class _HopelessError(Exception):
+    """The trial is not worth going on with."""
+
+
+class _Teller:
+    """Watches the training loop and tells the score of the best student, with epochs counted over all stages."""
+
+    def __init__(self, tell: Tell, monitor: str) -> None:
+        self.tell = tell
+        self.monitor = monitor
+        self._students: set[str] = set()
+        self._clock: str | None = None
+        self._before = self._epoch = 0
+
+    def stage(self, stage: "Stage", first_epoch: int, steps: int) -> None:
+        """A stage begins; students whose task does not count in it, as under a hint, say nothing of the trial."""
+        if stage.clock != self._clock:
+            self._before += self._epoch
+        self._clock, self._epoch = stage.clock, first_epoch
+        self._students = {name for name in stage.learners if name != "T" and stage.members[name].task_weight}
+
+    def step(self, epoch: int, step: int, images: int, waited: float) -> None:
+        """Nothing is told between epochs."""
+
+    def epoch(self, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> None:
+        """An epoch is validated."""
+        self._epoch = epoch
+        found = [scores[name][self.monitor] for name in self._students & set(scores)]
+        if found and not self.tell(self._before + epoch, max(found)):
+            raise _HopelessError

@@ -21,7 +21,7 @@ ROOMS = {
     "techniques": {"cohort", "built", "networks", "knowledge"},
     "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
     "analysis": {"training", "built", "data", "networks", "measures"},
-    "study": {"training"},
+    "study": {"training", "cohort.stage"},
     "report": {"measures", "__version__"},
     "cli": {
         "analysis",

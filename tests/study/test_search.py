@@ -90,6 +90,9 @@ def test_a_dead_worker_and_a_failed_trial_stop_nothing(searched, tmp_path):
         0.9: "complete",
     }
     assert list(trials.loc[trials["state"] == "fail", "error"]) == ["KeyError: 'boom'"]
+    _, trials, text = searched(RATES, sampler="grid", prune=False)
+    assert text.count("trial ") == 1
+    assert list(trials["state"]).count("complete") == 4
 
 
 def test_a_stopped_search_goes_on_with_the_trial_it_was_at(searched, tmp_path):

@@ -112,23 +112,30 @@ def run_search(search: Search, crew: Crew, console: Console, *, device: str = "a
     requests: dict[str, Request] = {}
     attempts: dict[str, int] = {}
     hopeless: set[str] = set()
+    failed: list[str] = []
     waiting: list[str] = []
+
+    def count() -> int:
+        return _done(study) + len(failed)
 
     def over(id: str, outcome: str, **told: Any) -> None:
         trial = running.pop(id)
+        if told.get("state") == optuna.trial.TrialState.FAIL:
+            failed.append(id)
         study.tell(trial, **told)
         _write(search, study)
         settings = " ".join(f"{key}={value}" for key, value in trial.params.items())
-        done = _count(study)
-        console.print(f"trial {id}: {settings}: {outcome}; {done} of {search.trials}", highlight=False, soft_wrap=True)
+        console.print(
+            f"trial {id}: {settings}: {outcome}; {count()} of {search.trials}", highlight=False, soft_wrap=True
+        )
 
     with stop_requests() as stop:
         try:
-            while not stop.requested and (running or _count(study) < search.trials):
+            while not stop.requested and (running or count() < search.trials):
                 while crew.free and not stop.requested:
                     if waiting:
                         crew.give(requests[waiting.pop()])
-                    elif _count(study) + len(running) < search.trials:
+                    elif count() + len(running) < search.trials:
                         trial = study.ask()
                         id = str(trial.number)
                         recipe = search.recipe({one.key: one.suggest(trial) for one in search.overs})
@@ -163,9 +170,9 @@ def run_search(search: Search, crew: Crew, console: Console, *, device: str = "a
                 crew.events(0.5)
         finally:
             crew.close()
-    if _count(study) < search.trials:
+    if count() < search.trials:
         raise InterruptedRunError(
-            f"stopped; {_count(study)} of {search.trials} trials are done. The same command again does the others."
+            f"stopped; {count()} of {search.trials} trials are done. The same command again does the others."
         )
     best = _best(study)
     if best is None:
@@ -212,28 +219,25 @@ class _HeldAnyway:
 
 
 def _take_up_what_was_left(study: "Study", search: Search) -> None:
-    """Try once more what was running when the search was stopped; the grid is tried in its order."""
+    """Try once more what was running when the search was stopped, and what failed; a grid is tried in its order."""
     states = _optuna().trial.TrialState
     for trial in study.get_trials(deepcopy=False, states=[states.RUNNING]):
-        study.tell(trial.number, state=states.FAIL)  # in the journal it stays, but does not count
-        if trial.params:
-            study.enqueue_trial(trial.params)
-    if search.sampler == "grid":
-        ended = study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.WAITING])
-        tried = [trial.params or trial.system_attrs.get("fixed_params") for trial in ended]
-        failed = [trial.params for trial in study.trials if "error" in trial.user_attrs]
-        for settings in search.grid():
-            if settings not in (*tried, *failed):
-                study.enqueue_trial(settings)
+        study.tell(trial.number, state=states.FAIL)
+    there = [
+        trial.params or trial.system_attrs.get("fixed_params")
+        for trial in study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED, states.WAITING])
+    ]
+    left = [trial.params for trial in study.get_trials(deepcopy=False, states=[states.FAIL])]
+    for settings in (*left, *(search.grid() if search.sampler == "grid" else ())):
+        if settings and settings not in there:
+            study.enqueue_trial(settings)
+            there.append(settings)
 
 
-def _count(study: "Study") -> int:
-    """Trials that are over; those that were stopped do not count."""
+def _done(study: "Study") -> int:
+    """Trials that are over and have told something."""
     states = _optuna().trial.TrialState
-    return sum(
-        trial.state in (states.COMPLETE, states.PRUNED) or "error" in trial.user_attrs
-        for trial in study.get_trials(deepcopy=False)
-    )
+    return len(study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED]))
 
 
 def _write(search: Search, study: "Study") -> None:

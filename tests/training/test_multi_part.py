@@ -9,6 +9,7 @@ import torch
 
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
+from preceptor.knowledge.base import class_logits
 from preceptor.networks.classifier import Classifier
 from preceptor.techniques import Context
 from preceptor.techniques.multi_part import latest_within
@@ -62,16 +63,24 @@ def test_with_one_snapshot_it_is_offline_distillation(tmp_path, packed, routes, 
         assert exported(tmp_path / "parts", name) == exported(tmp_path / "kd", name)
 
 
-@TASKS
-def test_parts_with_the_last_snapshot_are_offline_distillation(tmp_path, packed, routes, task):
+@pytest.mark.parametrize(
+    ("task", "every", "more"),
+    [
+        ("classification", 2, {"schedule": "cosine"}),
+        ("segmentation", 2, {"schedule": "cosine"}),
+        ("classification", 1, {"validate_every": 2}),  # the first part ends without a validation
+        ("classification", 1, {"patience": 1, "lr": 1e-12}),  # nothing gets better: most parts have nothing to do
+    ],
+)
+def test_parts_with_the_last_snapshot_are_offline_distillation(tmp_path, packed, routes, task, every, more):
     given = snapshots(routes[task])
-    technique = {"anchors": "last", "snapshots": [str(path) for path in given]}
-    train(parts(packed, task, epochs=3, training={"schedule": "cosine"}, **technique), tmp_path / "parts")
+    technique = {"anchors": "last", "every": every, "snapshots": [str(path) for path in given]}
+    train(parts(packed, task, epochs=3, training=more, **technique), tmp_path / "parts")
     offline = {"name": "kd_offline", "teacher": str(given[-1]), **WEIGHTS}
-    train(recipe_for(task, offline, packed, training={"epochs": 3, "schedule": "cosine"}), tmp_path / "kd")
+    train(recipe_for(task, offline, packed, training={"epochs": 3, **more}), tmp_path / "kd")
     assert rows(tmp_path / "parts", "main-") == rows(tmp_path / "kd", "main")
     assert exported(tmp_path / "parts", "S1") == exported(tmp_path / "kd", "S1")
-    one, other = last(tmp_path / "parts", "main-2"), last(tmp_path / "kd")
+    one, other = last(tmp_path / "parts", f"main-{len(range(0, 3, every))}"), last(tmp_path / "kd")
     assert all(torch.equal(one[key], other[key]) for key in other)
 
 
@@ -210,9 +219,10 @@ def test_a_choice_is_written_said_and_kept(tmp_path, packed, interrupted):
     assert "main-3 epoch 3/3" in printed
 
 
-def test_distances_are_those_of_the_networks_as_they_stood(tmp_path, packed):
-    """Recomputed from the checkpoints by hand: the mean over the validation images of KL at temperature 5, times 25."""
-    recipe = parts(packed, epochs=3, every=1, anchors="greedy")
+@TASKS
+def test_distances_are_those_of_the_networks_as_they_stood(tmp_path, packed, task):
+    """From the checkpoints by hand: KL at temperature 5 times 25, averaged over validation images (and pixels)."""
+    recipe = parts(packed, task, epochs=3, every=1, anchors="greedy")
     train(recipe, tmp_path)
     made = json.loads((tmp_path / "checkpoints" / "main-2" / "choices.json").read_text())["T"]["distances"]
     prepared = prepare(recipe)
@@ -224,5 +234,6 @@ def test_distances_are_those_of_the_networks_as_they_stood(tmp_path, packed):
     for path, distance in zip(snapshots(tmp_path), made.values(), strict=True):
         teacher.load_state_dict(torch.load(path, weights_only=True))
         with torch.no_grad():
-            p, q = ((network(images).logits / 5).double().softmax(1) for network in (teacher, student))
+            logits = [class_logits(network(images).logits.double()) for network in (teacher, student)]
+        p, q = ((one / 5).softmax(1) for one in logits)
         assert distance == pytest.approx(25 * (p * (p / q).log()).sum(1).mean().item(), rel=1e-4)

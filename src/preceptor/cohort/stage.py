@@ -107,6 +107,11 @@ class Stage:
         return self.first_epoch + (self.epochs or self.training.epochs)
 
     @property
+    def phase_end(self) -> int:
+        """Epochs of the phase that are done when its last stage is."""
+        return self.phase_epochs or self.last_epoch
+
+    @property
     def clock(self) -> str:
         """The phase, by default the stage itself."""
         return self.phase or self.name
@@ -115,7 +120,7 @@ class Stage:
         """(epoch, of how many) on which the learning rate at ``epoch`` of the phase (0 at its start) depends."""
         if self.restarts_schedule:
             return epoch - self.first_epoch, self.last_epoch - self.first_epoch
-        return epoch, self.phase_epochs or self.last_epoch
+        return epoch, self.phase_end
 
     @property
     def learners(self) -> tuple[str, ...]:

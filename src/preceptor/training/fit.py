@@ -148,7 +148,7 @@ def fit(
             every = standing({**cohort.networks, **(averages.networks if averages else {})})
             evaluated = {name: every[name] for name in stage.learners}
             at = replace(at, epoch=at.epoch + 1, step=0, seen=0, sums={})
-            is_due = at.epoch % spec.validate_every == 0 or at.epoch == stage.last_epoch
+            is_due = at.epoch % spec.validate_every == 0 or at.epoch == stage.phase_end
             scores = validate(evaluated) if is_due else {}
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))
             for name, network in evaluated.items():

@@ -54,7 +54,7 @@ class Progress:
         if first_epoch < stage.last_epoch:
             resumed = f", going on after epoch {first_epoch}" if first_epoch > stage.first_epoch else ""
             names = ", ".join(name if member.trains else f"{name} (frozen)" for name, member in stage.members.items())
-            epochs, phase = stage.last_epoch - stage.first_epoch, _phase_epochs(stage)
+            epochs, phase = stage.last_epoch - stage.first_epoch, stage.phase_end
             part = f" (of {phase}, after {stage.first_epoch})" if epochs < phase else ""
             self.console.print(f"stage {stage.name}: {names}; {epochs} epochs{part} of {steps} steps{resumed}")
 
@@ -79,7 +79,7 @@ class Progress:
             f"{name} loss {self._loss(name):.3f} {self.monitor} {scores[name][self.monitor]:.3f}" for name in scores
         ]
         self.console.print(
-            f"  {self._stage.name} epoch {epoch}/{_phase_epochs(self._stage)}  {'  '.join(parts)}  {self._speed()}",
+            f"  {self._stage.name} epoch {epoch}/{self._stage.phase_end}  {'  '.join(parts)}  {self._speed()}",
             highlight=False,
         )
 
@@ -89,14 +89,14 @@ class Progress:
     def _speed(self) -> str:
         assert self._stage is not None
         seconds = max(time.monotonic() - self._since, 1e-9)
-        left = (_phase_epochs(self._stage) - self._epoch) * self._steps + self._steps - self._step
+        left = (self._stage.phase_end - self._epoch) * self._steps + self._steps - self._step
         eta = seconds / max(self._done_steps, 1) * left
         return f"{self._images / seconds:.0f} img/s, data wait {self._waited / seconds:.1%}, ETA {_clock(eta)}"
 
     def _panel(self) -> Group:
         assert self._stage is not None
         head = Text(
-            f"{self._stage.name}: epoch {self._epoch}/{_phase_epochs(self._stage)}, step {self._step}/{self._steps}, "
+            f"{self._stage.name}: epoch {self._epoch}/{self._stage.phase_end}, step {self._step}/{self._steps}, "
             f"{self._speed()}"
         )
         table = Table(box=None)
@@ -107,11 +107,6 @@ class Progress:
             score = f"{self._scores[name][self.monitor]:.4f}" if known else "-"
             table.add_row(name, f"{self._loss(name):.4f}" if known else "-", score)
         return Group(head, table)
-
-
-def _phase_epochs(stage: Stage) -> int:
-    """Epochs of the whole phase, of which the stage may be a part."""
-    return stage.phase_epochs or stage.last_epoch
 
 
 def _clock(seconds: float) -> str:

@@ -204,8 +204,9 @@ class Run:
                         watchers=watchers,
                     )
                 networks |= apart(cohort.networks)
-                for name in stage.learners:
-                    networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
+                if stage.last_epoch == stage.phase_end:  # a part may end before the first validation
+                    for name in stage.learners:
+                        networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
                 del cohort, batches
         return networks, list(phases.values())
 

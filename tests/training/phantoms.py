@@ -41,7 +41,7 @@ def recipe_for(task, technique, cache, *, classes=None, **changes):
         "training": {"epochs": 2, "batch_size": BATCH[task], "lr": 1e-3, "threads": 1},
     }
     for name, change in changes.items():
-        raw[name] = {**raw[name], **change}
+        raw[name] = {**raw.get(name, {}), **change}
     return parse_recipe(raw)
 
 

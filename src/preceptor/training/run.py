@@ -176,9 +176,10 @@ class Run:
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 
     def train(self) -> tuple[dict[str, Network], list[At]]:
-        """Train every stage; return all networks with their chosen weights, and where each phase ended."""
+        """Train every stage; return the reported networks with their chosen weights, and where training ended."""
         networks: dict[str, Network] = {}
-        phases: dict[str, At] = {}
+        reported = {self.plan.teacher, *self.plan.students}
+        ended: dict[str, At] = {}  # stages that no other goes on from
         self._try_stages()
         with Progress(self.console, self.recipe.monitor) as progress:
             watchers: list[Watcher] = [progress, *self.watchers]
@@ -192,7 +193,7 @@ class Run:
                 batches = self._batches(stage, cohort)
                 tell = self.console.print
                 with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as cohort.ask_frozen:
-                    phases[stage.clock] = fit(
+                    ended[stage.name] = fit(
                         self.fabric,
                         stage,
                         cohort,
@@ -203,12 +204,13 @@ class Run:
                         seed=self.recipe.seed,
                         watchers=watchers,
                     )
-                networks |= apart(cohort.networks)
+                ended.pop(stage.continues or "", None)
+                networks |= {name: network for name, network in apart(cohort.networks).items() if name in reported}
                 if stage.last_epoch == stage.phase_end:  # a part may end before the first validation
-                    for name in stage.learners:
+                    for name in reported.intersection(stage.learners):
                         networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
                 del cohort, batches
-        return networks, list(phases.values())
+        return networks, list(ended.values())
 
     def _try_stages(self) -> None:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
@@ -240,8 +242,8 @@ class Run:
 
     def finish(self, trained: tuple[dict[str, Network], list[At]]) -> dict[str, Any]:
         """Choose on validation, then open the test split once, export, and write the result."""
-        networks, phases = trained
-        seconds = sum(at.seconds for at in phases)
+        networks, ended = trained
+        seconds = sum(at.seconds for at in ended)
         names = (*filter(None, [self.plan.teacher]), *self.plan.students)
         reported = {name: networks[name].deployed() for name in names}
         evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported}
@@ -265,7 +267,7 @@ class Run:
             "grouped_by": self.prepared.grouped_by,
             "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],
             "seconds": seconds,
-            "images_per_second": sum(at.images for at in phases) / max(seconds, 1e-9),
+            "images_per_second": sum(at.images for at in ended) / max(seconds, 1e-9),
         }
         if self.fabric.is_global_zero:
             if test:

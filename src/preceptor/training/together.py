@@ -59,7 +59,8 @@ def train_together(
     _begin(shared, runs)
     everything = RunFolder(shared, recipes[0])
     everything.begin()
-    trunk = Run(recipes[0], prepared, Plan(stages=(merged.stage,), students=()), everything, fabric, console)
+    trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
+    trunk = Run(recipes[0], prepared, trunk_plan, everything, fabric, console)
     networks, phases = trunk.train()
     results = {}
     for number, (folder, recipe, plan) in enumerate(zip(folders, recipes, plans, strict=True)):

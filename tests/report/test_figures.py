@@ -61,7 +61,7 @@ def test_what_was_not_measured_is_not_drawn(study, tmp_path):
     begun = next(cell for cell in study.cells if cell.title == "ml · predictions")
     assert figures.confusion(begun, "S1") is None
     assert figures.reliabilities(begun, ["S1"]) is None
-    assert figures.cost(study, Statistics(study), "latency_ms", "latency (ms)", 1.0) is None
+    assert figures.cost(study, Statistics(study), "latency", "latency (ms)", 1.0) is None
     make_run(tmp_path / "a", ALONE, task="segmentation")
     masks = find_studies([tmp_path])[0]
     assert figures.confusion(masks.cells[0], "S1") is None

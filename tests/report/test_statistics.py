@@ -8,7 +8,7 @@ from preceptor.measures import bootstrap_sums, delong, holm, mcnemar, paired_per
 from preceptor.report.statistics import Statistics
 from preceptor.report.studies import find_studies
 
-from .folders import ALONE, TEACHER, make_run, make_study, technique
+from .folders import ALONE, RECIPE, TEACHER, make_run, make_study, technique
 
 
 def statistics_of(folder):
@@ -46,7 +46,7 @@ def test_the_interval_is_over_groups_of_the_mean_over_seeds(tmp_path):
     mean = np.mean([right(run) for run in runs], axis=0)
     groups = [f"patient-{number // 5}" for number in range(60)]
     expected = bootstrap_sums(np.stack([mean, np.ones(60)], axis=1), share, groups=groups)
-    found = statistics.interval(cell(statistics, "student alone"), "S1")
+    found = statistics.interval(cell(statistics, "student alone"), "S1", "accuracy")
     assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
     assert found.units == 12
     scores = [right(run).mean() for run in runs]
@@ -67,7 +67,7 @@ def test_intervals_of_every_metric_are_around_the_metric(tmp_path, metric):
         from preceptor.measures import classification_scores
 
         expected = classification_scores(run.predictions.networks["S1"], run.predictions.labels)[metric]
-    found = statistics.interval(statistics.study.cells[0], "S1")
+    found = statistics.interval(statistics.study.cells[0], "S1", metric)
     assert found.value == pytest.approx(expected)
     assert found.low < found.value < found.high
 
@@ -76,8 +76,9 @@ def test_scores_without_addends_have_no_interval(tmp_path):
     layout = {"rows": [], "columns": [], "networks": ["S1"], "metrics": ["ece"]}
     study = make_study(tmp_path, [("baseline", {}, 0, "done", None, {"chosen": ALONE})], layout=layout)
     statistics = statistics_of(study)
-    assert statistics.interval(statistics.study.cells[0], "S1") is None
-    assert statistics.differences == ()
+    assert statistics.interval(statistics.study.cells[0], "S1", "ece") is None
+    assert "ece" not in {difference.metric for difference in statistics.differences}
+    assert statistics.study.metric == "accuracy", "verdicts are about a score that can be compared"
 
 
 def test_one_seed_of_single_samples_is_mcnemars(tmp_path):
@@ -230,7 +231,7 @@ def test_splits_that_follow_the_seed_are_put_together(tmp_path):
             path = run / name
             path.write_text(path.read_text().replace("image-", f"image{seed}-").replace("patient-", f"patient{seed}-"))
     statistics = statistics_of(tmp_path)
-    found = statistics.interval(cell(statistics, "student alone"), "S1")
+    found = statistics.interval(cell(statistics, "student alone"), "S1", "accuracy")
     assert found.value == pytest.approx(np.mean([right(tmp_path / f"a{seed}").mean() for seed in range(2)]))
     assert found.units == 120
 
@@ -242,3 +243,27 @@ def test_teachers_are_never_compared(tmp_path):
     statistics = statistics_of(tmp_path)
     assert {d.network for d in statistics.differences} == {"S1", "S2", "ensemble"}
     assert all("teacher" not in (d.first.kind, d.second.kind) for d in statistics.differences)
+
+
+def test_students_of_several_budgets_in_one_place_are_kept_apart(tmp_path):
+    """One student alone and two students alone, where no axis tells them apart; each method meets its own."""
+    one = {"networks": {**RECIPE["networks"], "count": 1}}
+    jobs = []
+    for seed in range(2):
+        jobs += [
+            ("baseline", {}, seed, "done", None, {"chosen": ALONE, "recipe": one, "networks": ["S1"], "skill": 0.6}),
+            ("baseline", {}, seed, "done", None, {"chosen": ALONE, "skill": 0.7}),
+            ("run", {"technique": "ml"}, seed, "done", None, {"chosen": technique("ml")}),
+        ]
+    statistics = statistics_of(make_study(tmp_path, jobs))
+    alone = [cell for cell in statistics.study.cells if cell.kind == "baseline"]
+    assert [sorted(cell.runs) for cell in alone] == [[0, 1], [0, 1]]
+    assert alone[0].title == "student alone · networks.count 1"
+    assert statistics.baseline_of(cell(statistics, "ml")) is alone[1]
+
+
+def test_a_student_with_another_budget_is_no_baseline(tmp_path):
+    make_run(tmp_path / "a", ALONE, recipe={"training": {"epochs": 300}})
+    make_run(tmp_path / "b", technique("ml"))
+    statistics = statistics_of(tmp_path)
+    assert statistics.baseline_of(cell(statistics, "ml · predictions")) is None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,8 @@ from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell, find_studies
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
+
+STUDIES = Path(__file__).parents[2] / "studies"
 
 PUBLISHED = """table,technique,strategy,network,kind,metric,mean,std
 3,ml,predictions,S1,score,accuracy,94.25,0.042
@@ -202,3 +205,36 @@ def test_what_the_networks_cost(tmp_path):
         ["teacher", "resnet10t", "5.00", "22.0", "19.1"],
         ["student", "test_resnet", "0.40", "4.0", "1.5"],
     ]
+
+
+def test_networks_and_metrics_may_lie_anywhere(tmp_path):
+    layout = {
+        "rows": ["metric", "technique"],
+        "columns": ["network", "strategy"],
+        "networks": ["S1", "ensemble"],
+        "metrics": ["accuracy", "f1"],
+    }
+    grid = results(study_of(tmp_path, layout=layout))
+    assert grid.heads[0] == ("", "", "S1", "S1", "ensemble", "ensemble", "T")
+    assert grid.heads[1] == ("metric", "technique", "predictions", "diverse", "predictions", "diverse", "")
+    assert list(rows(grid))[-3:] == [("F1", "student alone"), ("F1", "ml"), ("F1", "kd_ml")]
+
+
+@pytest.mark.parametrize(
+    "table", ["t02_classification", "t03", "t04", "t10_classification", "t11", "t13_segmentation", "t15"]
+)
+def test_the_published_table_of_a_shipped_study_finds_its_places(tmp_path, table):
+    """Every figure of the paper stands somewhere in the study's layout, though nothing has been run."""
+    pytest.importorskip("preceptor.study.board")
+    from preceptor.study.board import Board
+    from preceptor.study.plan import plan
+    from preceptor.study.spec import load_study
+
+    given = load_study(STUDIES / f"learning_styles_{table}.yaml")
+    Board(given, plan(given).jobs, tmp_path / "out").begin()
+    (study,) = find_studies([tmp_path / "out"])
+    grid = results(study)
+    shown = sorted(d.numbers["published"] for row in grid.rows for d in row if "published" in d.numbers)
+    wanted = sorted(float(row["mean"]) for row in read_published(study))
+    missing = [value for value in dict.fromkeys(wanted) if value not in shown]
+    assert missing == []

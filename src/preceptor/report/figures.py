@@ -46,7 +46,7 @@ def overview(study: Study, statistics: Statistics) -> str | None:
         return None
     figure, axes = _figure(width=4.8, height=0.6 + 0.2 * len(shown), left=1.85, top=0.08)
     for row, cell in enumerate(shown):
-        found, interval = statistics.spread(cell, network, metric), statistics.interval(cell, network)
+        found, interval = statistics.spread(cell, network, metric), statistics.interval(cell, network, metric)
         assert found is not None
         colour = "#777777" if cell.kind == "baseline" else _COLOURS["S1"]
         if interval:
@@ -183,7 +183,7 @@ def confusion(cell: Cell, network: str) -> str | None:
 
 
 def cost(study: Study, statistics: Statistics, field: str, title: str, unit: float) -> str | None:
-    """Each network's score against what it costs; None where no cost is known.
+    """Each network's score against what it costs (``latency`` or a field of the result); None where that is not known.
 
     An ensemble costs what its students cost together.
     """
@@ -221,7 +221,7 @@ def cost(study: Study, statistics: Statistics, field: str, title: str, unit: flo
 
 def _price(cell: Cell, network: str, field: str) -> float | None:
     run = next(iter(cell.runs.values()))
-    known: Mapping[str, float] = (run.result or {}).get(field) or {}
+    known: Mapping[str, float] = run.latency if field == "latency" else (run.result or {}).get(field) or {}
     if network.startswith("ensemble"):
         members = [value for name, value in known.items() if name != "T"]
         return float(sum(members)) if members else None

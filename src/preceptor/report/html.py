@@ -106,7 +106,7 @@ def section(study: Study, slug: str) -> Section:
                         "Score against multiply-adds",
                         figures.cost(study, statistics, "multiply_adds", "multiply-adds (M)", 1e6),
                     ),
-                    _drawn("Score against latency", figures.cost(study, statistics, "latency_ms", "latency (ms)", 1.0)),
+                    _drawn("Score against latency", figures.cost(study, statistics, "latency", "latency (ms)", 1.0)),
                 ),
             )
         ),

@@ -31,7 +31,7 @@ def read_published(study: Study) -> Rows:
     for column in ("table", "metric", "mean"):
         if rows and column not in rows[0]:
             raise UserError(f"published figures {path}: column {column!r} is missing; it has {', '.join(rows[0])}")
-    return [row for row in rows if row["table"] == study.published[1]]
+    return [row for row in rows if row["table"] == study.published[1] and row.get("task", study.task) == study.task]
 
 
 def figure_for(rows: Rows, cell: Cell, network: str, metric: str) -> Figure | None:
@@ -50,7 +50,7 @@ def figure_for(rows: Rows, cell: Cell, network: str, metric: str) -> Figure | No
         if row["metric"] == name
         and row.get(_KIND, "score") == kind
         and row.get("network", network) in ("", network)
-        and all(row.get(axis, label) == label for axis, label in cell.labels.items())
+        and all(row.get(axis) in (None, "", label) for axis, label in cell.labels.items())
         and (cell.kind == "run" or "baseline" in (row.get("technique"), row.get("method")))
     }
     return found.pop() if len(found) == 1 else None

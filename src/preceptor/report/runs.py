@@ -18,6 +18,8 @@ from preceptor.measures import COUNTS
 
 Array = NDArray[Any]
 
+_BUDGET = ("task", "data", "split", "augment", "task_loss", "training")
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The same YAML, ten times as fast where libyaml is there."""
 
@@ -81,6 +83,28 @@ class Run:
         else:
             found = self.result.get(part, {}).get(network, {}).get(metric)
         return None if found is None else float(found)
+
+    @cached_property
+    def budget(self) -> str:
+        """All that a student alone must share with a method before the two may be compared, as text."""
+        same = {key: value for key, value in self.recipe.items() if key in _BUDGET}
+        training = {k: v for k, v in (same.get("training") or {}).items() if k not in ("workers", "tensorboard")}
+        data = {key: value for key, value in (same.get("data") or {}).items() if key != "cache"}
+        networks = self.recipe.get("networks") or {}
+        student = networks.get("student") or (networks.get("students") or [None])[0]
+        return json.dumps({**same, "training": training, "data": data, "student": student}, sort_keys=True, default=str)
+
+    @property
+    def peers(self) -> int:
+        """How many students there are."""
+        networks = self.recipe.get("networks") or {}
+        return len(networks.get("students") or ()) or int(networks.get("count") or 0)
+
+    @cached_property
+    def latency(self) -> Mapping[str, float]:
+        """Milliseconds for one image by network, where they were measured."""
+        found = _json(self.folder / "analysis" / "latency.json") or {}
+        return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
 
     @cached_property
     def environment(self) -> Mapping[str, Any]:
@@ -167,8 +191,10 @@ def read_run(folder: Path, name: str) -> Run:
         recipe = yaml.load((folder / "recipe.yaml").read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{folder / 'recipe.yaml'} is not readable YAML: {error}") from None
-    if not isinstance(recipe, dict) or "task" not in recipe:
-        raise UserError(f"{folder / 'recipe.yaml'} is no recipe of a run: it names no task")
+    if not isinstance(recipe, dict) or recipe.get("task") not in ("classification", "segmentation"):
+        raise UserError(
+            f"{folder / 'recipe.yaml'} is no recipe of a run: it names no task, classification or segmentation"
+        )
     result = _json(folder / "result.json")
     return Run(folder, name, recipe, result if result and result.get("status") == "complete" else None)
 

@@ -79,6 +79,10 @@ class Difference:
         return "better" if np.mean(self.seed_differences) > 0 else "worse"
 
 
+_Addends = tuple[int, str, Float64, int]
+"""Place of a cell, network, columns of every seed, number of seeds."""
+
+
 class Statistics:
     """Everything computed from a study's runs, once.
 
@@ -101,32 +105,32 @@ class Statistics:
         return spread(values) if values else None
 
     @cached_property
-    def intervals(self) -> dict[tuple[int, str], Interval]:
-        """95 % interval of the first metric's mean over seeds, by place of the cell and network.
+    def intervals(self) -> dict[tuple[int, str, str], Interval]:
+        """95 % interval of a mean over seeds, by place of the cell, network and metric of the layout.
 
         Whole groups are drawn where they are known. All cells on the same samples are resampled together.
         """
-        batches: dict[tuple[tuple[str, ...], tuple[str, ...] | None], list[tuple[int, str, Float64, int]]] = {}
-        for place, cell in enumerate(self.study.cells):
-            for network in self.study.layout.networks if cell.runs else ():
-                found = stacked(cell.runs, network, self.study.metric)
-                if found is None:
-                    continue
-                ids, columns, seeds = found
-                groups = groups_of(list(cell.runs.values()), ids)
-                key = (tuple(ids), None if groups is None else tuple(groups))
-                batches.setdefault(key, []).append((place, network, columns, seeds))
+        batches: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], list[_Addends]] = {}
+        for metric in dict.fromkeys((self.study.metric, *self.study.layout.metrics)):
+            for place, cell in enumerate(self.study.cells):
+                for network in self.study.layout.networks if cell.runs else ():
+                    found = stacked(cell.runs, network, metric)
+                    if found is not None:
+                        ids, columns, seeds = found
+                        groups = groups_of(list(cell.runs.values()), ids)
+                        key = (metric, tuple(ids), None if groups is None else tuple(groups))
+                        batches.setdefault(key, []).append((place, network, columns, seeds))
         return {
-            (place, network): interval
-            for (_, groups), entries in batches.items()
+            (place, network, metric): interval
+            for (metric, _, groups), entries in batches.items()
             for chunk in _chunks(entries)
-            for place, network, interval in self._resampled(groups, chunk)
+            for place, network, interval in self._resampled(metric, groups, chunk)
         }
 
     def _resampled(
-        self, groups: Sequence[str] | None, entries: Sequence[tuple[int, str, Float64, int]]
+        self, metric: str, groups: Sequence[str] | None, entries: Sequence[_Addends]
     ) -> list[tuple[int, str, Interval]]:
-        found = summed(self.study.task, self.study.metric)
+        found = summed(self.study.task, metric)
         assert found is not None
         columns = np.concatenate([entry[2] for entry in entries], axis=1)
         whole, sums, units = resampled_sums(columns, groups=groups, resamples=self._resamples)
@@ -135,21 +139,32 @@ class Statistics:
             mine = slice(start, start := start + own.shape[1])
             point = float(mean_over_seeds(found.statistic, whole[None, mine], seeds)[0])
             values = mean_over_seeds(found.statistic, sums[:, mine], seeds)
-            answers.append((place, network, percentile_interval(point, values[~np.isnan(values)], units)))
+            answers.append((place, network, percentile_interval(point, values, units)))
         return answers
 
-    def interval(self, cell: Cell, network: str) -> Interval | None:
-        """The interval of the study's first metric."""
-        return self.intervals.get((self.study.cells.index(cell), network))
+    def interval(self, cell: Cell, network: str, metric: str) -> Interval | None:
+        """The interval of a metric of the layout; None for one that is no function of sums (AUROC, ECE)."""
+        return self.intervals.get((self.study.cells.index(cell), network, metric))
 
     # Comparisons -------------------------------------------------------------------------------------------------
 
     def baseline_of(self, cell: Cell) -> Cell | None:
-        """The students alone that share the cell's other axes, the most specific ones; None where none is finished."""
-        if cell.kind == "teacher":
+        """The finished students alone with the cell's data, split, training and first student; None without any.
+
+        Of several, those that share most axes and as many students.
+        """
+        run = next(iter(cell.runs.values()), None)
+        if cell.kind == "teacher" or run is None:
             return None
-        fitting = [c for c in self.study.cells if c.kind == "baseline" and c.runs and c.agrees_with(cell.labels)]
-        return max(fitting, key=lambda found: len(found.labels), default=None)
+        fitting = [
+            (sum(cell.labels.get(axis) == label for axis, label in base.labels.items()), other.peers == run.peers, base)
+            for base in self.study.cells
+            if base.kind == "baseline"
+            and (other := next(iter(base.runs.values()), None))
+            and other.budget == run.budget
+            and base.agrees_with(cell.labels)
+        ]
+        return max(fitting, key=lambda found: found[:2], default=(0, False, None))[2]
 
     def best(self, network: str, metric: str) -> Cell | None:
         """The cell with the highest mean, teachers apart."""
@@ -214,7 +229,7 @@ class Statistics:
         return {(frozenset((id(d.first), id(d.second))), d.network, d.metric): d for d in self.differences}
 
 
-def _chunks(entries: list[tuple[int, str, Float64, int]]) -> list[list[tuple[int, str, Float64, int]]]:
+def _chunks(entries: list[_Addends]) -> list[list[_Addends]]:
     """So many at once that the memory stays small."""
     size = max(1, _COLUMNS_AT_ONCE // max(entry[2].shape[1] for entry in entries))
     return [entries[start : start + size] for start in range(0, len(entries), size)]

@@ -15,8 +15,8 @@ from preceptor.report.runs import Note, Run, analysis_in, read_run
 Labels = Mapping[str, str]
 
 NETWORKS = ("T", "S1", "S2", "ensemble", "ensemble_mean")
-METRICS = {"classification": ("accuracy",), "segmentation": ("iou",)}
-"""The score that matters, where no study says which."""
+MAIN_METRICS = {"classification": ("accuracy", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
+"""Scores in which methods can be compared, the usual one first."""
 
 _KINDS = ("teacher", "baseline", "run")
 STATUSES = ("done", "running", "unfinished", "waiting", "failed")
@@ -121,7 +121,9 @@ class Study:
             for job in self.jobs:
                 if job.kind == kind:
                     found[(kind, *job.labels.items())].append(job)
-        return tuple(Cell(jobs[0].kind, jobs[0].labels, tuple(jobs)) for jobs in found.values())
+        return tuple(
+            Cell(jobs[0].kind, jobs[0].labels, tuple(jobs)) for shared in found.values() for jobs in _variants(shared)
+        )
 
     @property
     def finished(self) -> tuple[Run, ...]:
@@ -132,12 +134,13 @@ class Study:
     def tested(self) -> tuple[str, ...]:
         """Metrics in which methods are compared: those of the layout, and AUROC where it can be."""
         more = ("auroc",) if self.task == "classification" else ()
-        return tuple(dict.fromkeys((*self.layout.metrics, *more)))
+        return tuple(dict.fromkeys((self.metric, *self.layout.metrics, *more)))
 
     @property
     def metric(self) -> str:
-        """The one that verdicts are about."""
-        return self.layout.metrics[0]
+        """The one that verdicts are about: the layout's first that is a main score of the task, else the first such."""
+        main = MAIN_METRICS[self.task]
+        return next((metric for metric in self.layout.metrics if metric in main), main[0])
 
     @property
     def network(self) -> str:
@@ -219,7 +222,7 @@ def _read_index(path: Path) -> Study:
             task=str(index["task"]),
             scale=index.get("scale"),
             is_published_protocol=index.get("published_protocol"),
-            layout=Layout(rows, columns, networks or NETWORKS, metrics or METRICS[str(index["task"])]),
+            layout=Layout(rows, columns, networks or NETWORKS, metrics or MAIN_METRICS[str(index["task"])][:1]),
             published=(str(published["file"]), str(published["table"])) if published else None,
             jobs=tuple(_read_job(path.parent, job) for job in index["jobs"]),
             file=path.parent / "study.yaml",
@@ -281,7 +284,7 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
             rows=tuple(axes),
             columns=("network",),
             networks=tuple(name for name in (*NETWORKS, *others) if name in present) or ("S1",),
-            metrics=METRICS.get(task, ()),
+            metrics=MAIN_METRICS[task][:1],
         ),
         published=None,
         jobs=tuple(jobs),
@@ -335,6 +338,27 @@ def _labelled(jobs: Sequence[Job]) -> list[Job]:
         done += [replace(job, labels={**job.labels, "run": job.name}) if repeated else job for job in named]
     order = {job.name: place for place, job in enumerate(jobs)}
     return sorted(done, key=lambda job: order[job.name])
+
+
+def _variants(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs of one place; students or teachers of several budgets share one where no axis tells them apart.
+
+    The index lists them in the same order for every seed.
+    """
+    of_seed: dict[int, list[Job]] = defaultdict(list)
+    for job in jobs:
+        of_seed[job.seed].append(job)
+    if max(map(len, of_seed.values())) == 1:
+        return [list(jobs)]
+    variants = [[one[k] for one in of_seed.values() if k < len(one)] for k in range(max(map(len, of_seed.values())))]
+    recipes = [dict(flat(next((job.run.recipe for job in variant if job.run), {}))) for variant in variants]
+    keys = dict.fromkeys(key for recipe in recipes for key in recipe if key not in _SAME_RESULT)
+    differing = [key for key in keys if len({_text(recipe.get(key)) for recipe in recipes}) > 1][:2]
+    named = []
+    for number, (variant, recipe) in enumerate(zip(variants, recipes, strict=True), start=1):
+        more = {key: _text(recipe.get(key)) for key in differing} if recipe and differing else {"variant": str(number)}
+        named.append([replace(job, labels={**job.labels, **more}) for job in variant])
+    return named
 
 
 def _text(value: Any) -> str:

@@ -22,6 +22,9 @@ METRIC_NAMES = {
     "fidelity.iou": "IoU with T",
     "fidelity.f1": "F1 with T",
 }
+_INSIDE = ("network", "metric")
+"""Axes of a layout that lie inside every cell of a study."""
+
 BETTER, WORSE = "▲", "▼"
 _MARKS = {"better": BETTER, "worse": WORSE}
 
@@ -35,38 +38,32 @@ def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
     """The table in the study's layout: teachers and students alone first, published figures beside one's own."""
     layout = study.layout
     axes = dict.fromkeys(axis for cell in study.cells for axis in cell.labels)
-    across = [axis for axis in layout.columns if axis in axes or axis == "network"]
-    down = [axis for axis in layout.rows if axis in axes]
-    down += [axis for axis in axes if axis not in down and axis not in across]
-    down += ["network"] if "network" not in across else []
+    known = {*axes, *_INSIDE}
+    across = [axis for axis in layout.columns if axis in known]
+    down = [axis for axis in layout.rows if axis in known]
+    down += [axis for axis in axes if axis not in (*down, *across)]
+    down += ["network"] if "network" not in (*down, *across) else []
+    across += ["metric"] if "metric" not in (*down, *across) else []
 
-    columns: dict[tuple[str, ...], None] = {}
-    rows: dict[tuple[str, ...], dict[tuple[str, ...], tuple[Cell, str]]] = {}
-    for cell in sorted(study.cells, key=lambda cell: cell.kind != "run"):  # the runs' columns come first
-        for network in _networks(study, cell):
-            columns |= {tuple(_along(cell, network, across)): None} if _is_whole(cell, across) else {}
-    columns = columns or {tuple("" for _ in across): None}
-    for cell in study.cells:
-        for network in _networks(study, cell):
-            place = _along(cell, network, across)
-            fitting = [column for column in columns if _agree(place, column)]
-            fitting = fitting or [tuple(place)]
-            columns |= dict.fromkeys(fitting)
-            row = rows.setdefault(_row_labels(cell, network, down), {})
-            for column in fitting:
-                row.setdefault(column, (cell, network))
-    heads = [
-        (*("" for _ in down), *(column[level] for column in columns for _ in layout.metrics))
-        for level in range(len(across))
-    ]
-    heads.append((*_titles(down), *(metric_name(metric) for _ in columns for metric in layout.metrics)))
+    places = [(cell, n, metric) for cell in study.cells for n in _networks(study, cell) for metric in layout.metrics]
+    whole = [_along(*place, across) for place in places if place[0].kind == "run"]
+    columns = dict.fromkeys(column for column in whole if "" not in column)
+    rows: dict[tuple[str, ...], dict[tuple[str, ...], tuple[Cell, str, str]]] = {}
+    for place in places:
+        mine = _along(*place, across)
+        fitting = [column for column in columns if _agree(mine, column)] or [mine]
+        columns |= dict.fromkeys(fitting)
+        row = rows.setdefault(_row_labels(*place, down), {})
+        for column in fitting:
+            row.setdefault(column, place)
+    order = [list(dict.fromkeys(column[level] for column in columns)) for level in range(len(across))]
+    columns = dict.fromkeys(sorted(columns, key=lambda c: [level.index(n) for level, n in zip(order, c, strict=True)]))
+    heads = [(*("" for _ in down), *(column[level] for column in columns)) for level in range(len(across))]
+    heads = heads or [(*("" for _ in down), "score")]
+    heads[-1] = (*(axis.removeprefix("technique.") for axis in down), *heads[-1][len(down) :])
     body = []
-    for labels, places in rows.items():
-        data = [
-            _entry(statistics, *places[column], metric, published) if column in places else Datum("")
-            for column in columns
-            for metric in layout.metrics
-        ]
+    for labels, found in rows.items():
+        data = [_entry(statistics, *found[column], published) if column in found else Datum("") for column in columns]
         if any(datum.text or datum.beside for datum in data):
             body.append((*map(label, labels), *data))
     return Grid("results", study.title, tuple(heads), tuple(body), len(down), _caption(study, statistics, published))
@@ -78,12 +75,10 @@ def _networks(study: Study, cell: Cell) -> tuple[str, ...]:
     )
 
 
-def _along(cell: Cell, network: str, axes: Iterable[str]) -> list[str]:
-    return [network if axis == "network" else cell.labels.get(axis, "") for axis in axes]
-
-
-def _is_whole(cell: Cell, axes: Iterable[str]) -> bool:
-    return all(axis == "network" or axis in cell.labels for axis in axes)
+def _along(cell: Cell, network: str, metric: str, axes: Iterable[str]) -> tuple[str, ...]:
+    """Where a score lies along the axes; empty on those that its cell does not name."""
+    place = {**cell.labels, "network": network, "metric": metric_name(metric)}
+    return tuple(place.get(axis, "") for axis in axes)
 
 
 def _agree(place: Iterable[str], column: Iterable[str]) -> bool:
@@ -91,19 +86,13 @@ def _agree(place: Iterable[str], column: Iterable[str]) -> bool:
     return all(mine in ("", theirs) for mine, theirs in zip(place, column, strict=True))
 
 
-def _row_labels(cell: Cell, network: str, axes: list[str]) -> tuple[str, ...]:
+def _row_labels(cell: Cell, network: str, metric: str, axes: list[str]) -> tuple[str, ...]:
     """The labels of a row; students and teachers alone say so in the first."""
-    labels = _along(cell, network, axes)
-    if cell.kind != "run":
+    labels = list(_along(cell, network, metric, axes))
+    if cell.kind != "run" and axes and axes[0] not in _INSIDE:
         alone = {"teacher": "teacher alone", "baseline": "student alone"}[cell.kind]
-        if not axes or axes[0] == "network":
-            return tuple(labels)
         labels[0] = f"{alone} · {labels[0]}" if labels[0] else alone
     return tuple(labels)
-
-
-def _titles(axes: Iterable[str]) -> list[str]:
-    return [axis.removeprefix("technique.") for axis in axes]
 
 
 def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, published: Rows) -> Datum:
@@ -122,7 +111,7 @@ def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, publis
     return measured(
         metric,
         found,
-        statistics.interval(cell, network) if metric == study.metric else None,
+        statistics.interval(cell, network, metric),
         published=figure,
         mark=_MARKS.get(difference.word, "") if difference else "",
         is_best=statistics.is_best(cell, network, metric),
@@ -154,10 +143,7 @@ def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
     if intervals:
         units = sorted({interval.units for interval in intervals})
         what = _unit_name(study)
-        words.append(
-            f"Ranges are 95 % bootstrap intervals of the mean over seeds in {metric_name(study.metric)}, "
-            f"over {_numbers(units)} test {what}."
-        )
+        words.append(f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {what}.")
     if any(difference.word != "not distinguishable" for difference in statistics.differences):
         words.append(
             f"{BETTER} better and {WORSE} worse than the student alone; bold: better than every other of its network; "

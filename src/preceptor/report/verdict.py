@@ -96,7 +96,7 @@ def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
     network, metric = study.network, study.metric
     best = statistics.best(network, metric)
     if best is not None:
-        found, interval = statistics.spread(best, network, metric), statistics.interval(best, network)
+        found, interval = statistics.spread(best, network, metric), statistics.interval(best, network, metric)
         assert found is not None
         spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
         around = f", 95 % interval {100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else ""

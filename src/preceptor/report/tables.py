@@ -56,13 +56,13 @@ def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
         row = rows.setdefault(_row_labels(*place, down), {})
         for column in fitting:
             row.setdefault(column, place)
-    order = [list(dict.fromkeys(column[level] for column in columns)) for level in range(len(across))]
-    columns = dict.fromkeys(sorted(columns, key=lambda c: [level.index(n) for level, n in zip(order, c, strict=True)]))
+    columns = dict.fromkeys(_in_order(columns))
     heads = [(*("" for _ in down), *(column[level] for column in columns)) for level in range(len(across))]
     heads = heads or [(*("" for _ in down), "score")]
     heads[-1] = (*(axis.removeprefix("technique.") for axis in down), *heads[-1][len(down) :])
     body = []
-    for labels, found in rows.items():
+    for labels in _in_order(rows):
+        found = rows[labels]
         data = [_entry(statistics, *found[column], published) if column in found else Datum("") for column in columns]
         if any(datum.text or datum.beside for datum in data):
             body.append((*map(label, labels), *data))
@@ -81,17 +81,25 @@ def _along(cell: Cell, network: str, metric: str, axes: Iterable[str]) -> tuple[
     return tuple(place.get(axis, "") for axis in axes)
 
 
+def _in_order(places: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Sorted by the first axis, then the second, and so on, the labels of each in the order of the study."""
+    known = list(places)
+    orders = [list(dict.fromkeys(labels)) for labels in zip(*known, strict=True)]
+    return sorted(known, key=lambda place: [order.index(label) for order, label in zip(orders, place, strict=True)])
+
+
 def _agree(place: Iterable[str], column: Iterable[str]) -> bool:
     """Whether what a cell says of the columns, if anything, is this column."""
     return all(mine in ("", theirs) for mine, theirs in zip(place, column, strict=True))
 
 
 def _row_labels(cell: Cell, network: str, metric: str, axes: list[str]) -> tuple[str, ...]:
-    """The labels of a row; students and teachers alone say so in the first."""
+    """The labels of a row; students and teachers alone say so on the first axis of the study."""
     labels = list(_along(cell, network, metric, axes))
-    if cell.kind != "run" and axes and axes[0] not in _INSIDE:
+    first = next((place for place, axis in enumerate(axes) if axis not in _INSIDE), None)
+    if cell.kind != "run" and first is not None:
         alone = {"teacher": "teacher alone", "baseline": "student alone"}[cell.kind]
-        labels[0] = f"{alone} · {labels[0]}" if labels[0] else alone
+        labels[first] = f"{alone} · {labels[first]}" if labels[first] else alone
     return tuple(labels)
 
 

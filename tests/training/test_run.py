@@ -125,6 +125,22 @@ def test_a_teacher_that_has_seen_the_test_images_is_refused(tmp_path):
         train(recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "teacher")}), tmp_path / "run")
 
 
+@pytest.mark.parametrize("technique", [{"name": "baseline"}, {"name": "kd_offline"}])
+@pytest.mark.parametrize("how", ["weights", "architecture"])
+def test_weights_that_have_seen_the_test_images_start_nothing(tmp_path, technique, how):
+    """A network that takes no part may have seen what it will."""
+    train(recipe_for(split={"seed": 1}), tmp_path / "first")
+    folder = str(tmp_path / "first" / "networks" / "S1")
+    network = {**TINY, "weights": folder} if how == "weights" else {"architecture": f"local-dir:{folder}"}
+    which = "student" if technique["name"] == "baseline" else "teacher"
+    with pytest.raises(
+        UserError, match=rf"weights of {which[0].upper()}.*: .* images that are validation or test here"
+    ):
+        train(recipe_for(networks={which: network}, technique=technique), tmp_path / "second")
+    train(recipe_for(networks={which: network}, split={"seed": 1}), tmp_path / "third")
+    train(recipe_for(networks={"teacher": network}), tmp_path / "fourth")
+
+
 def test_a_run_does_not_go_on_with_other_data(tmp_path):
     recipe = recipe_for()
     train(recipe, tmp_path)

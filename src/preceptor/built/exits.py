@@ -85,6 +85,10 @@ class Exit(Built):
         found: Outputs = self.branch(outputs[name].maps[self.tap])
         return found if self.wants("last") else Outputs(found.logits, found.embedding)
 
+    @property
+    def classifier(self) -> nn.Module:
+        return self.branch.linear
+
     def deployed(self) -> "EarlyExit":
         """Without the stages that it does not need."""
         (source,) = self.sources.children()

@@ -29,7 +29,7 @@ _OURS = (
     "global_pool",
 )
 _PRETRAINING_CLASSES = 1000  # heads with at least so many outputs are ImageNet's; only the features are wanted
-_HUB, _FOLDER = "hf-hub:", "local-dir:"
+_HUB, LOCAL = "hf-hub:", "local-dir:"
 
 
 def build_classifier(blueprint: Blueprint) -> Classifier:
@@ -61,8 +61,8 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
 
 def _settle_name(spec: NetworkSpec) -> NetworkSpec:
     """A plain timm name for ``local-dir:`` and ``hf-hub:``, with the options and normalisation saved there."""
-    if spec.architecture.startswith(_FOLDER):
-        folder = spec.architecture.removeprefix(_FOLDER)
+    if spec.architecture.startswith(LOCAL):
+        folder = spec.architecture.removeprefix(LOCAL)
         config = read_config(Path(folder).expanduser())
         refuse_built(folder, config.get(OWN_KEY, {}))
         name = {"architecture": _architecture_in(config, folder)}

@@ -7,7 +7,10 @@ import pandas as pd
 
 from preceptor.data.prepare import Prepared
 from preceptor.errors import UserError
-from preceptor.recipe import Recipe, load_recipe
+from preceptor.files import expand
+from preceptor.networks.build_classifier import LOCAL
+from preceptor.networks.export import CONFIG
+from preceptor.recipe import NetworkSpec, Recipe, load_recipe
 from preceptor.techniques.context import teacher_weights
 
 
@@ -26,7 +29,7 @@ def require_same_split(run: Path, prepared: Prepared) -> None:
 
 
 def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
-    """Refuse a teacher from a run folder that has trained on images which are validation or test here.
+    """Refuse a teacher, or weights to start from, of a run that trained on images which are validation or test here.
 
     Raises:
         UserError: how many, and how to split alike.
@@ -36,9 +39,29 @@ def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
         given[f"technique.snapshots, number {number}"] = snapshot
     for number, teacher in enumerate(getattr(recipe.technique, "teachers", ()), start=1):
         given[f"technique.teachers, number {number}"] = teacher
-    for option, teacher in given.items():
-        if teacher:
-            _require_unseen_by(teacher, option, recipe, prepared)
+    for name, spec in _taking_part(recipe).items():
+        given[f"networks, weights of {name}"] = _from_disk(spec)
+    for option, weights in given.items():
+        if weights:
+            _require_unseen_by(weights, option, recipe, prepared)
+
+
+def _taking_part(recipe: Recipe) -> dict[str, NetworkSpec]:
+    """The networks of a recipe that its technique uses."""
+    networks, technique = recipe.networks, recipe.technique
+    teachers = networks.teachers or ((networks.teacher,) if networks.teacher else ())
+    found = {f"T{k}" if networks.teachers else "T": one for k, one in enumerate(teachers, start=1)}
+    is_teacher_alone = getattr(technique, "network", "student") == "teacher"
+    return {**(found if technique.has_teacher else {}), **({} if is_teacher_alone else networks.peers)}
+
+
+def _from_disk(spec: NetworkSpec) -> str | None:
+    """The file or folder that a network starts from, if any."""
+    given = spec.weights
+    if given == "imagenet" and spec.architecture.startswith(LOCAL):
+        given = spec.architecture.removeprefix(LOCAL)
+    path = expand(given)
+    return given if path.is_file() or (path / CONFIG).is_file() else None
 
 
 def _require_unseen_by(given: str, option: str, recipe: Recipe, prepared: Prepared) -> None:
@@ -62,5 +85,5 @@ def _require_unseen_by(given: str, option: str, recipe: Recipe, prepared: Prepar
     if leaked:
         raise UserError(
             f"{option}: {given!r} was trained on {len(leaked)} images that are validation or test here, for "
-            f"example {min(leaked)}.\nGive both recipes the same split.seed, or train a teacher on this split."
+            f"example {min(leaked)}.\nGive both recipes the same split.seed, or train those weights on this split."
         )

@@ -644,6 +644,9 @@ class TrainingSpec(Model):
         precision: mixed precisions keep losses in float32.
         sync_batchnorm: on several GPUs, BatchNorm statistics of the whole batch instead of one process's share.
         channels_last: keep images and weights in the memory layout that convolutions of some networks prefer.
+        placement: ``measured`` times each network for a moment when training begins and takes the faster memory
+            layout, and the lower ``precision`` only where that is faster; remembered for this machine. Rounding, and
+            so the last bits of a result, depend on the choice; ``fixed`` computes as the recipe says.
         validate_every: epochs from one validation to the next, where an epoch is short, as with few shots; the last
             one of a stage is always validated.
         patience: validations without a better score after which a network's weights are settled; the stage ends
@@ -682,6 +685,12 @@ class TrainingSpec(Model):
     workers: Annotated[int, Field(ge=0)] = 1
     tensorboard: bool = False
     teacher_cache: CacheSpec = CacheSpec()
+
+    @model_validator(mode="after")
+    def _one_word_on_the_layout(self) -> Self:
+        if self.placement == "measured" and self.channels_last:
+            raise ValueError("channels_last: `placement: measured` chooses the layout; leave channels_last out")
+        return self
 
 
 class Recipe(Model):
@@ -799,13 +808,18 @@ def changed_recipe(
     raw: Mapping[str, Any], changes: Iterable[tuple[str, Any]], origin: str = "recipe"
 ) -> tuple[Recipe, list[str]]:
     """Build the recipe that ``raw`` is after ``changes`` (dotted key, value), as :func:`load_recipe` does."""
+    changed, notes = changed_mapping(raw, changes)
+    return parse_recipe(changed, origin=origin), notes
+
+
+def changed_mapping(raw: Mapping[str, Any], changes: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], list[str]]:
+    """``raw`` after ``changes``, unchecked, and a note for each technique option left out."""
     changed, changes = deepcopy(dict(raw)), list(changes)
     technique = raw.get("technique")
     before = dict(technique) if isinstance(technique, dict) else {}
     for where, value in changes:
         apply_change(changed, where, value)
-    notes = _leave_out(changed.get("technique"), before, [where for where, _ in changes])
-    return parse_recipe(changed, origin=origin), notes
+    return changed, _leave_out(changed.get("technique"), before, [where for where, _ in changes])
 
 
 def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:

@@ -65,27 +65,32 @@ def test_published_figures_lie_in_the_study_folder(tmp_path):
 
 
 def test_a_run_is_finished_by_exactly_its_recipe_wherever_its_teacher_lay(board, tmp_path):
-    job = next(job for job in board.jobs.values() if job.teacher)
+    job = next(job for job in board.jobs.values() if job.teachers)
     assert not is_finished(job, board.out)
     elsewhere = job.recipe_in(tmp_path / "before_it_was_moved").to_yaml()
     finish(job, board.out, elsewhere)
     assert is_finished(job, board.out)
     file = job.folder(board.out) / "recipe.yaml"
-    file.write_text(elsewhere.replace(job.teacher, "another_teacher"))
+    file.write_text(elsewhere.replace(job.teachers[0], "another_teacher"))
     assert not is_finished(job, board.out)
     file.write_text("not: a recipe")
     assert not is_finished(job, board.out)
 
 
+def laid_out(**changes):
+    made = study(**changes)
+    return layout_of(made, plan(made).jobs)
+
+
 def test_the_layout_is_filled_in():
-    assert layout_of(study()) == {
+    assert laid_out() == {
         "rows": ["technique"],
         "columns": ["strategy"],
         "networks": ["S1", "S2", "ensemble"],
         "metrics": ["accuracy"],
     }
     given = {"rows": ["strategy"], "networks": ["S1"], "metrics": ["f1"]}
-    assert layout_of(study(layout=given)) == {**given, "columns": ["technique"]}
+    assert laid_out(layout=given) == {**given, "columns": ["technique"]}
 
 
 def test_the_index_is_json_at_any_moment(board, monkeypatch):

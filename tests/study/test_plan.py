@@ -29,15 +29,15 @@ def test_teacher_and_students_alone_come_first_of_each_seed():
 
 def test_offline_cells_wait_for_the_teacher_and_runs_for_what_their_teacher_is_audited_against():
     teacher, baseline, ml, _, offline, _ = planned()
-    assert ml.teacher is None
-    assert offline.teacher == teacher.id
+    assert ml.teachers == ()
+    assert offline.teachers == (teacher.id,)
     assert offline.after == (baseline.id,)
 
 
 def test_one_teacher_for_all_strategies_has_the_adapter_that_sharing_features_wants(tmp_path):
     jobs = planned()
     assert only(jobs, "teacher")[0].recipe.technique.adapter == "always"
-    runs = [job for job in jobs if job.teacher]
+    runs = [job for job in jobs if job.teachers]
     assert [job.recipe.technique.adapter for job in runs] == ["always", "always"]
     assert runs[0].recipe_in(tmp_path).technique.teacher == str(tmp_path / "runs" / jobs[0].id)
 
@@ -45,7 +45,7 @@ def test_one_teacher_for_all_strategies_has_the_adapter_that_sharing_features_wa
 def test_no_adapter_where_no_offline_cell_shares_features():
     jobs = planned(exclude=[{"technique": "kd_offline", "strategy": "features"}])
     assert only(jobs, "teacher")[0].recipe.technique.adapter == "never"
-    assert [job.recipe.technique.adapter for job in jobs if job.teacher] == ["auto"]
+    assert [job.recipe.technique.adapter for job in jobs if job.teachers] == ["auto"]
 
 
 def test_a_teacher_without_adapter_is_shared_by_unlike_students():
@@ -57,7 +57,7 @@ def test_a_teacher_without_adapter_is_shared_by_unlike_students():
     teachers, baselines = only(jobs, "teacher"), only(jobs, "baseline")
     assert [dict(job.cell) for job in teachers] == [{}]
     assert [dict(job.cell) for job in baselines] == [{"student": "small"}, {"student": "large"}]
-    assert {job.teacher for job in only(jobs, "run")} == {teachers[0].id}
+    assert {job.teachers for job in only(jobs, "run")} == {(teachers[0].id,)}
 
 
 def test_a_teacher_with_adapter_depends_on_the_students_width_only():
@@ -80,7 +80,7 @@ def test_what_the_teacher_depends_on_makes_another_one():
 
 def test_a_given_teacher_is_taken_as_it_is():
     jobs = planned(set=["technique.name=kd_offline", "technique.teacher=runs/mine"], axes={})
-    assert [job.teacher for job in only(jobs, "run")] == [None]
+    assert [job.teachers for job in only(jobs, "run")] == [()]
     assert only(jobs, "run")[0].recipe.technique.teacher == "runs/mine"
 
 
@@ -115,7 +115,7 @@ def test_a_changed_recipe_is_another_job_and_a_default_written_out_is_not():
 def test_another_teacher_is_another_run_of_its_students():
     before, after = planned(), planned(set=["teacher_training={epochs: 9}"])
     ids = {job.id for job in before}
-    changed = [job.kind if not job.teacher else "of teacher" for job in after if job.id not in ids]
+    changed = [job.kind if not job.teachers else "of teacher" for job in after if job.id not in ids]
     # Runs without the teacher have `teacher_training` in their recipe too, though they do not use it.
     assert "teacher" in changed
     assert changed.count("of teacher") == 2
@@ -147,3 +147,59 @@ def test_two_cells_of_one_recipe_are_refused():
     same = {"one": ["training.lr=0.5"], "two": ["training.lr=0.5"]}
     with pytest.raises(UserError, match="the cell two repeats"):
         planned(axes={"rate": same})
+
+
+def with_teachers(*architectures):
+    listed = [{"architecture": name, "weights": "none"} for name in architectures]
+    technique = {"name": "multi_teacher"}
+    return {"networks.teacher": None, "networks.count": 1, "networks.teachers": listed, "technique": technique}
+
+
+def test_several_teachers_are_a_job_each(tmp_path):
+    axes = {"technique": {"graft": ["technique.name=graft"], "multi_teacher": ["technique.name=multi_teacher"]}}
+    jobs = planned(axes=axes, set=with_teachers("resnet10t", "test_resnet"))
+    teachers = tuple(job.id for job in only(jobs, "teacher"))
+    assert [job.recipe.networks.teacher.architecture for job in only(jobs, "teacher")] == ["resnet10t", "test_resnet"]
+    assert [job.teachers for job in only(jobs, "run")] == [teachers, teachers]
+    folders = [str(tmp_path / "runs" / id) for id in teachers]
+    assert list(only(jobs, "run")[0].recipe_in(tmp_path).technique.teachers) == folders
+
+
+def test_equal_teachers_are_trained_by_the_run_that_tells_them_apart():
+    axes = {"technique": {"multi_teacher": ["technique.name=multi_teacher"]}}
+    jobs = planned(axes=axes, set=with_teachers("resnet10t", "resnet10t"))
+    assert [job.teachers for job in only(jobs, "run")] == [()]
+
+
+def test_a_teacher_sees_the_whole_training_part_where_students_see_few_shots():
+    axes = {"technique": {"graft": ["technique.name=graft"]}, "split.shots": [2, 5]}
+    jobs = planned(axes=axes, set=["networks.count=1"])
+    assert [job.recipe.split.shots for job in only(jobs, "teacher")] == [None]
+    assert [job.recipe.split.shots for job in only(jobs, "baseline")] == [2, 5]
+    assert [job.recipe.split.shots for job in only(jobs, "run")] == [2, 5]
+
+
+def test_a_technique_whose_teacher_has_no_adapter_gets_a_teacher_without():
+    axes = {
+        "technique": {
+            "kd_offline": {"technique.name": "kd_offline", "technique.strategy": "features"},
+            "dynamic_kd": {"technique.name": "dynamic_kd"},
+        }
+    }
+    jobs = planned(axes=axes)
+    assert {job.recipe.technique.adapter for job in only(jobs, "teacher")} == {"always", "never"}
+    offline, dynamic = only(jobs, "run")
+    assert offline.teachers != dynamic.teachers
+
+
+def test_self_distillation_has_a_teacher_only_where_it_says_so():
+    axes = {"method": {name: {"technique.name": "self_distill", "technique.method": name} for name in ("byot", "tskd")}}
+    jobs = planned(axes=axes, set=["networks.count=1"])
+    assert [len(job.teachers) for job in only(jobs, "run")] == [0, 1]
+
+
+def test_an_axis_may_complete_a_base_recipe_that_is_none_by_itself():
+    axes = {"student": {"one": {"networks.student.architecture": "test_resnet"}}}
+    recipe = raw()["recipe"]
+    networks = {**recipe["networks"], "student": {"weights": "none"}}
+    assert len(planned(axes=axes, recipe={**recipe, "networks": networks})) == 3

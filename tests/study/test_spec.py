@@ -55,12 +55,12 @@ def test_a_scale_changes_what_it_names_and_adds_to_what_is_set(written):
     assert (whole.scale, whole.is_published_protocol, whole.seeds) == (None, True, (0,))
     assert (small.scale, small.is_published_protocol, small.seeds) == ("small", False, (7,))
     assert list(small.axes) == ["technique", "fraction"]
-    assert (small.base.training.epochs, small.base.training.lr) == (3, 0.5)
+    assert small.base["training"] | {"epochs": 3, "lr": 0.5} == small.base["training"]
 
 
 def test_a_change_on_the_command_line_is_no_published_protocol(written):
     changed = load_study(written(protocol="published"), overrides=["training.epochs=9"])
-    assert (changed.base.training.epochs, changed.is_published_protocol) == (9, False)
+    assert (changed.base["training"]["epochs"], changed.is_published_protocol) == (9, False)
 
 
 def test_merging_leaves_the_original_alone():

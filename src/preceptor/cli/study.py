@@ -86,7 +86,7 @@ def _list(board: Board, console: Console) -> None:
     )
     width = max(map(len, board.jobs))
     for job in board.jobs.values():
-        needs = f"needs {job.teacher}" if job.teacher else ""
+        needs = f"needs {' '.join(job.teachers)}" if job.teachers else ""
         line = f"{job.id:{width}}  {job.kind:8}  {board.standing[job.id].status:7}  {needs}".rstrip()
         console.print(line, highlight=False, soft_wrap=True)
 

@@ -34,7 +34,6 @@ class Board:
         self.out = out
         self.jobs = {job.id: job for job in jobs}
         self.standing = {job.id: Standing("done" if is_finished(job, out) else "waiting") for job in jobs}
-        self._task = study.base.task
 
     def begin(self) -> None:
         """Write the resolved study, the published table and the index."""
@@ -56,9 +55,7 @@ class Board:
         """Jobs that may begin now, in the order of the plan."""
         over = set(self.having("done", "failed"))
         return [
-            job
-            for job in map(self.jobs.__getitem__, self.having("waiting"))
-            if {job.teacher, *job.after} - {None} <= over
+            job for job in map(self.jobs.__getitem__, self.having("waiting")) if {*job.teachers, *job.after} <= over
         ]
 
     def started(self, id: str) -> None:
@@ -82,7 +79,7 @@ class Board:
         """The job cannot be done, nor any that wants its network as a teacher."""
         self._fail(id, error)
         for other in self.jobs.values():
-            if other.teacher == id and self.standing[other.id].status == "waiting":
+            if id in other.teachers and self.standing[other.id].status == "waiting":
                 self._fail(other.id, f"not begun: its teacher {id} failed")
         self._write()
 
@@ -97,9 +94,9 @@ class Board:
                 "name": study.name,
                 "title": study.title,
                 "scale": study.scale,
-                "task": self._task,
+                "task": next(iter(self.jobs.values())).recipe.task,
                 "published_protocol": study.is_published_protocol,
-                "layout": layout_of(study),
+                "layout": layout_of(study, list(self.jobs.values())),
                 "published": {"file": "published.csv", "table": study.published.table} if study.published else None,
                 "jobs": [self._row(job) for job in self.jobs.values()],
             },
@@ -119,14 +116,14 @@ class Board:
         }
 
 
-def layout_of(study: Study) -> dict[str, list[str]]:
+def layout_of(study: Study, jobs: Sequence[Job]) -> dict[str, list[str]]:
     """The study's layout. What it leaves open: the first axis down, the others across, all networks, the main score."""
-    layout, base = study.layout, study.base
+    layout = study.layout
     rows = layout.rows or tuple(axis for axis in study.axes if axis not in layout.columns)[:1]
     columns = layout.columns or tuple(axis for axis in study.axes if axis not in rows)
-    students = tuple(base.networks.peers)
+    students = max((tuple(job.recipe.networks.peers) for job in jobs if job.kind != "teacher"), key=len)
     networks = layout.networks or (*students, *(["ensemble"] if len(students) > 1 else []))
-    metrics = layout.metrics or (("accuracy",) if base.task == "classification" else ("iou", "f1"))
+    metrics = layout.metrics or (("accuracy",) if jobs[0].recipe.task == "classification" else ("iou", "f1"))
     return {"rows": list(rows), "columns": list(columns), "networks": list(networks), "metrics": list(metrics)}
 
 
@@ -151,9 +148,11 @@ def is_same_elsewhere(text: str, recipe: Recipe) -> bool:
 
 def _without_place(recipe: Recipe) -> Mapping[str, Any]:
     raw = recipe.model_dump(mode="json", exclude={"name"})
-    teacher = raw["technique"].get("teacher")
-    if teacher:
-        raw["technique"]["teacher"] = Path(teacher).name
+    technique = raw["technique"]
+    if teacher := technique.get("teacher"):
+        technique["teacher"] = Path(teacher).name
+    if teachers := technique.get("teachers"):
+        technique["teachers"] = [Path(teacher).name for teacher in teachers]
     return raw
 
 

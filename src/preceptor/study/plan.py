@@ -5,18 +5,22 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
-from preceptor.recipe import MixtureSpec, Recipe, changed_recipe, parse_recipe
+from preceptor.recipe import MixtureSpec, NetworkSpec, Recipe, changed_recipe, parse_recipe
 from preceptor.study.grid import cells
 from preceptor.study.spec import Study
 
 Kind = Literal["run", "teacher", "baseline"]
 
-FROM_A_TRAINED_TEACHER = frozenset({"kd_offline", "dynamic_kd"})
+FROM_A_TRAINED_TEACHER = frozenset({"kd_offline", "dynamic_kd", "graft", "self_distill"})
 """Techniques that begin by training a teacher alone and take a finished one instead as ``technique.teacher``."""
+
+FROM_TRAINED_TEACHERS = frozenset({"multi_teacher", "graft"})
+"""The same with several, as ``technique.teachers``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +31,8 @@ class Job:
         id: name of its folder; ends with the digest of everything that the run depends on.
         kind: a cell's ``run``, a ``teacher`` alone, or a ``baseline``: the students alone.
         cell: axis -> option; of shared jobs, only where all cells that share them agree.
-        recipe: what to train, but for the teacher's folder.
-        teacher: the job whose folder becomes ``technique.teacher``.
+        recipe: what to train, but for the teachers' folders.
+        teachers: the jobs whose folders become ``technique.teacher``, or ``technique.teachers``.
         after: jobs that must be over, done or failed, before this begins: a finished baseline beside a run
             is what its teacher is audited against.
     """
@@ -38,7 +42,7 @@ class Job:
     cell: Mapping[str, str]
     seed: int
     recipe: Recipe
-    teacher: str | None = None
+    teachers: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
 
     def folder(self, out: Path) -> Path:
@@ -46,10 +50,12 @@ class Job:
         return out / "runs" / self.id
 
     def recipe_in(self, out: Path) -> Recipe:
-        """The complete recipe, teacher included."""
-        if self.teacher is None:
+        """The complete recipe, teachers included."""
+        folders = [str((out / "runs" / id).resolve()) for id in self.teachers]
+        if not folders:
             return self.recipe
-        return _with(self.recipe, technique={"teacher": str((out / "runs" / self.teacher).resolve())})
+        several = bool(self.recipe.networks.teachers)
+        return _with(self.recipe, technique={"teachers": folders} if several else {"teacher": folders[0]})
 
 
 @dataclass
@@ -79,7 +85,7 @@ def plan(study: Study) -> Plan:
         UserError: a cell's recipe is wrong; the message names the cell.
     """
     base = study.base
-    threads = study.threads or base.training.threads or 1
+    threads = study.threads or (base.get("training") or {}).get("threads") or 1
     free = _axes_of_the_technique(study)
     notes: dict[str, None] = {}
     made: list[tuple[dict[str, str], Recipe]] = []
@@ -87,34 +93,40 @@ def plan(study: Study) -> Plan:
         for cell in cells(study):
             words = " ".join(cell.labels.values())
             changes = (*cell.changes, ("seed", seed), ("training.threads", threads))
-            start = base.model_dump(mode="json", exclude_unset=True)
-            recipe, left_out = changed_recipe(start, changes, origin=f"study {study.name}, cell {words}")
+            recipe, left_out = changed_recipe(base, changes, origin=f"study {study.name}, cell {words}")
             made.append((cell.labels, recipe))
             notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
-    with_adapter = {_digest(teacher_alone(r, adapter=False)) for _, r in made if _wants_adapter(r)}
+    with_adapter = {_digest(teacher_alone(r, t, adapter=False)) for _, r in made for t in _sharing_features(r)}
 
     shared: dict[str, _Shared] = {}
     jobs: dict[str, Job] = {}
     for labels, recipe in made:
         own = {axis: option for axis, option in labels.items() if axis not in free}
         alone = _share(shared, "baseline", student_alone(recipe), own)
-        technique, teacher = recipe.technique, None
-        if recipe.networks.teacher is not None:
-            in_group = _digest(teacher_alone(recipe, adapter=False)) in with_adapter
-            asked = getattr(technique, "adapter", "never" if needs_teacher(recipe) else "auto")
+        technique, needed, teachers = recipe.technique, teachers_before(recipe), []
+        for spec in all_teachers(recipe):
+            in_group = _digest(teacher_alone(recipe, spec, adapter=False)) in with_adapter
+            asked = getattr(technique, "adapter", "never" if needed else "auto")
             has_adapter = recipe.task == "classification" and (asked == "always" or (in_group and asked == "auto"))
-            teacher = _share(shared, "teacher", teacher_alone(recipe, adapter=has_adapter), own)
-            if needs_teacher(recipe) and has_adapter:
+            teachers.append(_share(shared, "teacher", teacher_alone(recipe, spec, adapter=has_adapter), own))
+            if needed and has_adapter:
                 recipe = _with(recipe, technique={"adapter": "always"})
         if technique.name == "baseline":
             continue
-        needed = teacher if needs_teacher(recipe) else None
-        digest = _digest(recipe, needed)
+        from_teachers = tuple(teachers) if needed else ()
+        digest = _digest(recipe, from_teachers)
         name = _slug((*labels.values(), f"seed{recipe.seed}", digest))
         if name in jobs or any(digest == job.id[-8:] for job in jobs.values()):
             raise UserError(f"study {study.name}: the cell {' '.join(labels.values())} repeats another's recipe")
-        after = (alone,) if teacher else ()
-        jobs[name] = Job(id=name, kind="run", cell=labels, seed=recipe.seed, recipe=recipe, teacher=needed, after=after)
+        jobs[name] = Job(
+            id=name,
+            kind="run",
+            cell=labels,
+            seed=recipe.seed,
+            recipe=recipe,
+            teachers=from_teachers,
+            after=(alone,) if teachers else (),
+        )
 
     names = {digest: _shared_name(digest, one) for digest, one in shared.items()}
     alone_jobs = [
@@ -122,7 +134,7 @@ def plan(study: Study) -> Plan:
         for digest, one in shared.items()
     ]
     runs = [
-        replace(job, teacher=names[job.teacher] if job.teacher else None, after=tuple(names[d] for d in job.after))
+        replace(job, teachers=tuple(names[d] for d in job.teachers), after=tuple(names[d] for d in job.after))
         for job in jobs.values()
     ]
     order: dict[Kind, int] = {"teacher": 0, "baseline": 1, "run": 2}
@@ -130,23 +142,38 @@ def plan(study: Study) -> Plan:
     return Plan(found, list(notes))
 
 
-def needs_teacher(recipe: Recipe) -> bool:
-    """Whether a run of ``recipe`` would begin by training a teacher alone."""
-    return recipe.technique.name in FROM_A_TRAINED_TEACHER and not getattr(recipe.technique, "teacher", None)
+def all_teachers(recipe: Recipe) -> tuple[NetworkSpec, ...]:
+    """The networks that ``recipe`` has as teachers."""
+    networks = recipe.networks
+    return networks.teachers or ((networks.teacher,) if networks.teacher else ())
+
+
+def teachers_before(recipe: Recipe) -> tuple[NetworkSpec, ...]:
+    """The teachers that a run of ``recipe`` would begin by training alone, each on the whole training part."""
+    technique, several = recipe.technique, recipe.networks.teachers
+    given = getattr(technique, "teacher", None) or getattr(technique, "teachers", ())
+    known = FROM_TRAINED_TEACHERS if several else FROM_A_TRAINED_TEACHER
+    if given or technique.name not in known or not technique.has_teacher:
+        return ()
+    if several and any(one == other for one, other in combinations(several, 2)):
+        return ()  # equal networks differ by their place in the run, which trains them itself
+    return all_teachers(recipe)
 
 
 def student_alone(recipe: Recipe) -> Recipe:
     """The same students with the same budget and no teacher."""
     raw = recipe.model_dump(mode="json")
-    networks = raw["networks"] | {"teacher": None}
+    networks = raw["networks"] | {"teacher": None, "teachers": []}
     return parse_recipe(raw | {"networks": networks, "technique": {"name": "baseline"}, "teacher_training": {}})
 
 
-def teacher_alone(recipe: Recipe, *, adapter: bool) -> Recipe:
-    """The teacher as a stage of ``recipe`` trains it, and nothing of the recipe that it does not depend on."""
-    assert recipe.networks.teacher is not None
+def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe:
+    """A teacher as a stage of ``recipe`` trains it, and nothing of the recipe that it does not depend on.
+
+    Where students see few shots, it sees the whole training part.
+    """
     raw = recipe.model_dump(mode="json")
-    teacher = raw["networks"]["teacher"]
+    teacher = spec.model_dump(mode="json")
     # Of the students only their width counts, and only where the teacher has a convolution of that width inside.
     peers = {json.dumps(spec.model_dump(mode="json")): spec for spec in recipe.networks.peers.values()}
     students = [spec.model_dump(mode="json") for spec in peers.values()] if adapter else [teacher]
@@ -159,20 +186,20 @@ def teacher_alone(recipe: Recipe, *, adapter: bool) -> Recipe:
                 "network": "teacher",
                 "adapter": "always" if adapter else "never",
             },
+            "split": raw["split"] | {"shots": None, "shots_seed": None},
             "training": recipe.teacher_stage_training.model_dump(mode="json"),
             "teacher_training": {},
         }
     )
 
 
-def _wants_adapter(recipe: Recipe) -> bool:
-    """Whether an offline teacher shares features, for which it has a convolution of the students' width inside."""
+def _sharing_features(recipe: Recipe) -> tuple[NetworkSpec, ...]:
+    """Offline teachers that share features, for which they have a convolution of the students' width inside."""
     technique = recipe.technique
-    if not needs_teacher(recipe) or not isinstance(technique, MixtureSpec) or technique.losses:
-        return False
-    if recipe.task != "classification" or technique.adapter != "auto":
-        return False
-    return technique.strategy != "predictions" or any(route.teacher == "features" for route in technique.routing)
+    if not isinstance(technique, MixtureSpec) or technique.losses or technique.adapter != "auto":
+        return ()
+    shares = technique.strategy != "predictions" or any(route.teacher == "features" for route in technique.routing)
+    return teachers_before(recipe) if shares and recipe.task == "classification" else ()
 
 
 def _share(shared: dict[str, _Shared], kind: Kind, recipe: Recipe, labels: Mapping[str, str]) -> str:
@@ -204,10 +231,10 @@ def _with(recipe: Recipe, *, technique: Mapping[str, Any]) -> Recipe:
     return parse_recipe(raw | {"technique": raw["technique"] | dict(technique)})
 
 
-def _digest(recipe: Recipe, teacher: str | None = None) -> str:
+def _digest(recipe: Recipe, teachers: tuple[str, ...] = ()) -> str:
     """Eight digits of what a run depends on. What is as by default is left out, so that new options change nothing."""
     content = recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
-    text = json.dumps([content, teacher], sort_keys=True)
+    text = json.dumps([content, list(teachers)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

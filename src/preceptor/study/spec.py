@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
-from preceptor.recipe import Recipe, changed_recipe, parse_override, read_mapping
+from preceptor.recipe import changed_mapping, parse_override, read_mapping
 
 
 def _as_changes(value: object) -> object:
@@ -129,9 +129,9 @@ class Study(Model):
         return self.protocol == "published" and self.scale is None
 
     @property
-    def base(self) -> Recipe:
-        """The base recipe with the study's own changes."""
-        return changed_recipe(self.recipe, self.set.items(), origin=f"study {self.name}: recipe")[0]
+    def base(self) -> dict[str, Any]:
+        """The base recipe with the study's own changes; unchecked, since an axis may have to complete it."""
+        return changed_mapping(self.recipe, self.set.items())[0]
 
     def to_yaml(self) -> str:
         """The study with its scale merged and its recipe written out."""

@@ -161,6 +161,7 @@ def test_several_teachers_are_a_job_each(tmp_path):
     teachers = tuple(job.id for job in only(jobs, "teacher"))
     assert [job.recipe.networks.teacher.architecture for job in only(jobs, "teacher")] == ["resnet10t", "test_resnet"]
     assert [job.teachers for job in only(jobs, "run")] == [teachers, teachers]
+    assert [dict(job.cell) for job in only(jobs, "teacher")] == [{"teacher": "resnet10t"}, {"teacher": "test_resnet"}]
     folders = [str(tmp_path / "runs" / id) for id in teachers]
     assert list(only(jobs, "run")[0].recipe_in(tmp_path).technique.teachers) == folders
 

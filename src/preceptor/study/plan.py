@@ -30,7 +30,8 @@ class Job:
     Args:
         id: name of its folder; ends with the digest of everything that the run depends on.
         kind: a cell's ``run``, a ``teacher`` alone, or a ``baseline``: the students alone.
-        cell: axis -> option; of shared jobs, only where all cells that share them agree.
+        cell: axis -> option; of shared jobs, only where all cells that share them agree. One of several teachers
+            also says which ``teacher`` it is.
         recipe: what to train, but for the teachers' folders.
         teachers: the jobs whose folders become ``technique.teacher``, or ``technique.teachers``.
         after: jobs that must be over, done or failed, before this begins: a finished baseline beside a run
@@ -108,7 +109,8 @@ def plan(study: Study) -> Plan:
             in_group = _digest(teacher_alone(recipe, spec, adapter=False)) in with_adapter
             asked = getattr(technique, "adapter", "never" if needed else "auto")
             has_adapter = recipe.task == "classification" and (asked == "always" or (in_group and asked == "auto"))
-            teachers.append(_share(shared, "teacher", teacher_alone(recipe, spec, adapter=has_adapter), own))
+            which = {"teacher": spec.encoder or spec.architecture} if recipe.networks.teachers else {}
+            teachers.append(_share(shared, "teacher", teacher_alone(recipe, spec, adapter=has_adapter), own | which))
             if needed and has_adapter:
                 recipe = _with(recipe, technique={"adapter": "always"})
         if technique.name == "baseline":

@@ -10,8 +10,10 @@ from preceptor.errors import UserError
 from preceptor.report import tables
 from preceptor.report.grid import Datum, Grid, as_csv, as_latex, as_markdown
 from preceptor.report.published import figure_for, read_published
+from preceptor.report.results import results as results_of
 from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell, find_studies
+from preceptor.report.teachers import teachers
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
 
@@ -54,7 +56,7 @@ def study_of(tmp_path, **more):
 
 
 def results(study):
-    return tables.results(study, Statistics(study), read_published(study))
+    return results_of(study, Statistics(study), read_published(study))
 
 
 def rows(grid):
@@ -155,7 +157,7 @@ def test_teachers_are_audited_seed_by_seed(tmp_path):
             validation={"T": {"accuracy": teacher, "ece": 0.2}, "S1": {"accuracy": 0.8}},
         )
     (study,) = find_studies([tmp_path])
-    (row,) = tables.teachers(study, Statistics(study)).rows
+    (row,) = teachers(study, Statistics(study)).rows
     assert [d.text for d in row[:3]] == ["kd_offline · predictions", "80.00 ± 14.14", "20.00 ± 0.00"]
     assert [d.text for d in row[3:]] == ["80.00 ± 0.00", "10.00 ± 0.00", "NOT better in 1 of 2 seeds"]
     assert row[-1].is_warning
@@ -164,7 +166,7 @@ def test_teachers_are_audited_seed_by_seed(tmp_path):
 def test_a_teacher_without_students_alone_is_not_audited(tmp_path):
     make_run(tmp_path / "b", technique("kd_offline"))
     (study,) = find_studies([tmp_path])
-    assert tables.teachers(study, Statistics(study)).rows[0][-1].text == "not audited: no finished student alone"
+    assert teachers(study, Statistics(study)).rows[0][-1].text == "not audited: no finished student alone"
 
 
 def test_every_run_is_listed_with_its_error(tmp_path):

@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from preceptor.measures import confusion_matrix, reliability
+from preceptor.report.names import main_metric, metric_name
 from preceptor.report.runs import Run
 from preceptor.report.statistics import LOWER_IS_BETTER, Statistics
 from preceptor.report.studies import Cell, Study
-from preceptor.report.tables import main_metric, metric_name
 
 _COLOURS = {"T": "#444444", "S1": "#0072b2", "S2": "#d55e00", "ensemble": "#009e73", "ensemble_mean": "#cc79a7"}
 _MORE = ("#56b4e9", "#e69f00", "#882255", "#117733", "#999933", "#332288")

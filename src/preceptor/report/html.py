@@ -14,9 +14,11 @@ from preceptor.report.data_card import DataCard, data_card
 from preceptor.report.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.published import read_published
+from preceptor.report.results import results
 from preceptor.report.runs import Note
 from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell, Study
+from preceptor.report.teachers import teachers
 from preceptor.report.verdict import NOT_PUBLISHED, Verdict, verdict
 
 _PAGE = Path(__file__).parent / "page"
@@ -78,9 +80,9 @@ def section(study: Study, slug: str) -> Section:
     """Compute and draw everything of one study."""
     statistics = Statistics(study)
     grids = [
-        tables.results(study, statistics, read_published(study)),
+        results(study, statistics, read_published(study)),
         tables.differences(study, statistics),
-        tables.teachers(study, statistics),
+        teachers(study, statistics),
         tables.scores(study, statistics),
         tables.costs(study),
         tables.runs(study),

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from preceptor import catalogue
+from preceptor.report.names import architecture, main_metric, metric_name
 from preceptor.report.runs import Run
 from preceptor.report.statistics import LEVEL, Statistics
 from preceptor.report.studies import Study
-from preceptor.report.tables import architecture, main_metric, metric_name
 
 
 def methods_paragraph(study: Study, statistics: Statistics) -> list[str]:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from preceptor.report.names import metric_name
 from preceptor.report.statistics import LEVEL, Statistics
 from preceptor.report.studies import STATUSES, Cell, Study
-from preceptor.report.tables import audit_of, metric_name
+from preceptor.report.teachers import audit_of
 
 NOT_PUBLISHED = "Small scale: this is NOT the published protocol."
 
@@ -82,9 +83,9 @@ def _count(cells: Sequence[Cell]) -> str:
     return "the one method" if len(cells) == 1 else f"the {len(cells)} methods"
 
 
-def _named(titles: Sequence[str]) -> str:
+def _named(titles: Sequence[str], noun: str = "methods") -> str:
     if len(titles) > 4:
-        return f"{len(titles)} methods ({', '.join(titles[:3])}, …)"
+        return f"{len(titles)} {noun} ({', '.join(titles[:3])}, …)"
     return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
 
 
@@ -122,10 +123,13 @@ def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
 def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
     if study.is_small:
         yield NOT_PUBLISHED
+    failed: dict[str, list[str]] = {}
     for job in study.jobs:
         if job.status == "failed":
-            first = (job.error or "no error was kept").strip().splitlines()[0]
-            yield f"Failed: {job.name}: {first}"
+            first = (job.error or "").strip().splitlines() or ["no error was kept"]
+            failed.setdefault(first[0].replace(job.name, "…"), []).append(job.name)
+    for error, names in failed.items():
+        yield f"Failed: {_named(names, 'runs')}: {error}"
     cells = [cell for cell in study.cells if cell.kind == "run" and cell.runs]
     if cells and max(len(cell.runs) for cell in cells) == 1:
         yield "One seed: another seed may order the methods otherwise, so these figures show no method to be better."

@@ -1,0 +1,159 @@
+"""The table in the layout of the published one."""
+
+from collections.abc import Iterable
+
+from preceptor.report.grid import Datum, Grid, label, measured
+from preceptor.report.names import metric_name
+from preceptor.report.published import Rows, figure_for
+from preceptor.report.statistics import Statistics
+from preceptor.report.studies import Cell, Study
+
+_INSIDE = ("network", "metric")
+"""Axes of a layout that lie inside every cell of a study."""
+
+BETTER, WORSE = "▲", "▼"
+_MARKS = {"better": BETTER, "worse": WORSE}
+
+
+def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
+    """The table in the study's layout: teachers and students alone first, published figures beside one's own."""
+    layout = study.layout
+    axes = dict.fromkeys(axis for cell in study.cells for axis in cell.labels)
+    known = {*axes, *_INSIDE}
+    across = [axis for axis in layout.columns if axis in known]
+    down = [axis for axis in layout.rows if axis in known]
+    down += [axis for axis in axes if axis not in (*down, *across)]
+    down += ["network"] if "network" not in (*down, *across) else []
+    across += ["metric"] if "metric" not in (*down, *across) else []
+
+    places = [(cell, n, metric) for cell in study.cells for n in _networks(study, cell) for metric in layout.metrics]
+    whole = [_along(*place, across) for place in places if place[0].kind == "run"]
+    columns = dict.fromkeys(column for column in whole if "" not in column)
+    rows: dict[tuple[str, ...], dict[tuple[str, ...], tuple[Cell, str, str]]] = {}
+    for place in places:
+        mine = _along(*place, across)
+        fitting = [column for column in columns if _agree(mine, column)] or [mine]
+        columns |= dict.fromkeys(fitting)
+        row = rows.setdefault(_row_labels(*place, down), {})
+        for column in fitting:
+            row.setdefault(column, place)
+    columns = dict.fromkeys(_in_order(columns))
+    heads = [(*("" for _ in down), *(column[level] for column in columns)) for level in range(len(across))]
+    heads = heads or [(*("" for _ in down), "score")]
+    heads[-1] = (*(axis.removeprefix("technique.") for axis in down), *heads[-1][len(down) :])
+    body = []
+    for labels in _in_order(rows):
+        found = rows[labels]
+        data = [_entry(statistics, *found[column], published) if column in found else Datum("") for column in columns]
+        if any(datum.text or datum.beside for datum in data):
+            body.append((*map(label, labels), *data))
+    return Grid("results", study.title, tuple(heads), tuple(body), len(down), _caption(study, statistics, published))
+
+
+def _networks(study: Study, cell: Cell) -> tuple[str, ...]:
+    return (
+        ("T",) if cell.kind == "teacher" else tuple(n for n in study.layout.networks if cell.kind == "run" or n != "T")
+    )
+
+
+def _along(cell: Cell, network: str, metric: str, axes: Iterable[str]) -> tuple[str, ...]:
+    """Where a score lies along the axes; empty on those that its cell does not name."""
+    place = {**cell.labels, "network": network, "metric": metric_name(metric)}
+    return tuple(place.get(axis, "") for axis in axes)
+
+
+def _in_order(places: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Sorted by the first axis, then the second, and so on, the labels of each in the order of the study."""
+    known = list(places)
+    orders = [list(dict.fromkeys(labels)) for labels in zip(*known, strict=True)]
+    return sorted(known, key=lambda place: [order.index(label) for order, label in zip(orders, place, strict=True)])
+
+
+def _agree(place: Iterable[str], column: Iterable[str]) -> bool:
+    """Whether what a cell says of the columns, if anything, is this column."""
+    return all(mine in ("", theirs) for mine, theirs in zip(place, column, strict=True))
+
+
+def _row_labels(cell: Cell, network: str, metric: str, axes: list[str]) -> tuple[str, ...]:
+    """The labels of a row; students and teachers alone say so on the first axis of the study."""
+    labels = list(_along(cell, network, metric, axes))
+    first = next((place for place, axis in enumerate(axes) if axis not in _INSIDE), None)
+    if cell.kind != "run" and first is not None:
+        alone = {"teacher": "teacher alone", "baseline": "student alone"}[cell.kind]
+        labels[first] = f"{alone} · {labels[first]}" if labels[first] else alone
+    return tuple(labels)
+
+
+def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, published: Rows) -> Datum:
+    study = statistics.study
+    figure = figure_for(published, cell, network, metric)
+    found = statistics.spread(cell, network, metric)
+    beside = [_progress(cell)] if _progress(cell) else []
+    if found is None:
+        if figure is None and (cell.runs or network != ("T" if cell.kind == "teacher" else study.network)):
+            return Datum("")
+        mean = "" if figure is None else f"published {figure[0]:g}" + ("" if figure[1] is None else f" ± {figure[1]:g}")
+        numbers = {} if figure is None else {"published": figure[0], "published ±": figure[1]}
+        beside = [*(beside if not cell.runs else []), *([mean] if mean else [])]
+        return Datum("–", beside=tuple(beside), is_warning=_has_failed(cell), numbers=numbers)
+    difference = statistics.against_baseline(cell, network, metric) if cell.kind == "run" else None
+    return measured(
+        metric,
+        found,
+        statistics.interval(cell, network, metric),
+        published=figure,
+        mark=_MARKS.get(difference.word, "") if difference else "",
+        is_best=statistics.is_best(cell, network, metric),
+        beside=beside,
+    )
+
+
+def _has_failed(cell: Cell) -> bool:
+    return any(job.status == "failed" for job in cell.jobs)
+
+
+def _progress(cell: Cell) -> str:
+    """What is not done yet; empty where all is."""
+    if len(cell.runs) == len(cell.jobs):
+        return ""
+    statuses = [job.status for job in cell.jobs if job.run is None or job.run.result is None]
+    what = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
+    return f"{len(cell.runs)} of {len(cell.jobs)} seeds, {what}"
+
+
+def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
+    seeds = max((len(cell.runs) for cell in study.cells), default=0)
+    intervals = list(statistics.intervals.values())
+    if not seeds:
+        return "Nothing is finished yet." + (" Published figures stand alone." if published else "")
+    words = [
+        f"Test scores in percent, mean ± sample standard deviation over {seeds} seeds."
+        if seeds > 1
+        else "Test scores in percent, of one seed: the spread over seeds is not known."
+    ]
+    if intervals:
+        units = sorted({interval.units for interval in intervals})
+        what = _unit_name(study)
+        words.append(f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {what}.")
+    if any(difference.word != "not distinguishable" for difference in statistics.differences):
+        words.append(
+            f"{BETTER} better and {WORSE} worse than the student alone; bold: better than every other of its network; "
+            "both only where the difference holds (paired test, Holm-corrected, and every seed)."
+        )
+    elif statistics.differences:
+        words.append("Nothing is in bold: no difference holds (paired tests, Holm-corrected, and every seed).")
+    if published:
+        words.append("Published figures stand beside ours where the paper prints them.")
+    return " ".join(words)
+
+
+def _unit_name(study: Study) -> str:
+    run = next(iter(study.finished), None)
+    if run is not None and run.group_of is not None:
+        what = (run.result or {}).get("grouped_by")
+        return f"groups ({what})" if what else "groups"
+    return "images" if study.task == "segmentation" else "samples"
+
+
+def _numbers(values: list[int]) -> str:
+    return f"{values[0]:,}" if len(values) == 1 else f"{values[0]:,} to {values[-1]:,}"

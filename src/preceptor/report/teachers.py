@@ -1,0 +1,93 @@
+"""Is the teacher any better than the student alone? Asked on validation, before anyone trusts a gain."""
+
+from collections.abc import Iterable
+
+from preceptor.measures import spread
+from preceptor.report.grid import Datum, Grid, label, measured
+from preceptor.report.names import main_metric, metric_name
+from preceptor.report.runs import Run
+from preceptor.report.statistics import Statistics
+from preceptor.report.studies import Cell, Study
+
+
+def teachers(study: Study, statistics: Statistics) -> Grid | None:
+    """Is the teacher any better than the student alone, on validation? None where nobody has a teacher."""
+    rows = []
+    for cell in study.cells:
+        with_teacher = {seed: run for seed, run in cell.runs.items() if "T" in (run.result or {})["validation"]}
+        if not with_teacher or cell.kind == "baseline":
+            continue
+        audit = audit_of(study, statistics, cell)
+        base = statistics.baseline_of(cell) or _only_baseline(study)
+        alone = list(base.runs.values()) if base else []
+        metric = main_metric(study.task)
+        rows.append(
+            (
+                label(cell.title),
+                _validation(with_teacher.values(), "T", metric),
+                _validation(with_teacher.values(), "T", "ece"),
+                _validation(alone, None, metric),
+                _validation(alone, None, "ece"),
+                Datum(audit, is_warning=audit.startswith("NOT")),
+            )
+        )
+    if not rows:
+        return None
+    name = metric_name(main_metric(study.task))
+    heads = ("method", f"teacher {name}", "teacher ECE", f"best student alone {name}", "its ECE", "audit")
+    keep = [place for place in range(len(heads)) if place in (0, 5) or any(row[place].text for row in rows)]
+    caption = (
+        "On validation, mean ± sample standard deviation over seeds. "
+        + ("Accuracy is the agreement with the labels. " if study.task == "classification" else "")
+        + "Where the teacher is not better than the student alone, a gain cannot be put down to its knowledge."
+    )
+    cut = tuple(tuple(row[place] for place in keep) for row in rows)
+    return Grid("teachers", "Teacher audit", (tuple(heads[place] for place in keep),), cut, 1, caption)
+
+
+def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
+    """In how many seeds the teacher is better than the best student alone of the same seed, in words."""
+    base = statistics.baseline_of(cell) or _only_baseline(study)
+    metric = main_metric(study.task)
+    if base is None:
+        return "not audited: no finished student alone"
+    better, compared = 0, 0
+    for seed, run in cell.runs.items():
+        alone = base.runs.get(seed)
+        teacher = run.score("T", metric, "validation")
+        student = best_alone(alone, metric) if alone else None
+        if teacher is not None and student is not None:
+            compared += 1
+            better += teacher > student
+    if not compared:
+        return "not audited: no student alone with its seed"
+    if better == compared:
+        return f"better in every seed ({compared})" if compared > 1 else "better (one seed)"
+    return f"NOT better in {compared - better} of {compared} seeds" if compared > 1 else "NOT better (one seed)"
+
+
+def best_alone(run: Run, metric: str) -> float | None:
+    """The best single student of a run without teacher, on validation."""
+    names = [name for name in (run.result or {})["validation"] if not name.startswith("ensemble")]
+    found = [score for name in names if (score := run.score(name, metric, "validation")) is not None]
+    return max(found, default=None)
+
+
+def _only_baseline(study: Study) -> Cell | None:
+    """The students alone, where there is one kind of them: a teacher alone names no students."""
+    found = [cell for cell in study.cells if cell.kind == "baseline" and cell.runs]
+    return found[0] if len(found) == 1 else None
+
+
+def _validation(runs: Iterable[Run], network: str | None, metric: str) -> Datum:
+    values = []
+    for run in runs:
+        names = list((run.result or {})["validation"])
+        if network is None:
+            singles = [name for name in names if not name.startswith("ensemble")]
+            chosen = max(singles, key=lambda name: run.score(name, main_metric(run.task), "validation") or 0.0)
+        else:
+            chosen = network
+        value = run.score(chosen, metric, "validation")
+        values += [value] if value is not None else []
+    return measured(metric, spread(values)) if values else Datum("")

@@ -49,10 +49,11 @@ def on_two_nodes(study, out):
     """The study on two nodes of one core each; the second is killed while both are at work."""
     environment = {**os.environ, "RAY_raylet_start_wait_time_s": "120"}  # where the machine is busy
     command = [sys.executable, "-c", ON_TWO_NODES, study, out]
-    return subprocess.run(command, capture_output=True, text=True, timeout=280, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_study_survives_the_loss_of_a_node_and_gives_the_numbers_of_one_worker(tmp_path):
     study = tmp_path / "tiny.yaml"
     # Epochs enough that the runs on both nodes can be caught between two of them.

@@ -1,6 +1,7 @@
 """The student takes the teacher's place, block by block."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from preceptor.cohort.stage import Member, Plan, Stage, Start
 from preceptor.cohort.transfer import Transfer
@@ -34,16 +35,14 @@ def graft(context: Context) -> Plan:
     students = tuple(context.recipe.networks.peers)
     first, teachers, host = _several(context) if _has_several(context) else _one(context)
     count = _blocks(context, students[0])
-    alone = [
-        {_block(name, n): _member(context, name, host, range(n, n + 1)) for name in students} for n in range(count)
-    ]
+    alone = {n: {_block(name, n): _alone(context, name, n, host) for name in students} for n in range(1, count + 1)}
     if spec.at_once:
-        stages = [_stage(context, BLOCKS, teachers, {name: one for part in alone for name, one in part.items()}, host)]
+        grafted = {BLOCKS: {name: member for part in alone.values() for name, member in part.items()}}
     else:
-        stages = [_stage(context, f"block{n}", teachers, part, host) for n, part in enumerate(alone, start=1)]
+        grafted = {f"block{n}": part for n, part in alone.items()}
     for length in range(2, count + 1):
-        chains = {name: _member(context, name, host, range(length)) for name in students}
-        stages.append(_stage(context, f"chain{length}", teachers, chains, host))
+        grafted[f"chain{length}"] = {name: _chain(context, name, length, host) for name in students}
+    stages = [_stage(context, name, {**teachers, **members}, host) for name, members in grafted.items()]
     return Plan(stages=(*first, *stages), students=students, teacher="T", notes=_notes(context))
 
 
@@ -100,19 +99,23 @@ def _blocks(context: Context, student: str) -> int:
 
 
 def _block(student: str, number: int) -> str:
-    """``S1-block1`` for the first."""
-    return f"{student}-block{number + 1}"
+    """The network in which one block is the student's; numbers are from 1."""
+    return f"{student}-block{number}"
 
 
-def _member(context: Context, student: str, host: str, replaced: range) -> Member:
-    """The host with the blocks ``replaced`` of a student; a chain goes on from a shorter one and a lone block."""
+def _alone(context: Context, student: str, number: int, host: str) -> Member:
+    return _member(context, _block(student, number), student, range(number - 1, number), host)
+
+
+def _chain(context: Context, student: str, length: int, host: str) -> Member:
+    """Of the student's first blocks, from the shorter chain and the lone block that was added to it."""
+    shorter = Start(BLOCKS, _block(student, 1)) if length == 2 else Start(f"chain{length - 1}", student)
+    member = _member(context, student, student, range(length), host, lr=_spec(context).chain_lr)
+    return replace(member, start=(shorter, Start(BLOCKS, _block(student, length))))
+
+
+def _member(context: Context, name: str, student: str, replaced: range, host: str, lr: float = 1.0) -> Member:
     spec, build = _spec(context), context.students()[student]
-    name, start, lr = _block(student, replaced[0]), None, 1.0
-    if len(replaced) > 1:
-        before = (
-            Start(BLOCKS, _block(student, 0)) if len(replaced) == 2 else Start(f"chain{len(replaced) - 1}", student)
-        )
-        name, start, lr = student, (before, Start(BLOCKS, _block(student, replaced[-1]))), spec.chain_lr
 
     def make(network: Network) -> Grafted:
         return Grafted(network, build(), replaced)
@@ -121,20 +124,20 @@ def _member(context: Context, student: str, host: str, replaced: range) -> Membe
         build=context.built(name, make),
         builds_on=(host,),
         task_weight=spec.task_weight,
-        start=start,
         lr={"": lr, "adapters.": lr * spec.adapter_lr},
     )
 
 
-def _stage(context: Context, name: str, teachers: dict[str, Member], grafted: dict[str, Member], host: str) -> Stage:
+def _stage(context: Context, name: str, members: dict[str, Member], host: str) -> Stage:
     spec, training = _spec(context), context.recipe.training
     is_block = name.startswith("block")
     epochs = (spec.block_epochs if is_block else spec.chain_epochs) or training.epochs
+    learners = [name for name, member in members.items() if member.trains]
     return Stage(
         name=name,
-        members={**teachers, **grafted},
+        members=members,
         training=training.model_copy(update={"epochs": epochs}),
-        transfers=_edges(context, tuple(grafted), host),
+        transfers=_edges(context, learners, host),
         phase=BLOCKS if is_block else "",
     )
 

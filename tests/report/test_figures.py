@@ -5,8 +5,8 @@ import re
 import pytest
 
 from preceptor.report import figures
+from preceptor.report.find import find_studies
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import find_studies
 
 from .folders import ALONE, TEACHER, make_run, technique
 

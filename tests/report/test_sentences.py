@@ -1,9 +1,9 @@
 """The verdict, the data card and the methods paragraph."""
 
 from preceptor.report.data_card import data_card
+from preceptor.report.find import find_studies
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import find_studies
 from preceptor.report.verdict import verdict
 
 from .folders import ALONE, TEACHER, make_run, technique

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from preceptor.measures import bootstrap_sums, delong, holm, mcnemar, paired_permutation, segmentation_scores, wilcoxon
+from preceptor.report.find import find_studies
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import find_studies
 
 from .folders import ALONE, RECIPE, TEACHER, make_run, make_study, technique
 

@@ -8,11 +8,12 @@ import pytest
 
 from preceptor.errors import UserError
 from preceptor.report import tables
+from preceptor.report.find import find_studies
 from preceptor.report.grid import Datum, Grid, as_csv, as_latex, as_markdown
 from preceptor.report.published import figure_for, read_published
 from preceptor.report.results import results as results_of
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import Cell, find_studies
+from preceptor.report.studies import Cell
 from preceptor.report.teachers import teachers
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from preceptor import catalogue
+from preceptor.report.comparison import LEVEL
 from preceptor.report.names import architecture, main_metric, metric_name
 from preceptor.report.runs import Run
-from preceptor.report.statistics import LEVEL, Statistics
+from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Study
 
 

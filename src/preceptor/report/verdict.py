@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from preceptor.report.comparison import LEVEL
 from preceptor.report.names import metric_name
-from preceptor.report.statistics import LEVEL, Statistics
+from preceptor.report.statistics import Statistics
 from preceptor.report.studies import STATUSES, Cell, Study
 from preceptor.report.teachers import audit_of
 

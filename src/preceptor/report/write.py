@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preceptor.files import write_text
+from preceptor.report.find import find_studies
 from preceptor.report.html import FORMS, page, section
-from preceptor.report.studies import find_studies
 
 
 def write_report(folders: Sequence[Path], out: Path) -> Path:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.report.studies import find_studies
+from preceptor.report.find import find_studies
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
 

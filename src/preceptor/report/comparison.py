@@ -1,0 +1,192 @@
+"""Are two methods different on the same test samples?
+
+How several seeds enter a paired test: for every test sample, a method's score is averaged over the seeds
+that both methods have, and the averages are compared. That speaks of the samples (would other patients
+say the same?) but takes the trained networks as given. Whether other seeds would say the same is asked
+separately: a difference is claimed only where every seed, compared with the same seed of the other
+method, points the same way. Three seeds that agree are weak evidence of the second kind, so the spread
+over seeds always stands beside the p-value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from preceptor.measures import (
+    Comparison,
+    auroc,
+    delong,
+    is_distinguishable,
+    mcnemar,
+    paired_permutation,
+    verdict,
+    wilcoxon,
+)
+from preceptor.report.runs import Predictions, Run
+from preceptor.report.samples import groups_of, per_sample
+from preceptor.report.studies import Cell
+
+LEVEL = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What may be said of two cells on one network and metric.
+
+    Args:
+        tested: the mean over samples that the test compares, such as IoU per image for IoU.
+        seed_differences: first minus second, seed by seed, in ``tested``.
+        corrected: the p-value, corrected for all comparisons of this metric.
+        holds: the corrected test holds, and every seed points the same way, in the metric itself too.
+        words: a sentence on it.
+    """
+
+    first: Cell
+    second: Cell
+    network: str
+    metric: str
+    tested: str
+    comparison: Comparison
+    seed_differences: tuple[float, ...]
+    samples: int
+    groups: int | None
+    corrected: float
+    holds: bool
+    words: str
+
+    @property
+    def least_p(self) -> float:
+        """The smallest p-value, not corrected, that any difference could have with so few samples or groups."""
+        return 0.0 if self.comparison.test == "DeLong" else 2.0 ** (1 - self.comparison.units)
+
+    @property
+    def word(self) -> str:
+        """``better``, ``worse`` or ``not distinguishable``."""
+        if not self.holds:
+            return "not distinguishable"
+        return "better" if np.mean(self.seed_differences) > 0 else "worse"
+
+
+def compare(first: Cell, second: Cell, network: str, metric: str, task: str, resamples: int) -> Difference | None:
+    """The paired test of two cells; None where there is no test, no common seed or no common samples."""
+    seeds = [seed for seed in first.runs if seed in second.runs]
+    runs = [run for seed in seeds for run in (first.runs[seed], second.runs[seed])]
+    answers = [(first.runs[seed].predictions, second.runs[seed].predictions) for seed in seeds]
+    pairs = [
+        (one, other)
+        for one, other in answers
+        if one and other and network in one.networks and network in other.networks and _same_samples(one, other)
+    ]
+    if not seeds or len(pairs) < len(seeds):
+        return None
+    of_metric = [
+        (a - b)
+        for seed in seeds
+        if (a := first.runs[seed].score(network, metric)) is not None
+        and (b := second.runs[seed].score(network, metric)) is not None
+    ]
+    if task == "classification" and metric == "auroc":
+        found = _auroc(pairs, network, runs)
+    else:
+        found = _mean(pairs, network, metric, task, runs, resamples)
+    if found is None:
+        return None
+    tested, comparison, differences, samples, groups = found
+    agrees = len(of_metric) == len(seeds) and is_distinguishable(of_metric, 0.0)
+    return Difference(
+        first=first,
+        second=second,
+        network=network,
+        metric=metric,
+        tested=tested,
+        comparison=comparison,
+        seed_differences=tuple(differences),
+        samples=samples,
+        groups=groups,
+        corrected=comparison.p_value,
+        holds=agrees and np.sign(of_metric[0]) == np.sign(differences[0]) == np.sign(comparison.difference),
+        words="",
+    )
+
+
+_Tested = tuple[str, Comparison, list[float], int, int | None]
+
+
+def _mean(
+    pairs: Sequence[tuple[Predictions, Predictions]],
+    network: str,
+    metric: str,
+    task: str,
+    runs: Sequence[Run],
+    resamples: int,
+) -> _Tested | None:
+    """A score of single samples, averaged over seeds: accuracy, or the IoU or F1 of images."""
+    scored = per_sample(task, metric)
+    if scored is None:
+        return None
+    tested, score = scored
+    ids = list(dict.fromkeys(str(name) for one, _ in pairs for name in one.ids))
+    place = {name: row for row, name in enumerate(ids)}
+    sums, counts, differences = np.zeros((2, len(ids))), np.zeros(len(ids)), []
+    for pair in pairs:
+        rows = [place[str(name)] for name in pair[0].ids]
+        both = np.stack([score(answer, network) for answer in pair])
+        sums[:, rows] += both
+        counts[rows] += 1
+        differences.append(float(both[0].mean() - both[1].mean()))
+    first, second = sums / counts
+    groups = groups_of(runs, ids)
+    known = None if groups is None else len(set(groups))
+    if task == "segmentation":
+        if groups is not None:  # images of one patient are not independent
+            numbers = np.unique(groups, return_inverse=True)[1]
+            first, second = (np.bincount(numbers, weights=values) / np.bincount(numbers) for values in (first, second))
+        comparison = wilcoxon(first, second)
+    elif len(pairs) == 1 and groups is None:
+        comparison = mcnemar(first > 0, second > 0)
+    else:
+        comparison = paired_permutation(first, second, groups=groups, resamples=resamples)
+    return tested, comparison, differences, len(ids), known
+
+
+def _auroc(pairs: Sequence[tuple[Predictions, Predictions]], network: str, runs: Sequence[Run]) -> _Tested | None:
+    """DeLong's test; for two classes, and seeds that share their samples."""
+    labels, ids = pairs[0][0].labels, [str(name) for name in pairs[0][0].ids]
+    chances = [[answer.networks[network] for answer in side] for side in zip(*pairs, strict=True)]
+    alike = all([str(name) for name in one.ids] == ids for one, _ in pairs)
+    if labels is None or not alike or chances[0][0].shape[1] != 2 or np.bincount(labels, minlength=2).min() < 2:
+        return None
+    groups = groups_of(runs, ids)
+    first, second = (np.stack([values[:, 1] for values in side]) for side in chances)
+    areas = [[auroc(values, labels) or 0.0 for values in side] for side in chances]
+    differences = [a - b for a, b in zip(*areas, strict=True)]
+    comparison = delong(labels == 1, first, second, groups=groups)
+    return "AUROC", comparison, differences, len(ids), None if groups is None else len(set(groups))
+
+
+def _same_samples(one: Predictions, other: Predictions) -> bool:
+    if one.labels is None or other.labels is None:
+        return one.labels is other.labels and np.array_equal(one.ids, other.ids)
+    return np.array_equal(one.ids, other.ids) and np.array_equal(one.labels, other.labels)
+
+
+def judged(found: Difference, corrected: float) -> Difference:
+    """With the corrected p-value and the verdict in words."""
+    holds = found.holds and is_distinguishable(found.seed_differences, corrected, level=LEVEL)
+    words = verdict(
+        found.first.title,
+        found.second.title,
+        metric=f"{found.tested} of {found.network}",
+        seed_differences=found.seed_differences,
+        p_value=corrected,
+        samples=found.samples,
+        groups=found.groups,
+        level=LEVEL,
+    )
+    if not holds and is_distinguishable(found.seed_differences, corrected, level=LEVEL):
+        words = (
+            f"{found.first.title} and {found.second.title}: not distinguishable: {found.tested} and {found.metric} "
+            f"of {found.network} do not point the same way in every seed."
+        )
+    return replace(found, corrected=corrected, holds=holds, words=words)

@@ -5,6 +5,7 @@ run again, what was interrupted goes on. The tables in docs/ were made with this
 
     python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells twelve
     python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells losses
+    python benchmarks/cells.py recipes/crc_small.yaml --seeds 0 1 2 --cells fewshot
     python benchmarks/cells.py recipes/crc_small.yaml --cells twelve --table
 """
 
@@ -64,6 +65,36 @@ MULTI_PART = {
     "multi_part-greedy": [*PARTS, "technique.anchors=greedy"],
 }
 """One student; every run trains the teacher of its seed, the same one in all cells."""
+
+TEACHERS = 3
+STAGES = 9
+"""Of grafting a student of five blocks, its blocks counted one after another."""
+
+
+def few_shot_cells(folder: Path) -> dict[str, list[str]]:
+    """One small student that sees K images of each class, under one or three teachers that saw all of them.
+
+    Every cell of a K makes as many optimiser steps: a stage of grafting lasts 400 / K epochs, other training nine times
+    as long. A batch has 20 images. Each seed draws other shots.
+    """
+    teachers = [str(folder / f"teacher-seed{number}") for number in range(TEACHERS)]
+    one, every = f"technique.teacher={teachers[0]}", f"technique.teachers={json.dumps(teachers)}"
+    kd = ["technique.name=kd_offline", "technique.strategy=predictions", "technique.temperature=4"]
+    ways = {
+        "alone": ["technique.name=baseline"],
+        "kd": kd,
+        "kd-no_labels": [*kd, "technique.alpha=0"],
+        "graft": ["technique.name=graft", one],
+        "graft-3": ["technique.name=graft", every],
+    }
+    student = ["networks.student={architecture: test_resnet, weights: none}", "networks.count=1"]
+    cells = {}
+    for shots in (5, 10, 20):
+        for way, chosen in ways.items():
+            epochs = 400 // shots * (1 if way.startswith("graft") else STAGES)
+            few = [f"split.shots={shots}", f"training.epochs={epochs}", "training.validate_every=5"]
+            cells[f"k{shots}-{way}"] = [*student, *chosen, *few, "training.batch_size=20"]
+    return cells
 
 
 def loss_cells(task: str) -> dict[str, list[str]]:
@@ -145,7 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--cells", choices=("few", "twelve", "losses", "kthf2", "multi_part"), default="few")
+    parser.add_argument("--cells", choices=("few", "twelve", "losses", "kthf2", "multi_part", "fewshot"), default="few")
     parser.add_argument("--set", action="append", default=[], dest="overrides", help="for every run")
     parser.add_argument("--workers", type=int, default=2, help="runs side by side; use threads: 1 in the recipe")
     parser.add_argument("--out", type=Path)
@@ -154,7 +185,7 @@ def main() -> None:
     recipe, _ = load_recipe(given.recipe, given.overrides)
     folder = given.out or Path("runs") / f"{given.recipe.stem}-{given.cells}"
     # Offline cells of every strategy share one teacher, so it has the adapter that sharing features wants.
-    adapter = f"technique.adapter={'never' if given.cells == 'losses' else 'always'}"
+    adapter = f"technique.adapter={'never' if given.cells in ('losses', 'fewshot') else 'always'}"
     if not given.table:
         cells = {
             "few": FEW,
@@ -162,18 +193,23 @@ def main() -> None:
             "losses": loss_cells(recipe.task),
             "kthf2": KTHF2,
             "multi_part": MULTI_PART,
+            "fewshot": few_shot_cells(folder),
         }[given.cells]
-        teacher = folder / "teacher-seed0"
+        teachers = [folder / f"teacher-seed{n}" for n in range(TEACHERS if given.cells == "fewshot" else 1)]
         train_teacher = ["technique.name=baseline", "technique.network=teacher", adapter]
         jobs = []
         with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
             if any("technique.name=kd_offline" in chosen for chosen in cells.values()):
-                print(pool.submit(run, given.recipe, [*given.overrides, *train_teacher], teacher).result(), flush=True)
+                for number, teacher in enumerate(teachers):
+                    overrides = [*given.overrides, *train_teacher, f"seed={number}"]
+                    print(pool.submit(run, given.recipe, overrides, teacher).result(), flush=True)
             for seed in given.seeds:
                 for cell, chosen in cells.items():
                     overrides = [*given.overrides, *chosen, f"seed={seed}"]
+                    if given.cells == "fewshot":
+                        overrides.append(f"split.shots_seed={seed}")
                     if "technique.name=kd_offline" in chosen:
-                        overrides += [f"technique.teacher={teacher}", adapter]
+                        overrides += [f"technique.teacher={teachers[0]}", adapter]
                     jobs.append(pool.submit(run, given.recipe, overrides, folder / f"{cell}-seed{seed}"))
             for job in as_completed(jobs):
                 print(job.result(), flush=True)

@@ -675,6 +675,7 @@ class TrainingSpec(Model):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     sync_batchnorm: bool = False
     channels_last: bool = False
+    placement: Literal["fixed", "measured"] = "fixed"
     validate_every: Annotated[int, Field(gt=0)] = 1
     patience: Annotated[int, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

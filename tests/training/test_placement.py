@@ -1,10 +1,15 @@
+from pathlib import Path
+
 import pytest
 import torch
 
+from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
-from preceptor.training import placement
-from preceptor.training.placement import choose, place
+from preceptor.recipe import NetworkSpec, load_recipe
+from preceptor.training import placement, run
+from preceptor.training.placement import Placement, choose, place
+
+from .phantoms import exported, recipe_for, train
 
 PLAIN, LAST, HALF = (False, False), (True, False), (False, True)
 
@@ -47,3 +52,55 @@ def test_what_was_measured_is_remembered(network, monkeypatch):
     assert place(network, 4, trains=False, precision=None) == found
     with pytest.raises(pytest.fail.Exception):
         place(network, 8, trains=False, precision=None)
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    """What every network is to be found best at; yields the cohorts that were trained."""
+    cohorts, ways = [], {}
+    fit = run.fit
+
+    def noting(fabric, stage, cohort, *more, **options):
+        cohorts.append(cohort)
+        return fit(fabric, stage, cohort, *more, **options)
+
+    monkeypatch.setattr(run, "fit", noting)
+    monkeypatch.setattr(placement, "_times", lambda *_: dict(ways))
+    return ways, cohorts
+
+
+def test_a_run_computes_as_was_measured(packed, tmp_path, placed):
+    ways, cohorts = placed
+    ways |= {PLAIN: 1.0, LAST: 0.5, HALF: 2.0, (True, True): 2.0}
+    training = {"epochs": 1, "placement": "measured", "precision": "bf16-mixed"}
+    recipe = recipe_for("classification", {"name": "kd_online"}, packed, training=training)
+    result, text = train(recipe, tmp_path / "run")
+    assert cohorts[0].precisions == {"T": None, "S1": None}  # half precision was slower
+    weight = next(p for p in cohorts[0].networks["T"].parameters() if p.dim() == 4 and p.shape[-1] > 1)
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert "T is computed channels last, float32" in text
+    assert any("S1 is computed" in note for note in result["notes"])
+
+
+def test_the_plain_choice_changes_nothing(packed, tmp_path, placed):
+    ways, _ = placed
+    ways |= {PLAIN: 1.0, LAST: 2.0}
+    for kind in ("fixed", "measured"):
+        training = {"epochs": 1, "placement": kind}
+        train(recipe_for("classification", {"name": "kd_online"}, packed, training=training), tmp_path / kind)
+    for network in ("T", "S1"):
+        assert exported(tmp_path / "fixed", network) == exported(tmp_path / "measured", network)
+
+
+def test_words_say_why():
+    assert Placement(True, False, {"channels last, float32": 0.05}).words() == (
+        "channels last, float32 (channels last, float32 50 ms)"
+    )
+
+
+def test_one_word_on_the_layout():
+    with pytest.raises(UserError, match="placement: measured"):
+        load_recipe(
+            Path(__file__).parents[2] / "recipes" / "phantom.yaml",
+            ["training.placement=measured", "training.channels_last=true"],
+        )

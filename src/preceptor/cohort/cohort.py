@@ -44,6 +44,7 @@ class Cohort(nn.Module):
         task_loss: (logits, targets) -> scalar, of every trainable network.
         task_weights: factor of the task loss by trainable network, 1 where not given.
         precision: dtype in which the networks compute under autocast; None keeps float32. Losses are float32.
+        full_precision: networks that compute in float32 all the same.
         facts: sizes from which adapters are built.
         seed: an adapter's start depends on it and the name of its edge alone.
 
@@ -61,13 +62,14 @@ class Cohort(nn.Module):
         facts: DataFacts,
         task_weights: Mapping[str, float] | None = None,
         precision: torch.dtype | None = None,
+        full_precision: Collection[str] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.task = task
         self.transfers = tuple(transfers)
         self.task_loss = task_loss
-        self.precision = precision
+        self.precisions = {name: None if name in full_precision else precision for name in networks}
         self.task_weights = dict(task_weights or {})
         self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
         self.learners = nn.ModuleDict({name: net for name, net in networks.items() if name not in self.frozen})
@@ -138,8 +140,8 @@ class Cohort(nn.Module):
     def _outputs(self, batch: Batch, epoch: int, stream: int, learning: set[str]) -> dict[str, Outputs]:
         outputs: dict[str, Outputs] = {}
         device = batch.images.device.type
-        cast_ = torch.autocast(device, dtype=self.precision, enabled=self.precision is not None)
         for name, network in self.networks.items():
+            cast_ = torch.autocast(device, dtype=self.precisions[name], enabled=self.precisions[name] is not None)
             if name in self._stochastic and network.training:
                 torch.manual_seed(key(stream, lone(name)))
             with torch.set_grad_enabled(torch.is_grad_enabled() and not network.is_frozen and name in learning), cast_:

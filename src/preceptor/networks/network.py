@@ -28,6 +28,7 @@ class Network(nn.Module, ABC):
         read: names of the taps that somebody reads, ``stages`` for all stage maps; None for all. Other maps
             are left out of the outputs and need no memory.
         shapes: shape of each tap without the batch, at ``image_size``.
+        channels_last: whether images are brought into this memory layout first, for weights that lie so.
         has_new_head: True when the head started from random numbers, so that the network cannot teach yet.
     """
 
@@ -48,6 +49,7 @@ class Network(nn.Module, ABC):
         self.network_size = network_size
         self.read: frozenset[str] | None = None
         self.shapes: Mapping[str, tuple[int, ...]] = {}
+        self.channels_last = False
         self.has_new_head = True
         self.is_frozen = False
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
@@ -78,6 +80,8 @@ class Network(nn.Module, ABC):
         """Resize to the model's size (bilinear, antialiased) and normalise."""
         if images.shape[-2:] != self.network_size:
             images = F.interpolate(images, size=self.network_size, mode="bilinear", antialias=True)
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         return (images - self.mean) / self.std
 
     def wants(self, tap: str) -> bool:

@@ -21,6 +21,7 @@ from preceptor.built import load_network
 from preceptor.built.base import Built, apart, own_state
 from preceptor.built.committee import teachers_in
 from preceptor.cohort.cohort import Cohort, DataFacts
+from preceptor.cohort.merge import lone
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
@@ -35,6 +36,7 @@ from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fit import At, Watcher, fit
+from preceptor.training.placement import place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_same_split, require_unseen
@@ -173,12 +175,13 @@ class Run:
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
     notes: list[str] = field(default_factory=list)  # of the edges
+    in_full_precision: dict[str, bool] = field(default_factory=dict)  # networks for which the lower one is slower
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 
     def train(self) -> tuple[dict[str, Network], list[At]]:
         """Train every stage; return the reported networks with their chosen weights, and where training ended."""
         networks: dict[str, Network] = {}
-        reported = {self.plan.teacher, *self.plan.students}
+        reported = {*filter(None, [self.plan.teacher]), *self.plan.students}
         ended: dict[str, At] = {}  # stages that no other goes on from
         self._try_stages()
         with Progress(self.console, self.recipe.monitor) as progress:
@@ -303,6 +306,7 @@ class Run:
                 train_labels=labels,
             ),
             precision=_DTYPES[stage.training.precision],
+            full_precision=[name for name in stage.members if self.in_full_precision.get(name)],
             seed=self.recipe.seed,
         )
         for note in cohort.notes:
@@ -314,7 +318,9 @@ class Run:
     ) -> Network:
         """A member as its stage begins; ``networks`` are those before it."""
         network = member.build(*(networks[one] for one in member.builds_on))
-        if stage.training.channels_last:
+        if stage.training.placement == "measured" and not isinstance(network, Built):
+            self._place(stage, name, network, trains=member.trains)
+        elif stage.training.channels_last:
             network.to(memory_format=torch.channels_last)
         if stage.training.sync_batchnorm and member.trains:
             self._synchronise(network)
@@ -329,6 +335,15 @@ class Run:
                 )
             network.freeze()
         return network
+
+    def _place(self, stage: Stage, name: str, network: Network, *, trains: bool) -> None:
+        size = stage.training.batch_size // self.fabric.world_size
+        network.to(self.fabric.device)
+        found = place(network, size, trains=trains, precision=_DTYPES[stage.training.precision])
+        network.channels_last = found.channels_last
+        network.to(memory_format=torch.channels_last if found.channels_last else torch.contiguous_format)
+        self.in_full_precision[name] = not found.half
+        self._note(f"{stage.name}: {lone(name)} is computed {found.words()}")
 
     def _scores(self, of: str, networks: Mapping[str, Network], *, starts: bool) -> dict[str, float]:
         """Validation score of each of ``networks``, which ``of`` reads; 0 as long as they lack their weights."""

@@ -35,7 +35,8 @@ def frozen_of(
     shown = min(len(batches.rows), len(batches) * training.batch_size)
     for name, network in asked.items():
         layout = training.channels_last or any(map(lies_channels_last, network.parameters()))
-        arithmetic = arithmetic_facts(fabric.device, batch=size, precision=cohort.precision, channels_last=layout)
+        precision = cohort.precisions[name]
+        arithmetic = arithmetic_facts(fabric.device, batch=size, precision=precision, channels_last=layout)
         facts = {"network": network_facts(network), "pixels": pixels, "arithmetic": arithmetic, "dtype": spec.dtype}
         kept = Kept(cache_root(recipe.data.cache) / FOLDER, facts, name, str(packed.folder))
         replay.add(name, network, kept, rows=len(packed), images=-(-shown // fabric.world_size))

@@ -73,7 +73,11 @@ class Kept:
 
     @property
     def has_begun(self) -> bool:
-        """Whether something may be kept already; an ``about.json`` that speaks of something else counts as nothing."""
+        """Whether something is kept already, or was about to be."""
+        return self._is_told or bool(self.shards)
+
+    @property
+    def _is_told(self) -> bool:
         try:
             return self.read(self.folder).facts == self.facts
         except ValueError:
@@ -82,7 +86,7 @@ class Kept:
     def begin(self) -> None:
         """Make the folder, or note that it is used; drop what dead processes left unfinished."""
         about = self.folder / ABOUT
-        if not self.has_begun:
+        if not self._is_told:
             write_json(about, {"facts": self.facts, "name": self.name, "packed": self.packed})
         os.utime(about)
         sweep(self.folder)

@@ -14,7 +14,7 @@ from preceptor.errors import UserError
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.recipe import AugmentSpec
-from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
+from preceptor.training.teacher_cache.facts import arithmetic_facts, weights_digest
 from preceptor.training.teacher_cache.folder import Kept
 from preceptor.training.teacher_cache.shards import DamagedError, Shard
 from preceptor.training.teacher_cache.shelf import unpacked
@@ -135,6 +135,6 @@ def _images(kept: Kept) -> PackedSet:
 def _network(kept: Kept) -> Network:
     network = load_network(kept.network_folder)
     network.freeze()
-    if network_facts(network) != kept.facts["network"]:
+    if weights_digest(network) != kept.facts["network"]["weights"]:
         raise UserError(f"{kept.network_folder} is not the network that was kept")
     return network

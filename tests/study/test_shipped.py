@@ -1,12 +1,17 @@
 """The studies that are shipped: every size of each can be planned."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
+from preceptor.recipe import read_mapping
 from preceptor.study.plan import plan
-from preceptor.study.spec import load_study
+from preceptor.study.search import Search, settings_of
+from preceptor.study.space import parse_over
+from preceptor.study.spec import load_study, merged, parse_study
 from preceptor.techniques.context import Context
 from preceptor.techniques.shares import student_shares
 
@@ -42,3 +47,35 @@ def test_each_has_a_small_size(path):
     small = load_study(path, "small")
     assert not small.is_published_protocol
     assert len(plan(small).jobs) <= len(plan(load_study(path)).jobs)
+
+
+def commands(start):
+    page = (STUDIES[0].parents[1] / "docs" / "studies.md").read_text(encoding="utf-8")
+    return [shlex.split(line, comments=True) for line in page.splitlines() if line.startswith(start)]
+
+
+def test_the_example_of_the_page_is_a_study():
+    page = (STUDIES[0].parents[1] / "docs" / "studies.md").read_text(encoding="utf-8")
+    raw = yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL).group(1))
+    small = merged({key: value for key, value in raw.items() if key != "scales"}, raw["scales"]["small"])
+    for one in (raw, small):
+        one = {key: value for key, value in one.items() if key != "scales"}
+        recipe = yaml.safe_load((STUDIES[0].parents[1] / "recipes" / "crc_small.yaml").read_text())
+        assert plan(parse_study({**one, "recipe": recipe})).jobs
+
+
+@pytest.mark.parametrize("words", commands("preceptor study"), ids=lambda words: words[2])
+def test_studies_of_the_page_are_shipped(words):
+    assert STUDIES[0].parents[1] / words[2] in STUDIES
+
+
+@pytest.mark.parametrize("words", commands("preceptor search"), ids=lambda words: words[4])
+def test_searches_of_the_page_can_be_done(words, tmp_path):
+    raw = read_mapping(STUDIES[0].parents[1] / words[2], "recipe")
+    overs = [parse_over(words[at + 1]) for at, word in enumerate(words) if word == "--over"]
+    sampler = "grid" if "grid" in words else "tpe"
+    search = Search(raw, overs, tmp_path, sampler)
+    for settings in search.grid() if sampler == "grid" else []:
+        recipe = search.recipe(settings_of(search, settings))
+        for share in student_shares(Context(recipe, ("no", "yes"), (32, 32)), recipe.technique):
+            assert share.alpha + share.beta + share.gamma == pytest.approx(1)

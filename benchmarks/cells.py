@@ -75,7 +75,7 @@ def few_shot_cells(folder: Path) -> dict[str, list[str]]:
     """One small student that sees K images of each class, under one or three teachers that saw all of them.
 
     Every cell of a K makes as many optimiser steps: a stage of grafting lasts 400 / K epochs, other training nine times
-    as long. A batch has 20 images. Each seed draws other shots.
+    as long. A batch has 20 images, and validation comes every 16 steps. Each seed draws other shots.
     """
     teachers = [str(folder / f"teacher-seed{number}") for number in range(TEACHERS)]
     one, every = f"technique.teacher={teachers[0]}", f"technique.teachers={json.dumps(teachers)}"
@@ -92,7 +92,7 @@ def few_shot_cells(folder: Path) -> dict[str, list[str]]:
     for shots in (5, 10, 20):
         for way, chosen in ways.items():
             epochs = 400 // shots * (1 if way.startswith("graft") else STAGES)
-            few = [f"split.shots={shots}", f"training.epochs={epochs}", "training.validate_every=5"]
+            few = [f"split.shots={shots}", f"training.epochs={epochs}", f"training.validate_every={80 // shots}"]
             cells[f"k{shots}-{way}"] = [*student, *chosen, *few, "training.batch_size=20"]
     return cells
 

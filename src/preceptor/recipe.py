@@ -648,7 +648,7 @@ class TrainingSpec(Model):
             layout, and the lower ``precision`` only where that is faster; remembered for this machine. Rounding, and
             so the last bits of a result, depend on the choice; ``fixed`` computes as the recipe says.
         validate_every: epochs from one validation to the next, where an epoch is short, as with few shots; the last
-            one of a stage is always validated.
+            one is always validated, of a training in parts that of the last part.
         patience: validations without a better score after which a network's weights are settled; the stage ends
             when all are. None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.

@@ -11,6 +11,9 @@ from preceptor.report.studies import Cell, Study
 _INSIDE = ("network", "metric")
 """Axes of a layout that lie inside every cell of a study."""
 
+_FEW = 20
+"""Units below which percentile intervals are known to be too narrow."""
+
 BETTER, WORSE = "▲", "▼"
 _MARKS = {"better": BETTER, "worse": WORSE}
 
@@ -135,6 +138,8 @@ def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
         units = sorted({interval.units for interval in intervals})
         what = _unit_name(study)
         words.append(f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {what}.")
+        if units[0] < _FEW:
+            words.append("So few make them too narrow.")
     if any(difference.word != "not distinguishable" for difference in statistics.differences):
         words.append(
             f"{BETTER} better and {WORSE} worse than the student alone; bold: better than every other of its network; "

@@ -95,6 +95,12 @@ class Run:
         return json.dumps({**same, "training": training, "data": data, "student": student}, sort_keys=True, default=str)
 
     @property
+    def teacher(self) -> str | None:
+        """The folder or weights that its frozen teacher comes from, where the recipe names one."""
+        found = (self.recipe.get("technique") or {}).get("teacher")
+        return None if found is None else str(found)
+
+    @property
     def peers(self) -> int:
         """How many students there are."""
         networks = self.recipe.get("networks") or {}

@@ -44,7 +44,7 @@ class Statistics:
         One frozen teacher for all seeds has no spread over them.
         """
         values = [score for run in cell.runs.values() if (score := run.score(network, metric)) is not None]
-        if network == "T" and len(set(values)) == 1:
+        if network == "T" and len({run.teacher for run in cell.runs.values()} - {None}) == 1:
             values = values[:1]
         return spread(values) if values else None
 
@@ -57,7 +57,8 @@ class Statistics:
         batches: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], list[_Addends]] = {}
         for metric in dict.fromkeys((self.study.metric, *self.study.layout.metrics)):
             for place, cell in enumerate(self.study.cells):
-                for network in self.study.layout.networks if cell.runs else ():
+                networks = ("T",) if cell.kind == "teacher" else self.study.layout.networks
+                for network in networks if cell.runs else ():
                     found = stacked(cell.runs, network, metric)
                     if found is not None:
                         ids, columns, seeds = found

@@ -1,5 +1,6 @@
 """The studies that are shipped: every size of each can be planned."""
 
+import csv
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 from preceptor.recipe import read_mapping
+from preceptor.study.board import layout_of
 from preceptor.study.plan import plan
 from preceptor.study.search import Search, settings_of
 from preceptor.study.space import parse_over
@@ -79,3 +81,24 @@ def test_searches_of_the_page_can_be_done(words, tmp_path):
         recipe = search.recipe(settings_of(search, settings))
         for share in student_shares(Context(recipe, ("no", "yes"), (32, 32)), recipe.technique):
             assert share.alpha + share.beta + share.gamma == pytest.approx(1)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_published_figure_has_one_place(path):
+    study = load_study(path)
+    if study.published is None:
+        return
+    cells = {tuple(job.cell.items()) for job in plan(study).jobs if job.kind == "run"}
+    layout = layout_of(study, plan(study).jobs)
+    metrics = {name.removeprefix("fidelity.").replace("agreement", "accuracy") for name in layout["metrics"]}
+    with Path(study.published.file).open(newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["table"] == study.published.table]
+    task = plan(study).jobs[0].recipe.task
+    rows = [row for row in rows if row["task"] == task]
+    assert rows
+    for row in rows:
+        assert row["metric"] in metrics
+        assert row["network"] in layout["networks"]
+        alone = "baseline" in (row["technique"], row["method"])
+        fitting = [cell for cell in cells if all(row[axis] == option for axis, option in cell)]
+        assert len(fitting) == (0 if alone else 1)

@@ -6,10 +6,13 @@ import re
 import pytest
 import yaml
 
+from preceptor.recipe import parse_recipe
 from preceptor.study.board import read_index
+from preceptor.study.plan import plan
+from preceptor.study.work import request_for, train_job
 
 from ..command import preceptor
-from .studies import raw
+from .studies import raw, study
 
 
 @pytest.fixture
@@ -40,9 +43,9 @@ def contents(out):
 
 @pytest.mark.slow
 def test_two_workers_leave_the_bits_of_one_and_the_same_command_again_does_nothing(written, tmp_path):
-    study = written(seeds=[0, 1])
+    path = written(seeds=[0, 1])
     for workers in (1, 2):
-        answer = preceptor("study", study, "--out", tmp_path / f"by{workers}", "--workers", workers, "--device", "cpu")
+        answer = preceptor("study", path, "--out", tmp_path / f"by{workers}", "--workers", workers, "--device", "cpu")
         assert answer.code == 0
         assert "12 of 12 jobs done" in answer.out
     one, two = contents(tmp_path / "by1"), contents(tmp_path / "by2")
@@ -54,7 +57,7 @@ def test_two_workers_leave_the_bits_of_one_and_the_same_command_again_does_nothi
     assert len(audits) == 4
     assert all("runs/baseline-seed" in audit["run"] for audit in audits)
 
-    again = preceptor("study", study, "--out", tmp_path / "by2", "--device", "cpu")
+    again = preceptor("study", tmp_path / "by2" / "study.yaml", "--device", "cpu")
     assert (again.code, "done in" in again.out) == (0, False)
 
 
@@ -75,3 +78,28 @@ def test_a_run_that_cannot_be_is_told_and_gives_1(written, tmp_path):
     }
     log = next((tmp_path / "out" / "logs").glob("ml-*.log")).read_text()
     assert "epoch 1/1" in log
+
+
+def test_a_run_goes_on_where_its_study_has_moved_with_its_teacher(tmp_path, monkeypatch):
+    made = study()
+    job = next(job for job in plan(made).jobs if job.teachers)
+    folder = job.folder(tmp_path / "new")
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(job.recipe_in(tmp_path / "old").to_yaml())
+    given = []
+    monkeypatch.setattr("preceptor.training.run.train", lambda recipe, *more, **named: given.append(recipe))
+
+    train_job(request_for(job, tmp_path / "new", "cpu"), lambda number, score: True)
+
+    assert given == [job.recipe_in(tmp_path / "new")]
+    assert parse_recipe(yaml.safe_load((folder / "recipe.yaml").read_text())) == given[0]
+
+
+def test_another_recipe_in_the_folder_is_left_for_the_run_to_refuse(tmp_path, monkeypatch):
+    job = next(job for job in plan(study()).jobs if job.teachers)
+    folder = job.folder(tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(job.recipe_in(tmp_path).to_yaml().replace("batch_size: 8", "batch_size: 4"))
+    monkeypatch.setattr("preceptor.training.run.train", lambda *given, **named: None)
+    train_job(request_for(job, tmp_path, "cpu"), lambda number, score: True)
+    assert "batch_size: 4" in (folder / "recipe.yaml").read_text()

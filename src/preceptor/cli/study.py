@@ -31,7 +31,7 @@ def run_study(
     """Do what is missing of a study; True when every job is done."""
     study = load_study(path, scale, overrides)
     made = plan(study)
-    out = out or Path("runs") / "-".join(filter(None, (path.stem, scale)))
+    out = out or _default_folder(path, scale)
     console = Console()
     if scale:
         console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")
@@ -56,6 +56,13 @@ def run_study(
         ) from None
     _summarise(board, console)
     return not board.having("failed")
+
+
+def _default_folder(path: Path, scale: str | None) -> Path:
+    """``runs/STUDY-SCALE``, or the study's own folder where its resolved file is given."""
+    if (path.parent / "index.json").exists() and path.name == "study.yaml":
+        return path.parent
+    return Path("runs") / "-".join(filter(None, (path.stem, scale)))
 
 
 def _crew(workers: int | None, ray: str | None, threads: int, device: str) -> Crew:

@@ -160,7 +160,7 @@ class _Teacher:
             self._views.clear()
             self._tell(
                 f"{self.name} rounds differently at different places of a batch of {self._ask.size}, so what it "
-                "says cannot be kept; another training.batch_size may help"
+                "says cannot be kept; a training.batch_size that is a multiple of 8 may help"
             )
             return
         if not self._has_begun:

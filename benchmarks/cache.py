@@ -1,0 +1,164 @@
+"""What the teacher cache saves: offline distillation with the teacher computed and with its outputs read, in turn.
+
+Both do the same mathematics on the same batches, held in memory, with the loop's own cohort, backward pass and
+optimiser; what is read lies on disk, in the page cache as after a first epoch. Printed: medians and quartiles of a
+step, the median of the paired ratios, and how long reading alone takes.
+
+    OMP_NUM_THREADS=1 python benchmarks/cache.py [--rounds 5] [--precision bf16-mixed]
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from preceptor.catalogue import entry_for, load
+from preceptor.cohort.cohort import Cohort, DataFacts
+from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
+from preceptor.cohort.transfer import Transfer
+from preceptor.data.batches import Batch
+from preceptor.networks.build import build_network
+from preceptor.recipe import NetworkSpec, Task, TrainingSpec
+from preceptor.training.optim import Group, make_optimizer
+from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
+from preceptor.training.teacher_cache.folder import Kept
+from preceptor.training.teacher_cache.replay import Replay
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    task: Task
+    teacher: NetworkSpec
+    student: NetworkSpec
+    size: int
+    batch: int
+    steps: int
+    losses: tuple[str, ...] = ("kd",)
+
+
+def spec(architecture: str, encoder: str | None = None) -> NetworkSpec:
+    return NetworkSpec(architecture=architecture, encoder=encoder, weights="none")
+
+
+R50, R18 = spec("resnet50"), spec("resnet18")
+UNET_R34, UNET_R18 = spec("unet", "resnet34"), spec("unet", "resnet18")
+CASES = (
+    Case("R50 to R18, 96 px, batch 8", "classification", R50, R18, 96, 8, 4),
+    Case("R50 to R18, 96 px, batch 32", "classification", R50, R18, 96, 32, 1),
+    Case("the same with maps (kd and at)", "classification", R50, R18, 96, 32, 1, ("kd", "at")),
+    Case(
+        "U-Net R34 to R18, 256 px, batch 4",
+        "segmentation",
+        spec("unet", "resnet34"),
+        spec("unet", "resnet18"),
+        256,
+        4,
+        1,
+    ),
+)
+
+
+class Contest:
+    """One case with a teacher that is computed and the same that is read."""
+
+    def __init__(self, case: Case, root: Path, precision: torch.dtype | None) -> None:
+        self.case = case
+        classes = ("a", "b", "c", "d") if case.task == "classification" else ("background", "gland")
+        size = (case.size, case.size)
+        teacher, student = (
+            build_network(one, task=case.task, classes=classes, image_size=size, seed=0)
+            for one in (case.teacher, case.student)
+        )
+        teacher.freeze()
+        edges = [Transfer(source="T", target="S1", loss=load(entry_for(key))(), weight=1.0) for key in case.losses]
+        self.cohort = Cohort(
+            task=case.task,
+            networks={"T": teacher, "S1": student},
+            transfers=edges,
+            task_loss=ClassificationLoss() if case.task == "classification" else MaskLoss(),
+            facts=DataFacts(classes=len(classes), batch_size=case.batch),
+            precision=precision,
+        )
+        self.cohort.train()
+        self.batches = [self._made_up(step, len(classes)) for step in range(case.steps)]
+        self.optimizer = make_optimizer([Group(self.cohort.owned()["S1"])], TrainingSpec())
+        self.live = FixedSize(case.batch)
+        facts = {
+            "network": network_facts(teacher),
+            "pixels": {},
+            "arithmetic": arithmetic_facts(
+                torch.device("cpu"), batch=case.batch, precision=precision, channels_last=False
+            ),
+        }
+        self.replay = Replay(self.live, lambda line: None, budget=1e12)
+        rows = case.batch * case.steps
+        self.replay.add("T", teacher, Kept(root, facts, "T", ""), rows=rows, images=rows)
+        self.replay.plan([0])
+        for epoch in (1, 2):  # the first fills, the second compares and reads
+            self.run(self.replay, epoch)
+        self.record_bytes = sum(path.stat().st_size for path in (root / Kept(root, facts, "T", "").key).glob("*.shard"))
+
+    def _made_up(self, step: int, classes: int) -> Batch:
+        case, rows = self.case, torch.arange(self.case.batch) + step * self.case.batch
+        images = torch.rand(case.batch, 3, case.size, case.size, generator=torch.Generator().manual_seed(step))
+        targets = rows % classes if case.task == "classification" else (images[:, 0] > 0.5).long()
+        return Batch(images=images, targets=targets, positions=rows, rows=rows, whole=case.batch)
+
+    def run(self, ask: AskFrozen, epoch: int) -> float:
+        """Seconds of a step."""
+        self.cohort.ask_frozen = ask
+        began = time.perf_counter()
+        for step, batch in enumerate(self.batches):
+            self.optimizer.zero_grad()
+            torch.stack(tuple(self.cohort(batch, epoch, step).values())).sum().backward()
+            self.optimizer.step()
+        return (time.perf_counter() - began) / len(self.batches)
+
+    @torch.no_grad()
+    def reading(self) -> float:
+        """Seconds for which a step waits for the cache."""
+        began = time.perf_counter()
+        for batch in self.batches:
+            self.replay("T", self.cohort.frozen["T"], batch, 2)
+        return (time.perf_counter() - began) / len(self.batches)
+
+
+def quartiles(values: list[float]) -> str:
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle * 1e3:.0f} ms ({low * 1e3:.0f}–{high * 1e3:.0f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
+    given = parser.parse_args()
+    precision = torch.bfloat16 if given.precision == "bf16-mixed" else None
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {given.precision}, {given.rounds} rounds")
+    for case in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            contest = Contest(case, Path(folder), precision)
+            live, kept, reading = [], [], []
+            for _ in range(given.rounds):
+                live.append(contest.run(contest.live, 2))
+                kept.append(contest.run(contest.replay, 2))
+                reading.append(contest.reading())
+            ratios = [a / b for a, b in zip(live, kept, strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            share = contest.record_bytes / (case.batch * case.steps)
+            print(
+                f"{case.name}: computed {quartiles(live)}, read {quartiles(kept)}, ratio {middle:.2f} "
+                f"({low:.2f}–{high:.2f}); reading alone {1e3 * statistics.median(reading):.1f} ms, "
+                f"{share:,.0f} bytes an image and view",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -84,7 +84,7 @@ def fit(
     learner = fabric.setup_module(cohort)
     optimizer = make_optimizer(parameter_groups(cohort, stage.members), spec)
     scaler = torch.amp.GradScaler(fabric.device.type, enabled=spec.precision == "16-mixed")
-    averages = _Averages(cohort.learners, spec.ema) if spec.ema else None
+    averages = Averages(cohort.learners, spec.ema) if spec.ema else None
     parts: dict[str, _Stateful] = {"cohort": cohort, "optimizer": optimizer, "scaler": scaler}
     if averages:
         parts["averages"] = averages
@@ -266,7 +266,7 @@ class _FiniteCheck:
         self.pending.clear()
 
 
-class _Averages:
+class Averages:
     """Exponential moving averages of the learners; buffers such as BatchNorm statistics are copied."""
 
     def __init__(self, learners: nn.ModuleDict, decay: float) -> None:

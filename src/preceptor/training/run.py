@@ -43,7 +43,7 @@ from preceptor.training.same_data import require_same_split, require_unseen
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
-_DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 def train(
@@ -192,8 +192,8 @@ class Run:
                 for name in planned.members:  # which are made anew: two teachers are never in memory together
                     networks.pop(name, None)
                 stage = self._decided(planned)
-                cohort = self._cohort(stage)
-                batches = self._batches(stage, cohort)
+                cohort = self.cohort(stage)
+                batches = self.batches(stage, cohort)
                 tell = self.console.print
                 with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as cohort.ask_frozen:
                     ended[stage.name] = fit(
@@ -219,7 +219,7 @@ class Run:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
         tried = set()
         for stage in self.plan.stages[1:]:
-            self._batches(stage, self._cohort(stage, starts=False), resident=False)
+            self.batches(stage, self.cohort(stage, starts=False), resident=False)
             for name, choice in stage.choices.items():
                 for member in choice.candidates.values():
                     if member.build not in tried:
@@ -283,7 +283,7 @@ class Run:
         self.fabric.barrier()
         return result
 
-    def _cohort(self, stage: Stage, *, starts: bool = True) -> Cohort:
+    def cohort(self, stage: Stage, *, starts: bool = True) -> Cohort:
         """The networks and edges of a stage; without ``starts``, weights of earlier stages are left out."""
         networks: dict[str, Network] = {}
         for name, member in stage.members.items():
@@ -305,7 +305,7 @@ class Run:
                 batch_size=stage.training.batch_size // self.fabric.world_size,
                 train_labels=labels,
             ),
-            precision=_DTYPES[stage.training.precision],
+            precision=DTYPES[stage.training.precision],
             full_precision=[name for name in stage.members if self.in_full_precision.get(name)],
             seed=self.recipe.seed,
         )
@@ -339,7 +339,7 @@ class Run:
     def _place(self, stage: Stage, name: str, network: Network, *, trains: bool) -> None:
         size = stage.training.batch_size // self.fabric.world_size
         network.to(self.fabric.device)
-        found = place(network, size, trains=trains, precision=_DTYPES[stage.training.precision])
+        found = place(network, size, trains=trains, precision=DTYPES[stage.training.precision])
         network.channels_last = found.channels_last
         network.to(memory_format=torch.channels_last if found.channels_last else torch.contiguous_format)
         self.in_full_precision[name] = not found.half
@@ -379,7 +379,7 @@ class Run:
         kept: NDArray[np.int64] = self.prepared.rows["train"][self.folds[count] != number - 1]
         return kept
 
-    def _batches(self, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
+    def batches(self, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
         spec = stage.training
         if cohort.keeps_batch and spec.batch_size % self.fabric.world_size:
             raise UserError(

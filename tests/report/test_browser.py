@@ -23,7 +23,7 @@ PROBE = """
 const errors = [];
 addEventListener("error", (event) => errors.push(String(event.message || event.target.outerHTML)), true);
 addEventListener("load", () => {
-  const table = [...document.querySelectorAll("#table-scores table")][0];
+  const table = [...document.querySelectorAll("#made-scores table")][0];
   const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   const place = heads.findIndex((head) => head.textContent.trim().startsWith("accuracy"));
   const column = () => [...table.tBodies[0].rows].map((row) => row.cells[place].dataset.value ?? "");

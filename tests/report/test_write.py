@@ -112,3 +112,20 @@ def test_a_small_study_says_everywhere_what_it_is_not(tmp_path):
     assert (study / "report.html").read_text().count(words) > 3
     for table in (study / "tables").iterdir():
         assert words in table.read_text(), table.name
+
+
+def test_studies_and_runs_on_one_page(tmp_path):
+    """Each has its place, its tables and, where it is small, its own words."""
+    make_study(tmp_path / "small", [("baseline", {}, 0, "done", None, {"chosen": ALONE})], scale="small")
+    make_run(tmp_path / "loose", technique("ml"), recipe={"name": ""})
+    assert preceptor("report", tmp_path, "--out", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "In part small scale" in page
+    assert page.count('class="own banner"') == 1
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(set(ids)) == len(ids)
+    small, loose = (
+        (tmp_path / "out" / "tables" / f"{name}-results.md").read_text() for name in ("made-study", "loose")
+    )
+    assert "NOT the published protocol" in small
+    assert "NOT the published protocol" not in loose

@@ -314,4 +314,5 @@ def _svg(figure: Figure) -> str:
     text = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": "preceptor"}):
         figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return text.getvalue().partition("<svg ")[1] + text.getvalue().partition("<svg ")[2]
+    _, tag, drawing = text.getvalue().partition("<svg ")  # without the address of its document type
+    return tag + drawing

@@ -128,10 +128,15 @@ def page(sections: Sequence[Section], title: str) -> str:
     )
     environment.filters["address"] = _address_of_table
     template = environment.get_template("page.html")
-    notes = [one.note for one in sections if one.note]
-    return template.render(
-        title=title, sections=sections, forms=FORMS, note=notes[0] if notes else "", version=__version__
+    notes = [one.note for one in sections]
+    note = (
+        notes[0]
+        if all(notes)
+        else "In part small scale: NOT the published protocol where it says so."
+        if any(notes)
+        else ""
     )
+    return template.render(title=title, sections=sections, forms=FORMS, note=note, version=__version__)
 
 
 def _method(study: Study, cell: Cell) -> Method:

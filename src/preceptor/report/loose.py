@@ -1,6 +1,7 @@
 """Runs that no study's index names: what differs between their recipes tells them apart."""
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -28,10 +29,11 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
     present = {network for run in runs if run.result for network in run.result.get("test", {})}
     others = sorted(present - set(NETWORKS))
     task = runs[0].task
-    title = ", ".join(names) or (root.resolve().name if len(runs) > 1 else runs[0].name)
+    above = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
+    title = ", ".join(names) or above.name
     return Study(
         folder=root,
-        name="-".join(names) or "runs",
+        name="-".join(names) or above.name,
         title=title,
         task=task,
         scale=None,

@@ -64,6 +64,7 @@ def test_an_option_given_for_the_new_technique_is_not_left_out(written):
         ({"split": {"shots": 5, "train_fraction": 0.5}}, "shots and train_fraction both take a part"),
         ({"split": {"shots_seed": 1}}, "shots_seed: there are no shots to draw"),
         ({"split": {"shots": 0}}, "split.shots: .*greater than 0"),
+        ({"technique": {"name": "ml", "snapshots_every": 2}}, "snapshots_every: is for a teacher alone"),
         ({"training": {"monitor": "iou"}}, "training.monitor: classification has accuracy, f1, auroc"),
     ],
 )

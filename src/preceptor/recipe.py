@@ -246,6 +246,8 @@ class MixtureSpec(Technique):
         teacher_learns: weight of the students' predictions in an online teacher's own loss.
         sequential: update the networks in turn, each seeing the others' refreshed predictions.
         network: whose baseline to train.
+        snapshots_every: keep a lone teacher's weights after so many epochs each, and after the last, as snapshots for
+            ``multi_part``; it then trains all its epochs.
         student_alone: run folder of the baseline that a teacher is compared with.
     """
 
@@ -266,6 +268,7 @@ class MixtureSpec(Technique):
     teacher_learns: Annotated[float, Field(ge=0)] = 0.0
     sequential: bool = False
     network: Literal["student", "teacher"] = "student"
+    snapshots_every: Annotated[int, Field(gt=0)] | None = None
     student_alone: str | None = None
 
     @model_validator(mode="after")
@@ -276,6 +279,12 @@ class MixtureSpec(Technique):
             )
         if self.hint_epochs and not self.hint:
             raise ValueError("hint_epochs: there is no hint; name its loss too, for example `hint: {loss: fitnet}`")
+        return self
+
+    @model_validator(mode="after")
+    def _snapshots_are_of_a_lone_teacher(self) -> Self:
+        if self.snapshots_every and (self.name, self.network) != ("baseline", "teacher"):
+            raise ValueError("snapshots_every: is for a teacher alone (name: baseline, network: teacher); leave it out")
         return self
 
     @property

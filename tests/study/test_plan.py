@@ -204,3 +204,20 @@ def test_an_axis_may_complete_a_base_recipe_that_is_none_by_itself():
     recipe = raw()["recipe"]
     networks = {**recipe["networks"], "student": {"weights": "none"}}
     assert len(planned(axes=axes, recipe={**recipe, "networks": networks})) == 3
+
+
+def test_the_parts_of_a_teachers_training_are_kept_once(tmp_path):
+    axes = {
+        "method": {
+            anchors: {"technique": {"name": "multi_part", "every": 2, "anchors": anchors}}
+            for anchors in ("equal", "last")
+        }
+    }
+    jobs = planned(axes=axes, set=["training.epochs=5", "networks.count=1"])
+    (teacher,) = only(jobs, "teacher")
+    assert teacher.recipe.technique.snapshots_every == 2
+    assert [job.teachers for job in only(jobs, "run")] == [(teacher.id,)] * 2
+    kept = tmp_path / "runs" / teacher.id / "checkpoints" / "teacher"
+    assert only(jobs, "run")[0].recipe_in(tmp_path).technique.snapshots == tuple(
+        str(kept / f"T.epoch-000{epoch}.ckpt") for epoch in (2, 4, 5)
+    )

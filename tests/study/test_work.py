@@ -10,6 +10,7 @@ from preceptor.recipe import parse_recipe
 from preceptor.study.board import read_index
 from preceptor.study.plan import plan
 from preceptor.study.work import request_for, train_job
+from preceptor.training.run import train
 
 from ..command import preceptor
 from .studies import raw, study
@@ -103,3 +104,17 @@ def test_another_recipe_in_the_folder_is_left_for_the_run_to_refuse(tmp_path, mo
     monkeypatch.setattr("preceptor.training.run.train", lambda *given, **named: None)
     train_job(request_for(job, tmp_path, "cpu"), lambda number, score: True)
     assert "batch_size: 4" in (folder / "recipe.yaml").read_text()
+
+
+def test_kept_snapshots_leave_the_bits_of_a_run_that_trains_its_teacher_itself(tmp_path):
+    technique = {"technique": {"name": "multi_part", "every": 1}}
+    changes = {"set": {"training.epochs": 2, "networks.count": 1}, "axes": {"method": {"multi_part": technique}}}
+    jobs = {job.kind: job for job in plan(study(**changes)).jobs}
+    for kind in ("teacher", "run"):
+        train_job(request_for(jobs[kind], tmp_path, "cpu"), lambda number, score: True)
+    shared = jobs["run"].folder(tmp_path)
+    train(jobs["run"].recipe, tmp_path / "own", device="cpu")
+    student = "networks/S1/model.safetensors"
+    assert (shared / student).read_bytes() == (tmp_path / "own" / student).read_bytes()
+    result, own = (json.loads((folder / "result.json").read_text()) for folder in (shared, tmp_path / "own"))
+    assert (result["test"], result["fidelity"]) == (own["test"], own["fidelity"])

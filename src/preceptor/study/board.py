@@ -153,6 +153,8 @@ def _without_place(recipe: Recipe) -> Mapping[str, Any]:
         technique["teacher"] = Path(teacher).name
     if teachers := technique.get("teachers"):
         technique["teachers"] = [Path(teacher).name for teacher in teachers]
+    if snapshots := technique.get("snapshots"):
+        technique["snapshots"] = [Path(snapshot).parts[-4:] for snapshot in snapshots]  # RUN/checkpoints/teacher/FILE
     return raw
 
 

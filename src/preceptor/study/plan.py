@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
-from preceptor.recipe import MixtureSpec, NetworkSpec, Recipe, changed_recipe, parse_recipe
+from preceptor.recipe import MixtureSpec, MultiPartSpec, NetworkSpec, Recipe, changed_recipe, parse_recipe
 from preceptor.study.grid import cells
 from preceptor.study.spec import Study
 
 Kind = Literal["run", "teacher", "baseline"]
 
-FROM_A_TRAINED_TEACHER = frozenset({"kd_offline", "dynamic_kd", "graft", "self_distill"})
-"""Techniques that begin by training a teacher alone and take a finished one instead as ``technique.teacher``."""
+FROM_A_TRAINED_TEACHER = frozenset({"kd_offline", "dynamic_kd", "graft", "self_distill", "multi_part"})
+"""Techniques that begin by training a teacher alone and take a finished one instead."""
 
 FROM_TRAINED_TEACHERS = frozenset({"multi_teacher", "graft"})
-"""The same with several, as ``technique.teachers``."""
+"""The same with several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,8 @@ class Job:
         cell: axis -> option; of shared jobs, only where all cells that share them agree. One of several teachers
             also says which ``teacher`` it is.
         recipe: what to train, but for the teachers' folders.
-        teachers: the jobs whose folders become ``technique.teacher``, or ``technique.teachers``.
+        teachers: the jobs whose folders become ``technique.teacher``, or ``technique.teachers``, or whose snapshots
+            become ``technique.snapshots``.
         after: jobs that must be over, done or failed, before this begins: a finished baseline beside a run
             is what its teacher is audited against.
     """
@@ -55,6 +56,10 @@ class Job:
         folders = [str((out / "runs" / id).resolve()) for id in self.teachers]
         if not folders:
             return self.recipe
+        if isinstance(self.recipe.technique, MultiPartSpec):
+            kept = Path(folders[0]) / "checkpoints" / "teacher"
+            epochs = snapshots_of(self.recipe, self.recipe.technique)
+            return _with(self.recipe, technique={"snapshots": [str(kept / f"T.epoch-{n:04d}.ckpt") for n in epochs]})
         several = bool(self.recipe.networks.teachers)
         return _with(self.recipe, technique={"teachers": folders} if several else {"teacher": folders[0]})
 
@@ -153,13 +158,19 @@ def all_teachers(recipe: Recipe) -> tuple[NetworkSpec, ...]:
 def teachers_before(recipe: Recipe) -> tuple[NetworkSpec, ...]:
     """The teachers that a run of ``recipe`` would begin by training alone, each on the whole training part."""
     technique, several = recipe.technique, recipe.networks.teachers
-    given = getattr(technique, "teacher", None) or getattr(technique, "teachers", ())
+    given = any(getattr(technique, option, None) for option in ("teacher", "teachers", "snapshots"))
     known = FROM_TRAINED_TEACHERS if several else FROM_A_TRAINED_TEACHER
     if given or technique.name not in known or not technique.has_teacher:
         return ()
     if several and any(one == other for one, other in combinations(several, 2)):
         return ()  # equal networks differ by their place in the run, which trains them itself
     return all_teachers(recipe)
+
+
+def snapshots_of(recipe: Recipe, technique: MultiPartSpec) -> list[int]:
+    """The epochs after which a teacher of ``multi_part`` is kept."""
+    epochs, every = recipe.teacher_stage_training.epochs, technique.teacher_every or technique.every
+    return [*range(every, epochs, every), epochs]
 
 
 def student_alone(recipe: Recipe) -> Recipe:
@@ -179,15 +190,14 @@ def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe
     # Of the students only their width counts, and only where the teacher has a convolution of that width inside.
     peers = {json.dumps(spec.model_dump(mode="json")): spec for spec in recipe.networks.peers.values()}
     students = [spec.model_dump(mode="json") for spec in peers.values()] if adapter else [teacher]
+    alone: dict[str, Any] = {"name": "baseline", "network": "teacher", "adapter": "always" if adapter else "never"}
+    if isinstance(recipe.technique, MultiPartSpec):
+        alone["snapshots_every"] = recipe.technique.teacher_every or recipe.technique.every
     return parse_recipe(
         raw
         | {
             "networks": {"teacher": teacher, "students": students},
-            "technique": {
-                "name": "baseline",
-                "network": "teacher",
-                "adapter": "always" if adapter else "never",
-            },
+            "technique": alone,
             "split": raw["split"] | {"shots": None, "shots_seed": None},
             "training": recipe.teacher_stage_training.model_dump(mode="json"),
             "teacher_training": {},

@@ -1,7 +1,7 @@
 """What a technique may use to turn a recipe into stages."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -122,6 +122,13 @@ def teacher_weights(given: str, option: str = "technique.teacher") -> Path:
         "Give a finished run folder that trained a teacher (technique.name=baseline technique.network=teacher), "
         "one of its networks/NAME folders, or a .safetensors file."
     )
+
+
+def keeping_snapshots(stage: Stage, every: int) -> Stage:
+    """A stage of all its epochs that keeps the weights after ``every`` epochs each, and after the last."""
+    epochs = stage.training.epochs
+    training = stage.training.model_copy(update={"patience": None})
+    return replace(stage, training=training, snapshots=frozenset({*range(every, epochs, every), epochs}))
 
 
 def transfer(spec: LossSpec, *, source: str, target: str, task: Task, stop_gradient: bool = True) -> Transfer:

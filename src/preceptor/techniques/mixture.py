@@ -15,7 +15,7 @@ from preceptor.knowledge.base import Loss
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.recipe import LossSpec, MixtureSpec, Route, Task
-from preceptor.techniques.context import Context, learning, transfer
+from preceptor.techniques.context import Context, keeping_snapshots, learning, transfer
 from preceptor.techniques.shares import Shares, routes_for, student_shares
 
 SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decoder1"}
@@ -25,12 +25,14 @@ SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decode
 def baseline(context: Context) -> Plan:
     """Each network learns its task alone: what everything else is compared with.
 
-    Options: network.
+    Options: network, snapshots_every.
     Source: plain supervised training.
     """
     spec, training = _spec(context), context.recipe.training
     if spec.network == "teacher":
         stage = context.teacher_stage(_adapters(context, spec, routes={}).get("T"))
+        if spec.snapshots_every:
+            stage = keeping_snapshots(stage, spec.snapshots_every)
     else:
         stage = Stage(name="main", members=learning(context.students()), training=training)
     return Plan(stages=(stage,), students=stage.learners)

@@ -1,7 +1,6 @@
 """Multi-Part KD: the students learn in parts, each from the teacher as it was at that point of its own training."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from preceptor.cohort.stage import Choice, Member, Plan, Stage, Start
@@ -9,7 +8,7 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.recipe import MultiPartSpec
-from preceptor.techniques.context import Context, learning, per_student, teacher_weights
+from preceptor.techniques.context import Context, keeping_snapshots, learning, per_student, teacher_weights
 
 
 def multi_part(context: Context) -> Plan:
@@ -93,15 +92,11 @@ def _given(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], li
 
 def _trained(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], list[Stage]]:
     """The snapshots of a teacher that is trained first, and the stage that trains it."""
-    stage = context.teacher_stage()
-    epochs, every = stage.training.epochs, spec.teacher_every or spec.every
-    snapshots = [*range(every, epochs, every), epochs]
-    stage = replace(
-        stage, training=stage.training.model_copy(update={"patience": None}), snapshots=frozenset(snapshots)
-    )
+    stage = keeping_snapshots(context.teacher_stage(), spec.teacher_every or spec.every)
     build = context.teacher()
     teachers = {
-        f"epoch {epoch}": Member(build=build, trains=False, start=Start(stage.name, "T", epoch)) for epoch in snapshots
+        f"epoch {epoch}": Member(build=build, trains=False, start=Start(stage.name, "T", epoch))
+        for epoch in sorted(stage.snapshots)
     }
     return teachers, [stage]
 

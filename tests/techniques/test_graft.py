@@ -76,6 +76,12 @@ def test_epochs_rates_and_losses():
     assert edges(plan(loss="kd").stages[-1]) == {("T->S1/kd", 1.0)}
 
 
+def test_notes_on_calibration_and_on_what_chooses_the_weights():
+    assert [note.split(",")[0] for note in plan().notes] == ["The loss grafting leaves the size of the logits open"]
+    assert plan(loss="kd").notes == ()
+    assert "chosen on the whole validation part" in plan(loss="kd", split={"shots": 2}, teacher=__file__).notes[0]
+
+
 SEVERAL = {"teacher": None, "teachers": [SMALL, SMALL]}
 
 

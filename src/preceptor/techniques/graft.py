@@ -144,7 +144,7 @@ def _stage(context: Context, name: str, members: dict[str, Member], host: str) -
 
 def _edges(context: Context, targets: Sequence[str], host: str) -> Callable[[], list[Transfer]]:
     spec = _spec(context)
-    kind = spec.loss or ("kd" if _has_several(context) else "grafting")
+    kind = _loss(context)
 
     def edges() -> list[Transfer]:
         found = []
@@ -162,13 +162,21 @@ def _edges(context: Context, targets: Sequence[str], host: str) -> Callable[[], 
     return edges
 
 
+def _loss(context: Context) -> str:
+    return _spec(context).loss or ("kd" if _has_several(context) else "grafting")
+
+
 def _notes(context: Context) -> tuple[str, ...]:
-    shots = context.recipe.split.shots
-    notes = committee_notes(context, _spec(context).integration) if _has_several(context) else ()
-    if not shots:
-        return notes
-    return (
-        *notes,
-        f"The weights of every stage are chosen on the whole validation part, far more images than the {shots} per "
-        "class that are learned from: with these few alone the choice would be worse.",
-    )
+    spec, shots = _spec(context), context.recipe.split.shots
+    notes = list(committee_notes(context, spec.integration)) if _has_several(context) else []
+    if _loss(context) == "grafting":
+        notes.append(
+            "The loss grafting leaves the size of the logits open, so the student's probabilities are not calibrated; "
+            "technique.loss=kd fits them to the teacher's."
+        )
+    if shots:
+        notes.append(
+            f"The weights of every stage are chosen on the whole validation part, far more images than the {shots} per "
+            "class that are learned from: with these few alone the choice would be worse."
+        )
+    return tuple(notes)

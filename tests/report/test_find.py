@@ -117,3 +117,15 @@ def test_a_run_given_twice_is_read_once(tmp_path):
     run = make_run(tmp_path / "a", ALONE)
     (study,) = find_studies([run, tmp_path])
     assert len(study.jobs) == 1
+
+
+def test_options_that_have_come_since_make_no_other_cell(tmp_path):
+    """An older recipe lacks a field that a newer one writes with its default."""
+    make_run(tmp_path / "older", technique("ml"), seed=0)
+    make_run(tmp_path / "newer", technique("ml", sequential=False, hint=None), seed=1)
+    assert titles(tmp_path) == [["ml · predictions"]]
+
+
+def test_a_recipe_of_another_version_is_read_as_it_is(tmp_path):
+    make_run(tmp_path / "a", {"name": "from_the_future", "strategy": "clever", "new_option": 3})
+    assert titles(tmp_path) == [["from_the_future · clever"]]

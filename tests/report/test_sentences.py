@@ -122,7 +122,7 @@ def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
     for part in (
         "tissue were used at 32 × 32 pixels",
         "split by patient, so that none occurs in two parts",
-        "horizontal flips, rotation by up to 15.0°",
+        "horizontal flips, vertical flips, rotation by up to 15°",
         "The students were test_resnet (trained from scratch).",
         "trained with adam for 3 epochs, batch size 8, learning rate 0.001 with a constant schedule",
         "Holm-corrected",

@@ -47,7 +47,7 @@ def _on_data(run: Run) -> Iterable[str]:
         "flip_horizontal": "horizontal flips",
         "flip_vertical": "vertical flips",
         "transpose": "transposition",
-        "rotate": "rotation by up to {}°",
+        "rotate": "rotation by up to {:g}°",
         "shift": "shifts by up to {} of the side",
         "scale": "changes of scale by up to {}",
         "stain": "stain jitter of strength {}",

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from preceptor.errors import UserError
 from preceptor.measures import COUNTS
+from preceptor.recipe import parse_recipe
 
 Array = NDArray[Any]
 
@@ -55,7 +57,7 @@ class Run:
     Args:
         folder: where it lies.
         name: what to call it, its path below the folder that is reported.
-        recipe: ``recipe.yaml`` as written.
+        recipe: ``recipe.yaml`` with today's defaults.
         result: ``result.json``; None where the run is not finished.
     """
 
@@ -88,7 +90,9 @@ class Run:
     def budget(self) -> str:
         """All that a student alone must share with a method before the two may be compared, as text."""
         same = {key: value for key, value in self.recipe.items() if key in _BUDGET}
-        training = {k: v for k, v in (same.get("training") or {}).items() if k not in ("workers", "tensorboard")}
+        training = {
+            k: v for k, v in (same.get("training") or {}).items() if k not in ("threads", "workers", "tensorboard")
+        }
         data = {key: value for key, value in (same.get("data") or {}).items() if key != "cache"}
         networks = self.recipe.get("networks") or {}
         student = networks.get("student") or (networks.get("students") or [None])[0]
@@ -201,6 +205,10 @@ def read_run(folder: Path, name: str) -> Run:
         raise UserError(
             f"{folder / 'recipe.yaml'} is no recipe of a run: it names no task, classification or segmentation"
         )
+    # Options that have come since it was written are at their defaults. One of a newer version, or with a loss from a
+    # file that is gone, is read as it is.
+    with suppress(UserError):
+        recipe = parse_recipe(recipe).model_dump(mode="json")
     result = _json(folder / "result.json")
     return Run(folder, name, recipe, result if result and result.get("status") == "complete" else None)
 

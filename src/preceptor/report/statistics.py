@@ -128,7 +128,7 @@ class Statistics:
 
         The p-values of a metric are corrected together (Holm), over all networks. That the best is chosen by
         the same samples needs no further correction: it is called best only where it differs from every other
-        one (Gutmann & Maymin 1987, "Is the selected population the best?").
+        one, the runner-up included, whose distance is the smallest there is (simulated in the tests).
         """
         done: list[Difference] = []
         for metric in self.study.tested:

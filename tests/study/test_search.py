@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +16,7 @@ from preceptor.recipe import load_recipe
 from preceptor.study.local import LocalCrew
 from preceptor.study.search import Search, open_study, run_search
 from preceptor.study.space import parse_over
+from preceptor.study.work import Answer, Epoch
 
 from .studies import raw
 
@@ -95,27 +98,35 @@ def test_a_dead_worker_and_a_failed_trial_stop_nothing(searched, tmp_path):
     assert list(trials["state"]).count("complete") == 4
 
 
+class Stopped:
+    """A crew that is stopped while its worker asks whether to go on, and leaves only when it has heard."""
+
+    free = 1
+    busy = False
+    heard = None
+
+    def give(self, request):
+        self.job, self.free, self.busy = request.id, 0, True
+
+    def events(self, seconds):
+        if self.heard is not None:
+            self.busy = False
+            return [(self.job, Answer("stopped"))]
+        os.kill(os.getpid(), signal.SIGINT)
+        return [(self.job, Epoch(1, 0.5))]
+
+    def reply(self, id, goes_on):
+        self.heard = goes_on
+
+    def stop(self): ...
+    def close(self): ...
+
+
 def test_a_stopped_search_goes_on_with_the_trial_it_was_at(searched, tmp_path):
-    class Leaving:
-        """A crew that is stopped while it works."""
-
-        free, busy = 1, False
-
-        def give(self, request):
-            self.free = 0
-
-        def events(self, seconds):
-            import os
-            import signal
-
-            os.kill(os.getpid(), signal.SIGINT)
-            return []
-
-        def stop(self): ...
-        def close(self): ...
-
+    crew = Stopped()
     with pytest.raises(InterruptedRunError, match="0 of 4 trials are done"):
-        searched(RATES, sampler="grid", prune=False, crew=Leaving())
+        searched(RATES, sampler="grid", crew=crew)
+    assert crew.heard is True
     with (tmp_path / "journal.log").open("a") as journal:
         journal.write('{"op_code": 4, "torn')
 

@@ -6,6 +6,7 @@ The test part is never opened: trials stop at validation, and the best recipe is
 import hashlib
 import json
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -107,78 +108,97 @@ def run_search(search: Search, crew: Crew, console: Console, *, device: str = "a
     """
     study = open_study(search)
     _take_up_what_was_left(study, search)
-    optuna = _optuna()
-    running: dict[str, Trial] = {}
-    requests: dict[str, Request] = {}
-    attempts: dict[str, int] = {}
-    hopeless: set[str] = set()
-    failed: list[str] = []
-    waiting: list[str] = []
-
-    def count() -> int:
-        return _done(study) + len(failed)
-
-    def over(id: str, outcome: str, **told: Any) -> None:
-        trial = running.pop(id)
-        if told.get("state") == optuna.trial.TrialState.FAIL:
-            failed.append(id)
-        study.tell(trial, **told)
-        _write(search, study)
-        settings = " ".join(f"{key}={value}" for key, value in trial.params.items())
-        console.print(
-            f"trial {id}: {settings}: {outcome}; {count()} of {search.trials}", highlight=False, soft_wrap=True
-        )
-
+    trials = _Trials(search, study, crew, console, device)
     with stop_requests() as stop:
         try:
-            while not stop.requested and (running or count() < search.trials):
-                while crew.free and not stop.requested:
-                    if waiting:
-                        crew.give(requests[waiting.pop()])
-                    elif count() + len(running) < search.trials:
-                        trial = study.ask()
-                        id = str(trial.number)
-                        recipe = search.recipe({one.key: one.suggest(trial) for one in search.overs})
-                        running[id], requests[id] = trial, trial_request(id, recipe, search.out, device)
-                        trial.set_user_attr("folder", requests[id].folder.name)
-                        crew.give(requests[id])
-                    else:
-                        break
-                for id, event in crew.events(0.5):
-                    if isinstance(event, Epoch):
-                        running[id].report(event.score, event.number)
-                        if search.prune and running[id].should_prune():
-                            hopeless.add(id)
-                        crew.reply(id, id not in hopeless)
-                    elif isinstance(event, Answer) and event.outcome == "done" and id in hopeless:
-                        over(id, "cut short", state=optuna.trial.TrialState.PRUNED)
-                    elif isinstance(event, Answer) and event.outcome == "done":
-                        value = score_of(requests[id].folder, search.base.monitor)
-                        over(id, f"{search.base.monitor} {value:.4f} on validation", values=value)
-                    elif isinstance(event, Answer) and event.outcome == "failed":
-                        running[id].set_user_attr("error", event.error)
-                        over(id, f"FAILED: {event.error}", state=optuna.trial.TrialState.FAIL)
-                    elif not stop.requested and (again := attempts.get(id, 0)) < RETRIES:
-                        attempts[id] = again + 1
-                        waiting.append(id)
-                    elif not stop.requested:
-                        words = event.words if isinstance(event, Death) else "was stopped from outside"
-                        running[id].set_user_attr("error", f"its worker {words}")
-                        over(id, f"FAILED: its worker {words}", state=optuna.trial.TrialState.FAIL)
+            while not stop.requested and (trials.running or trials.over < search.trials):
+                trials.begin()
+                trials.listen()
             crew.stop()
             while crew.busy and stop.requested < 2:
-                crew.events(0.5)
+                trials.listen(stopping=True)
         finally:
             crew.close()
-    if count() < search.trials:
+    if trials.over < search.trials:
         raise InterruptedRunError(
-            f"stopped; {count()} of {search.trials} trials are done. The same command again does the others."
+            f"stopped; {trials.over} of {search.trials} trials are done. The same command again does the others."
         )
     best = _best(study)
     if best is None:
         raise UserError(f"no trial could be finished; {search.out / 'trials.csv'} says why of each")
     _write(search, study)
     return best
+
+
+class _Trials:
+    """The trials that are running, and how they end."""
+
+    def __init__(self, search: Search, study: "Study", crew: Crew, console: Console, device: str) -> None:
+        self.search, self.study, self.crew, self.console, self.device = search, study, crew, console, device
+        self.running: dict[str, Trial] = {}
+        self._requests: dict[str, Request] = {}
+        self._attempts: Counter[str] = Counter()
+        self._hopeless: set[str] = set()
+        self._waiting: list[str] = []  # whose worker died
+        self._failed = 0
+
+    @property
+    def over(self) -> int:
+        """Trials that have told something, in this command or before, or that this one saw fail."""
+        states = _optuna().trial.TrialState
+        return len(self.study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED])) + self._failed
+
+    def begin(self) -> None:
+        """Give work to everyone free, as long as there is any."""
+        while self.crew.free and (self._waiting or self.over + len(self.running) < self.search.trials):
+            if not self._waiting:
+                self._ask()
+            id = self._waiting.pop()
+            self._attempts[id] += 1
+            self.crew.give(self._requests[id])
+
+    def _ask(self) -> None:
+        trial = self.study.ask()
+        id = str(trial.number)
+        recipe = self.search.recipe({over.key: over.suggest(trial) for over in self.search.overs})
+        self._requests[id] = trial_request(id, recipe, self.search.out, self.device)
+        trial.set_user_attr("folder", self._requests[id].folder.name)
+        self.running[id] = trial
+        self._waiting.append(id)
+
+    def listen(self, *, stopping: bool = False) -> None:
+        """Note what has happened to the trials; when ``stopping``, what is stopped is taken up another time."""
+        states, monitor = _optuna().trial.TrialState, self.search.base.monitor
+        for id, event in self.crew.events(0.5):
+            if isinstance(event, Epoch):
+                self.running[id].report(event.score, event.number)
+                if self.search.prune and not stopping and self.running[id].should_prune():
+                    self._hopeless.add(id)
+                self.crew.reply(id, id not in self._hopeless)
+            elif isinstance(event, Answer) and event.outcome == "done" and id in self._hopeless:
+                self._end(id, "cut short", state=states.PRUNED)
+            elif isinstance(event, Answer) and event.outcome == "done":
+                value = score_of(self._requests[id].folder, monitor)
+                self._end(id, f"{monitor} {value:.4f} on validation", values=value)
+            elif isinstance(event, Answer) and event.outcome == "failed":
+                self._fail(id, event.error or "")
+            elif self._attempts[id] <= RETRIES:
+                self._waiting.append(id)
+            elif not stopping:
+                self._fail(id, f"its worker {event.words if isinstance(event, Death) else 'was stopped from outside'}")
+
+    def _fail(self, id: str, error: str) -> None:
+        self.running[id].set_user_attr("error", error)
+        self._failed += 1
+        self._end(id, f"FAILED: {error}", state=_optuna().trial.TrialState.FAIL)
+
+    def _end(self, id: str, outcome: str, **told: Any) -> None:
+        trial = self.running.pop(id)
+        self.study.tell(trial, **told)
+        _write(self.search, self.study)
+        settings = " ".join(f"{key}={value}" for key, value in trial.params.items())
+        words = f"trial {id}: {settings}: {outcome}; {self.over} of {self.search.trials}"
+        self.console.print(words, highlight=False, soft_wrap=True)
 
 
 def open_study(search: Search) -> "Study":
@@ -232,12 +252,6 @@ def _take_up_what_was_left(study: "Study", search: Search) -> None:
         if settings and settings not in there:
             study.enqueue_trial(settings)
             there.append(settings)
-
-
-def _done(study: "Study") -> int:
-    """Trials that are over and have told something."""
-    states = _optuna().trial.TrialState
-    return len(study.get_trials(deepcopy=False, states=[states.COMPLETE, states.PRUNED]))
 
 
 def _write(search: Search, study: "Study") -> None:

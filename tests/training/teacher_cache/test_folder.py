@@ -68,7 +68,7 @@ def test_pruning_without_a_rule_removes_only_what_is_of_no_use(tmp_path):
     kept = keep(tmp_path, 1)
     damaged = keep(tmp_path, 2, weights="orphan")
     (damaged.folder / "about.json").write_text("{}")
-    leftover = kept.folder / ".killed.part"
+    leftover = kept.folder / ".killed.shard.part"
     leftover.write_bytes(bytes(10))
     assert prune(tmp_path, unused_for=None, down_to=None, keys=()) == []
     assert left(tmp_path) == {"T1"}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from preceptor.training.teacher_cache import shards
 from preceptor.training.teacher_cache.shards import (
     DamagedError,
     Form,
@@ -116,3 +117,24 @@ def test_only_what_dead_processes_left_is_swept(tmp_path):
     assert sweep(tmp_path) == 1
     living.add(ROWS, RECORDS)
     assert np.array_equal(read(Shard(living.finish()), range(5)), RECORDS)
+
+
+def test_what_others_write_beside_the_shards_is_not_swept(tmp_path):
+    """``about.json`` is written under a temporary name by every process that begins at the same time."""
+    (tmp_path / ".about.json.123.part").write_text("{}")
+    assert sweep(tmp_path) == 0
+    assert (tmp_path / ".about.json.123.part").exists()
+
+
+def test_a_writer_whose_file_is_swept_before_it_is_locked_makes_another(tmp_path, monkeypatch):
+    lock = shards.fcntl.flock
+
+    swept = []
+
+    def late(file, how):
+        monkeypatch.setattr(shards.fcntl, "flock", lock)
+        swept.append(sweep(tmp_path))
+
+    monkeypatch.setattr(shards.fcntl, "flock", late)
+    assert np.array_equal(read(Shard(written(tmp_path)), range(5)), RECORDS)
+    assert swept == [1]

@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 
 import numpy as np
@@ -33,6 +33,7 @@ from preceptor.files import sync_folder
 ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _TRAILER = struct.Struct("<Q16s8s")  # bytes of the index, its hash, the mark
 _MARK = b"teacher1"
+_PART = ".shard.part"
 
 Bytes = NDArray[np.uint8]
 Rows = NDArray[np.int64]
@@ -128,10 +129,8 @@ class ShardWriter:
     def __init__(self, folder: Path, view: int, tap: str, form: Form) -> None:
         self.view, self.tap, self.form = view, tap, form
         self._folder = folder
-        self._part = folder / f".{uuid.uuid4().hex}.part"
-        self._file = self._part.open("xb")
-        with suppress(OSError):  # without locks, leftovers stay until their folder is removed
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._part = folder / f".{uuid.uuid4().hex}{_PART}"
+        self._file = _locked(self._part)
         self._rows: list[int] = []
         self._checks: list[int] = []
 
@@ -170,6 +169,17 @@ class ShardWriter:
         self._file.close()
 
 
+def _locked(path: Path) -> BinaryIO:
+    """A new file at ``path``, locked by this process."""
+    while True:
+        file = path.open("xb")
+        with suppress(OSError):  # without locks, leftovers stay until their folder is removed
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():
+            return file
+        file.close()  # it was swept away before it was locked
+
+
 def shard_name(view: int, tap: str, digest: bytes) -> str:
     """``view-00003.last.0123456789abcdef.shard``."""
     return f"view-{view:05d}.{quote(tap, safe='')}.{digest[:8].hex()}.shard"
@@ -203,7 +213,7 @@ def bytes_in(folder: Path, view: int, taps: Sequence[str]) -> int:
 def sweep(folder: Path) -> int:
     """Remove shards that dead processes left unfinished; how many there were."""
     swept = 0
-    for part in folder.glob(".*.part"):
+    for part in folder.glob(f".*{_PART}"):
         try:
             with part.open("rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # refused while its writer lives

@@ -34,7 +34,7 @@ def test_nothing_is_called_better_that_is_not(tmp_path):
 
 
 def test_what_is_better_and_worse_is_named(tmp_path):
-    make(tmp_path, {"alone": 0.6, "ml": 0.9, "kd_online": 0.3, "kd_ml": 0.6}, samples=300)
+    make(tmp_path, {"alone": 0.6, "ml": 0.9, "kd_online": 0.3, "kd_ml": 0.6}, samples=1500)
     found = verdict_of(tmp_path)
     assert found.headline == (
         "ml · predictions is better than the student alone in accuracy of S1; kd_online · predictions is worse; "

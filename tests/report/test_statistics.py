@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from preceptor.measures import bootstrap_sums, delong, holm, mcnemar, paired_permutation, segmentation_scores, wilcoxon
+from preceptor.report.comparison import seed_p_value
 from preceptor.report.find import find_studies
 from preceptor.report.statistics import Statistics
 
@@ -125,7 +127,8 @@ def test_masks_are_compared_by_wilcoxon_over_groups(tmp_path):
         means.append(each.reshape(20, 3).mean(axis=1))
     assert found.comparison.p_value == pytest.approx(wilcoxon(*means).p_value)
     assert found.tested == "IoU per image"
-    assert found.word == "better"
+    assert found.comparison.p_value < 0.001
+    assert found.word == "not distinguishable", "one seed shows nothing"
 
 
 def test_auroc_is_compared_by_delong(tmp_path):
@@ -141,13 +144,14 @@ def test_auroc_is_compared_by_delong(tmp_path):
 
 
 def test_p_values_of_one_score_are_corrected_together(tmp_path):
-    make_run(tmp_path / "a", ALONE)
-    for number, name in enumerate(("ml", "kd_ml", "kd_online")):
-        make_run(tmp_path / name, technique(name), skill=0.72 + 0.05 * number)
+    for seed in range(2):
+        make_run(tmp_path / f"a{seed}", ALONE, seed=seed)
+        for number, name in enumerate(("ml", "kd_ml", "kd_online")):
+            make_run(tmp_path / f"{name}{seed}", technique(name), skill=0.72 + 0.05 * number, seed=seed)
     family = [d for d in statistics_of(tmp_path).differences if d.metric == "accuracy"]
     # per network S1, S2, ensemble: three against the baseline, the best against the two others
     assert len(family) == 3 * (3 + 2)
-    assert [d.corrected for d in family] == pytest.approx(holm([d.comparison.p_value for d in family]))
+    assert [d.corrected for d in family] == pytest.approx(holm([max(d.comparison.p_value, d.seed_p) for d in family]))
 
 
 def test_seeds_that_disagree_are_no_difference(tmp_path):
@@ -156,31 +160,31 @@ def test_seeds_that_disagree_are_no_difference(tmp_path):
         make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.5, samples=300)
         make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=skill, samples=300)
     found = found_for(statistics_of(tmp_path), "ml · predictions")
-    assert found.corrected < 0.001
+    assert found.comparison.p_value < 0.001, "other samples would say the same of these networks"
+    assert found.seed_p > 0.2, "but other seeds would not"
     assert found.word == "not distinguishable"
-    assert "the seeds disagree" in found.words
 
 
 def test_the_best_is_best_only_if_better_than_every_other(tmp_path):
-    for seed in range(2):
-        make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.5, samples=300)
-        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=0.8, samples=300)
-        make_run(tmp_path / f"c{seed}", technique("kd_online"), seed=seed, skill=0.805, samples=300)
+    for seed in range(3):
+        make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.5, samples=1500)
+        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=0.8, samples=1500)
+        make_run(tmp_path / f"c{seed}", technique("ml", "diverse"), seed=seed, skill=0.8, samples=1500)
     statistics = statistics_of(tmp_path)
     best = statistics.best("S1", "accuracy")
     assert best.kind == "run"
     assert statistics.against_baseline(best, "S1", "accuracy").word == "better"
     assert not statistics.is_best(best, "S1", "accuracy")
-    for seed in range(2):
-        make_run(tmp_path / f"d{seed}", technique("kd_ml"), seed=seed, skill=0.95, samples=300)
+    for seed in range(3):
+        make_run(tmp_path / f"d{seed}", technique("kd_ml"), seed=seed, skill=0.95, samples=1500)
     statistics = statistics_of(tmp_path)
     assert statistics.is_best(cell(statistics, "kd_ml · predictions"), "S1", "accuracy")
 
 
 def test_a_baseline_that_is_best_is_best_in_either_order(tmp_path):
-    for seed in range(2):
-        make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.9, samples=300)
-        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=0.5, samples=300)
+    for seed in range(3):
+        make_run(tmp_path / f"a{seed}", ALONE, seed=seed, skill=0.9, samples=1500)
+        make_run(tmp_path / f"b{seed}", technique("ml"), seed=seed, skill=0.5, samples=1500)
     statistics = statistics_of(tmp_path)
     assert statistics.is_best(cell(statistics, "student alone"), "S1", "accuracy")
     assert len([d for d in statistics.differences if d.network == "S1" and d.metric == "accuracy"]) == 1
@@ -276,3 +280,25 @@ def test_choosing_the_best_by_the_same_samples_costs_nothing():
         best, *others = answers[np.argsort(-answers.mean(axis=1), kind="stable")]
         found += all(mcnemar(best, other).p_value <= 0.05 for other in others)
     assert found / 400 <= 0.05
+
+
+def test_the_seeds_p_value_is_that_of_pooled_variances():
+    """With two methods it is Student's two-sample test; others only tell how much seeds differ."""
+    first, second = [0.71, 0.74, 0.75], [0.64, 0.66, 0.71]
+    gap = np.mean(first) - np.mean(second)
+    assert seed_p_value(gap, 3, [first, second]) == pytest.approx(stats.ttest_ind(first, second).pvalue)
+    others = [[0.5, 0.51, 0.52], [0.9, 0.88, 0.89]]
+    everything = [first, second, *others]
+    within = sum(np.var(own, ddof=1) for own in everything) / 4
+    expected = 2 * stats.t.sf(gap / np.sqrt(within * 2 / 3), df=8)
+    assert seed_p_value(gap, 3, everything) == pytest.approx(expected)
+    assert seed_p_value(gap, 1, [[0.7], [0.6]]) == 1.0
+    assert seed_p_value(0.0, 2, [[0.7, 0.7]]) == 1.0
+
+
+def test_luck_of_the_seeds_is_seldom_called_a_difference():
+    """Equal methods whose seeds differ by far more than the samples can tell: a test of samples alone would claim."""
+    generator = np.random.default_rng(1)
+    values = generator.normal(0.7, 0.03, size=(1000, 2, 3))
+    found = [seed_p_value(one.mean() - other.mean(), 3, [one, other]) for one, other in values]
+    assert 0.03 < np.mean(np.array(found) <= 0.05) < 0.07

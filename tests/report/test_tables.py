@@ -38,13 +38,13 @@ def study_of(tmp_path, **more):
             seed,
             "done",
             None,
-            {"chosen": technique(name, strategy), "skill": skill, "samples": 300},
+            {"chosen": technique(name, strategy), "skill": skill, "samples": 1500},
         )
 
-    jobs = [("teacher", {}, 0, "done", None, {"chosen": TEACHER, "skill": 0.95, "samples": 300})]
+    jobs = [("teacher", {}, 0, "done", None, {"chosen": TEACHER, "skill": 0.95, "samples": 1500})]
     for seed in range(2):
         jobs += [
-            ("baseline", {}, seed, "done", None, {"chosen": ALONE, "skill": 0.6, "samples": 300}),
+            ("baseline", {}, seed, "done", None, {"chosen": ALONE, "skill": 0.6, "samples": 1500}),
             run("ml", "predictions", seed, 0.62),
             run("ml", "diverse", seed, 0.9),
             run("kd_ml", "predictions", seed, 0.3),
@@ -114,12 +114,13 @@ def test_failed_cells_say_so(tmp_path):
 
 
 def test_published_figures_stand_beside_ours(tmp_path):
-    found = rows(results(study_of(tmp_path)))
+    grid = results(study_of(tmp_path))
+    found = rows(grid)
     assert found[("ml", "S1")][0].beside[-1] == "published 94.25 ± 0.042"
     assert found[("ml", "S1")][1].beside[-1] == "published 95.04 ± 0.095"
     assert found[("student alone", "S1")][0].beside[-1] == "published 90.1 ± 0.2"
     assert not any("published" in text for text in found[("kd_ml", "S1")][0].beside)
-    table = list(csv.DictReader(io.StringIO(as_csv(results(study_of(tmp_path / "again"))))))
+    table = list(csv.DictReader(io.StringIO(as_csv(grid))))
     assert table[3]["predictions · accuracy published"] == "94.25"
     assert table[3]["predictions · accuracy published ±"] == "0.042"
 

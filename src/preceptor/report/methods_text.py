@@ -122,8 +122,9 @@ def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[s
     if tests:
         yield (
             f"Methods were compared on the same test samples, with scores averaged over seeds sample by sample "
-            f"({', '.join(tests)}; two-sided, Holm-corrected over all comparisons of a score, level {LEVEL:g}); a "
-            "difference was claimed only where every seed pointed the same way."
+            f"({', '.join(tests)}; two-sided) and by the difference of their means against the spread over seeds, "
+            f"pooled over methods (t-test); the larger p-value was Holm-corrected over all comparisons of a score "
+            f"(level {LEVEL:g}), and a difference was claimed only where every seed pointed the same way."
         )
     packages = run.environment.get("packages") or {}
     if run.environment:

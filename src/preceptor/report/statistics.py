@@ -1,6 +1,7 @@
 """Mean ± deviation over seeds, intervals over patients, and which differences hold."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +15,7 @@ from preceptor.measures import (
     spread,
 )
 from preceptor.measures.arrays import Float64
-from preceptor.report.comparison import LEVEL, Difference, compare, judged
+from preceptor.report.comparison import LEVEL, Difference, compare, judged, seed_p_value
 from preceptor.report.samples import groups_of, mean_over_seeds, stacked, summed
 from preceptor.report.studies import Cell, Study
 
@@ -140,9 +141,16 @@ class Statistics:
                 for first, second, network in pairs
                 if (found := compare(first, second, network, metric, self.study.task, resamples))
             ]
-            corrected = holm([found.comparison.p_value for found in family]) if family else []
+            family = [replace(found, seed_p=self._seed_p(found)) for found in family]
+            corrected = holm([max(found.comparison.p_value, found.seed_p) for found in family]) if family else []
             done += [judged(found, p_value) for found, p_value in zip(family, corrected, strict=True)]
         return tuple(done)
+
+    def _seed_p(self, found: Difference) -> float:
+        cells = [cell for cell in self.study.cells if cell.kind != "teacher"]
+        scores = [[run.score(found.network, found.metric) for run in cell.runs.values()] for cell in cells]
+        known = [[score for score in own if score is not None] for own in scores]
+        return seed_p_value(found.gap, len(found.seed_differences), [own for own in known if own])
 
     def _pairs(self, network: str, metric: str) -> list[tuple[Cell, Cell]]:
         cells = [cell for cell in self.study.cells if cell.kind != "teacher" and self.spread(cell, network, metric)]

@@ -42,16 +42,30 @@ def differences(study: Study, statistics: Statistics) -> Grid:
                 Datum(found.word, is_best=found.word == "better", is_warning=found.word == "worse"),
                 Datum(_p(found.corrected), found.corrected),
                 Datum(_p(found.comparison.p_value), found.comparison.p_value),
+                Datum(_p(found.seed_p), found.seed_p),
                 Datum(f"{gap.count}", gap.count),
                 Datum(seen, found.samples),
                 label(found.tested),
                 label(found.comparison.test),
             )
         )
-    heads = ["first", "second", "network", "difference, points", "verdict", "p, corrected", "p", "seeds"]
+    heads = [
+        "first",
+        "second",
+        "network",
+        "difference, points",
+        "verdict",
+        "p, corrected",
+        "p, samples",
+        "p, seeds",
+        "seeds",
+    ]
     caption = (
         "First minus second on the same test samples. Scores are averaged over seeds sample by sample, then tested; "
-        "± is the deviation of the difference over seeds. p-values of one score are corrected together (Holm)."
+        "± is the deviation of the difference over seeds. p of samples: would other patients say the same of these "
+        "networks? p of seeds: is the difference beyond what another seed changes, by the spread over seeds pooled "
+        "over all methods? The larger one counts; those of one score are corrected together (Holm). "
+        "One seed shows nothing."
     )
     heads += ["test samples (in groups)", "score", "test"]
     return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 3, caption)

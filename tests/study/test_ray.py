@@ -1,7 +1,6 @@
 """A study on a Ray cluster of two nodes, one of which is killed, in a process of its own."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,9 +46,8 @@ finally:
 
 def on_two_nodes(study, out):
     """The study on two nodes of one core each; the second is killed while both are at work."""
-    environment = {**os.environ, "RAY_raylet_start_wait_time_s": "120"}  # where the machine is busy
     command = [sys.executable, "-c", ON_TWO_NODES, study, out]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.mark.slow

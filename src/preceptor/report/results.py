@@ -143,10 +143,10 @@ def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
     if any(difference.word != "not distinguishable" for difference in statistics.differences):
         words.append(
             f"{BETTER} better and {WORSE} worse than the student alone; bold: better than every other of its network; "
-            "both only where the difference holds (paired test, Holm-corrected, and every seed)."
+            "both only where the difference holds (paired test and spread over seeds, Holm-corrected)."
         )
     elif statistics.differences:
-        words.append("Nothing is in bold: no difference holds (paired tests, Holm-corrected, and every seed).")
+        words.append("Nothing is in bold: no difference holds (paired tests and spread over seeds, Holm-corrected).")
     if published:
         words.append("Published figures stand beside ours where the paper prints them.")
     return " ".join(words)

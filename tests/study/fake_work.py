@@ -27,5 +27,6 @@ def work(request, tell):
     if what == "wait":
         (Path(request.folder) / "waiting").touch()
         time.sleep(60)
-    write_text(request.folder / "recipe.yaml", request.recipe)
-    write_json(request.folder / "result.json", {"status": "complete"})
+    for folder, recipe in request.beside or ((request.folder, request.recipe),):
+        write_text(folder / "recipe.yaml", recipe)
+        write_json(folder / "result.json", {"status": "complete"})

@@ -48,10 +48,10 @@ def test_the_index_tells_everything_that_a_reader_wants(board):
 def test_only_jobs_whose_teacher_and_baseline_are_over_are_ready(board):
     teacher, baseline, *_ = board.jobs
     assert [job.id for job in board.ready()] == [teacher, baseline]
-    board.started(baseline)
+    board.started([baseline])
     board.failed(baseline, "boom")
     assert [job.id.partition("-seed")[0] for job in board.ready()] == ["teacher", "ml-predictions", "ml-features"]
-    board.done(teacher)
+    board.done([teacher])
     assert len(board.ready()) == 4
 
 
@@ -98,6 +98,6 @@ def test_the_index_is_json_at_any_moment(board, monkeypatch):
     before = (board.out / "index.json").read_text()
     monkeypatch.setattr("preceptor.files.os.fsync", lambda file: (_ for _ in ()).throw(OSError(28, "full")))
     with pytest.raises(OSError, match="full"):
-        board.started(next(iter(board.jobs)))
+        board.started([next(iter(board.jobs))])
     assert (board.out / "index.json").read_text() == before
     json.loads(before)

@@ -11,6 +11,7 @@ import yaml
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job
 from preceptor.study.spec import PublishedTable, Study
 
@@ -34,6 +35,7 @@ class Board:
         self.out = out
         self.jobs = {job.id: job for job in jobs}
         self.standing = {job.id: Standing("done" if is_finished(job, out) else "waiting") for job in jobs}
+        self.groups = lockstep(jobs) if study.together else {job.id: (job,) for job in jobs}
 
     def begin(self) -> None:
         """Write the resolved study, the published table and the index."""
@@ -52,16 +54,29 @@ class Board:
         return [id for id, standing in self.standing.items() if standing.status in statuses]
 
     def ready(self) -> list[Job]:
-        """Jobs that may begin now, in the order of the plan."""
+        """Jobs that may begin now, in the order of the plan; of those that are trained as one, the first."""
         over = set(self.having("done", "failed"))
-        return [
+        ready = [
             job for job in map(self.jobs.__getitem__, self.having("waiting")) if {*job.teachers, *job.after} <= over
         ]
+        first = {self.groups[job.id][0].id: job for job in reversed(ready)}
+        return [job for job in ready if first[self.groups[job.id][0].id] is job]
 
-    def started(self, id: str) -> None:
-        """A worker has taken the job."""
-        self.standing[id].status = "running"
-        self.standing[id].attempts += 1
+    def together(self, id: str) -> list[str]:
+        """The jobs that are trained as one with ``id`` and stand as it does, itself among them."""
+        status = self.standing[id].status
+        return [job.id for job in self.groups[id] if self.standing[job.id].status == status]
+
+    def part(self, id: str) -> None:
+        """Train the jobs of a group one by one: they could not be trained as one."""
+        for job in self.groups[id]:
+            self.groups[job.id] = (job,)
+
+    def started(self, ids: Iterable[str]) -> None:
+        """A worker has taken the jobs."""
+        for id in ids:
+            self.standing[id].status = "running"
+            self.standing[id].attempts += 1
         self._write()
 
     def waits(self, ids: Iterable[str]) -> None:
@@ -70,9 +85,10 @@ class Board:
             self.standing[id].status = "waiting"
         self._write()
 
-    def done(self, id: str) -> None:
-        """The job has left its result."""
-        self.standing[id].status = "done"
+    def done(self, ids: Iterable[str]) -> None:
+        """The jobs have left their results."""
+        for id in ids:
+            self.standing[id].status = "done"
         self._write()
 
     def failed(self, id: str, error: str) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +18,9 @@ Kind = Literal["run", "teacher", "baseline"]
 
 FROM_A_TRAINED_TEACHER = frozenset({"kd_offline", "dynamic_kd", "graft", "self_distill", "multi_part"})
 """Techniques that begin by training a teacher alone and take a finished one instead."""
+
+ONLINE = ("kd_online", "kd_ml")
+"""Techniques whose teacher trains along."""
 
 FROM_TRAINED_TEACHERS = frozenset({"multi_teacher", "graft"})
 """The same with several."""
@@ -102,6 +105,8 @@ def plan(study: Study) -> Plan:
             recipe, left_out = changed_recipe(base, changes, origin=f"study {study.name}, cell {words}")
             made.append((cell.labels, recipe))
             notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
+    if study.together:
+        made = _with_one_online_teacher(made)
     with_adapter = {_digest(teacher_alone(r, t, adapter=False)) for _, r in made for t in _sharing_features(r)}
 
     shared: dict[str, _Shared] = {}
@@ -210,8 +215,41 @@ def _sharing_features(recipe: Recipe) -> tuple[NetworkSpec, ...]:
     technique = recipe.technique
     if not isinstance(technique, MixtureSpec) or technique.losses or technique.adapter != "auto":
         return ()
-    shares = technique.strategy != "predictions" or any(route.teacher == "features" for route in technique.routing)
-    return teachers_before(recipe) if shares and recipe.task == "classification" else ()
+    return teachers_before(recipe) if _shares_features(recipe) and recipe.task == "classification" else ()
+
+
+def _shares_features(recipe: Recipe) -> bool:
+    """Whether a student of a mixture gets the teacher's features."""
+    technique = recipe.technique
+    assert isinstance(technique, MixtureSpec)
+    return technique.strategy != "predictions" or any(route.teacher == "features" for route in technique.routing)
+
+
+def _with_one_online_teacher(made: Sequence[tuple[dict[str, str], Recipe]]) -> list[tuple[dict[str, str], Recipe]]:
+    """Where equal online teachers share features in one cell, they have the convolution inside in all."""
+
+    def is_open(recipe: Recipe) -> bool:
+        technique = recipe.technique
+        return (
+            recipe.task == "classification"
+            and isinstance(technique, MixtureSpec)
+            and technique.name in ONLINE
+            and technique.adapter == "auto"
+            and not technique.losses
+        )
+
+    sharing = {all_but_technique(recipe) for _, recipe in made if is_open(recipe) and _shares_features(recipe)}
+    return [
+        (labels, _with(recipe, technique={"adapter": "always"}))
+        if is_open(recipe) and all_but_technique(recipe) in sharing
+        else (labels, recipe)
+        for labels, recipe in made
+    ]
+
+
+def all_but_technique(recipe: Recipe) -> str:
+    """Digest of everything in ``recipe`` but its name and technique."""
+    return hashlib.sha256(recipe.model_dump_json(exclude={"name", "technique"}).encode()).hexdigest()
 
 
 def _share(shared: dict[str, _Shared], kind: Kind, recipe: Recipe, labels: Mapping[str, str]) -> str:

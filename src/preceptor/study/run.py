@@ -23,8 +23,8 @@ def run_jobs(board: Board, overview: Overview, crew: Crew, *, device: str = "aut
         try:
             while not stop.requested and (board.ready() or crew.busy):
                 for job in board.ready()[: crew.free]:
-                    board.started(job.id)
-                    crew.give(request_for(job, board.out, device))
+                    board.started(board.together(job.id))
+                    crew.give(request_for(job, board.out, device, board.groups[job.id]))
                 _listen(board, overview, crew, stop)
             if stop.requested:
                 crew.stop()
@@ -42,14 +42,22 @@ def _listen(board: Board, overview: Overview, crew: Crew, stop: Stop) -> None:
     """Wait for a moment, and note every job that has ended."""
     overview.show()
     for id, event in crew.events(overview.pause):
+        ids = board.together(id)
         if isinstance(event, Answer) and event.outcome == "done":
-            board.done(id)
+            board.done(ids)
+        elif isinstance(event, Answer) and event.outcome == "failed" and len(board.groups[id]) > 1:
+            board.part(id)  # each alone: what is wrong with one fails that one only
+            board.waits(ids)
+            overview.say(f"{len(ids)} runs could not be trained as one ({event.error}); each is trained alone")
+            continue
         elif isinstance(event, Answer) and event.outcome == "failed":
             board.failed(id, event.error or "")
         elif stop.requested or board.standing[id].attempts <= RETRIES:
-            board.waits([id])
+            board.waits(ids)
         else:
             words = event.words if isinstance(event, Death) else "was stopped from outside"
-            board.failed(id, f"its worker {words} {RETRIES + 1} times; see {log_of(id, board.out)}")
-        if not (stop.requested and board.standing[id].status == "waiting"):
-            overview.ended(id)
+            for one in ids:
+                board.failed(one, f"its worker {words} {RETRIES + 1} times; see {log_of(id, board.out)}")
+        for one in ids:
+            if not (stop.requested and board.standing[one].status == "waiting"):
+                overview.ended(one)

@@ -43,6 +43,10 @@ class Overview:
         if self._live:
             self._live.update(self._panel(now), refresh=True)
 
+    def say(self, words: str) -> None:
+        """Tell something about the study."""
+        self.console.print(words, highlight=False, soft_wrap=True)
+
     def ended(self, id: str) -> None:
         """A job is over, or waits to be taken up again."""
         seconds = time.monotonic() - self._began.pop(id, time.monotonic())

@@ -69,6 +69,10 @@ class Study(Model):
             the axis is named after, such as ``split.train_fraction: [0.1, 1.0]``.
         threads: compute threads of every run; the recipe's own, or 1, unless given. Where a run is placed
             changes nothing about its arithmetic.
+        together: train runs of one seed that differ in their technique alone as one cohort, so that batches and an
+            equal online teacher are there once (see :mod:`preceptor.training.together`). Where an online teacher
+            shares features in one of them, it has the 1x1 convolution inside for all. On a CPU no result changes
+            by it; each run's ``seconds`` are those of all.
         exclude: cells to leave out, each by some of its options.
         include: cells besides the grid's.
         protocol: ``published`` where the file states a paper's own protocol.
@@ -82,6 +86,7 @@ class Study(Model):
     axes: dict[str, dict[str, Changes]] = Field(default_factory=dict)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     threads: Annotated[int, Field(gt=0)] | None = None
+    together: bool = False
     exclude: tuple[dict[str, str], ...] = ()
     include: tuple[ExtraCell, ...] = ()
     layout: Layout = Layout()

@@ -6,9 +6,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -18,20 +18,28 @@ import yaml
 
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import write_text
-from preceptor.recipe import parse_recipe
+from preceptor.recipe import Recipe, parse_recipe
 from preceptor.study.board import is_same_elsewhere
+from preceptor.study.lockstep import name_of
 from preceptor.study.plan import Job
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A job as it is handed to a worker, on this machine or another."""
+    """A job as it is handed to a worker, on this machine or another.
+
+    Args:
+        beside: folder and recipe of every run that is trained with it as one, itself among them.
+        shared: folder for what these have in common.
+    """
 
     id: str
     folder: Path
     log: Path
     recipe: str
     device: str
+    beside: tuple[tuple[Path, str], ...] = ()
+    shared: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +64,14 @@ Tell = Callable[[int, float], bool]
 Work = Callable[[Request, Tell], None]
 
 
-def request_for(job: Job, out: Path, device: str) -> Request:
-    """What a worker needs to know of ``job``."""
+def request_for(job: Job, out: Path, device: str, group: Sequence[Job] = ()) -> Request:
+    """What a worker needs to know of ``job``, and of the ``group`` that is trained as one with it."""
     out = out.resolve()  # workers may stand elsewhere
-    return Request(job.id, job.folder(out), log_of(job.id, out), job.recipe_in(out).to_yaml(), device)
+    alone = Request(job.id, job.folder(out), log_of(job.id, out), job.recipe_in(out).to_yaml(), device)
+    if len(group) < 2:
+        return alone
+    beside = tuple((one.folder(out), one.recipe_in(out).to_yaml()) for one in group)
+    return replace(alone, beside=beside, shared=out / "together" / name_of(group))
 
 
 def log_of(id: str, out: Path) -> Path:
@@ -68,16 +80,28 @@ def log_of(id: str, out: Path) -> Path:
 
 
 def train_job(request: Request, tell: Tell) -> None:
-    """Train one run of a study, or go on with it."""
+    """Train one run of a study, or several as one, or go on with it."""
     from rich.console import Console
 
-    from preceptor.training.run import train
+    console = Console(file=sys.stdout, width=160)
+    if request.shared:
+        from preceptor.training.together import train_together
 
-    recipe = parse_recipe(yaml.safe_load(request.recipe))
-    written = request.folder / "recipe.yaml"
+        runs = {folder: _recipe_for(folder, text) for folder, text in request.beside}
+        train_together(runs, request.shared, device=request.device, console=console)
+    else:
+        from preceptor.training.run import train
+
+        recipe = _recipe_for(request.folder, request.recipe)
+        train(recipe, request.folder, device=request.device, console=console)
+
+
+def _recipe_for(folder: Path, text: str) -> Recipe:
+    recipe = parse_recipe(yaml.safe_load(text))
+    written = folder / "recipe.yaml"
     if written.exists() and is_same_elsewhere(written.read_text(encoding="utf-8"), recipe):
         write_text(written, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
-    train(recipe, request.folder, device=request.device, console=Console(file=sys.stdout, width=160))
+    return recipe
 
 
 def answer(work: Work, request: Request, tell: Tell) -> Answer:

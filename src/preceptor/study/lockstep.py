@@ -1,0 +1,41 @@
+"""Which runs of a study can be trained as one."""
+
+import hashlib
+from collections.abc import Sequence
+
+from preceptor.recipe import MixtureSpec
+from preceptor.study.plan import Job, all_but_technique
+
+
+def lockstep(jobs: Sequence[Job]) -> dict[str, tuple[Job, ...]]:
+    """For each job, by id, the jobs that are trained with it, itself among them; the same whatever is done already.
+
+    Runs go together that differ in their technique alone and wait for the same jobs. What acts on all networks of a
+    cohort at once (updates in turn, patience, a scaled loss) keeps a run by itself.
+    """
+    groups: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(_key(job), []).append(job)
+    return {job.id: tuple(group) for group in groups.values() for job in group}
+
+
+def _key(job: Job) -> tuple[object, ...]:
+    technique, training = job.recipe.technique, job.recipe.training
+    begins_with_teacher = technique.name == "kd_offline" and not job.teachers
+    if (
+        job.kind != "run"
+        or not isinstance(technique, MixtureSpec)
+        or technique.sequential
+        or technique.hint
+        or begins_with_teacher
+        or training.patience is not None
+        or training.precision == "16-mixed"
+    ):
+        return (job.id,)
+    return (*sorted(job.teachers), "after", *sorted(job.after), all_but_technique(job.recipe))
+
+
+def name_of(group: Sequence[Job]) -> str:
+    """Of the folder in which a group trains."""
+    digest = hashlib.sha256("\n".join(job.id for job in group).encode()).hexdigest()[:8]
+    return f"seed{group[0].seed}-{digest}"

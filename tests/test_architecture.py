@@ -45,6 +45,7 @@ LOADS = {("catalogue", "knowledge.base")}
 WITHOUT_TORCH = [
     "cli.main",
     "cli.analyse",
+    "cli.bench",
     "cli.cache",
     "cli.data",
     "cli.demo",

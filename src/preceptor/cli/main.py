@@ -168,6 +168,20 @@ def report(
     report_folders(folders, out)
 
 
+@app.command(context_settings={"allow_extra_args": True})
+def bench(
+    context: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
+    overrides: Overrides = None,
+    steps: Annotated[int, typer.Option(min=2, help="Steps to time of each kind.")] = 8,
+    device: Device = "auto",
+) -> None:
+    """How fast a recipe trains here, where the time goes, and what to change first. Trains nothing, writes no run."""
+    from preceptor.cli.bench import bench_recipe
+
+    bench_recipe(recipe, [*(overrides or []), *_more_changes(context)], steps, device)
+
+
 @app.command()
 def methods(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/methods.md.")] = False,

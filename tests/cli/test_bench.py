@@ -49,7 +49,7 @@ def test_shares_and_rates_of_both_kinds_of_step():
     for name, values in numbers.items():
         assert [cell.strip() for cell in row(text, name) if cell.strip()] == values
     assert text.index("losses") < text.index("backward")
-    assert "20 epochs of 10 steps in 2.0 min" in text
+    assert text.count("20 epochs of 10 steps in 2.0 min") == 1
     assert "at best 80.0 G/s (matrix product 80.0 G/s, 3x3 convolution 40.0 G/s)" in text
     assert "tried on stage main: training.threads=2: 1.25 times" in text
     assert text.strip().endswith("first thing to change: one sentence")

@@ -54,11 +54,7 @@ def _table(report: BenchReport, stage: StageReport) -> Table:
     pace = stage.pace
     columns = [("teacher computed", pace.computed), ("teacher read", pace.read)] if pace.read else [("", pace.computed)]
     timed = [one for _, one in columns if one]
-    minutes = f"{stage.seconds / 60:.1f} min" if stage.seconds >= 90 else f"{stage.seconds:.0f} s"
-    title = (
-        f"stage {stage.name}: batch size {stage.batch_size}, {pace.epochs} epochs of {pace.steps} steps in {minutes}"
-    )
-    table = Table(title=title, title_justify="left", box=None, show_header=len(columns) > 1)
+    table = Table(box=None, show_header=len(columns) > 1)
     table.add_column("")
     for name, _ in columns:
         table.add_column(name, justify="right")

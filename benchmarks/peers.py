@@ -1,0 +1,291 @@
+"""preceptor against its peers on the same work: seconds of a training step, in turn, on this machine.
+
+Peers are torchdistill (its DistillationBox or TrainingBox) and timm (its LogitDistillationTask, for classifiers), each
+set up as its documentation shows, and a plain loop in torch. All of them start from the same weights, take the same
+batches, held in memory and for the peers already normalised, compute the same loss (the first one is compared) and use
+Adam at 1e-4; the teacher is in eval mode. Peers compute in float32. preceptor trains with its own loop,
+`placement: measured`, once in float32 and once with bf16 allowed, with the teacher computed and with its outputs read.
+
+Contestants are timed in rounds, one after the other in each. Printed: medians and quartiles over the rounds of a
+step's median, and of the ratio to the faster of torchdistill and timm in the same round.
+
+    python benchmarks/peers.py [--rounds 5] [--cells r50-r18-8 …] [--threads 2]
+
+Needs the extra `peers`.
+"""
+
+import argparse
+import importlib.metadata
+import logging
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from peer_loops import ALPHA, CPU, LR, TEMPERATURE, gaps, peers_of
+from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.data.batches import Batch
+from preceptor.data.prepare import prepare
+from preceptor.recipe import Recipe, parse_recipe
+from preceptor.training.bench.report import run_of
+from preceptor.training.fit import fit
+from preceptor.training.run import make_fabric
+from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
+from preceptor.training.teacher_cache.folder import Kept
+from preceptor.training.teacher_cache.replay import Replay
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One piece of work; ``steps`` are timed in each round."""
+
+    title: str
+    teacher: dict[str, Any]
+    student: dict[str, Any]
+    size: int
+    batch: int
+    steps: int
+    task: str = "classification"
+    technique: Mapping[str, Any] = field(default_factory=lambda: {"name": "kd_offline", "strategy": "predictions"})
+    count: int = 1
+
+
+def new(architecture: str, encoder: str | None = None) -> dict[str, Any]:
+    return {"architecture": architecture, "encoder": encoder, "weights": "none"}
+
+
+R50, R18 = new("resnet50"), new("resnet18")
+CELLS = {
+    "r50-r18-8": Cell("offline KD, ResNet-50 to ResNet-18, 96 px, batch 8", R50, R18, 96, 8, 4),
+    "r50-r18-32": Cell("offline KD, ResNet-50 to ResNet-18, 96 px, batch 32", R50, R18, 96, 32, 2),
+    "kd-ml-8": Cell(
+        "KD+ML (diverse), ResNet-50 and two ResNet-18, 96 px, batch 8",
+        R50,
+        R18,
+        96,
+        8,
+        3,
+        technique={"name": "kd_ml", "strategy": "diverse"},
+        count=2,
+    ),
+    "unet-4": Cell(
+        "offline KD, U-Net with ResNet-50 to ResNet-18, 256 px, batch 4",
+        new("unet", "resnet50"),
+        new("unet", "resnet18"),
+        256,
+        4,
+        1,
+        task="segmentation",
+    ),
+    "mixnet-8": Cell("offline KD, MixNet-L to MixNet-S, 112 px, batch 8", new("mixnet_l"), new("mixnet_s"), 112, 8, 3),
+}
+
+
+class Contestant(Protocol):
+    """Whoever trains."""
+
+    def loss(self, batch: Batch) -> float:
+        """Of a batch, before training."""
+
+    def times(self, batches: list[Batch]) -> list[float]:
+        """Seconds of each step but the first, which warms up."""
+
+
+# preceptor ------------------------------------------------------------------------------------------------------------
+
+
+class Held:
+    """Batches that are already there, as the loop takes them."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        yield from self.batches[start:]
+
+
+class Stamps:
+    """A watcher that notes when steps end."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+
+    def stage(self, *what: object) -> None: ...
+    def epoch(self, *what: object) -> None: ...
+    def step(self, *what: object) -> None:
+        self.at.append(time.perf_counter())
+
+
+class Ours:
+    """What ``preceptor train`` does with a recipe, but for the batches and for writing."""
+
+    def __init__(self, cell: Cell, folder: Path, precision: str) -> None:
+        self.recipe = recipe_of(cell, folder, precision)
+        self.prepared = prepare(self.recipe)
+        self.run = run_of(self.recipe, self.prepared, make_fabric("cpu"), folder / "run")
+        self.stage = next(stage for stage in self.run.plan.stages if stage.name == "main")
+        self.cohort: Cohort = self.run.cohort(self.stage, starts=False)
+        self.live = FixedSize(cell.batch)
+        self.words = "; ".join(note.removeprefix("main: ") for note in self.run.notes if "is computed" in note)
+
+    def reading(self, batches: list[Batch], root: Path) -> Replay:
+        """What the teacher says of ``batches``, computed once and then read."""
+        teacher, precision = self.cohort.frozen["T"], self.cohort.precisions["T"]
+        arithmetic = arithmetic_facts(CPU, batch=len(batches[0].rows), precision=precision, channels_last=False)
+        facts = {"network": network_facts(teacher), "pixels": {}, "arithmetic": arithmetic, "dtype": "float32"}
+        replay = Replay(self.live, lambda line: None, budget=1e12)
+        rows = sum(len(batch.rows) for batch in batches)
+        replay.add("T", teacher, Kept(root, facts, "T", ""), rows=rows, images=rows)
+        replay.plan([0])
+        self.cohort.ask_frozen = replay
+        with torch.no_grad():
+            for epoch in (1, 2):
+                for batch in batches:
+                    self.cohort(batch, epoch, 0)
+        return replay
+
+
+@dataclass
+class Way:
+    """One way in which preceptor asks its teacher."""
+
+    ours: Ours
+    ask: AskFrozen
+
+    def loss(self, batch: Batch) -> float:
+        self.ours.cohort.ask_frozen = self.ask
+        self.ours.cohort.train()
+        with torch.no_grad():
+            return torch.stack(tuple(self.ours.cohort(batch, 1, 0).values())).sum().item()
+
+    def times(self, batches: list[Batch]) -> list[float]:
+        ours, stamps = self.ours, Stamps()
+        ours.cohort.ask_frozen = self.ask
+        fit(
+            ours.run.fabric,
+            replace(ours.stage, name=f"main{time.perf_counter_ns()}"),
+            ours.cohort,
+            Held(batches),  # type: ignore[arg-type]
+            lambda networks: {name: {ours.recipe.monitor: 0.0} for name in networks},
+            ours.run.folder,
+            monitor=ours.recipe.monitor,
+            seed=0,
+            watchers=[stamps],
+        )
+        return gaps(stamps.at)
+
+
+def recipe_of(cell: Cell, folder: Path, precision: str) -> Recipe:
+    """The cell as a user would write it; its phantom images only stand in for the batches."""
+    options = {"task": cell.task, "size": cell.size, "images": 8 * max(cell.batch, 8), "patients": 8}
+    if cell.task == "classification":
+        options["classes"] = 4
+    return parse_recipe(
+        {
+            "task": cell.task,
+            "data": {"source": "phantom", "options": options, "image_size": cell.size, "cache": str(folder / "packed")},
+            "networks": {"teacher": cell.teacher, "student": cell.student, "count": cell.count},
+            "technique": {**cell.technique, "temperature": TEMPERATURE, "alpha": ALPHA},
+            "training": {
+                "epochs": 1,
+                "batch_size": cell.batch,
+                "lr": LR,
+                "precision": precision,
+                "placement": "measured",
+                "teacher_cache": {"enabled": False},
+            },
+        }
+    )
+
+
+# the contest ----------------------------------------------------------------------------------------------------------
+
+
+def contestants(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
+    """Everybody, and how preceptor placed its networks."""
+    found: dict[str, Contestant] = {}
+    notes = []
+    for precision, name in (("32-true", "preceptor float32"), ("bf16-mixed", "preceptor bf16")):
+        ours = Ours(cell, folder, precision)
+        if not found:
+            found |= peers_of(
+                ours.cohort.networks, online=cell.technique["name"] == "kd_ml", masks=cell.task == "segmentation"
+            )
+        found[name] = Way(ours, ours.live)
+        if precision == "32-true":
+            check_losses(found, batches[0])
+        if ours.cohort.frozen:
+            found[f"{name}, teacher read"] = Way(ours, ours.reading(batches, folder / precision))
+        notes.append(f"{name}: {ours.words}")
+    return found, notes
+
+
+def check_losses(found: Mapping[str, Contestant], batch: Batch) -> None:
+    """All compute the same, up to rounding."""
+    losses = {name: contestant.loss(batch) for name, contestant in found.items()}
+    if max(losses.values()) - min(losses.values()) > 1e-3 * abs(max(losses.values())):
+        raise SystemExit(f"they do not do the same work: {losses}")
+
+
+def made_up(cell: Cell) -> list[Batch]:
+    generator, found = torch.Generator().manual_seed(0), []
+    for step in range(cell.steps + 1):
+        rows = torch.arange(cell.batch) + step * cell.batch
+        images = torch.rand(cell.batch, 3, cell.size, cell.size, generator=generator)
+        targets = rows % 4 if cell.task == "classification" else (images[:, 0] > 0.5).long()
+        found.append(Batch(images=images, targets=targets, positions=rows, rows=rows, whole=cell.batch))
+    return found
+
+
+def spread(values: list[float], unit: str = "", factor: float = 1.0, digits: int = 0) -> str:
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+    return f"{middle * factor:.{digits}f}{unit} ({low * factor:.{digits}f}–{high * factor:.{digits}f})"
+
+
+def contest(cell: Cell, rounds: int) -> None:
+    print(f"\n{cell.title}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PRECEPTOR_CACHE"] = folder  # placements are measured anew
+        batches = made_up(cell)
+        found, notes = contestants(cell, batches, Path(folder))
+        for contestant in found.values():
+            contestant.times(batches[:2])
+        taken: dict[str, list[float]] = {name: [] for name in found}
+        for _ in range(rounds):
+            for name, contestant in found.items():
+                taken[name].append(statistics.median(contestant.times(batches)))
+    faster = min(
+        (name for name in ("torchdistill", "timm") if name in taken), key=lambda n: statistics.median(taken[n])
+    )
+    for name, seconds in taken.items():
+        ratios = [peer / own for peer, own in zip(taken[faster], seconds, strict=True)]
+        print(f"  {name:<32} {spread(seconds, ' ms', 1e3):<26} ratio to {faster} {spread(ratios, digits=2)}")
+    print("\n".join(f"  {note}" for note in notes), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    logging.disable(logging.INFO)  # the peers tell what they set up
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "timm", "torchdistill"))
+    print(f"{versions}; {given.threads} threads; {given.rounds} rounds", flush=True)
+    for name in given.cells:
+        contest(CELLS[name], given.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -70,6 +70,7 @@ def written(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_a_study_leaves_the_same_bits(written, tmp_path):
     """Exported networks, metrics and predictions, whether runs are trained as one or apart."""
     for together in (True, False):

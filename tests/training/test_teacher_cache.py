@@ -27,8 +27,8 @@ OFF = {"teacher_cache": {"enabled": False}}
 
 @pytest.fixture
 def cache(tmp_path, packed):
-    """A cache of its own, with the phantoms packed."""
-    shutil.copytree(packed, tmp_path / "cache")
+    """A cache of its own, with the phantoms packed; what teachers of other tests said stays behind."""
+    shutil.copytree(packed, tmp_path / "cache", ignore=shutil.ignore_patterns("teachers"))
     return tmp_path / "cache"
 
 

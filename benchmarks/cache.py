@@ -23,7 +23,7 @@ from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec, Task, TrainingSpec
+from preceptor.specs import NetworkSpec, Task, TrainingSpec
 from preceptor.training.optim import Group, make_optimizer
 from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
 from preceptor.training.teacher_cache.folder import Kept

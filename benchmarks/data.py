@@ -29,7 +29,7 @@ from preceptor.data.batches import Batches
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources.phantom import NAMES, phantom
 from preceptor.data.store import pack
-from preceptor.recipe import AugmentSpec
+from preceptor.specs import AugmentSpec
 
 SIDE, BATCH = 96, 32
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -24,7 +24,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.networks.build import build_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs
-from preceptor.recipe import NetworkSpec, Task
+from preceptor.specs import NetworkSpec, Task
 
 TARGET = 0.10
 CLASSES = tuple("abcdefgh")

@@ -22,7 +22,8 @@ from preceptor.cohort.stage import Member, Stage
 from preceptor.cohort.task_loss import ClassificationLoss
 from preceptor.data.batches import Batch
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec, Recipe, TrainingSpec
+from preceptor.recipe import Recipe
+from preceptor.specs import NetworkSpec, TrainingSpec
 from preceptor.training.fit import fit
 from preceptor.training.optim import Group, make_optimizer
 from preceptor.training.run_folder import RunFolder

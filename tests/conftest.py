@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 torch.set_num_threads(1)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "preceptor"
-GROUND = {"errors", "explain", "files", "randomness", "signatures", "catalogue", "recipe"}
+GROUND = {"errors", "explain", "files", "randomness", "signatures", "catalogue", "recipe", "specs", "technique_specs"}
 """What every room stands on."""
 
 ROOMS = {
@@ -56,6 +56,8 @@ WITHOUT_TORCH = [
     "cli.study",
     "cli.train",
     "recipe",
+    "specs",
+    "technique_specs",
     "catalogue",
     "training.teacher_cache.folder",
     "data.sources",

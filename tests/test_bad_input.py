@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 from .command import preceptor
 from .data.trees import class_folders, pairs, save_image, save_mask, truncate, write

@@ -15,8 +15,15 @@ from pydantic import BaseModel
 from preceptor import catalogue
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
-from preceptor.recipe import DynamicKDSpec, GraphSpec, MixtureSpec, MultiPartSpec, MultiTeacherSpec, SelfDistillSpec
 from preceptor.signatures import options_of
+from preceptor.technique_specs import (
+    DynamicKDSpec,
+    GraphSpec,
+    MixtureSpec,
+    MultiPartSpec,
+    MultiTeacherSpec,
+    SelfDistillSpec,
+)
 from preceptor.techniques import TECHNIQUES
 
 OWN_LOSS_PAGE = Path(__file__).parents[1] / "docs" / "own-loss.md"

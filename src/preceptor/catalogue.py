@@ -164,7 +164,7 @@ def loss_rows() -> list[dict[str, str]]:
 
 def technique_rows() -> list[dict[str, str]]:
     """One row per technique: key, what it does, options, source, from its recipe part and its function."""
-    from preceptor.recipe import TechniqueSpec
+    from preceptor.technique_specs import TechniqueSpec
 
     functions = _technique_docstrings()
     rows = []

@@ -2,7 +2,7 @@ import torch
 
 from preceptor.analysis.cam import cam_tap, grad_cam
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 def test_what_speaks_for_the_class_by_hand(tiny):

@@ -11,7 +11,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss, soft_target_kl
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 class Joint(Built):

@@ -13,7 +13,7 @@ from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.networks.cost import cost_of
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 IMAGES = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 BATCH = Batch(

@@ -9,7 +9,7 @@ from preceptor.built.mean import MeanLogits
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network, seeded
 from preceptor.networks.outputs import Outputs
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 FAMILIES = {"A": "test_resnet", "B": "mobilenetv3_small_050", "C": "test_efficientnet"}
 CLASSES = ("a", "b", "c")

@@ -7,7 +7,7 @@ from preceptor.cohort.frozen import FixedSize, dense, lies_channels_last
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 @pytest.fixture(scope="module")

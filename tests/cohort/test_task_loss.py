@@ -13,7 +13,7 @@ from preceptor.cohort.task_loss import (
     focal_loss,
 )
 from preceptor.errors import UserError
-from preceptor.recipe import TaskLossSpec
+from preceptor.specs import TaskLossSpec
 
 
 def random_masks(channels, dtype=torch.float64):

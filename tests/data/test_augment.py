@@ -19,7 +19,7 @@ from preceptor.data.augment import (
 from preceptor.data.stains import stain_basis
 from preceptor.errors import UserError
 from preceptor.randomness import keys
-from preceptor.recipe import AugmentSpec
+from preceptor.specs import AugmentSpec
 
 STILL = AugmentSpec(flip_horizontal=False, flip_vertical=False)
 EVERYTHING = AugmentSpec(transpose=True, rotate=90, shift=0.2, scale=0.3, stain=0.4, colour=0.4)

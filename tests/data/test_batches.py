@@ -15,7 +15,7 @@ from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
 from preceptor.errors import UserError
 from preceptor.randomness import key
-from preceptor.recipe import AugmentSpec
+from preceptor.specs import AugmentSpec
 
 AUGMENT = AugmentSpec(transpose=True, rotate=20, shift=0.1, stain=0.2)
 

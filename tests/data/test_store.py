@@ -24,7 +24,7 @@ from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
 from preceptor.errors import UserError
 from preceptor.randomness import keys
-from preceptor.recipe import TileSpec
+from preceptor.specs import TileSpec
 
 
 def decoded(path: str):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from preceptor import catalogue
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.networks.outputs import Knowledge, Outputs
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 TRAINING_LABELS = torch.arange(30) % 3
 """Labels of a made-up training set; batches are its first samples."""

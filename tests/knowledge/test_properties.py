@@ -13,7 +13,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
 from preceptor.knowledge.response.ofa import adaptive_target_cross_entropy
 from preceptor.networks.outputs import Outputs
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 from .networks import CNN, SHAPES, TRANSFORMER, WIDE_CNN, Edge, Shape, changed, edge, made_up, tensors
 

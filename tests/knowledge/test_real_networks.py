@@ -8,7 +8,7 @@ import torch
 from preceptor import catalogue
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 from .networks import Edge, edge, tensors
 

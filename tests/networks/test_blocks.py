@@ -5,7 +5,7 @@ from torch import nn
 from preceptor.errors import UserError
 from preceptor.networks.blocks import blocks_of
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 def network(architecture, *, size=32, **more):

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 EIGHT = tuple("abcdefgh")
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 ARCHITECTURES = [
     ("resnet10t", 27),

@@ -4,7 +4,7 @@ import pytest
 
 from preceptor.networks.build import build_network
 from preceptor.networks.cost import cost_of
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 def cost(architecture, classes, size=224, task="classification", **spec):

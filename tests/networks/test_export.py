@@ -12,7 +12,7 @@ from torch import nn
 
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network, load_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 WITHOUT_PRECEPTOR = """
 import sys

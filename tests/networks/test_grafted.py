@@ -7,7 +7,7 @@ from preceptor.built import load_network
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.networks.grafted import Chain, Grafted, folded, resized
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 def network(architecture, seed=0, **more):

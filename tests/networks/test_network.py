@@ -8,7 +8,7 @@ from torch import nn
 
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 def make(architecture="resnet10t", size=32, task="classification", **spec):

@@ -7,7 +7,7 @@ import segmentation_models_pytorch as smp
 import torch
 
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 def make(architecture="unet", encoder="resnet10t", size=64, classes=("background", "tumour"), **spec):

@@ -14,7 +14,7 @@ from torch import nn
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.networks.weights import read_weights
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 
 def make(architecture="resnet10t", *, weights="none", task="classification", classes=("a", "b"), size=32, **more):

@@ -5,7 +5,8 @@ import pytest
 from preceptor.cohort.stage import Start
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec, parse_recipe
+from preceptor.recipe import parse_recipe
+from preceptor.specs import NetworkSpec
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.techniques.teachers import best_teacher, committee_members, teacher_specs
 

@@ -4,7 +4,8 @@ from typing import get_args
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.recipe import Strategy, Task
+from preceptor.specs import Task
+from preceptor.technique_specs import Strategy
 from preceptor.techniques.published import Weights, published_cells, published_weights
 
 SETUPS = {

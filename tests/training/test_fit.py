@@ -17,7 +17,8 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.recipe import TrainingSpec, parse_recipe
+from preceptor.recipe import parse_recipe
+from preceptor.specs import TrainingSpec
 from preceptor.training.fit import InterruptedRunError, NonFiniteLossError, fit
 from preceptor.training.optim import make_optimizer
 from preceptor.training.run_folder import RunFolder

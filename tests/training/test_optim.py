@@ -6,7 +6,7 @@ from torch import nn
 
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.stage import Member
-from preceptor.recipe import TrainingSpec
+from preceptor.specs import TrainingSpec
 from preceptor.training.optim import Group, learning_rate, make_optimizer, parameter_groups, set_rate
 
 

@@ -5,7 +5,8 @@ import torch
 
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.recipe import NetworkSpec, load_recipe
+from preceptor.recipe import load_recipe
+from preceptor.specs import NetworkSpec
 from preceptor.training import placement, run
 from preceptor.training.placement import Placement, choose, place
 
@@ -21,6 +22,7 @@ PLAIN, LAST, HALF = (False, False), (True, False), (False, True)
         ({PLAIN: 1.0, LAST: 0.97}, PLAIN),  # noise
         ({PLAIN: 1.0, LAST: 1.5, HALF: 5.0}, PLAIN),
         ({PLAIN: 1.0, LAST: 0.9, HALF: 0.4}, HALF),
+        ({PLAIN: 1.0, LAST: 0.9, HALF: 0.88}, LAST),  # half is hardly faster than the best float32
     ],
 )
 def test_the_plain_way_unless_another_is_clearly_faster(times, best):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from preceptor.errors import InterruptedRunError, UserError
-from preceptor.recipe import KTHF2Spec
+from preceptor.technique_specs import KTHF2Spec
 from preceptor.training import run
 from preceptor.training.together import train_together
 

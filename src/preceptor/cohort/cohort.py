@@ -17,7 +17,7 @@ from preceptor.knowledge.base import Probe
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs, Tap
 from preceptor.randomness import key
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from preceptor.cohort.transfer import Transfer
 from preceptor.networks.network import Network
-from preceptor.recipe import TrainingSpec
+from preceptor.specs import TrainingSpec
 
 
 @dataclass(frozen=True, slots=True)

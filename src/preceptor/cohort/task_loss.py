@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from preceptor.errors import UserError
-from preceptor.recipe import Task, TaskLossSpec
+from preceptor.specs import Task, TaskLossSpec
 
 Reduction = Literal["mean", "sum"]
 

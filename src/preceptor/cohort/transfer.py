@@ -8,7 +8,7 @@ from typing import Literal
 
 from preceptor.knowledge.base import Loss
 from preceptor.networks.outputs import Tap
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

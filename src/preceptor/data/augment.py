@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from preceptor.data.stains import stain_basis
 from preceptor.errors import UserError
 from preceptor.randomness import key, uniforms
-from preceptor.recipe import AugmentSpec
+from preceptor.specs import AugmentSpec
 
 Numbers = NDArray[np.float64]
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of red, green, blue in brightness, ITU-R BT.601

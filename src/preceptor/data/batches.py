@@ -15,7 +15,7 @@ from preceptor.data.augment import augment, check_augment, to_float
 from preceptor.data.packed import PackedSet
 from preceptor.errors import UserError
 from preceptor.randomness import key, permutation
-from preceptor.recipe import AugmentSpec
+from preceptor.specs import AugmentSpec
 
 Balance = Literal["over", "under"]
 Rows = NDArray[np.int64]

@@ -16,7 +16,7 @@ from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
 from preceptor.errors import UserError
 from preceptor.files import expand
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 Track = Callable[[Iterable[int]], Iterable[int]]
 

@@ -15,7 +15,7 @@ from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.files import synced
 from preceptor.randomness import keys
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 FORMAT = 1
 _NUMBERS = ("label", "y", "x", "height", "width")

@@ -16,7 +16,8 @@ from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
 from preceptor.files import expand
-from preceptor.recipe import DataSpec, Recipe
+from preceptor.recipe import Recipe
+from preceptor.specs import DataSpec
 
 
 @dataclass(frozen=True)

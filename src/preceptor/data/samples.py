@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.errors import UserError
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 Pixels = NDArray[np.uint8]
 Reader = Callable[[int], tuple[Pixels, Pixels | None]]

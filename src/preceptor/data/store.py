@@ -37,7 +37,7 @@ from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import UserError
 from preceptor.files import alone, sync_folder, synced
-from preceptor.recipe import TileSpec
+from preceptor.specs import TileSpec
 
 __all__ = ["PackedSet", "open_packed", "pack"]
 

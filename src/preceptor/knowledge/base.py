@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from preceptor.catalogue import Setting
 from preceptor.networks.outputs import Knowledge
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

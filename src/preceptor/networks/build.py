@@ -11,7 +11,7 @@ from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.network import Network
 from preceptor.networks.weights import read_config, read_weights
-from preceptor.recipe import NetworkSpec, Task
+from preceptor.specs import NetworkSpec, Task
 
 
 def build_network(

@@ -16,7 +16,7 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import require_classifier
 from preceptor.networks.weights import Weights, first_line, read_config, read_weights, refuse_built, unfit
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 _OURS = (
     "num_classes",

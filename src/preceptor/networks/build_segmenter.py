@@ -13,7 +13,7 @@ from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import encoder_name, require_segmenter
 from preceptor.networks.segmenter import Segmenter
 from preceptor.networks.weights import Weights, first_line, read_weights, unfit
-from preceptor.recipe import NetworkSpec
+from preceptor.specs import NetworkSpec
 
 _OURS = ("encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params")
 _HEADS = ("fc.", "classifier.", "head.", "last_linear.", "conv_head.", "bn2.", "norm_head.")

@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from preceptor.recipe import MixtureSpec
 from preceptor.study.plan import Job, all_but_technique
+from preceptor.technique_specs import MixtureSpec
 
 
 def lockstep(jobs: Sequence[Job]) -> dict[str, tuple[Job, ...]]:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
-from preceptor.recipe import MixtureSpec, MultiPartSpec, NetworkSpec, Recipe, changed_recipe, parse_recipe
+from preceptor.recipe import Recipe, changed_recipe, parse_recipe
+from preceptor.specs import NetworkSpec
 from preceptor.study.grid import cells
 from preceptor.study.spec import Study
+from preceptor.technique_specs import MixtureSpec, MultiPartSpec
 
 Kind = Literal["run", "teacher", "baseline"]
 

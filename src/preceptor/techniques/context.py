@@ -15,7 +15,9 @@ from preceptor.knowledge.base import Loss
 from preceptor.networks.build import build_network, seeded
 from preceptor.networks.network import Network
 from preceptor.randomness import key
-from preceptor.recipe import LossSpec, NetworkSpec, PerStudent, Recipe, Task
+from preceptor.recipe import Recipe
+from preceptor.specs import NetworkSpec, Task
+from preceptor.technique_specs import LossSpec, PerStudent
 
 D = TypeVar("D", float, None)
 

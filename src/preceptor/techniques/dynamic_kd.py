@@ -3,7 +3,7 @@
 from preceptor.cohort.stage import Member, Plan, Stage, Start
 from preceptor.cohort.transfer import Ramp, Transfer
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.recipe import DynamicKDSpec
+from preceptor.technique_specs import DynamicKDSpec
 from preceptor.techniques.context import Context, learning, per_student
 
 

@@ -12,7 +12,7 @@ from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.networks.blocks import blocks_of
 from preceptor.networks.grafted import Grafted
 from preceptor.networks.network import Network
-from preceptor.recipe import GraftSpec
+from preceptor.technique_specs import GraftSpec
 from preceptor.techniques.context import Context
 from preceptor.techniques.teachers import best_teacher, committee_members, committee_notes, teacher_stages
 

@@ -2,7 +2,7 @@
 
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.transfer import Transfer
-from preceptor.recipe import GraphSpec
+from preceptor.technique_specs import GraphSpec
 from preceptor.techniques.context import Context, learning, per_student, transfer
 
 

@@ -8,7 +8,7 @@ from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.transfer import Ramp, Transfer, facing
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.networks.network import Network
-from preceptor.recipe import KTHF2Spec
+from preceptor.technique_specs import KTHF2Spec
 from preceptor.techniques.context import Context, learning
 
 FUSED, ENSEMBLE = "F", "E"

@@ -14,7 +14,8 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.recipe import LossSpec, MixtureSpec, Route, Task
+from preceptor.specs import Task
+from preceptor.technique_specs import LossSpec, MixtureSpec, Route
 from preceptor.techniques.context import Context, keeping_snapshots, learning, transfer
 from preceptor.techniques.shares import Shares, routes_for, student_shares
 

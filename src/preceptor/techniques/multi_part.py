@@ -7,7 +7,7 @@ from preceptor.cohort.stage import Choice, Member, Plan, Stage, Start
 from preceptor.cohort.transfer import Transfer
 from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.recipe import MultiPartSpec
+from preceptor.technique_specs import MultiPartSpec
 from preceptor.techniques.context import Context, keeping_snapshots, learning, per_student, teacher_weights
 
 

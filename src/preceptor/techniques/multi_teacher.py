@@ -4,7 +4,7 @@ from preceptor.cohort.stage import Plan, Stage
 from preceptor.cohort.transfer import Transfer, facing
 from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.recipe import MultiTeacherSpec
+from preceptor.technique_specs import MultiTeacherSpec
 from preceptor.techniques.context import Context, learning, per_student
 from preceptor.techniques.shares import Shares
 from preceptor.techniques.teachers import committee_members, committee_notes, teacher_stages

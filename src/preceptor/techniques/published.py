@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import cast
 
 from preceptor.errors import UserError
-from preceptor.recipe import Strategy, Task
+from preceptor.specs import Task
+from preceptor.technique_specs import Strategy
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from preceptor.errors import UserError
 from preceptor.knowledge.feature.exits import ExitFeatureLoss
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.networks.network import Network
-from preceptor.recipe import NetworkSpec, SelfDistillSpec
+from preceptor.specs import NetworkSpec
+from preceptor.technique_specs import SelfDistillSpec
 from preceptor.techniques.context import Context
 
 STUDENT = "S1"

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from preceptor import catalogue
 from preceptor.errors import UserError
-from preceptor.recipe import MixtureSpec, Route, Task
+from preceptor.specs import Task
+from preceptor.technique_specs import MixtureSpec, Route
 from preceptor.techniques.context import Context, per_student
 from preceptor.techniques.published import published_weights
 

@@ -11,7 +11,8 @@ from preceptor.errors import UserError
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.network import Network
 from preceptor.networks.weights import read_config
-from preceptor.recipe import Integration, NetworkSpec
+from preceptor.specs import NetworkSpec
+from preceptor.technique_specs import Integration
 from preceptor.techniques.context import Context, learning, teacher_weights
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from preceptor.cohort.stage import Plan
 from preceptor.errors import UserError
 from preceptor.files import expand
-from preceptor.recipe import MixtureSpec, Recipe, load_recipe
+from preceptor.recipe import Recipe, load_recipe
+from preceptor.technique_specs import MixtureSpec
 
 
 def require_student_alone(recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.stage import Member
-from preceptor.recipe import TrainingSpec
+from preceptor.specs import TrainingSpec
 
 
 @dataclass(frozen=True, slots=True)

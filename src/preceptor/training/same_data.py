@@ -10,7 +10,8 @@ from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.networks.build_classifier import LOCAL
 from preceptor.networks.export import CONFIG
-from preceptor.recipe import NetworkSpec, Recipe, load_recipe
+from preceptor.recipe import Recipe, load_recipe
+from preceptor.specs import NetworkSpec
 from preceptor.techniques.context import teacher_weights
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from preceptor.networks.build import build_network
-from preceptor.recipe import AugmentSpec, NetworkSpec
+from preceptor.specs import AugmentSpec, NetworkSpec
 from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts, pixel_facts
 
 CPU = torch.device("cpu")

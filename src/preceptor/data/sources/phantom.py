@@ -17,7 +17,7 @@ from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.stains import stain_basis
 from preceptor.errors import UserError
 from preceptor.randomness import generator
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 NAMES: Final = tuple(TISSUES)
 MASK_CLASSES: Final = ("background", "tumour")

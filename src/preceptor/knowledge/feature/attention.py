@@ -13,7 +13,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import as_maps, paired_maps
 from preceptor.knowledge.maps import attention_map, to_common_size
 from preceptor.networks.outputs import Knowledge
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def attention_transfer(students: Sequence[Tensor], teachers: Sequence[Tensor], *, exponent: int = 2) -> Tensor:

@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_tensor
 from preceptor.knowledge.maps import spatial_mean
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def active_feature_distance(exit_features: Tensor, last_features: Tensor) -> Tensor:

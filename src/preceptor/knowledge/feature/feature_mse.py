@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_tensor
 from preceptor.knowledge.maps import to_common_size
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def feature_mse(student: Tensor, teacher: Tensor) -> Tensor:

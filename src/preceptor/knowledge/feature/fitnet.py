@@ -10,7 +10,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.blocks import AdapterNorm
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.maps import to_common_size
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _LARGEST_KERNEL = 7
 

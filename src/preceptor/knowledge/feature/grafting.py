@@ -8,7 +8,7 @@ from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.maps import unit
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def normalised_logit_distance(grafted_logits: Tensor, teacher_logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.maps import to_common_size
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _PUBLISHED_RATIO = {"channel": 0.15, "pixel": 0.75}
 

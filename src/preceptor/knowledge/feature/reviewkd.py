@@ -14,7 +14,7 @@ from preceptor.knowledge.blocks import conv_norm
 from preceptor.knowledge.edges import as_maps
 from preceptor.knowledge.maps import pool_to
 from preceptor.networks.outputs import Knowledge
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _LEVELS = (4, 2, 1)
 

@@ -14,7 +14,7 @@ from preceptor.knowledge.blocks import conv_norm_relu
 from preceptor.knowledge.edges import as_maps, need_batch
 from preceptor.knowledge.maps import to_common_size, unit
 from preceptor.networks.outputs import Knowledge
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def gram_rows(feature_map: Tensor) -> Tensor:

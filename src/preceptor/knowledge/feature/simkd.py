@@ -13,7 +13,7 @@ from preceptor.knowledge.blocks import FrozenClassifier
 from preceptor.knowledge.edges import teacher_classifier
 from preceptor.knowledge.maps import spatial_mean, to_common_size
 from preceptor.networks.outputs import Knowledge
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def projector(inputs: int, outputs: int, *, factor: int) -> list[nn.Module]:

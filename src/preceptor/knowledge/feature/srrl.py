@@ -12,7 +12,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.blocks import TeacherClassifier, conv_norm_relu
 from preceptor.knowledge.edges import one_tensor, teacher_classifier
 from preceptor.knowledge.maps import spatial_mean
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def softmax_regression(

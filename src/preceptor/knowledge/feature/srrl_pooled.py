@@ -10,7 +10,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.blocks import TeacherClassifier, conv_norm_relu
 from preceptor.knowledge.edges import one_tensor, teacher_classifier
 from preceptor.knowledge.feature.srrl import softmax_regression
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 class PooledSRRLLoss(Loss):

@@ -13,7 +13,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import as_maps, paired_maps
 from preceptor.knowledge.maps import to_common_size
 from preceptor.networks.outputs import Knowledge
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _LEAST_VARIANCE = 1e-5
 

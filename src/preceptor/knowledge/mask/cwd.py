@@ -9,7 +9,7 @@ from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.mask.maps import require_above_zero, resized
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def channel_kl(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:

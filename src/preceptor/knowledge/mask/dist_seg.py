@@ -9,7 +9,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.mask.maps import require_above_zero, require_not_negative, resized
 from preceptor.knowledge.response.dist import correlation_gaps
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 class DISTSegLoss(Loss):

@@ -17,7 +17,7 @@ from preceptor.knowledge.mask.maps import (
     require_not_negative,
     resized,
 )
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def residual_attention(maps: Sequence[Tensor]) -> Tensor:

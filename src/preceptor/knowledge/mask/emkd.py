@@ -16,7 +16,7 @@ from preceptor.knowledge.mask.maps import (
     resized_labels,
 )
 from preceptor.knowledge.response.soft_target import soft_target_kl
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def importance_distance(student: Tensor, teacher: Tensor, *, exponent: int = 4) -> Tensor:

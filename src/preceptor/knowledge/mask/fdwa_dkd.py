@@ -18,7 +18,7 @@ from preceptor.knowledge.mask.maps import (
     resized,
     resized_labels,
 )
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def decoupled_pixel_kl(

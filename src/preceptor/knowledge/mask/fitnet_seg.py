@@ -9,7 +9,7 @@ from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.mask.maps import resized
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def hint_distance(projected: Tensor, teacher: Tensor) -> Tensor:

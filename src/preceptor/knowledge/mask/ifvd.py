@@ -11,7 +11,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.maps import unit
 from preceptor.knowledge.mask.maps import resized, resized_labels
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def class_variation(features: Tensor, labels: Tensor, *, classes: int) -> Tensor:

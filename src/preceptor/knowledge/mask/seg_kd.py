@@ -9,7 +9,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.mask.maps import require_above_zero, resized
 from preceptor.knowledge.response.soft_target import soft_target_kl
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 class SegKDLoss(Loss):

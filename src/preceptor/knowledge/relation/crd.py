@@ -11,7 +11,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_tensor
 from preceptor.knowledge.maps import unit
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _EPS = 1e-7
 

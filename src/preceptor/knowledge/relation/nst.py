@@ -10,7 +10,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import as_maps, paired_maps
 from preceptor.knowledge.maps import to_common_size, unit
 from preceptor.networks.outputs import Knowledge
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def selectivity_discrepancy(student: Tensor, teacher: Tensor) -> Tensor:

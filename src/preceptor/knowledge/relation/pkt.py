@@ -8,7 +8,7 @@ from torch import Tensor
 from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import need_batch, one_tensor
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _EPS = 1e-7
 

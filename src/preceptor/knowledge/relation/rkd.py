@@ -11,7 +11,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import need_batch, one_tensor
 from preceptor.knowledge.maps import unit
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _LEAST_SQUARED_DISTANCE = 1e-12
 

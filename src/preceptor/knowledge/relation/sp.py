@@ -8,7 +8,7 @@ from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import need_batch, one_tensor
 from preceptor.knowledge.maps import unit
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def similarity_gap(student: Tensor, teacher: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.maps import unit
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 _FLOOR = 1e-8
 

@@ -10,7 +10,7 @@ from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def without_target(logits: Tensor, targets: Tensor) -> Tensor:

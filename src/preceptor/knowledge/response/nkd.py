@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.response.dkd import without_target
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def normalised_cross_entropy(

@@ -12,7 +12,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.blocks import AdapterNorm
 from preceptor.knowledge.edges import as_maps
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 
 def adaptive_target_cross_entropy(

@@ -9,7 +9,7 @@ from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
-from preceptor.recipe import Task
+from preceptor.specs import Task
 
 Direction = Literal["forward", "reverse"]
 

@@ -11,7 +11,7 @@ import torch
 
 from preceptor.data.packed import PackedSet
 from preceptor.networks.network import Network
-from preceptor.recipe import AugmentSpec
+from preceptor.specs import AugmentSpec
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _LIBRARIES = ("torch", "timm", "segmentation-models-pytorch")

@@ -13,7 +13,7 @@ from preceptor.data.packed import PackedSet, open_packed
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
-from preceptor.recipe import AugmentSpec
+from preceptor.specs import AugmentSpec
 from preceptor.training.teacher_cache.facts import arithmetic_facts, weights_digest
 from preceptor.training.teacher_cache.folder import Kept
 from preceptor.training.teacher_cache.shards import DamagedError, Shard

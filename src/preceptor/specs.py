@@ -1,0 +1,243 @@
+"""What a recipe says of its data, split, networks and training.
+
+Frozen pydantic models with defaults, checked when they are built. Nothing here imports torch.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Task = Literal["classification", "segmentation"]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Model(BaseModel):
+    """Base of every recipe part: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TileSpec(Model):
+    """Cut images into square tiles of ``size`` pixels, neighbours sharing ``overlap`` pixels."""
+
+    size: Annotated[int, Field(gt=0)]
+    overlap: Annotated[int, Field(ge=0)] = 0
+
+
+class DataSpec(Model):
+    """Where the images come from and how they are packed.
+
+    ``image_size`` is (height, width) or one number for both. ``resize`` is what happens to images
+    of another size: ``squash`` stretches, ``crop`` scales the short side and cuts the centre,
+    ``pad`` scales the long side and fills with the border colour. ``tile`` cuts instead.
+    ``duplicates`` is what happens to images with equal pixels: ``drop`` keeps one where the labels
+    agree and none where they differ, ``keep`` puts all of them on one side of the split,
+    ``error`` refuses. What was done is stated on the terminal and in the result.
+    """
+
+    source: str
+    path: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+    image_size: Annotated[int, Field(gt=0)] | tuple[int, int] = 224
+    resize: Literal["squash", "crop", "pad"] = "squash"
+    tile: TileSpec | None = None
+    duplicates: Literal["drop", "keep", "error"] = "drop"
+    cache: str | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of a packed image."""
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+
+
+class SplitSpec(Model):
+    """``by``: ``group`` where the data knows groups, ``image``, or ``official`` parts; ``auto`` picks
+    official, then group, then image, and says which.
+
+    ``shots`` keeps that many random images of each class (for masks: in all) of the training part; fewer are
+    contained in more. ``shots_seed`` draws others of the same training part; by default it is the split's seed.
+    """
+
+    by: Literal["auto", "group", "image", "official"] = "auto"
+    fractions: tuple[Fraction, Fraction, Fraction] = (0.75, 0.10, 0.15)
+    train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    shots: Annotated[int, Field(gt=0)] | None = None
+    shots_seed: int | None = None
+    seed: int | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_take_less(self) -> Self:
+        if self.shots is not None and self.train_fraction < 1:
+            raise ValueError("shots and train_fraction both take a part of the training images; give one of them")
+        if self.shots is None and self.shots_seed is not None:
+            raise ValueError("shots_seed: there are no shots to draw; give `shots` too")
+        return self
+
+
+class AugmentSpec(Model):
+    """Random changes of each training image, the same for its mask.
+
+    ``rotate`` is the largest angle in degrees, ``shift`` the largest move as a share of the side,
+    ``scale`` the largest relative change of size, ``stain`` the strength of H&E stain jitter,
+    ``colour`` that of brightness, contrast and saturation jitter. ``views`` is how many changed versions of an
+    image there are, shown in turn, epoch by epoch; unless given, every epoch has its own.
+    """
+
+    flip_horizontal: bool = True
+    flip_vertical: bool = True
+    transpose: bool = False
+    rotate: Annotated[float, Field(ge=0, le=180)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    stain: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    views: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether any image is changed at all."""
+        return any(self.model_dump(exclude={"views"}).values())
+
+    def view(self, epoch: int) -> int:
+        """Which version of the images ``epoch`` (the first is 0) shows."""
+        if not self.changes:
+            return 0
+        return epoch % self.views if self.views else epoch
+
+
+class NetworkSpec(Model):
+    """One network.
+
+    ``architecture`` is a timm name for classification (``hf-hub:`` and ``local-dir:`` work) or a
+    segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``.
+    ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``options`` go to the library.
+    """
+
+    architecture: str
+    encoder: str | None = None
+    weights: str = "imagenet"
+    input_size: Annotated[int, Field(gt=0)] | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class TaskLossSpec(Model):
+    """The task's own loss: cross entropy for classes, focal plus Dice for masks.
+
+    Args:
+        label_smoothing, class_weights: of the cross entropy; ``balanced`` weighs classes by inverse frequency.
+        focal_gamma, focal_alpha, focal_reduction, dice_squared: of the mask loss; ``sum`` adds the focal
+            term over all pixels, as printed by Niyaz et al.
+    """
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: Literal["balanced"] | None = None
+    focal_gamma: Annotated[float, Field(ge=0)] = 2.0
+    focal_alpha: Annotated[float, Field(gt=0, lt=1)] | None = None
+    focal_reduction: Literal["mean", "sum"] = "mean"
+    dice_squared: bool = True
+
+
+class NetworksSpec(Model):
+    """Who takes part: a ``teacher`` or a list of ``teachers``, and either ``count`` copies of one ``student`` or a list
+    of ``students``."""
+
+    teacher: NetworkSpec | None = None
+    teachers: tuple[NetworkSpec, ...] = ()
+    student: NetworkSpec | None = None
+    count: Annotated[int, Field(gt=0)] = 2
+    students: tuple[NetworkSpec, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way_to_name_each(self) -> Self:
+        if bool(self.students) == (self.student is not None):
+            raise ValueError("give either `student` (with `count`) or a list of `students`")
+        if self.teachers and self.teacher is not None:
+            raise ValueError("give either `teacher` or a list of `teachers`")
+        return self
+
+    @property
+    def peers(self) -> dict[str, NetworkSpec]:
+        """The students by name: S1, S2, …"""
+        specs = self.students or (self.student,) * self.count
+        return {f"S{number}": spec for number, spec in enumerate(specs, start=1) if spec is not None}
+
+
+Weight = Annotated[float, Field(ge=0)]
+
+
+class CacheSpec(Model):
+    """Keeping on disk what frozen teachers say of each training image, for later epochs and runs.
+
+    Args:
+        enabled: results are the same without, bit for bit on a CPU unless ``dtype`` rounds.
+        dtype: ``float32`` keeps what was computed; ``float16`` rounds what the teachers say, whether it is computed
+            or read, and takes half the space.
+        budget: GiB that all kept outputs together may take; what does not fit is computed in every step.
+    """
+
+    enabled: bool = True
+    dtype: Literal["float32", "float16"] = "float32"
+    budget: Annotated[float, Field(gt=0)] = 4.0
+
+
+class TrainingSpec(Model):
+    """How a stage is trained.
+
+    Args:
+        epochs, batch_size: the batch is the global one, shared among processes.
+        schedule: of the learning rate over the epochs: ``step`` multiplies by ``decay`` every
+            ``step_epochs``; ``polynomial`` has exponent ``power``; ``warmup_epochs`` rise linearly.
+        max_grad_norm: clips each network's own gradient.
+        precision: mixed precisions keep losses in float32.
+        sync_batchnorm: on several GPUs, BatchNorm statistics of the whole batch instead of one process's share.
+        channels_last: keep images and weights in the memory layout that convolutions of some networks prefer.
+        placement: ``measured`` times each network for a moment when training begins and takes the faster memory
+            layout, and the lower ``precision`` only where that is faster; remembered for this machine. Rounding, and
+            so the last bits of a result, depend on the choice; ``fixed`` computes as the recipe says.
+        validate_every: epochs from one validation to the next, where an epoch is short, as with few shots; the last
+            one is always validated, of a training in parts that of the last part.
+        patience: validations without a better score after which a network's weights are settled; the stage ends
+            when all are. None never does.
+        ema: decay of an exponential moving average of the weights, which is then what is evaluated.
+        balance: over- or under-sample classes in training.
+        threads: compute threads; results are bit-identical for equal threads.
+        workers: threads that prepare batches ahead; they change nothing but speed.
+        tensorboard: write TensorBoard events too (extra ``tensorboard``).
+        teacher_cache: see :class:`CacheSpec`.
+    """
+
+    epochs: Annotated[int, Field(gt=0)] = 20
+    batch_size: Annotated[int, Field(gt=0)] = 8
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    schedule: Literal["constant", "step", "cosine", "polynomial"] = "constant"
+    step_epochs: Annotated[int, Field(gt=0)] = 5
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.5
+    power: Annotated[float, Field(gt=0)] = 0.9
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    sync_batchnorm: bool = False
+    channels_last: bool = False
+    placement: Literal["fixed", "measured"] = "fixed"
+    validate_every: Annotated[int, Field(gt=0)] = 1
+    patience: Annotated[int, Field(gt=0)] | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    monitor: Literal["accuracy", "f1", "auroc", "iou", "iou_per_image"] | None = None
+    balance: Literal["over", "under"] | None = None
+    drop_last: bool = False
+    threads: Annotated[int, Field(gt=0)] | None = None
+    workers: Annotated[int, Field(ge=0)] = 1
+    tensorboard: bool = False
+    teacher_cache: CacheSpec = CacheSpec()
+
+    @model_validator(mode="after")
+    def _one_word_on_the_layout(self) -> Self:
+        if self.placement == "measured" and self.channels_last:
+            raise ValueError("channels_last: `placement: measured` chooses the layout; leave channels_last out")
+        return self

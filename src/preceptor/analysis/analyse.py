@@ -1,5 +1,6 @@
 """From a finished run to figures in ``RUN/analysis``."""
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -40,6 +41,8 @@ def analyse(
     """
     if not (run / "result.json").exists():
         raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
+    if part == "test" and json.loads((run / "result.json").read_text())["status"] != "complete":
+        raise UserError(f"{run}: its test part is still sealed, as in every trial of a search; look at part validation")
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
     recipe, _ = load_recipe(run / "recipe.yaml")

@@ -1,5 +1,6 @@
 """``preceptor evaluate``."""
 
+import json
 from pathlib import Path
 
 from rich.table import Table
@@ -13,6 +14,11 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
     if not (run / "result.json").exists():
         raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
+    if data is None and json.loads((run / "result.json").read_text())["status"] != "complete":
+        raise UserError(
+            f"{run}: its test part is still sealed, as in every trial of a search. `preceptor train {run}/recipe.yaml "
+            f"--out {run}` opens it; --data evaluates on other data"
+        )
     recipe, _ = load_recipe(run / "recipe.yaml")
     if masks and recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")

@@ -97,14 +97,18 @@ def few_shot_cells(folder: Path) -> dict[str, list[str]]:
     return cells
 
 
+PARTS_OF_TECHNIQUES = ("feature_mse", "exit_features", "grafting")
+"""What KD+ML shares (with an adapter inside the teacher), what exits copy, and what grafting minimises."""
+
+
 def loss_cells(task: str) -> dict[str, list[str]]:
     """One student under one teacher: every loss with its published setting, beside no teacher and KD+ML diverse.
 
-    ``feature_mse`` is left out: it wants an adapter inside the teacher, and KD+ML diverse shares features by it.
+    Losses that are parts of a technique with cells of its own are left out.
     """
     cells = {"alone": ["technique.name=baseline", "networks.count=1"], "kd_ml-diverse": FEW["kd_ml-diverse"]}
     for key, entry in losses().items():
-        if task in entry.settings and key != "feature_mse":
+        if task in entry.settings and key not in PARTS_OF_TECHNIQUES:
             chosen = json.dumps([{"loss": key}])
             cells[f"loss-{key}"] = ["technique.name=kd_offline", "networks.count=1", f"technique.losses={chosen}"]
     return cells

@@ -20,7 +20,7 @@ ROOMS = {
     "cohort": {"built", "networks", "knowledge", "data.batches"},
     "techniques": {"cohort", "built", "networks", "knowledge"},
     "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
-    "analysis": {"training", "built", "data", "networks", "measures"},
+    "analysis": {"training", "cohort", "built", "data", "networks", "measures"},
     "study": {"training", "cohort.stage"},
     "report": {"measures", "__version__"},
     "cli": {

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from preceptor.report.published import figure_for, read_published
 from preceptor.report.results import results as results_of
 from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell
+from preceptor.report.tables import gradients
 from preceptor.report.teachers import teachers
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
@@ -242,3 +244,26 @@ def test_the_published_table_of_a_shipped_study_finds_its_places(tmp_path, table
     wanted = sorted(float(row["mean"]) for row in read_published(study))
     missing = [value for value in dict.fromkeys(wanted) if value not in shown]
     assert missing == []
+
+
+def test_gradient_shares_over_seeds_and_what_is_left_out(tmp_path):
+    for seed, share in ((0, 0.2), (1, 0.4)):
+        analysis = make_run(tmp_path / f"{seed}", technique("kd_offline"), seed=seed) / "analysis"
+        analysis.mkdir()
+        terms = {
+            "S1/task": {"norm": 2.0, "share": 1 - share, "cosine": 1.0},
+            "T->S1/kd": {"norm": 1.0, "share": share, "cosine": -0.5},
+        }
+        left_out = {"T": "frozen in the last stage, so it gets no gradient"}
+        found = {"stage": "main", "networks": {"S1": terms}, "left_out": left_out}
+        (analysis / "gradients.json").write_text(json.dumps(found))
+    make_run(tmp_path / "alone", ALONE)
+    (study,) = find_studies([tmp_path])
+    grid = gradients(study)
+    assert [row[2].text for row in grid.rows] == ["S1/task", "T→S1/kd"]
+    share = grid.rows[1][3]
+    assert share.text == "30.0 ± 14.1"
+    assert share.numbers["seeds"] == 2
+    assert grid.rows[1][5].text == "-0.50 ± 0.00"
+    assert "T of kd_offline · predictions: frozen in the last stage" in grid.caption
+    assert gradients(find_studies([tmp_path / "alone"])[0]) is None

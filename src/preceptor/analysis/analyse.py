@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from preceptor.analysis import alignment, disagreements, masks
+from preceptor.analysis import alignment, disagreements, gradients, masks
 from preceptor.analysis.latency import latency
 from preceptor.analysis.page import Page
 from preceptor.built import load_network
@@ -18,8 +19,9 @@ from preceptor.data.prepare import Prepared, prepare
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
-from preceptor.recipe import load_recipe
+from preceptor.recipe import Recipe, load_recipe
 from preceptor.training.evaluate import whole_images, whole_part
+from preceptor.training.reopen import last_stage
 from preceptor.training.run import make_fabric
 from preceptor.training.same_data import require_same_split
 
@@ -58,6 +60,7 @@ def analyse(
     torch.manual_seed(0)
     page.numbers("latency", {name: latency(network) for name, network in networks.items()})
     _alignment(page, networks, chosen, fabric, prepared, part)
+    _gradients(page, recipe, prepared, fabric, run, list(networks))
     if recipe.task == "classification":
         _disagreements(page, networks, chosen, whole_part(fabric, prepared, part, 64), prepared, part, most)
     else:
@@ -96,6 +99,31 @@ def _alignment(
             f"unbiased HSIC averaged over batches of {size}, maps flattened.",
         )
     page.numbers("cka", numbers)
+
+
+def _gradients(
+    page: Page, recipe: Recipe, prepared: Prepared, fabric: Fabric, run: Path, networks: Sequence[str]
+) -> None:
+    """How much of each network's gradient comes from which loss term, and why of some this is not said."""
+    try:
+        stage, cohort, batches = last_stage(recipe, prepared, fabric, run)
+    except UserError as error:
+        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, str(error))})
+        return
+    found = gradients.pulls(cohort, batches, stage, recipe.seed)
+    shown, left_out = gradients.divided(found, cohort, networks)
+    numbers = {name: {term: asdict(pull) for term, pull in terms.items()} for name, terms in shown.items()}
+    page.numbers("gradients", {"stage": stage.name, "networks": numbers, "left_out": left_out})
+    if shown:
+        rest = "".join(f" {name}: {why}." for name, why in left_out.items())
+        page.figure(
+            "gradients",
+            gradients.bars(shown),
+            title="Where the gradient comes from",
+            caption="Norm of each loss term's gradient at the network's own parameters, over the sum of the norms of "
+            "all its terms; weighted as in training, before clipping, mean over "
+            f"{gradients.BATCHES} training batches with the last weights of stage {stage.name}.{rest}",
+        )
 
 
 def _disagreements(

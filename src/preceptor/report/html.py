@@ -85,6 +85,7 @@ def section(study: Study, slug: str) -> Section:
         teachers(study, statistics),
         tables.scores(study, statistics),
         tables.costs(study),
+        tables.gradients(study),
         tables.runs(study),
     ]
     return Section(

@@ -117,6 +117,11 @@ class Run:
         return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
 
     @cached_property
+    def gradients(self) -> Mapping[str, Any]:
+        """Shares of loss terms in each network's gradient, as they were measured; empty where they were not."""
+        return _json(self.folder / "analysis" / "gradients.json") or {}
+
+    @cached_property
     def environment(self) -> Mapping[str, Any]:
         """``environment.json``; empty where there is none yet."""
         return _json(self.folder / "environment.json") or {}

@@ -126,5 +126,47 @@ def costs(study: Study) -> Grid | None:
     return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2)
 
 
+def gradients(study: Study) -> Grid | None:
+    """What each network's gradient is made of; None where nobody measured it."""
+    rows, stages = [], {}
+    left_out: dict[str, list[str]] = {}
+    for cell in study.cells:
+        known = [run.gradients for run in cell.runs.values() if run.gradients]
+        for network, term in dict.fromkeys((n, t) for one in known for n, ts in one["networks"].items() for t in ts):
+            found = [one["networks"][network][term] for one in known if term in one["networks"].get(network, {})]
+            cosines = [one["cosine"] for one in found if one["cosine"] is not None]
+            rows.append(
+                (
+                    label(cell.title),
+                    label(network),
+                    label(term.replace("->", "→")),
+                    _spread(spread([100 * one["share"] for one in found]), "{:.1f}"),
+                    _spread(spread([one["norm"] for one in found]), "{:.3g}"),
+                    _spread(spread(cosines), "{:.2f}") if cosines else Datum(""),
+                )
+            )
+        stages |= {one["stage"]: None for one in known if one["networks"]}
+        for one in known:
+            for network, why in one["left_out"].items():
+                left_out.setdefault(why, []).append(f"{network} of {cell.title}")
+    if not rows:
+        return None
+    heads = ("method", "network", "loss term", "share, %", "norm", "cosine with own task")
+    caption = (
+        "Norm of each weighted loss term's gradient at the network's own parameters, and its share of the sum of the "
+        f"norms of all terms, with the last weights of stage {', '.join(stages)}. A cosine below 0 pulls against the "
+        "network's own task."
+    )
+    for why, whose in left_out.items():
+        caption += f" Left out: {', '.join(dict.fromkeys(whose))}: {why}."
+    return Grid("gradients", "Where the gradient comes from", (heads,), tuple(rows), 3, caption)
+
+
+def _spread(found: Spread, form: str) -> Datum:
+    deviation = "" if found.deviation is None else f" ± {form.format(found.deviation)}"
+    numbers = {"": found.mean, "±": found.deviation, "seeds": found.count}
+    return Datum(form.format(found.mean) + deviation, found.mean, numbers=numbers)
+
+
 def _scaled(value: float | None, unit: float) -> float | None:
     return None if value is None else value / unit

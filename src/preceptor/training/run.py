@@ -191,7 +191,7 @@ class Run:
             for planned in self.plan.stages:
                 for name in planned.members:  # which are made anew: two teachers are never in memory together
                     networks.pop(name, None)
-                stage = self._decided(planned)
+                stage = self.decided(planned)
                 cohort = self.cohort(stage)
                 batches = self.batches(stage, cohort)
                 tell = self.console.print
@@ -226,7 +226,7 @@ class Run:
                         self._network(stage, name, member, {}, starts=False)
                         tried.add(member.build)
 
-    def _decided(self, stage: Stage) -> Stage:
+    def decided(self, stage: Stage) -> Stage:
         """The stage with its choices made, each said once."""
         if not stage.choices:
             return stage

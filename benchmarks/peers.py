@@ -141,7 +141,8 @@ class Ours:
     def reading(self, batches: list[Batch], root: Path) -> Replay:
         """What the teacher says of ``batches``, computed once and then read."""
         teacher, precision = self.cohort.frozen["T"], self.cohort.precisions["T"]
-        arithmetic = arithmetic_facts(CPU, batch=len(batches[0].rows), precision=precision, channels_last=False)
+        batch, folded = len(batches[0].rows), self.cohort.answering["T"] is not teacher
+        arithmetic = arithmetic_facts(CPU, batch=batch, precision=precision, channels_last=False, folded=folded)
         facts = {"network": network_facts(teacher), "pixels": {}, "arithmetic": arithmetic, "dtype": "float32"}
         replay = Replay(self.live, lambda line: None, budget=1e12)
         rows = sum(len(batch.rows) for batch in batches)

@@ -3,16 +3,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from preceptor.built import load_network
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.recipe import load_recipe
 from preceptor.specs import NetworkSpec
 from preceptor.training import placement, run
-from preceptor.training.placement import Placement, choose, place
+from preceptor.training.placement import Placement, Way, choose, place
 
 from .phantoms import exported, recipe_for, train
 
-PLAIN, LAST, HALF = (False, False), (True, False), (False, True)
+PLAIN, LAST, HALF, FOLDED = Way(), Way(channels_last=True), Way(half=True), Way(folded=True)
 
 
 @pytest.mark.parametrize(
@@ -23,11 +24,13 @@ PLAIN, LAST, HALF = (False, False), (True, False), (False, True)
         ({PLAIN: 1.0, LAST: 1.5, HALF: 5.0}, PLAIN),
         ({PLAIN: 1.0, LAST: 0.9, HALF: 0.4}, HALF),
         ({PLAIN: 1.0, LAST: 0.9, HALF: 0.88}, LAST),  # half is hardly faster than the best float32
+        ({PLAIN: 1.0, FOLDED: 0.97}, PLAIN),
+        ({PLAIN: 1.0, FOLDED: 0.9, Way(True, True, True): 0.5}, Way(True, True, True)),
     ],
 )
 def test_the_plain_way_unless_another_is_clearly_faster(times, best):
     found = choose(times)
-    assert (found.channels_last, found.half) == best
+    assert found.way == best
     assert len(found.times) == len(times)
 
 
@@ -73,7 +76,7 @@ def placed(monkeypatch):
 
 def test_a_run_computes_as_was_measured(packed, tmp_path, placed):
     ways, cohorts = placed
-    ways |= {PLAIN: 1.0, LAST: 0.5, HALF: 2.0, (True, True): 2.0}
+    ways |= {PLAIN: 1.0, LAST: 0.5, HALF: 2.0, Way(True, True): 2.0}
     training = {"epochs": 1, "placement": "measured", "precision": "bf16-mixed"}
     recipe = recipe_for("classification", {"name": "kd_online"}, packed, training=training)
     result, text = train(recipe, tmp_path / "run")
@@ -82,6 +85,24 @@ def test_a_run_computes_as_was_measured(packed, tmp_path, placed):
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert "T is computed channels last, float32" in text
     assert any("S1 is computed" in note for note in result["notes"])
+
+
+def test_a_teacher_answers_folded_and_is_kept_as_it_was(packed, tmp_path, placed):
+    ways, cohorts = placed
+    ways |= {PLAIN: 1.0, FOLDED: 0.5}
+    training = {"epochs": 3, "placement": "measured"}
+    recipe = recipe_for("classification", {"name": "kd_offline"}, packed, training=training, augment={"views": 1})
+    _, text = train(recipe, tmp_path / "run")
+    cohort = cohorts[-1]
+    assert "T is computed contiguous, float32, BatchNorm folded" in text
+    assert norms(cohort.frozen["T"]) > norms(cohort.answering["T"])
+    assert norms(cohort.learners["S1"]) > 0
+    assert "says was read" in text  # from the cache, whose first batch is compared with what is computed
+    assert norms(load_network(tmp_path / "run" / "networks" / "T")) == norms(cohort.frozen["T"])
+
+
+def norms(network):
+    return sum(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
 
 
 def test_the_plain_choice_changes_nothing(packed, tmp_path, placed):
@@ -95,7 +116,7 @@ def test_the_plain_choice_changes_nothing(packed, tmp_path, placed):
 
 
 def test_words_say_why():
-    assert Placement(True, False, {"channels last, float32": 0.05}).words() == (
+    assert Placement(LAST, {"channels last, float32": 0.05}).words() == (
         "channels last, float32 (channels last, float32 50 ms)"
     )
 

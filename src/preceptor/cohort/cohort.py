@@ -14,6 +14,7 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
+from preceptor.networks.fold import folded as folded_copy
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs, Tap
 from preceptor.randomness import key
@@ -37,6 +38,7 @@ class Cohort(nn.Module):
 
     Attributes:
         ask_frozen: gets what frozen networks say.
+        answering: the frozen networks as they are asked.
 
     Args:
         networks: by name; those that are frozen only teach. One that is built on others comes after them.
@@ -45,6 +47,7 @@ class Cohort(nn.Module):
         task_weights: factor of the task loss by trainable network, 1 where not given.
         precision: dtype in which the networks compute under autocast; None keeps float32. Losses are float32.
         full_precision: networks that compute in float32 all the same.
+        folded: frozen networks that answer with their BatchNorms folded (:mod:`~preceptor.networks.fold`).
         facts: sizes from which adapters are built.
         seed: an adapter's start depends on it and the name of its edge alone.
 
@@ -63,6 +66,7 @@ class Cohort(nn.Module):
         task_weights: Mapping[str, float] | None = None,
         precision: torch.dtype | None = None,
         full_precision: Collection[str] = (),
+        folded: Collection[str] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -80,6 +84,7 @@ class Cohort(nn.Module):
         self._order = tuple(networks)
         self._build_losses(facts, seed)
         self._limit_taps()
+        self.answering = {name: folded_copy(net) if name in folded else net for name, net in self.frozen.items()}
         self._stochastic = {name for name, network in self.networks.items() if network.is_stochastic}
 
     @property
@@ -101,7 +106,7 @@ class Cohort(nn.Module):
     def to_device(self, device: torch.device) -> None:
         """Move everything, the frozen networks too."""
         self.to(device)
-        for network in self.frozen.values():
+        for network in (*self.frozen.values(), *self.answering.values()):
             network.to(device)
 
     def owned(self) -> dict[str, list[nn.Parameter]]:
@@ -148,7 +153,7 @@ class Cohort(nn.Module):
                 if isinstance(network, Built):
                     outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
                 elif network.is_frozen:
-                    outputs[name] = self.ask_frozen(name, network, batch, epoch)
+                    outputs[name] = self.ask_frozen(name, self.answering[name], batch, epoch)
                 else:
                     outputs[name] = network(batch.images)
         return outputs

@@ -1,4 +1,4 @@
-"""How a network is best computed on this machine: memory layout and precision, measured, not assumed.
+"""How a network is best computed on this machine: memory layout, precision, folding; measured, not assumed.
 
 Layouts that help one architecture hurt another, and half precision makes some networks slower on a CPU. So each
 network is timed for a moment as it will be used, and what was found is remembered per machine, network and size.
@@ -6,6 +6,7 @@ network is timed for a moment as it will be used, and what was found is remember
 
 import copy
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -14,11 +15,13 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from preceptor.files import expand, write_json
+from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
 
 ROUNDS = 3
@@ -26,65 +29,82 @@ WORTH = 0.95
 """Another way must take less than this share of the plain one's time: noise shall not choose."""
 
 
+class Way(NamedTuple):
+    """One way to compute a network.
+
+    Args:
+        channels_last: memory layout of its weights and images.
+        half: under autocast in the recipe's lower precision; else in float32.
+        folded: with BatchNorm in the convolutions before it, for frozen networks.
+    """
+
+    channels_last: bool = False
+    half: bool = False
+    folded: bool = False
+
+    def __str__(self) -> str:
+        layout, precision = ("contiguous", "channels last")[self.channels_last], ("float32", "half")[self.half]
+        return f"{layout}, {precision}{', BatchNorm folded' if self.folded else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     """How one network is computed.
 
     Args:
-        channels_last: memory layout of its weights and images.
-        half: under autocast in the recipe's lower precision; False keeps this network in float32.
         times: seconds of a step by way, medians of :data:`ROUNDS`.
     """
 
-    channels_last: bool
-    half: bool
+    way: Way
     times: dict[str, float]
 
     def words(self) -> str:
         """The choice and why, in one line."""
         measured = ", ".join(f"{way} {1000 * seconds:.0f} ms" for way, seconds in self.times.items())
-        return f"{_way(self.channels_last, self.half)} ({measured})"
+        return f"{self.way} ({measured})"
 
 
 def place(network: Network, batch_size: int, *, trains: bool, precision: torch.dtype | None) -> Placement:
     """The measured placement of ``network``, from memory where this machine has measured it before.
 
     Args:
-        precision: of the recipe; None leaves only the layout to choose.
+        precision: of the recipe; None leaves only the layout to choose, and folding.
         trains: a step has a backward pass.
     """
     file = _folder() / f"{_key(network, batch_size, trains, precision)}.json"
     if file.exists():
-        return Placement(**json.loads(file.read_text()))
-    found = choose(_times(network, batch_size, trains, precision))
+        found = json.loads(file.read_text())
+        return Placement(Way(*found["way"]), found["times"])
+    chosen = choose(_times(network, batch_size, trains, precision))
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, asdict(found))
-    return found
+    write_json(file, asdict(chosen))
+    return chosen
 
 
-def choose(times: dict[tuple[bool, bool], float]) -> Placement:
-    """The fastest of the measured ways; another layout or precision only where it is clearly faster.
+def choose(times: dict[Way, float]) -> Placement:
+    """The fastest of the measured ways; folding, another layout or precision only where it is clearly faster.
 
     Args:
-        times: (channels last, half) -> seconds; holds (False, False).
+        times: seconds by way; holds the plain one.
     """
-    best = (False, False)
-    for half in sorted({half for _, half in times}):
-        fastest = min((way for way in times if way[1] == half), key=lambda way: times[way])
+    best = Way()
+    for half, folds in sorted({(way.half, way.folded) for way in times}):
+        fastest = min((way for way in times if (way.half, way.folded) == (half, folds)), key=lambda way: times[way])
         if times[fastest] < WORTH * times[best]:
             best = fastest
-    return Placement(*best, {_way(*way): seconds for way, seconds in times.items()})
+    return Placement(best, {str(way): seconds for way, seconds in times.items()})
 
 
-def _times(
-    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None
-) -> dict[tuple[bool, bool], float]:
+def _times(network: Network, batch_size: int, trains: bool, precision: torch.dtype | None) -> dict[Way, float]:
     """Ways are timed in turn, round after round, so that a busy moment does not hit one of them alone."""
+    forms = {False: network}
+    if not trains and (twin := folded(network)) is not network:
+        forms[True] = twin
     steps = {}
-    for half in (False, True) if precision else (False,):
-        for channels_last in (False, True):
-            steps[channels_last, half] = _step(network, batch_size, trains, channels_last, precision if half else None)
-    rounds: dict[tuple[bool, bool], list[float]] = {way: [] for way in steps}
+    for half, folds, channels_last in itertools.product((False, True) if precision else (False,), forms, (False, True)):
+        way = Way(channels_last, half, folds)
+        steps[way] = _step(forms[folds], batch_size, trains, channels_last, precision if half else None)
+    rounds: dict[Way, list[float]] = {way: [] for way in steps}
     for number in range(ROUNDS + 1):
         for way, step in steps.items():
             began = time.perf_counter()
@@ -117,10 +137,6 @@ def _step(
     return step
 
 
-def _way(channels_last: bool, half: bool) -> str:
-    return f"{'channels last' if channels_last else 'contiguous'}, {'half' if half else 'float32'}"
-
-
 def _folder() -> Path:
     return expand(os.environ.get("PRECEPTOR_CACHE") or "~/.cache/preceptor") / "placement"
 
@@ -128,8 +144,9 @@ def _folder() -> Path:
 def _key(network: Network, batch_size: int, trains: bool, precision: torch.dtype | None) -> str:
     device = network.mean.device
     machine = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    about = (machine, torch.__version__, torch.get_num_threads(), network.blueprint.to_json(), batch_size, trains)
-    return hashlib.sha256(repr((*about, str(precision))).encode()).hexdigest()[:24]
+    use = (network.blueprint.to_json(), batch_size, trains, str(precision))
+    about = (machine, torch.__version__, torch.get_num_threads(), *use, Way._fields)
+    return hashlib.sha256(repr(about).encode()).hexdigest()[:24]
 
 
 def _processor() -> str:

@@ -36,7 +36,7 @@ from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fit import At, Watcher, fit
-from preceptor.training.placement import place
+from preceptor.training.placement import Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_same_split, require_unseen
@@ -175,7 +175,7 @@ class Run:
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
     notes: list[str] = field(default_factory=list)  # of the edges
-    in_full_precision: dict[str, bool] = field(default_factory=dict)  # networks for which the lower one is slower
+    ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 
     def train(self) -> tuple[dict[str, Network], list[At]]:
@@ -306,7 +306,8 @@ class Run:
                 train_labels=labels,
             ),
             precision=DTYPES[stage.training.precision],
-            full_precision=[name for name in stage.members if self.in_full_precision.get(name)],
+            full_precision=[name for name in stage.members if name in self.ways and not self.ways[name].half],
+            folded=[name for name in stage.members if name in self.ways and self.ways[name].folded],
             seed=self.recipe.seed,
         )
         for note in cohort.notes:
@@ -318,6 +319,13 @@ class Run:
     ) -> Network:
         """A member as its stage begins; ``networks`` are those before it."""
         network = member.build(*(networks[one] for one in member.builds_on))
+        if not member.trains:
+            if network.has_new_head and not member.starts:
+                raise UserError(
+                    f"{name} has a head of random numbers for these classes and cannot teach; "
+                    "give as technique.teacher weights that were trained on this data"
+                )
+            network.freeze()
         if stage.training.placement == "measured" and not isinstance(network, Built):
             self._place(stage, name, network, trains=member.trains)
         elif stage.training.channels_last:
@@ -327,22 +335,15 @@ class Run:
         if member.starts and starts:
             states = [self.folder.load(self.folder.weights(s.stage, s.network, s.which)) for s in member.starts]
             network.load_state_dict(own_state(network, {key: t for state in states for key, t in state.items()}))
-        if not member.trains:
-            if network.has_new_head and not member.starts:
-                raise UserError(
-                    f"{name} has a head of random numbers for these classes and cannot teach; "
-                    "give as technique.teacher weights that were trained on this data"
-                )
-            network.freeze()
         return network
 
     def _place(self, stage: Stage, name: str, network: Network, *, trains: bool) -> None:
         size = stage.training.batch_size // self.fabric.world_size
         network.to(self.fabric.device)
         found = place(network, size, trains=trains, precision=DTYPES[stage.training.precision])
-        network.channels_last = found.channels_last
-        network.to(memory_format=torch.channels_last if found.channels_last else torch.contiguous_format)
-        self.in_full_precision[name] = not found.half
+        network.channels_last = found.way.channels_last
+        network.to(memory_format=torch.channels_last if found.way.channels_last else torch.contiguous_format)
+        self.ways[name] = found.way
         self._note(f"{stage.name}: {lone(name)} is computed {found.words()}")
 
     def _scores(self, of: str, networks: Mapping[str, Network], *, starts: bool) -> dict[str, float]:

@@ -61,8 +61,10 @@ def test_how_many_views_there_are_does_not_count():
     assert pixel_facts(Packed, AugmentSpec(), 0) == pixel_facts(Packed, AugmentSpec(views=8), 0)
 
 
-@pytest.mark.parametrize("other", [{"batch": 9}, {"precision": torch.bfloat16}, {"channels_last": True}])
+@pytest.mark.parametrize(
+    "other", [{"batch": 9}, {"precision": torch.bfloat16}, {"channels_last": True}, {"folded": True}]
+)
 def test_arithmetic_counts(other):
-    given = {"batch": 8, "precision": None, "channels_last": False}
+    given = {"batch": 8, "precision": None, "channels_last": False, "folded": False}
     assert arithmetic_facts(CPU, **given) == arithmetic_facts(CPU, **given)
     assert arithmetic_facts(CPU, **given) != arithmetic_facts(CPU, **{**given, **other})

@@ -47,13 +47,14 @@ def pixel_facts(packed: PackedSet, augment: AugmentSpec, seed: int) -> dict[str,
 
 
 def arithmetic_facts(
-    device: torch.device, *, batch: int, precision: torch.dtype | None, channels_last: bool
+    device: torch.device, *, batch: int, precision: torch.dtype | None, channels_last: bool, folded: bool
 ) -> dict[str, Any]:
     """What decides how sums are rounded. Measured on CPUs: the batch size does, and the number of threads does."""
     facts: dict[str, Any] = {
         "batch": batch,
         "precision": str(precision or torch.float32).removeprefix("torch."),
         "channels_last": channels_last,
+        "folded": folded,
         "threads": torch.get_num_threads(),
         "matmul": torch.get_float32_matmul_precision(),
         "device": f"{device.type} {_processor()} {torch.backends.cpu.get_cpu_capability()}",

@@ -54,7 +54,7 @@ class Replay:
         teacher = self._teachers.get(name)
         if teacher is None or not len(batch.images):
             return self._ask(name, network, batch, epoch)
-        return teacher.says(batch, epoch)
+        return teacher.says(network, batch, epoch)
 
     def __enter__(self) -> Self:
         return self
@@ -107,8 +107,8 @@ class _Teacher:
             self._tell(f"{what}: about {_size(needed)} to be written{room if short else f' in {self._kept.root}'}")
         return taken + own
 
-    def says(self, batch: Batch, epoch: int) -> Outputs:
-        """What the network says of ``batch``."""
+    def says(self, network: Network, batch: Batch, epoch: int) -> Outputs:
+        """What ``network``, the teacher as it is asked, says of ``batch``."""
         rows = batch.rows.numpy()
         if self._at != (batch.view, epoch):
             self._open(batch.view, epoch)
@@ -116,12 +116,12 @@ class _Teacher:
         if found is not None and self._is_trusted:
             self._read += len(rows)
             return found
-        live = self._ask(self.name, self._network, batch, epoch)
+        live = self._ask(self.name, network, batch, epoch)
         self._computed += len(rows)
         if found is not None:
             self._compare(found, live)
         elif batch.view in self._views:
-            self._writing(lambda: self._keep(batch, rows, live))
+            self._writing(lambda: self._keep(network, batch, rows, live))
         return live
 
     def close(self) -> None:
@@ -155,8 +155,8 @@ class _Teacher:
             self._kept.remove_shards()
             self._open(*self._at)
 
-    def _keep(self, batch: Batch, rows: Rows, live: Outputs) -> None:
-        if not self._has_begun and not self._is_steady(batch.images[:1]):
+    def _keep(self, network: Network, batch: Batch, rows: Rows, live: Outputs) -> None:
+        if not self._has_begun and not self._is_steady(network, batch.images[:1]):
             self._views.clear()
             self._tell(
                 f"{self.name} rounds differently at different places of a batch of {self._ask.size}, so what it "
@@ -171,9 +171,9 @@ class _Teacher:
             self._has_network = True
         self._shelf.keep(rows, live)
 
-    def _is_steady(self, image: Tensor) -> bool:
+    def _is_steady(self, network: Network, image: Tensor) -> bool:
         """Whether an image gets the same answer at every place of a batch."""
-        said = self._ask.compute(self.name, self._network, image.repeat(self._ask.size, 1, 1, 1))
+        said = self._ask.compute(self.name, network, image.repeat(self._ask.size, 1, 1, 1))
         tensors = [said.at(tap) for tap in self._shelf.taps]
         return all(torch.equal(t, t[:1].expand_as(t)) for t in tensors if isinstance(t, Tensor))
 

@@ -11,6 +11,7 @@ from preceptor.cohort.frozen import FixedSize
 from preceptor.data.augment import augment, to_float
 from preceptor.data.packed import PackedSet, open_packed
 from preceptor.errors import UserError
+from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.specs import AugmentSpec
@@ -95,7 +96,11 @@ class _Again:
         self._precision = None if dtype == torch.float32 else dtype
         torch.set_num_threads(arithmetic["threads"])
         now = arithmetic_facts(
-            self._device, batch=self.size, precision=self._precision, channels_last=self._channels_last
+            self._device,
+            batch=self.size,
+            precision=self._precision,
+            channels_last=self._channels_last,
+            folded=arithmetic["folded"],
         )
         if now != arithmetic:
             other = next(name for name in arithmetic if now.get(name) != arithmetic[name])
@@ -103,6 +108,8 @@ class _Again:
         self._network = _network(kept).to(self._device)
         if self._channels_last:
             self._network.to(memory_format=torch.channels_last)
+        if arithmetic["folded"]:
+            self._network = folded(self._network)
 
     def agrees(self, shard: Shard, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
         """Whether the records at ``places``, no more than ``size``, are what the network says."""

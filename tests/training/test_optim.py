@@ -48,6 +48,38 @@ def test_one_optimiser_equals_one_per_network(optimizer):
     torch.testing.assert_close(train("ab"), train("a"), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_weights_that_lie_channels_last_learn_the_same(optimizer):
+    """Step by step, through a saved state, where one of them gets no gradient in a step."""
+    spec = TrainingSpec(optimizer=optimizer, lr=0.1, weight_decay=0.01)
+
+    def train(layouts):
+        weights = [torch.randn(5, 7, 3, 3, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)]
+        parameters = [nn.Parameter(w.to(memory_format=layouts[0])) for w in weights]
+        step = make_optimizer([Group(parameters)], spec)
+        for number in range(4):
+            if number == 2:
+                state = step.state_dict()
+                assert all(
+                    value.shape in ((), parameters[0].shape)
+                    for values in state["state"].values()
+                    for value in values.values()
+                    if isinstance(value, torch.Tensor)
+                )
+                parameters = [nn.Parameter(p.detach().clone(memory_format=layouts[1])) for p in parameters]
+                step = make_optimizer([Group(parameters)], spec)
+                step.load_state_dict(state)
+            step.zero_grad()
+            sum((p**2 * p.cos()).sum() for p in parameters[: 1 + (number != 1)]).backward()
+            step.step()
+        return parameters
+
+    plain, last = torch.contiguous_format, torch.channels_last
+    for layouts in ((last, last), (plain, last), (last, plain)):
+        for found, expected in zip(train(layouts), train((plain, plain)), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
+
+
 def test_members_have_rates_of_their_own(tiny):
     """A factor for a whole network, another for the parameters under one name, and adapters as their network."""
     networks = {"A": tiny(1), "B": tiny(2)}

@@ -1,13 +1,15 @@
 """Optimisers and the learning rate over time."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.frozen import lies_channels_last
 from preceptor.cohort.stage import Member
 from preceptor.specs import TrainingSpec
 
@@ -37,21 +39,72 @@ def parameter_groups(cohort: Cohort, members: Mapping[str, Member]) -> list[Grou
 
 
 def make_optimizer(groups: Sequence[Group], spec: TrainingSpec) -> torch.optim.Optimizer:
-    """One optimiser over disjoint groups, which equals one optimiser each; :func:`set_rate` gives them their rates."""
+    """One optimiser over disjoint groups, which equals one optimiser each; :func:`set_rate` gives them their rates.
+
+    A step may take the gradients off the parameters (see :func:`_lies_dense`).
+    """
+    twins = {p: _dense(p) for group in groups for p in group.parameters if _lies_dense(p, spec)}
     named = [
-        {"params": list(group.parameters), "factor": group.lr, "weight_decay": group.weight_decay * spec.weight_decay}
+        {
+            "params": [nn.Parameter(twins[p].detach()) if p in twins else p for p in group.parameters],
+            "factor": group.lr,
+            "weight_decay": group.weight_decay * spec.weight_decay,
+        }
         for group in groups
     ]
+    optimizer: torch.optim.Optimizer
     if spec.optimizer == "sgd":
-        return torch.optim.SGD(
-            named,
-            lr=spec.lr,
-            momentum=spec.momentum,
-            nesterov=spec.nesterov,
-            fused=True,
-        )
-    kind = torch.optim.AdamW if spec.optimizer == "adamw" else torch.optim.Adam
-    return kind(named, lr=spec.lr, fused=True)
+        optimizer = torch.optim.SGD(named, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov, fused=True)
+    else:
+        kind = torch.optim.AdamW if spec.optimizer == "adamw" else torch.optim.Adam
+        optimizer = kind(named, lr=spec.lr, fused=True)
+    if twins:
+        every = [p for group in groups for p in group.parameters]
+        _stand_for(optimizer, [p if p in twins else None for p in every])
+    return optimizer
+
+
+def _lies_dense(parameter: nn.Parameter, spec: TrainingSpec) -> bool:
+    """Whether the optimiser is shown a view of the weights in the order in which they lie in memory.
+
+    torch's fused optimisers on CPUs copy whatever is not contiguous, weights, gradients and averages, before and
+    after every step: with weights that lie channels last they take twice the time. A gradient scaler must see the
+    parameters themselves.
+    """
+    return parameter.device.type == "cpu" and spec.precision != "16-mixed" and lies_channels_last(parameter)
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    return tensor.permute(0, 2, 3, 1)
+
+
+def _stand_for(optimizer: torch.optim.Optimizer, originals: Sequence[nn.Parameter | None]) -> None:
+    """Let each dense view take its parameter's gradient before a step; states are saved in the parameters' own shapes.
+
+    Args:
+        originals: by the optimiser's number of a parameter, the one that a view stands for.
+    """
+    views = [p for group in optimizer.param_groups for p in group["params"]]
+
+    def take_gradients(*_: object) -> None:
+        for view, original in zip(views, originals, strict=True):
+            if original is not None:
+                view.grad, original.grad = None if original.grad is None else _dense(original.grad), None
+
+    def turned(state: dict[str, Any], turn: Callable[[Tensor], Tensor]) -> dict[str, Any]:
+        def one(number: int, values: dict[str, Any]) -> dict[str, Any]:
+            stands = originals[number] is not None
+            return {
+                key: turn(v) if stands and isinstance(v, Tensor) and v.dim() == 4 else v for key, v in values.items()
+            }
+
+        return {**state, "state": {number: one(number, values) for number, values in state["state"].items()}}
+
+    optimizer.register_step_pre_hook(take_gradients)
+    optimizer.register_state_dict_post_hook(
+        lambda _, state: turned(state, lambda t: t.permute(0, 3, 1, 2).contiguous())
+    )
+    optimizer.register_load_state_dict_pre_hook(lambda _, state: turned(state, lambda t: _dense(t).contiguous()))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

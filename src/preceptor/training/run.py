@@ -36,6 +36,7 @@ from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fit import At, Watcher, fit
+from preceptor.training.memory import keep_freed_memory
 from preceptor.training.placement import Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
@@ -159,6 +160,8 @@ def make_fabric(device: str) -> Fabric:
         strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
         fabric = Fabric(accelerator=device, devices=local, num_nodes=world // local, strategy=strategy)
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_freed_memory()
     return fabric
 
 

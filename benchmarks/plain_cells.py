@@ -48,7 +48,7 @@ class PlainNet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         last = self.body.forward_features(images)
-        if self.adapter is None:
+        if self.adapter is None or self.fc is None:
             return self.body.forward_head(last), last
         last = self.adapter(last)
         return self.fc(last.mean(dim=(2, 3))), last

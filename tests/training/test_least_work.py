@@ -40,13 +40,17 @@ def counts(monkeypatch):
         found.made += len(images)
         return augment(images, *more, **options)
 
+    def place(parameter):  # the optimiser may have views of parameters
+        return parameter.data_ptr()
+
     def noting(fabric, stage, cohort, *more, **options):
         online.clear()
-        online.update({id(next(one.parameters())): n for n, one in cohort.learners.items() if lone(n) == "T"})
+        online.update({place(next(one.parameters())): n for n, one in cohort.learners.items() if lone(n) == "T"})
         return fit(fabric, stage, cohort, *more, **options)
 
     def updated(optimizer, *more):
-        found.updates.update(online[id(p)] for g in optimizer.param_groups for p in g["params"] if id(p) in online)
+        places = [place(p) for group in optimizer.param_groups for p in group["params"]]
+        found.updates.update(online[one] for one in places if one in online)
 
     monkeypatch.setattr(FixedSize, "__call__", asking)
     monkeypatch.setattr(batches, "augment", augmenting)

@@ -42,6 +42,7 @@ def test_the_index_tells_everything_that_a_reader_wants(board):
         "status": "waiting",
         "error": None,
         "attempts": 0,
+        "reused_from": None,
     }
 
 

@@ -85,6 +85,9 @@ def study(
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Runs side by side; by default what fits.")] = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
+    reuse: Annotated[
+        list[Path] | None, typer.Option(help="A study folder whose finished runs are taken over; repeat it.")
+    ] = None,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the jobs.")] = False,
 ) -> None:
@@ -92,7 +95,18 @@ def study(
     from preceptor.cli.study import run_study
 
     changes = [*(overrides or []), *_more_changes(context)]
-    if not run_study(study, changes, scale=scale, out=out, workers=workers, ray=ray, device=device, dry=dry_run):
+    finished = run_study(
+        study,
+        changes,
+        scale=scale,
+        out=out,
+        workers=workers,
+        ray=ray,
+        device=device,
+        dry=dry_run,
+        reuse=reuse or [],
+    )
+    if not finished:
         raise typer.Exit(1)
 
 

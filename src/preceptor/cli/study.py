@@ -1,17 +1,20 @@
 """``preceptor study``."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from preceptor.errors import UserError
 from preceptor.files import alone
+from preceptor.recipe import Recipe
 from preceptor.study.board import Board
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
 from preceptor.study.plan import Job, plan
 from preceptor.study.ray import RayCrew
+from preceptor.study.reuse import find_runs, take_over
 from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
 from preceptor.study.spec import load_study
@@ -27,6 +30,7 @@ def run_study(
     ray: str | None,
     device: str,
     dry: bool,
+    reuse: Sequence[Path] = (),
 ) -> bool:
     """Do what is missing of a study; True when every job is done."""
     study = load_study(path, scale, overrides)
@@ -39,12 +43,13 @@ def run_study(
         console.print(f"note: {note}", highlight=False)
     board = Board(study, made.jobs, out)
     if dry:
-        _list(board, console)
+        _list(board, console, find_runs(board, reuse))
         return True
     out.mkdir(parents=True, exist_ok=True)
     try:
         with alone(out / ".lock", wait=False):
             board.begin()
+            _reuse(board, reuse, console)
             threads = made.jobs[0].recipe.training.threads or 1
             _prepare(board, console)
             crew = _crew(workers, ray, threads, device)
@@ -87,14 +92,39 @@ def _prepare(board: Board, console: Console) -> None:
             prepare(job.recipe)
 
 
-def _list(board: Board, console: Console) -> None:
+def _reuse(board: Board, studies: Sequence[Path], console: Console) -> None:
+    """Take over what other studies have finished, and say so."""
+    found = find_runs(board, studies)
+    if not found:
+        if studies:
+            console.print(f"nothing to reuse in {', '.join(map(str, studies))}", highlight=False, soft_wrap=True)
+        return
+    from preceptor.data.prepare import prepare
+
+    known: dict[str, str] = {}
+
+    def fingerprint(recipe: Recipe) -> str:
+        data = recipe.data.model_dump_json()
+        if data not in known:
+            with console.status("reading images"):
+                known[data] = prepare(recipe).packed.fingerprint
+        return known[data]
+
+    take_over(board, found, fingerprint)
+    for id, source in found.items():
+        console.print(f"{id}: reused from {source}", highlight=False, soft_wrap=True)
+
+
+def _list(board: Board, console: Console, reusable: Mapping[str, Path]) -> None:
     console.print(
         f"{len(board.jobs)} jobs, {len(board.having('done'))} done; study folder: {board.out}", soft_wrap=True
     )
     width = max(map(len, board.jobs))
     for job in board.jobs.values():
         needs = f"needs {' '.join(job.teachers)}" if job.teachers else ""
-        line = f"{job.id:{width}}  {job.kind:8}  {board.standing[job.id].status:7}  {needs}".rstrip()
+        source = board.standing[job.id].reused_from or reusable.get(job.id)
+        notes = "; ".join(filter(None, (needs, f"reused from {source}" if source else "")))
+        line = f"{job.id:{width}}  {job.kind:8}  {board.standing[job.id].status:7}  {notes}".rstrip()
         console.print(line, highlight=False, soft_wrap=True)
 
 

@@ -12,19 +12,26 @@ from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.study.lockstep import lockstep
-from preceptor.study.plan import Job
+from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
 
 Status = Literal["waiting", "running", "done", "failed"]
 
+REUSED = "reused.json"
+"""In a run's folder: where it was copied from."""
+
 
 @dataclass
 class Standing:
-    """Where one job stands; ``attempts`` counts its starts by this command."""
+    """Where one job stands; ``attempts`` counts its starts by this command.
+
+    ``reused_from`` is the folder that its run was copied from.
+    """
 
     status: Status = "waiting"
     error: str | None = None
     attempts: int = 0
+    reused_from: str | None = None
 
 
 class Board:
@@ -34,7 +41,7 @@ class Board:
         self.study = study
         self.out = out
         self.jobs = {job.id: job for job in jobs}
-        self.standing = {job.id: Standing("done" if is_finished(job, out) else "waiting") for job in jobs}
+        self.standing = {job.id: _found(job, out) for job in jobs}
         self.groups = lockstep(jobs) if study.together else {job.id: (job,) for job in jobs}
 
     def begin(self) -> None:
@@ -91,6 +98,11 @@ class Board:
             self.standing[id].status = "done"
         self._write()
 
+    def reused(self, id: str, source: Path) -> None:
+        """The job's run has been copied from ``source``."""
+        self.standing[id] = Standing("done", reused_from=str(source.resolve()))
+        self._write()
+
     def failed(self, id: str, error: str) -> None:
         """The job cannot be done, nor any that wants its network as a teacher."""
         self._fail(id, error)
@@ -129,6 +141,7 @@ class Board:
             "status": standing.status,
             "error": standing.error,
             "attempts": standing.attempts,
+            "reused_from": standing.reused_from,
         }
 
 
@@ -143,6 +156,14 @@ def layout_of(study: Study, jobs: Sequence[Job]) -> dict[str, list[str]]:
     return {"rows": list(rows), "columns": list(columns), "networks": list(networks), "metrics": list(metrics)}
 
 
+def _found(job: Job, out: Path) -> Standing:
+    """As a job stands when a command begins."""
+    if not is_finished(job, out):
+        return Standing()
+    note = job.folder(out) / REUSED
+    return Standing("done", reused_from=json.loads(note.read_text(encoding="utf-8"))["from"] if note.exists() else None)
+
+
 def is_finished(job: Job, out: Path) -> bool:
     """Whether the job's folder holds the result of exactly its recipe, wherever its teacher lay then."""
     folder = job.folder(out)
@@ -154,7 +175,7 @@ def is_finished(job: Job, out: Path) -> bool:
 
 
 def is_same_elsewhere(text: str, recipe: Recipe) -> bool:
-    """Whether ``text`` is ``recipe`` but for the place of the study's folder."""
+    """Whether ``text`` is ``recipe`` but for where the study lies and what its teachers' cells are called."""
     try:
         written = parse_recipe(yaml.safe_load(text))
     except (UserError, yaml.YAMLError):
@@ -166,12 +187,19 @@ def _without_place(recipe: Recipe) -> Mapping[str, Any]:
     raw = recipe.model_dump(mode="json", exclude={"name"})
     technique = raw["technique"]
     if teacher := technique.get("teacher"):
-        technique["teacher"] = Path(teacher).name
+        technique["teacher"] = _content(Path(teacher))
     if teachers := technique.get("teachers"):
-        technique["teachers"] = [Path(teacher).name for teacher in teachers]
-    if snapshots := technique.get("snapshots"):
-        technique["snapshots"] = [Path(snapshot).parts[-4:] for snapshot in snapshots]  # RUN/checkpoints/teacher/FILE
+        technique["teachers"] = [_content(Path(teacher)) for teacher in teachers]
+    if snapshots := technique.get("snapshots"):  # RUN/checkpoints/teacher/FILE
+        technique["snapshots"] = [
+            (_content(Path(run)), *inside) for run, *inside in (Path(one).parts[-4:] for one in snapshots)
+        ]
     return raw
+
+
+def _content(run: Path) -> str:
+    """The digest of a study's run, whatever its cell is called; else the folder's name."""
+    return digest_of(run.name) or run.name
 
 
 def read_index(out: Path) -> dict[str, Any]:

@@ -290,5 +290,11 @@ def _digest(recipe: Recipe, teachers: tuple[str, ...] = ()) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def digest_of(name: str) -> str | None:
+    """The digest at the end of a job's id; None where ``name`` is no such."""
+    found = re.search(r"-([0-9a-f]{8})$", name)
+    return found[1] if found else None
+
+
 def _slug(parts: Iterable[str]) -> str:
     return "-".join(re.sub(r"[^\w.]+", "_", part).strip("_") for part in parts)

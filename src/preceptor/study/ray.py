@@ -4,6 +4,7 @@ The study's folder must be the same on all machines, such as a network drive, an
 """
 
 import os
+import socket
 from typing import Any
 
 from preceptor.errors import UserError
@@ -12,6 +13,9 @@ from preceptor.study.work import Answer, Request, Tell, Work, answer, train_job
 
 PASSED_ON = ("PRECEPTOR_DATA", "PRECEPTOR_CACHE", "CUBLAS_WORKSPACE_CONFIG")
 """Variables that tasks see as the command does."""
+
+_PATIENCE = 10.0
+"""Seconds to wait for a machine to answer at all."""
 
 
 class RayCrew:
@@ -30,8 +34,9 @@ class RayCrew:
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment = {"env_vars": {**passed, "OMP_NUM_THREADS": str(threads)}}
         try:
+            _knock(address)
             ray.init(address=address, runtime_env=environment, log_to_driver=False, ignore_reinit_error=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             raise UserError(
                 f"--ray {address}: no cluster answers ({str(error).splitlines()[0]}).\n"
                 "Start one by `ray start --head` on one machine and `ray start --address HOST:6379` on the others, "
@@ -48,7 +53,8 @@ class RayCrew:
     def free(self) -> int:
         """How many more tasks the cluster has room for; it may grow and shrink."""
         have = self._ray.cluster_resources()
-        return min(int(have.get(name, 0) // count) for name, count in self._needs.items()) - len(self._tasks)
+        room = min(int(have.get(name, 0) // count) for name, count in self._needs.items())
+        return max(0, room - len(self._tasks))  # a lost machine leaves more tasks than there is room for
 
     @property
     def busy(self) -> bool:
@@ -91,6 +97,13 @@ class RayCrew:
         except errors.RayError as error:
             return Death(f"died ({type(error).__name__})")
         return found
+
+
+def _knock(address: str) -> None:
+    """OSError where nobody listens at HOST:PORT: Ray itself tries for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
 
 
 def _do(work: Work, request: Request) -> Answer:

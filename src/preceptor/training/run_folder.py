@@ -39,9 +39,11 @@ class RunFolder:
                 )
 
     def begin(self) -> None:
-        """Make the folder and write ``recipe.yaml``."""
+        """Make the folder and write ``recipe.yaml``; what a killed process left half written goes."""
         if self.writes:
             _make_folder(self.path)
+            for left in self.path.rglob(".*.part"):
+                left.unlink(missing_ok=True)
             write_text(self.path / "recipe.yaml", self._recipe)
 
     @property

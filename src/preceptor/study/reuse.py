@@ -1,0 +1,86 @@
+"""Finished runs of other studies, taken over instead of trained again."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from preceptor.errors import UserError
+from preceptor.files import sync_folder, write_json, write_text
+from preceptor.recipe import Recipe
+from preceptor.study.board import REUSED, Board, is_same_elsewhere
+from preceptor.study.plan import Job, digest_of
+
+Fingerprint = Callable[[Recipe], str]
+"""Of the images that a recipe names, as they are today."""
+
+
+def find_runs(board: Board, studies: Sequence[Path]) -> dict[str, Path]:
+    """For each job that has not begun: the folder of a finished run of the same digest and recipe, if there is one.
+
+    What a run is called does not count, nor where its study lies. The first study that has it wins.
+
+    Raises:
+        UserError: one of ``studies`` is no study's folder.
+    """
+    found: dict[str, Path] = {}
+    for study in studies:
+        if not (study / "runs").is_dir():
+            raise UserError(f"--reuse {study}: there is no {study / 'runs'}; give the folder of a study that was run")
+        there = {digest: folder for folder in sorted((study / "runs").iterdir()) if (digest := digest_of(folder.name))}
+        for job in map(board.jobs.__getitem__, board.having("waiting")):
+            folder = there.get(digest_of(job.id) or "")
+            if folder and not job.folder(board.out).exists() and _is_finished(folder, job, board.out):
+                found.setdefault(job.id, folder)
+    return found
+
+
+def take_over(board: Board, found: Mapping[str, Path], fingerprint: Fingerprint) -> None:
+    """Copy runs into the study's folder, each whole or not at all.
+
+    Raises:
+        UserError: a run was trained on other images than are there now.
+    """
+    for id, source in found.items():
+        job = board.jobs[id]
+        trained_on = json.loads((source / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
+        if trained_on != fingerprint(job.recipe):
+            raise UserError(
+                f"{source} cannot be reused: it was trained on other images than {job.recipe.data.source} "
+                f"{job.recipe.data.path or ''} has now. Leave out --reuse {source.parents[1]}, or bring the data back."
+            )
+        _copy(job, source, board.out)
+        board.reused(id, source)
+
+
+def _is_finished(folder: Path, job: Job, out: Path) -> bool:
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        text = (folder / "recipe.yaml").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    whole = result.get("status") == "complete" and (folder / "environment.json").is_file()
+    return whole and is_same_elsewhere(text, job.recipe_in(out))
+
+
+def _copy(job: Job, source: Path, out: Path) -> None:
+    folder = job.folder(out)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = folder.with_name(f".{job.id}.part")
+    shutil.rmtree(part, ignore_errors=True)  # a killed command's
+    try:
+        shutil.copytree(source, part, copy_function=_copy_synced, ignore=shutil.ignore_patterns(".*"))
+        write_text(part / "recipe.yaml", job.recipe_in(out).to_yaml())  # its teacher lies here now
+        write_json(part / REUSED, {"from": str(source.resolve())})
+        part.rename(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _copy_synced(source: str, target: str) -> str:
+    shutil.copy2(source, target)
+    with open(target, "rb") as file:
+        os.fsync(file.fileno())
+    return target

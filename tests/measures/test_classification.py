@@ -3,7 +3,7 @@ import pytest
 from sklearn import metrics
 
 from preceptor.measures import auroc, classification_scores, confusion_matrix, confusion_scores
-from preceptor.measures.classification import ranking_area
+from preceptor.measures.classification import placements, ranking_area
 
 
 def random_case(samples=200, classes=5, seed=0, ties=False):
@@ -101,3 +101,14 @@ def test_many_samples_take_seconds():
 def test_what_cannot_be_scored_is_refused(probabilities, labels, message):
     with pytest.raises(ValueError, match=message):
         classification_scores(probabilities, labels)
+
+
+def test_placements_by_hand():
+    """Positives 3 and 1 among negatives 2, 1 and 0; the tie at 1 counts half."""
+    scores, positive = np.array([3.0, 2.0, 1.0, 1.0, 0.0]), np.array([True, False, True, False, False])
+    of_positives, of_negatives = placements(scores, positive)
+    assert of_positives == pytest.approx([1.0, 1.5 / 3])
+    assert of_negatives == pytest.approx([1 / 2, 1.5 / 2, 1.0])
+    assert of_positives.mean() == pytest.approx(of_negatives.mean())
+    with pytest.raises(ValueError, match="at least one positive"):
+        placements(scores, np.ones(5, dtype=bool))

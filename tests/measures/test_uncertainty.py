@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from preceptor.measures import bootstrap, bootstrap_sums, resampled_sums, spread
+from preceptor.measures import Resampler, basic_interval, bootstrap, bootstrap_sums, spread
 
 
 def share(sums):
@@ -85,9 +85,34 @@ def test_networks_side_by_side_are_resampled_together():
     generator = np.random.default_rng(6)
     right, groups = generator.random((90, 3)), list(generator.integers(9, size=90))
     both = np.concatenate([right, np.ones((90, 1))], axis=1)
-    whole, sums, units = resampled_sums(both, groups=groups)
-    assert units == 9
-    assert whole == pytest.approx(both.sum(axis=0))
+    resampler = Resampler(90, groups=groups)
+    whole, sums = resampler.sums(both)
+    assert resampler.units == 9
+    assert whole[0] == pytest.approx(both.sum(axis=0))
     for network in range(3):
         alone = bootstrap_sums(columns(right[:, network]), share, groups=groups)
         assert np.quantile(sums[:, network] / sums[:, 3], [0.025, 0.975]) == pytest.approx([alone.low, alone.high])
+
+
+def test_the_basic_interval_mirrors_what_noise_adds():
+    """By hand: resamples spread evenly over 0.4–1.4 around a value of 0.5, which they make larger."""
+    found = basic_interval(0.5, np.linspace(0.4, 1.4, 1001), units=7, level=0.8)
+    assert (found.low, found.high) == pytest.approx((0.0, 0.5))
+    assert (found.value, found.units) == (0.5, 7)
+    assert basic_interval(1.0, np.linspace(0.4, 1.4, 1001), units=7, level=0.8).low == pytest.approx(0.7)
+
+
+def test_the_basic_interval_covers_a_calibration_error_that_percentiles_miss():
+    """Of nearly calibrated answers: 15 sums of noise, of which the mean absolute value is far above the truth."""
+    generator = np.random.default_rng(7)
+    truth, covered, missed = 0.001 * 15, 0, 0
+    for seed in range(60):
+        gaps = np.zeros((300, 15))
+        gaps[np.arange(300), generator.integers(15, size=300)] = generator.normal(0.015, 0.45, size=300)
+        whole, sums = Resampler(300, resamples=400, seed=seed).sums(gaps)
+        value, again = float(np.abs(whole).sum() / 300), np.abs(sums).sum(axis=1) / 300
+        found = basic_interval(value, again, 300)
+        covered += found.low <= truth <= found.high
+        missed += np.quantile(again, 0.025) > truth
+    assert missed == 60
+    assert covered > 30

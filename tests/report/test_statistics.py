@@ -1,13 +1,28 @@
 """Intervals and comparisons, against the measures called by hand on the files."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from preceptor.measures import bootstrap_sums, delong, holm, mcnemar, paired_permutation, segmentation_scores, wilcoxon
+from preceptor.measures import (
+    auroc,
+    bootstrap,
+    bootstrap_sums,
+    classification_scores,
+    delong,
+    fidelity_scores,
+    holm,
+    mcnemar,
+    paired_permutation,
+    segmentation_scores,
+    wilcoxon,
+)
 from preceptor.report.comparison import seed_p_value
 from preceptor.report.find import find_studies
+from preceptor.report.runs import read_run
 from preceptor.report.statistics import Statistics
 
 from .folders import ALONE, RECIPE, TEACHER, make_run, make_study, technique
@@ -56,29 +71,90 @@ def test_the_interval_is_over_groups_of_the_mean_over_seeds(tmp_path):
     assert (spread.mean, spread.deviation) == pytest.approx((np.mean(scores), np.std(scores, ddof=1)))
 
 
-@pytest.mark.parametrize("metric", ["precision", "recall", "f1", "iou", "iou_per_image", "f1_per_image"])
-def test_intervals_of_every_metric_are_around_the_metric(tmp_path, metric):
-    task = "segmentation" if metric.startswith("iou") or metric == "f1_per_image" else "classification"
-    layout = {"rows": [], "columns": [], "networks": ["S1"], "metrics": [metric]}
-    study = make_study(tmp_path, [("baseline", {}, 0, "done", None, {"chosen": ALONE})], layout=layout, task=task)
-    statistics = statistics_of(study)
-    run = statistics.study.finished[0]
-    if task == "segmentation":
-        expected = run.score("S1", metric)
-    else:
-        from preceptor.measures import classification_scores
-
-        expected = classification_scores(run.predictions.networks["S1"], run.predictions.labels)[metric]
-    found = statistics.interval(statistics.study.cells[0], "S1", metric)
-    assert found.value == pytest.approx(expected)
-    assert found.low < found.value < found.high
+SCORES = {
+    "classification": ["accuracy", "precision", "recall", "f1", "auroc", "ece"],
+    "segmentation": ["iou", "f1", "iou_per_image", "f1_per_image"],
+}
 
 
-def test_scores_without_addends_have_no_interval(tmp_path):
+def with_true_scores(folder, task):
+    """A run whose ``result.json`` says what its predictions give."""
+    run = make_run(folder, technique("kd_offline"), task=task, per_group=2, samples=120)
+    result = json.loads((run / "result.json").read_text())
+    found = read_run(run, "run").predictions
+    for name in result["test"]:
+        values = found.networks[name]
+        result["test"][name] = (
+            segmentation_scores(values) if task == "segmentation" else classification_scores(values, found.labels)
+        )
+        if task == "classification" and name != "T":
+            result["fidelity"][name] = fidelity_scores(values, found.networks["T"])
+    (run / "result.json").write_text(json.dumps(result))
+    return run
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_intervals_of_every_score_are_around_it(tmp_path, task):
+    run = read_run(with_true_scores(tmp_path / "a", task), "a")
+    statistics = statistics_of(tmp_path)
+    for network in ("T", "S1", "ensemble"):
+        for metric in SCORES[task]:
+            found = statistics.interval(statistics.study.cells[0], network, metric)
+            assert found.value == pytest.approx(run.score(network, metric)), metric
+            assert found.low < found.high, metric
+            assert found.units == 60
+            assert metric == "ece" or found.low <= found.value <= found.high
+    if task == "classification":
+        for metric in ("fidelity.agreement", "fidelity.kl"):
+            found = statistics.interval(statistics.study.cells[0], "S1", metric)
+            assert found.value == pytest.approx(run.score("S1", metric))
+            assert found.low < found.value < found.high
+
+
+def overlapping(folder, classes, seed):
+    """Samples whose probabilities are no separate clouds; a patient's are alike."""
+    run = make_run(folder, ALONE, classes=classes, samples=240, per_group=3, seed=seed)
+    path = run / "predictions" / "test.csv"
+    table = pd.read_csv(path)
+    generator = np.random.default_rng(seed)
+    chances = [column for column in table if column.startswith("p_")]
+    patient = np.repeat(generator.normal(size=(len(table) // 3, len(chances))), 3, axis=0)
+    logits = patient + generator.normal(size=(len(table), len(chances)))
+    logits[np.arange(len(table)), table["label"]] += 1.0
+    table[chances] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    table.to_csv(path, index=False)
+    return run
+
+
+@pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c", "d")])
+def test_the_interval_of_auroc_is_that_of_the_slow_bootstrap(tmp_path, classes):
+    overlapping(tmp_path / "a", classes, 0)
+    statistics = statistics_of(tmp_path)
+    found = statistics.interval(statistics.study.cells[0], "S1", "auroc")
+    answers = statistics.study.finished[0].predictions
+    chances, labels = answers.networks["S1"], answers.labels
+    groups = [number // 3 for number in range(240)]
+    slow = bootstrap(lambda rows: auroc(chances[rows], labels[rows]), 240, groups=groups, resamples=1500)
+    width = slow.high - slow.low
+    assert found.value == pytest.approx(slow.value)
+    assert (found.low, found.high) == pytest.approx((slow.low, slow.high), abs=0.08 * width)
+
+
+def test_no_interval_where_a_score_is_not_known(tmp_path):
+    """AUROC of labels that are all equal is left out of the result."""
+    run = make_run(tmp_path / "a", ALONE)
+    result = json.loads((run / "result.json").read_text())
+    del result["test"]["S1"]["auroc"]
+    (run / "result.json").write_text(json.dumps(result))
+    statistics = statistics_of(tmp_path)
+    assert statistics.interval(statistics.study.cells[0], "S1", "auroc") is None
+    assert statistics.interval(statistics.study.cells[0], "S2", "auroc")
+
+
+def test_scores_that_are_not_compared_give_no_verdict(tmp_path):
     layout = {"rows": [], "columns": [], "networks": ["S1"], "metrics": ["ece"]}
     study = make_study(tmp_path, [("baseline", {}, 0, "done", None, {"chosen": ALONE})], layout=layout)
     statistics = statistics_of(study)
-    assert statistics.interval(statistics.study.cells[0], "S1", "ece") is None
     assert "ece" not in {difference.metric for difference in statistics.differences}
     assert statistics.study.metric == "accuracy", "verdicts are about a score that can be compared"
 

@@ -4,7 +4,13 @@
 """
 
 from preceptor.measures.calibration import Reliability, brier_score, expected_calibration_error, reliability
-from preceptor.measures.classification import auroc, classification_scores, confusion_matrix, confusion_scores
+from preceptor.measures.classification import (
+    auroc,
+    classification_scores,
+    confusion_matrix,
+    confusion_scores,
+    placements,
+)
 from preceptor.measures.ensemble import maximum, mean, merged_masks, union
 from preceptor.measures.fidelity import fidelity_scores, mask_fidelity
 from preceptor.measures.segmentation import (
@@ -28,11 +34,12 @@ from preceptor.measures.significance import (
 )
 from preceptor.measures.uncertainty import (
     Interval,
+    Resampler,
     Spread,
+    basic_interval,
     bootstrap,
     bootstrap_sums,
     percentile_interval,
-    resampled_sums,
     spread,
 )
 
@@ -41,8 +48,10 @@ __all__ = [
     "Comparison",
     "Interval",
     "Reliability",
+    "Resampler",
     "Spread",
     "auroc",
+    "basic_interval",
     "bootstrap",
     "bootstrap_sums",
     "brier_score",
@@ -65,8 +74,8 @@ __all__ = [
     "merged_masks",
     "paired_permutation",
     "percentile_interval",
+    "placements",
     "reliability",
-    "resampled_sums",
     "segmentation_scores",
     "spread",
     "sum_by_parent",

@@ -6,6 +6,8 @@ import numpy as np
 
 from preceptor.measures.arrays import Float64, Floats, Int64, Integers, check_probabilities
 
+BINS = 15
+
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
@@ -28,24 +30,29 @@ class Reliability:
         return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.count))
 
 
-def reliability(probabilities: Floats, labels: Integers, *, bins: int = 15) -> Reliability:
+def reliability(probabilities: Floats, labels: Integers, *, bins: int = BINS) -> Reliability:
     """Bin (N, C) probabilities into ``bins`` equal widths of confidence."""
     check_probabilities(probabilities, labels)
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    place = bins_of(confidence, bins=bins)
     count = np.bincount(place, minlength=bins)
     filled = np.maximum(count, 1)
     return Reliability(
-        edges=edges,
+        edges=np.linspace(0.0, 1.0, bins + 1),
         count=count,
         confidence=np.bincount(place, weights=confidence, minlength=bins) / filled,
         accuracy=np.bincount(place, weights=correct, minlength=bins) / filled,
     )
 
 
-def expected_calibration_error(probabilities: Floats, labels: Integers, *, bins: int = 15) -> float:
+def bins_of(confidence: Floats, *, bins: int = BINS) -> Int64:
+    """(N,) number of the bin of each confidence; a bin holds its upper border, not its lower one."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+
+
+def expected_calibration_error(probabilities: Floats, labels: Integers, *, bins: int = BINS) -> float:
     """ECE over ``bins`` equal widths of confidence, from 0 to 1 (Guo et al. 2017, arXiv:1706.04599, eq. 3)."""
     return reliability(probabilities, labels, bins=bins).gap
 

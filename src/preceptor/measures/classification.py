@@ -1,9 +1,12 @@
 """How well classes are predicted."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from preceptor.measures.arrays import Floats, Int64, Integers, check_probabilities
+from preceptor.measures.arrays import Float64, Floats, Int64, Integers, check_probabilities
 from preceptor.measures.calibration import expected_calibration_error
+
+Flags = NDArray[np.bool_]
 
 
 def classification_scores(probabilities: Floats, labels: Integers) -> dict[str, float]:
@@ -56,14 +59,32 @@ def auroc(probabilities: Floats, labels: Integers) -> float | None:
     return float(np.mean([ranking_area(probabilities[:, c], labels == c) for c in present]))
 
 
-def ranking_area(scores: Floats, positive: np.typing.NDArray[np.bool_]) -> float:
+def ranking_area(scores: Floats, positive: Flags) -> float:
     """Share of (positive, negative) pairs that ``scores`` (N,) orders rightly, ties counting half: the AUROC.
 
     Raises:
         ValueError: there is no positive or no negative sample.
     """
-    above, below = scores[positive], np.sort(scores[~positive])
+    return float(placements(scores, positive)[0].mean())
+
+
+def placements(scores: Floats, positive: Flags) -> tuple[Float64, Float64]:
+    """Share of negatives below each positive, and of positives above each negative; ties count half.
+
+    Either's mean is the AUROC (the structural components of DeLong, DeLong & Clarke-Pearson 1988).
+
+    Raises:
+        ValueError: there is no positive or no negative sample.
+    """
+    above, below = scores[positive], scores[~positive]
     if not len(above) or not len(below):
         raise ValueError("AUROC wants at least one positive and one negative sample")
-    beaten = np.searchsorted(below, above, side="left") + np.searchsorted(below, above, side="right")
-    return float(beaten.mean() / (2 * len(below)))
+    return _share_below(above, below), 1.0 - _share_below(below, above)
+
+
+def _share_below(values: Floats, others: Floats) -> Float64:
+    """Share of ``others`` below each value, those equal to it counting half."""
+    ordered = np.sort(others)
+    beaten = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
+    share: Float64 = beaten / (2 * len(ordered))
+    return share

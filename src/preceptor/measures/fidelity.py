@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from preceptor.measures.arrays import Floats, Integers, check_probabilities
+from preceptor.measures.arrays import Float64, Floats, Integers, check_probabilities
 from preceptor.measures.segmentation import mask_counts, segmentation_scores
 
 
@@ -20,7 +20,7 @@ def fidelity_scores(student: Floats, teacher: Floats) -> dict[str, float]:
         raise ValueError(f"student and teacher differ: {student.shape} and {teacher.shape} probabilities")
     return {
         "agreement": float((student.argmax(axis=1) == teacher.argmax(axis=1)).mean()),
-        "kl": _mean_kl(teacher, student),
+        "kl": float(kl_of_samples(student, teacher).mean()),
     }
 
 
@@ -33,8 +33,9 @@ def mask_fidelity(student: Integers, teacher: Integers, *, classes: int = 2) -> 
     return {name: scores[name] for name in ("iou", "f1")}
 
 
-def _mean_kl(target: Floats, learner: Floats) -> float:
+def kl_of_samples(student: Floats, teacher: Floats) -> Float64:
+    """(N,) KL(teacher || student) in nats of each sample; see :func:`fidelity_scores`."""
     tiny = float(np.finfo(np.float32).tiny)
-    p, q = target.astype(np.float64), np.maximum(learner.astype(np.float64), tiny)
-    terms = np.where(p > 0, p * (np.log(np.maximum(p, tiny)) - np.log(q)), 0.0)
-    return float(terms.sum(axis=1).mean())
+    p, q = teacher.astype(np.float64), np.maximum(student.astype(np.float64), tiny)
+    terms: Float64 = np.where(p > 0, p * (np.log(np.maximum(p, tiny)) - np.log(q)), 0.0).sum(axis=1)
+    return terms

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from preceptor.measures.arrays import Float64, Floats
+from preceptor.measures.classification import Flags, placements
 from preceptor.measures.uncertainty import group_sums, spread
-
-Flags = NDArray[np.bool_]
 
 _EXACT_UNITS = 14
 
@@ -190,18 +189,9 @@ def _p_text(p_value: float) -> str:
 
 
 def _mean_placements(scores: Floats, positive: Flags) -> tuple[Float64, Float64]:
-    """:func:`_placements`, averaged over the rows (S, N)."""
-    above, below = zip(*(_placements(row, positive) for row in scores), strict=True)
+    """:func:`placements`, averaged over the rows (S, N)."""
+    above, below = zip(*(placements(row, positive) for row in scores), strict=True)
     return np.mean(above, axis=0), np.mean(below, axis=0)
-
-
-def _placements(scores: Floats, positive: Flags) -> tuple[Float64, Float64]:
-    """Share of negatives below each positive, and of positives above each negative; ties count half."""
-    above, below = scores[positive], scores[~positive]
-    together = stats.rankdata(np.concatenate([above, below]))
-    of_positives = (together[: len(above)] - stats.rankdata(above)) / len(below)
-    of_negatives = 1.0 - (together[len(above) :] - stats.rankdata(below)) / len(above)
-    return of_positives, of_negatives
 
 
 def _random_exchanges(gaps: Float64, observed: float, resamples: int, generator: np.random.Generator) -> int:

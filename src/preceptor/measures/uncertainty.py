@@ -37,6 +37,37 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(mean=float(np.mean(values)), deviation=deviation, count=len(values))
 
 
+class Resampler:
+    """Bootstrap resamples of the same samples, drawn once for whatever is added up over them.
+
+    Args:
+        size: number of samples N.
+        groups: (N,) patient, lesion or slide: whole groups are drawn. None draws samples one by one.
+
+    Attributes:
+        units: independent groups or samples.
+    """
+
+    def __init__(
+        self, size: int, *, groups: Sequence[object] | None = None, resamples: int = 2000, seed: int = 0
+    ) -> None:
+        self._places = None if groups is None else _group_places(groups, size)
+        self.units = size if self._places is None else int(self._places.max()) + 1
+        generator = np.random.default_rng(seed)
+        self._drawn = np.empty((resamples, self.units), dtype=np.uint16)  # how often each unit is in each resample
+        for row in self._drawn:
+            row[:] = np.bincount(generator.integers(self.units, size=self.units), minlength=self.units)
+
+    def sums(self, columns: NDArray[np.number]) -> tuple[Float64, Float64]:
+        """Sums of the columns (N, M) over all samples, (1, M), and over each resample, (B, M) in float32."""
+        totals = _sums_at(columns, self._places)
+        single = totals.astype(np.float32)
+        together = max(1, 4_000_000 // self.units)  # one product of matrices is much quicker than many with a vector
+        parts = range(0, len(self._drawn), together)
+        sums = np.concatenate([self._drawn[start : start + together].astype(np.float32) @ single for start in parts])
+        return totals.sum(axis=0, keepdims=True), sums.astype(np.float64)
+
+
 def bootstrap_sums(
     columns: NDArray[np.number],
     statistic: Callable[[Float64], Float64],
@@ -58,31 +89,9 @@ def bootstrap_sums(
 
     Source: Efron & Tibshirani 1993, chapter 13; groups as clusters, Davison & Hinkley 1997, section 3.8.
     """
-    whole, sums, units = resampled_sums(columns, groups=groups, resamples=resamples, seed=seed)
-    return percentile_interval(float(statistic(whole[None])[0]), statistic(sums), units, level=level)
-
-
-def resampled_sums(
-    columns: NDArray[np.number],
-    *,
-    groups: Sequence[object] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> tuple[Float64, Float64, int]:
-    """Sums of the columns (N, M) over all rows, (M,), and over each bootstrap resample, (B, M), and the units drawn.
-
-    Columns of many networks on the same samples may stand side by side: they are resampled together.
-    """
-    totals = group_sums(columns, groups)
-    units = len(totals)
-    generator = np.random.default_rng(seed)
-    sums = np.empty((resamples, totals.shape[1]))
-    together = max(1, 4_000_000 // units)  # one product of matrices is much quicker than many with a vector
-    for start in range(0, resamples, together):
-        rows = range(start, min(start + together, resamples))
-        drawn = [np.bincount(generator.integers(units, size=units), minlength=units) for _ in rows]
-        sums[start : rows.stop] = np.stack(drawn).astype(np.float64) @ totals
-    return totals.sum(axis=0), sums, units
+    resampler = Resampler(len(columns), groups=groups, resamples=resamples, seed=seed)
+    whole, sums = resampler.sums(columns)
+    return percentile_interval(float(statistic(whole)[0]), statistic(sums), resampler.units, level=level)
 
 
 def bootstrap(
@@ -128,13 +137,28 @@ def percentile_interval(point: float, values: Float64, units: int, *, level: flo
     return Interval(value=point, low=float(low), high=float(high), units=units, level=level)
 
 
+def basic_interval(point: float, values: Float64, units: int, *, level: float = 0.95) -> Interval:
+    """The interval of the resampled ``values`` (B,) mirrored at ``point``, for a value that noise makes larger.
+
+    The expected calibration error adds up absolute values, so resampling noise adds to it as sampling noise
+    did: percentiles would be off by twice the bias. Mirrored, they are corrected for it; they may lie below ``point``.
+
+    Source: the basic bootstrap interval, Davison & Hinkley 1997, eq. 5.6.
+    """
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value=point, low=max(0.0, 2 * point - high), high=2 * point - low, units=units, level=level)
+
+
 def group_sums(columns: NDArray[np.number], groups: Sequence[object] | None) -> Float64:
     """(G, M) sums of the rows (N, M) of each group, in order of appearance; the rows themselves without groups."""
+    return _sums_at(columns, None if groups is None else _group_places(groups, len(columns)))
+
+
+def _sums_at(columns: NDArray[np.number], places: Int64 | None) -> Float64:
     if columns.ndim != 2 or not len(columns):
         raise ValueError(f"columns: shape {columns.shape}, (samples ≥ 1, columns) was wanted")
-    if groups is None:
+    if places is None:
         return columns.astype(np.float64)
-    places = _group_places(groups, len(columns))
     counted = [np.bincount(places, weights=column) for column in columns.astype(np.float64).T]
     return np.stack(counted, axis=1)
 

@@ -1,36 +1,32 @@
 """Scores of single test samples over seeds: what intervals and paired tests are made of."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.measures import placements
 from preceptor.measures.arrays import Float64
+from preceptor.measures.calibration import BINS, bins_of
+from preceptor.measures.fidelity import kl_of_samples
 from preceptor.measures.segmentation import intersection_over_union, mask_f1
 from preceptor.report.runs import Predictions, Run
 
-Columns = Callable[[Predictions, str], Float64 | None]
-Statistic = Callable[[Float64], Float64]
+Blocks = Mapping[str, Float64]
+"""Name -> (N, M) addends of each sample, or (B, M) sums of them."""
+
+Statistic = Callable[[Blocks], Float64]
+"""(B, M) sums -> (B,) values; NaN where a resample leaves it undefined."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summed:
-    """A metric as a function of sums over samples.
-
-    Args:
-        columns: predictions and network -> (N, M) addends of each sample.
-        statistic: (B, M) sums -> (B,) values.
-    """
-
-    columns: Callable[[Predictions, str], Float64]
-    statistic: Statistic
+def addends(found: Predictions, network: str) -> Blocks:
+    """All that the metrics of a network's task are made of, as addends of each sample."""
+    return _of_masks(found, network) if found.labels is None else _of_classes(found, network)
 
 
-def summed(task: str, metric: str) -> Summed | None:
-    """How ``metric`` follows from sums, None for one that does not (AUROC, ECE)."""
-    found = {"classification": _CLASSES, "segmentation": _MASKS}.get(task, {})
-    return found.get(metric)
+def statistics_of(task: str) -> Mapping[str, Statistic]:
+    """How each metric follows from sums of :func:`addends`."""
+    return _CLASSES if task == "classification" else _MASKS
 
 
 def per_sample(task: str, metric: str) -> tuple[str, Callable[[Predictions, str], Float64]] | None:
@@ -54,34 +50,28 @@ def groups_of(runs: Sequence[Run], ids: Sequence[str]) -> list[str] | None:
     return [known[name] for name in ids] if all(name in known for name in ids) else None
 
 
-def stacked(runs: Mapping[int, Run], network: str, metric: str) -> tuple[list[str], Float64, int] | None:
-    """Addends of a metric for every sample and seed.
+def stacked(runs: Mapping[int, Run], network: str) -> tuple[list[str], list[Blocks]] | None:
+    """Addends of every sample, seed by seed.
 
     Where each seed has a split of its own, a sample that a seed does not test adds nothing to it.
 
     Returns:
-        sample ids, (N, S·M) columns, S; None where the metric has no addends or a run no such network.
+        sample ids, the blocks of each seed; None where a run says nothing of the network.
     """
-    found = summed(next(iter(runs.values())).task, metric)
-    answers = [run.predictions for run in runs.values()]
-    if found is None or any(answer is None or network not in answer.networks for answer in answers):
+    answers = [answer for run in runs.values() if (answer := run.predictions) and network in answer.networks]
+    if len(answers) < len(runs):
         return None
-    ids = list(dict.fromkeys(str(name) for answer in answers if answer for name in answer.ids))
+    ids = list(dict.fromkeys(str(name) for answer in answers for name in answer.ids))
     place = {name: row for row, name in enumerate(ids)}
-    parts = []
+    seeds: list[Blocks] = []
     for answer in answers:
-        assert answer is not None
-        addends = found.columns(answer, network)
-        column = np.zeros((len(ids), addends.shape[1]))
-        column[[place[str(name)] for name in answer.ids]] = addends
-        parts.append(column)
-    return ids, np.concatenate(parts, axis=1), len(parts)
-
-
-def mean_over_seeds(statistic: Statistic, sums: Float64, seeds: int) -> Float64:
-    """(B, S·M) sums -> (B,) mean of the seeds' statistics."""
-    values: Float64 = np.mean([statistic(part) for part in np.split(sums, seeds, axis=1)], axis=0)
-    return values
+        rows = [place[str(name)] for name in answer.ids]
+        blocks = {}
+        for name, values in addends(answer, network).items():
+            blocks[name] = np.zeros((len(ids), values.shape[1]))
+            blocks[name][rows] = values
+        seeds.append(blocks)
+    return ids, seeds
 
 
 def _right(found: Predictions, network: str) -> Float64:
@@ -94,54 +84,119 @@ def _of_images(measure: Callable[[NDArray[np.int64]], Float64], found: Predictio
     return mean
 
 
-def _with_ones(values: Float64) -> Float64:
-    return np.stack([values, np.ones_like(values)], axis=1)
+def _ratio(part: str, whole: str = "count") -> Statistic:
+    """Sum over sum, both of one column."""
+    return lambda sums: sums[part][:, 0] / np.maximum(sums[whole][:, 0], 1e-12)
 
 
-def _ratio(sums: Float64) -> Float64:
-    return sums[:, 0] / np.maximum(sums[:, 1], 1e-12)
+# Classes -------------------------------------------------------------------------------------------------------------
 
 
-def _cells(found: Predictions, network: str) -> Float64:
-    """(N, C²): a one in the cell of the confusion matrix."""
-    assert found.labels is not None
-    chances = found.networks[network]
-    classes = chances.shape[1]
-    ones: Float64 = np.eye(classes**2)[found.labels * classes + chances.argmax(axis=1)]
-    return ones
+def _of_classes(found: Predictions, network: str) -> Blocks:
+    chances, labels = found.networks[network], found.labels
+    assert labels is not None
+    decided, confidence = chances.argmax(axis=1), chances.max(axis=1)
+    labelled, predicted = (values[:, None] == np.arange(chances.shape[1]) for values in (labels, decided))
+    gaps = np.zeros((len(labels), BINS))
+    gaps[np.arange(len(labels)), bins_of(confidence)] = (decided == labels) - confidence
+    blocks = {
+        "count": np.ones((len(labels), 1)),
+        "right": (decided == labels)[:, None].astype(np.float64),
+        "labelled": labelled.astype(np.float64),
+        "predicted": predicted.astype(np.float64),
+        "hits": (labelled & predicted).astype(np.float64),
+        "gaps": gaps,
+        **_areas(chances, labelled),
+    }
+    if network != "T" and "T" in found.networks:
+        teacher = found.networks["T"]
+        blocks["agrees"] = (decided == teacher.argmax(axis=1))[:, None].astype(np.float64)
+        blocks["kl"] = kl_of_samples(chances, teacher)[:, None]
+    return blocks
 
 
-def _confusion(name: str) -> Statistic:
-    """As ``confusion_scores``, for many matrices at once."""
+def _areas(chances: Float64, labelled: NDArray[np.bool_]) -> Blocks:
+    """What each sample adds to the AUROC A of each class (of class 1 where there are two), to first order.
 
-    def statistic(sums: Float64) -> Float64:
-        classes = round(sums.shape[1] ** 0.5)
-        tables = sums.reshape(-1, classes, classes)
-        hits, labelled, predicted = np.einsum("bcc->bc", tables), tables.sum(axis=2), tables.sum(axis=1)
-        parts = {
-            "precision": hits / np.maximum(predicted, 1),
-            "recall": hits / np.maximum(labelled, 1),
-            "f1": 2 * hits / np.maximum(labelled + predicted, 1),
-        }
+    A positive adds the share of negatives below it, a negative how much the share of positives above it is off A, so
+    that the mean over positives plus that over negatives is A for all samples, and its linearisation for a resample.
+    """
+    columns = [1] if chances.shape[1] == 2 else range(chances.shape[1])
+    above, below = np.zeros((2, *chances.shape))
+    for column in columns:
+        positive = labelled[:, column]
+        if 0 < positive.sum() < len(positive):
+            of_positives, of_negatives = placements(chances[:, column], positive)
+            above[positive, column] = of_positives
+            below[~positive, column] = of_negatives - of_negatives.mean()
+    return {"above": above[:, columns], "below": below[:, columns]}
+
+
+def _area(sums: Blocks) -> Float64:
+    """As ``auroc``: of class 1, or the mean over the classes that are labelled."""
+    positives = sums["labelled"]
+    negatives = sums["count"] - positives
+    if positives.shape[1] == 2:
+        positives, negatives = positives[:, 1:], negatives[:, 1:]
+    known = (positives > 0) & (negatives > 0)
+    area = sums["above"] / np.maximum(positives, 1) + sums["below"] / np.maximum(negatives, 1)
+    count = known.sum(axis=1)
+    mean = (np.clip(area, 0, 1) * known).sum(axis=1) / np.maximum(count, 1)
+    return np.where(count > 0, mean, np.nan)
+
+
+def _calibration(sums: Blocks) -> Float64:
+    """As ``expected_calibration_error``."""
+    error: Float64 = np.abs(sums["gaps"]).sum(axis=1) / np.maximum(sums["count"][:, 0], 1e-12)
+    return error
+
+
+def _macro(name: str) -> Statistic:
+    """As ``confusion_scores``: the mean over the classes that occur among labels or predictions."""
+
+    def statistic(sums: Blocks) -> Float64:
+        hits, labelled, predicted = sums["hits"], sums["labelled"], sums["predicted"]
+        if name == "precision":
+            values = hits / np.maximum(predicted, 1)
+        elif name == "recall":
+            values = hits / np.maximum(labelled, 1)
+        else:
+            values = 2 * hits / np.maximum(labelled + predicted, 1)
         occurs = labelled + predicted > 0
-        values: Float64 = (parts[name] * occurs).sum(axis=1) / np.maximum(occurs.sum(axis=1), 1)
-        return values
+        mean: Float64 = (values * occurs).sum(axis=1) / np.maximum(occurs.sum(axis=1), 1)
+        return mean
 
     return statistic
 
 
-def _pixels(found: Predictions, network: str) -> Float64:
-    """(N, K·4) counts of each foreground class."""
+_CLASSES: Mapping[str, Statistic] = {
+    "accuracy": _ratio("right"),
+    **{name: _macro(name) for name in ("precision", "recall", "f1")},
+    "auroc": _area,
+    "ece": _calibration,
+    "fidelity.agreement": _ratio("agrees"),
+    "fidelity.kl": _ratio("kl"),
+}
+
+
+# Masks ---------------------------------------------------------------------------------------------------------------
+
+
+def _of_masks(found: Predictions, network: str) -> Blocks:
     counts = found.networks[network]
-    addends: Float64 = counts.reshape(len(counts), -1).astype(np.float64)
-    return addends
+    return {
+        "count": np.ones((len(counts), 1)),
+        "pixels": counts.reshape(len(counts), -1).astype(np.float64),  # (N, K·4) of each foreground class
+        "iou": _of_images(intersection_over_union, found, network)[:, None],
+        "f1": _of_images(mask_f1, found, network)[:, None],
+    }
 
 
 def _pooled(measure: Callable[[NDArray[np.int64]], Float64]) -> Statistic:
     """As ``segmentation_scores``: the mean over the classes that occur."""
 
-    def statistic(sums: Float64) -> Float64:
-        counts = sums.reshape(len(sums), -1, 4)
+    def statistic(sums: Blocks) -> Float64:
+        counts = sums["pixels"].reshape(len(sums["pixels"]), -1, 4)
         occurs = counts[..., :3].sum(axis=-1) > 0
         values = np.where(occurs, measure(counts.round().astype(np.int64)), 0.0)
         return np.where(occurs.any(axis=1), values.sum(axis=1) / np.maximum(occurs.sum(axis=1), 1), 1.0)
@@ -149,13 +204,9 @@ def _pooled(measure: Callable[[NDArray[np.int64]], Float64]) -> Statistic:
     return statistic
 
 
-_CLASSES = {
-    "accuracy": Summed(lambda found, network: _with_ones(_right(found, network)), _ratio),
-    **{name: Summed(_cells, _confusion(name)) for name in ("precision", "recall", "f1")},
-}
-_MASKS = {
-    "iou": Summed(_pixels, _pooled(intersection_over_union)),
-    "f1": Summed(_pixels, _pooled(mask_f1)),
-    "iou_per_image": Summed(lambda f, n: _with_ones(_of_images(intersection_over_union, f, n)), _ratio),
-    "f1_per_image": Summed(lambda f, n: _with_ones(_of_images(mask_f1, f, n)), _ratio),
+_MASKS: Mapping[str, Statistic] = {
+    "iou": _pooled(intersection_over_union),
+    "f1": _pooled(mask_f1),
+    "iou_per_image": _ratio("iou"),
+    "f1_per_image": _ratio("f1"),
 }

@@ -1,6 +1,6 @@
 """Mean ± deviation over seeds, intervals over patients, and which differences hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -8,24 +8,23 @@ import numpy as np
 
 from preceptor.measures import (
     Interval,
+    Resampler,
     Spread,
+    basic_interval,
     holm,
     percentile_interval,
-    resampled_sums,
     spread,
 )
-from preceptor.measures.arrays import Float64
 from preceptor.report.comparison import LEVEL, Difference, compare, judged, seed_p_value
-from preceptor.report.samples import groups_of, mean_over_seeds, stacked, summed
+from preceptor.report.samples import Blocks, groups_of, stacked, statistics_of
 from preceptor.report.studies import Cell, Study
 
 _RESAMPLES = 10_000
 LOWER_IS_BETTER = ("ece", "fidelity.kl")
-_COLUMNS_AT_ONCE = 400
+GROWS_WITH_NOISE = ("ece",)
 
-
-_Addends = tuple[int, str, Float64, int]
-"""Place of a cell, network, columns of every seed, number of seeds."""
+_Entry = tuple[int, str, list[Blocks]]
+"""Place of a cell, network, addends of every seed."""
 
 
 class Statistics:
@@ -51,45 +50,42 @@ class Statistics:
 
     @cached_property
     def intervals(self) -> dict[tuple[int, str, str], Interval]:
-        """95 % interval of a mean over seeds, by place of the cell, network and metric of the layout.
+        """95 % interval of a mean over seeds, by place of the cell, network and metric.
 
         Whole groups are drawn where they are known. All cells on the same samples are resampled together.
         """
-        batches: dict[tuple[str, tuple[str, ...], tuple[str, ...] | None], list[_Addends]] = {}
-        for metric in dict.fromkeys((self.study.metric, *self.study.layout.metrics)):
-            for place, cell in enumerate(self.study.cells):
-                networks = ("T",) if cell.kind == "teacher" else self.study.layout.networks
-                for network in networks if cell.runs else ():
-                    found = stacked(cell.runs, network, metric)
-                    if found is not None:
-                        ids, columns, seeds = found
-                        groups = groups_of(list(cell.runs.values()), ids)
-                        key = (metric, tuple(ids), None if groups is None else tuple(groups))
-                        batches.setdefault(key, []).append((place, network, columns, seeds))
+        batches: dict[tuple[tuple[str, ...], tuple[str, ...] | None], list[_Entry]] = {}
+        for place, cell in enumerate(self.study.cells):
+            for network in dict.fromkeys(name for run in cell.runs.values() for name in (run.result or {})["test"]):
+                found = stacked(cell.runs, network)
+                if found is not None:
+                    ids, seeds = found
+                    groups = groups_of(list(cell.runs.values()), ids)
+                    key = (tuple(ids), None if groups is None else tuple(groups))
+                    batches.setdefault(key, []).append((place, network, seeds))
         return {
             (place, network, metric): interval
-            for (metric, _, groups), entries in batches.items()
-            for chunk in _chunks(entries)
-            for place, network, interval in self._resampled(metric, groups, chunk)
+            for (_, groups), entries in batches.items()
+            for place, network, metric, interval in self._resampled(groups, entries)
         }
 
     def _resampled(
-        self, metric: str, groups: Sequence[str] | None, entries: Sequence[_Addends]
-    ) -> list[tuple[int, str, Interval]]:
-        found = summed(self.study.task, metric)
-        assert found is not None
-        columns = np.concatenate([entry[2] for entry in entries], axis=1)
-        whole, sums, units = resampled_sums(columns, groups=groups, resamples=self._resamples)
-        answers, start = [], 0
-        for place, network, own, seeds in entries:
-            mine = slice(start, start := start + own.shape[1])
-            point = float(mean_over_seeds(found.statistic, whole[None, mine], seeds)[0])
-            values = mean_over_seeds(found.statistic, sums[:, mine], seeds)
-            answers.append((place, network, percentile_interval(point, values, units)))
-        return answers
+        self, groups: Sequence[str] | None, entries: Sequence[_Entry]
+    ) -> Iterator[tuple[int, str, str, Interval]]:
+        size = len(next(iter(entries[0][2][0].values())))
+        resampler = Resampler(size, groups=groups, resamples=self._resamples)
+        for place, network, seeds in entries:
+            drawn = [_sums(resampler, blocks) for blocks in seeds]
+            for metric, statistic in statistics_of(self.study.task).items():
+                if any(run.score(network, metric) is None for run in self.study.cells[place].runs.values()):
+                    continue
+                values = np.mean([statistic(sums) for sums in drawn], axis=0)  # the first is that of all samples
+                point, again = float(values[0]), values[1:]
+                form = basic_interval if metric in GROWS_WITH_NOISE else percentile_interval
+                yield place, network, metric, form(point, again[~np.isnan(again)], resampler.units)
 
     def interval(self, cell: Cell, network: str, metric: str) -> Interval | None:
-        """The interval of a metric of the layout; None for one that is no function of sums (AUROC, ECE)."""
+        """The interval of a score; None for one that is not known of each sample."""
         return self.intervals.get((self.study.cells.index(cell), network, metric))
 
     # Comparisons -------------------------------------------------------------------------------------------------
@@ -182,7 +178,9 @@ class Statistics:
         return {(frozenset((id(d.first), id(d.second))), d.network, d.metric): d for d in self.differences}
 
 
-def _chunks(entries: list[_Addends]) -> list[list[_Addends]]:
-    """So many at once that the memory stays small."""
-    size = max(1, _COLUMNS_AT_ONCE // max(entry[2].shape[1] for entry in entries))
-    return [entries[start : start + size] for start in range(0, len(entries), size)]
+def _sums(resampler: Resampler, blocks: Blocks) -> Blocks:
+    """(1 + B, M) sums of each block: of all samples, and of each resample."""
+    columns = np.concatenate(list(blocks.values()), axis=1)
+    sums = np.concatenate(resampler.sums(columns))
+    ends = np.cumsum([values.shape[1] for values in blocks.values()])
+    return dict(zip(blocks, np.split(sums, ends[:-1], axis=1), strict=True))

@@ -3,7 +3,7 @@
 from preceptor.measures import Spread, spread
 from preceptor.report.grid import Datum, Grid, label, measured, number, text_of
 from preceptor.report.names import architecture, metric_name
-from preceptor.report.statistics import Statistics
+from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
 from preceptor.report.studies import Study
 
 
@@ -18,11 +18,16 @@ def scores(study: Study, statistics: Statistics) -> Grid:
         for network in dict.fromkeys(name for run in cell.runs.values() for name in (run.result or {})["test"]):
             found = [statistics.spread(cell, network, metric) for metric in metrics]
             data = [
-                Datum("") if one is None else measured(metric, one) for metric, one in zip(metrics, found, strict=True)
+                Datum("") if one is None else measured(metric, one, statistics.interval(cell, network, metric))
+                for metric, one in zip(metrics, found, strict=True)
             ]
             rows.append((label(cell.title), label(network), *data))
     heads = ("method", "network", *map(metric_name, metrics))
     caption = "Test split, in percent but for KL (nats); mean ± sample standard deviation over seeds."
+    if statistics.intervals:
+        caption += " Ranges are 95 % bootstrap intervals of the mean over seeds, over test groups where they are known."
+        if any(metric in GROWS_WITH_NOISE for _, _, metric in statistics.intervals):
+            caption += " ECE of few samples comes out too large; its interval corrects that and may lie below it."
     return Grid("scores", "Every score", (heads,), tuple(rows), 2, caption)
 
 
@@ -128,7 +133,8 @@ def costs(study: Study) -> Grid | None:
 
 def gradients(study: Study) -> Grid | None:
     """What each network's gradient is made of; None where nobody measured it."""
-    rows, stages = [], {}
+    rows = []
+    stages: dict[str, None] = {}
     left_out: dict[str, list[str]] = {}
     for cell in study.cells:
         known = [run.gradients for run in cell.runs.values() if run.gradients]
@@ -145,7 +151,7 @@ def gradients(study: Study) -> Grid | None:
                     _spread(spread(cosines), "{:.2f}") if cosines else Datum(""),
                 )
             )
-        stages |= {one["stage"]: None for one in known if one["networks"]}
+        stages |= dict.fromkeys(one["stage"] for one in known if one["networks"])
         for one in known:
             for network, why in one["left_out"].items():
                 left_out.setdefault(why, []).append(f"{network} of {cell.title}")

@@ -54,16 +54,30 @@ class SplitSpec(Model):
     """``by``: ``group`` where the data knows groups, ``image``, or ``official`` parts; ``auto`` picks
     official, then group, then image, and says which.
 
+    ``folds`` divides the data into that many parts, of which ``fold``, counting from 0, is the test part; the others
+    are shared by training and validation in the proportion of their ``fractions``.
     ``shots`` keeps that many random images of each class (for masks: in all) of the training part; fewer are
     contained in more. ``shots_seed`` draws others of the same training part; by default it is the split's seed.
     """
 
     by: Literal["auto", "group", "image", "official"] = "auto"
     fractions: tuple[Fraction, Fraction, Fraction] = (0.75, 0.10, 0.15)
+    folds: Annotated[int, Field(ge=2)] | None = None
+    fold: Annotated[int, Field(ge=0)] = 0
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     shots: Annotated[int, Field(gt=0)] | None = None
     shots_seed: int | None = None
     seed: int | None = None
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_the_folds(self) -> Self:
+        if self.folds is None and self.fold:
+            raise ValueError("fold: there are no folds; give `folds` too")
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"fold: {self.folds} folds are numbered 0 to {self.folds - 1}, got {self.fold}")
+        if self.folds is not None and self.by == "official":
+            raise ValueError("folds: the official test part is no fold; use by: group or by: image")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_take_less(self) -> Self:

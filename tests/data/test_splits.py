@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from preceptor.data.samples import sample_frame
 from preceptor.data.sources import open_source
 from preceptor.data.splits import check_leaks, few_shot, fold_numbers, settle_duplicates, split, subset
 from preceptor.errors import UserError
+from preceptor.specs import SplitSpec
 
 PARTS = ["train", "validation", "test"]
 FRACTIONS = (0.75, 0.10, 0.15)
@@ -305,11 +307,11 @@ def test_equal_pixels_stay_in_one_fold():
 @pytest.mark.parametrize(
     ("labels", "groups", "message"),
     [
-        ([0, 1] * 6, ["a", "b", "c"] * 4, "4 folds of a training part of 3 patients: ask for at most 3"),
+        ([0, 1] * 6, ["a", "b", "c"] * 4, "4 folds of 3 patients: ask for at most 3"),
         (
             [0] * 8 + [1] * 2,
             list("abcdabcdee"),
-            r"class 'b' of the training part has 1 patient\(s\), all in one of 4 folds",
+            r"class 'b' has 1 patient\(s\), all in one of 4 folds",
         ),
     ],
 )
@@ -369,3 +371,44 @@ def test_real_crchistophenotypes_is_spread_well(real_data):
     for seed in range(3):
         done = split(table.frame, seed=seed, classes=table.classes, grouping=table.grouping)
         assert np.abs(shares(table.frame, done.parts) - FRACTIONS).max() < 0.05
+
+
+@pytest.mark.parametrize("by", ["group", "image"])
+def test_every_sample_is_tested_in_one_fold(by):
+    frame = grouped(groups=30)
+    parts = [split(frame, by=by, fold=(number, 5)).parts for number in range(5)]
+    assert (sum((part == "test").astype(int) for part in parts) == 1).all()
+    for part in parts:
+        if by == "group":
+            assert pd.DataFrame({"g": frame["group"], "p": part}).drop_duplicates()["g"].is_unique
+        # of the other four fifths, validation has 10 of 85 parts
+        assert np.abs(shares(frame, part) - np.array([0.8 * 75 / 85, 0.8 * 10 / 85, 0.2])).max() < 0.06
+    again = split(frame.iloc[::-1], by=by, fold=(1, 5)).parts
+    assert again.sort_index().equals(parts[1])
+    assert not split(frame, by=by, fold=(1, 5), seed=1).parts.equals(parts[1])
+
+
+def test_a_fold_without_a_class_is_noted():
+    """Three patients have the class, so that three of four folds test it; all folds together test all of it."""
+    frame = frame_of([0] * 32 + [1] * 9, [f"p{n % 8}" for n in range(32)] + ["p0", "p1", "p2"] * 3)
+    notes = [split(frame, fold=(number, 4), fractions=(0.5, 0.2, 0.3), classes="ab").notes for number in range(4)]
+    assert sum("Class 'b' has no sample in the test part." in note for note in notes) == 1
+
+
+def test_official_parts_are_no_folds():
+    frame = frame_of([0, 1] * 10, splits=["train", "train", "test", "test"] * 5)
+    with pytest.raises(UserError, match="its test part is no fold"):
+        split(frame, fold=(0, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"fold": 1}, "there are no folds"),
+        ({"folds": 3, "fold": 3}, "3 folds are numbered 0 to 2, got 3"),
+        ({"folds": 3, "by": "official"}, "official test part is no fold"),
+    ],
+)
+def test_folds_that_cannot_be(options, match):
+    with pytest.raises(ValidationError, match=match):
+        SplitSpec(**options)

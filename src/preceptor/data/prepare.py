@@ -73,6 +73,7 @@ def prepare(recipe: Recipe) -> Prepared:
         by=recipe.split.by,
         fractions=recipe.split.fractions,
         seed=recipe.seed if recipe.split.seed is None else recipe.split.seed,
+        fold=(recipe.split.fold, recipe.split.folds) if recipe.split.folds else None,
         train_fraction=recipe.split.train_fraction,
         shots=recipe.split.shots,
         shots_seed=recipe.split.shots_seed,

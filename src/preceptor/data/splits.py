@@ -51,6 +51,7 @@ def split(
     by: By = "auto",
     fractions: Fractions = (0.75, 0.10, 0.15),
     seed: int = 0,
+    fold: tuple[int, int] | None = None,
     train_fraction: float = 1.0,
     shots: int | None = None,
     shots_seed: int | None = None,
@@ -67,6 +68,8 @@ def split(
         frame: columns id, label, group, split, and ``pixels`` where known; see :class:`SampleTable`.
         by: ``auto`` takes official parts where there are any, then groups, then single images.
         fractions: of training, validation and test; the last two may be 0.
+        fold: (k, K) tests the k-th of K folds, k counting from 0, so that every row is in the test part of one k. The
+            others are shared by training and validation in the proportion of their fractions.
         train_fraction: share of the training part to use; a smaller share is part of a larger one.
         shots: images per class of the training part to use, see :func:`few_shot`.
         shots_seed: which images these are; ``seed`` by default.
@@ -94,15 +97,29 @@ def split(
 
     notes: list[str] = []
     units = _units(frame, by_group=has_groups and chosen != "image")
+    if chosen == "official" and fold:
+        raise UserError(
+            "split.folds: this data set has official parts, and its test part is no fold; use by: group or by: image"
+        )
     if chosen == "official":
         parts, notes = _official(frame, units, fractions, seed, what if has_groups else "image")
+    elif fold:
+        _check_counts(frame, units, fractions, classes, what if chosen == "group" else "image")
+        fractions = (fractions[0] / (1 - fractions[2]), fractions[1] / (1 - fractions[2]), 0.0)
+        by_group = chosen == "group"
+        tested = fold_numbers(frame, fold[1], seed=seed, by_group=by_group, classes=classes, grouping=what) == fold[0]
+        parts = np.full(len(frame), "test", dtype=object)
+        others, own = frame[~tested], np.unique(units[~tested], return_inverse=True)[1].astype(np.int64)
+        _check_counts(others, own, fractions, classes, what if by_group else "image")
+        parts[~tested] = _place(others, own, fractions, key(seed, "fold", fold[0]) % 2**63)
+        notes.append(f"The test part is fold {fold[0] + 1} of {fold[1]}.")
     else:
         _check_counts(frame, units, fractions, classes, what if chosen == "group" else "image")
         parts = _place(frame, units, fractions, seed)
     if chosen == "image":
         notes.append(_image_note(frame, parts, what, has_groups))
     check_leaks(frame, parts, by_group=chosen != "image", what=what)
-    notes += _missing_classes(frame, parts, fractions, classes)
+    notes += _missing_classes(frame, parts, classes, may_lack=("validation", "test") if fold else ("validation",))
     if train_fraction < 1:
         train = np.flatnonzero(parts == "train")
         kept = subset(frame.iloc[train], train_fraction, seed=seed)
@@ -169,7 +186,7 @@ def fold_numbers(
     units = _units(frame, by_group=by_group)
     have = int(units.max()) + 1
     if have < count:
-        raise UserError(f"{count} folds of a training part of {have} {what}s: ask for at most {have}")
+        raise UserError(f"{count} folds of {have} {what}s: ask for at most {have}")
     labels = frame["label"].to_numpy(dtype=np.int64)
     share = np.full(count, 1 / count)
     folds = place(frame["id"].to_numpy(dtype=object), labels, units, share, key(seed, "folds") % 2**63)
@@ -177,8 +194,8 @@ def fold_numbers(
         own = np.unique(units[labels == label])
         if len(np.unique(folds[labels == label])) < 2:
             raise UserError(
-                f"class {_class_name(int(label), classes)!r} of the training part has {len(own)} {what}(s), all in one "
-                f"of {count} folds: what is trained without it would never see the class; collect more, or use no folds"
+                f"class {_class_name(int(label), classes)!r} has {len(own)} {what}(s), all in one of {count} folds: "
+                "what is trained without it would never see the class; collect more, or use no folds"
             )
     return folds
 
@@ -250,9 +267,9 @@ def _check_counts(
 
 
 def _missing_classes(
-    frame: pd.DataFrame, parts: NDArray[np.object_], fractions: Fractions, classes: Sequence[str]
+    frame: pd.DataFrame, parts: NDArray[np.object_], classes: Sequence[str], *, may_lack: Sequence[str]
 ) -> list[str]:
-    """A note where validation lacks a class; UserError where training or test does."""
+    """A note where a part lacks a class that ``may_lack`` one; UserError for the others."""
     labels = frame["label"].to_numpy()
     notes = []
     for part in PARTS:
@@ -261,12 +278,12 @@ def _missing_classes(
         absent = np.setdiff1d(labels, labels[parts == part])
         if absent.size:
             names = ", ".join(repr(_class_name(int(label), classes)) for label in absent)
-            if part != "validation":
+            if part not in may_lack:
                 raise UserError(
                     f"class {names} has no sample in the {part} part: too few groups hold it; "
                     "collect more, use other fractions or another split seed, or use by: image"
                 )
-            notes.append(f"Class {names} has no sample in the validation part.")
+            notes.append(f"Class {names} has no sample in the {part} part.")
     return notes
 
 

@@ -93,7 +93,7 @@ class Contest:
             "network": network_facts(teacher),
             "pixels": {},
             "arithmetic": arithmetic_facts(
-                torch.device("cpu"), batch=case.batch, precision=precision, channels_last=False, folded=False
+                torch.device("cpu"), batch=case.batch, precision=precision, channels_last=False
             ),
         }
         self.replay = Replay(self.live, lambda line: None, budget=1e12)

@@ -6,7 +6,8 @@ batches, held in memory and for the peers already normalised, compute the same l
 Adam at 1e-4; the teacher is in eval mode. Peers compute in float32. preceptor trains with its own loop,
 `placement: measured`, once in float32 and once with bf16 allowed, with the teacher computed and with its outputs read.
 
-Contestants are timed in rounds, one after the other in each. Printed: medians and quartiles over the rounds of a
+Contestants are timed in rounds, one after the other in each; peers in a process of their own, for preceptor changes how
+its process gets memory. Printed: medians and quartiles over the rounds of a
 step's median, and of the ratio to the faster of torchdistill and timm in the same round.
 
     python benchmarks/peers.py [--rounds 5] [--cells r50-r18-8 …] [--threads 2]
@@ -17,16 +18,20 @@ Needs the extra `peers`.
 import argparse
 import importlib.metadata
 import logging
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from lightning_fabric import Fabric
 
 from peer_loops import ALPHA, CPU, LR, TEMPERATURE, gaps, peers_of
 from preceptor.cohort.cohort import Cohort
@@ -129,10 +134,10 @@ class Stamps:
 class Ours:
     """What ``preceptor train`` does with a recipe, but for the batches and for writing."""
 
-    def __init__(self, cell: Cell, folder: Path, precision: str) -> None:
+    def __init__(self, cell: Cell, folder: Path, precision: str, fabric: Fabric) -> None:
         self.recipe = recipe_of(cell, folder, precision)
         self.prepared = prepare(self.recipe)
-        self.run = run_of(self.recipe, self.prepared, make_fabric("cpu"), folder / "run")
+        self.run = run_of(self.recipe, self.prepared, fabric, folder / "run")
         self.stage = next(stage for stage in self.run.plan.stages if stage.name == "main")
         self.cohort: Cohort = self.run.cohort(self.stage, starts=False)
         self.live = FixedSize(cell.batch)
@@ -141,7 +146,7 @@ class Ours:
     def reading(self, batches: list[Batch], root: Path) -> Replay:
         """What the teacher says of ``batches``, computed once and then read."""
         teacher, precision = self.cohort.frozen["T"], self.cohort.precisions["T"]
-        batch, folded = len(batches[0].rows), self.cohort.answering["T"] is not teacher
+        batch, folded = len(batches[0].rows), "T" in self.cohort.folded
         arithmetic = arithmetic_facts(CPU, batch=batch, precision=precision, channels_last=False, folded=folded)
         facts = {"network": network_facts(teacher), "pixels": {}, "arithmetic": arithmetic, "dtype": "float32"}
         replay = Replay(self.live, lambda line: None, budget=1e12)
@@ -212,30 +217,69 @@ def recipe_of(cell: Cell, folder: Path, precision: str) -> Recipe:
 # the contest ----------------------------------------------------------------------------------------------------------
 
 
-def contestants(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
-    """Everybody, and how preceptor placed its networks."""
+def peers(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
+    networks = Ours(cell, folder, "32-true", Fabric(accelerator="cpu", devices=1)).cohort.networks
+    found = peers_of(networks, online=cell.technique["name"] == "kd_ml", masks=cell.task == "segmentation")
+    return dict(found), []
+
+
+def preceptors(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
+    """preceptor's ways, and how it placed its networks."""
     found: dict[str, Contestant] = {}
     notes = []
     for precision, name in (("32-true", "preceptor float32"), ("bf16-mixed", "preceptor bf16")):
-        ours = Ours(cell, folder, precision)
-        if not found:
-            found |= peers_of(
-                ours.cohort.networks, online=cell.technique["name"] == "kd_ml", masks=cell.task == "segmentation"
-            )
+        ours = Ours(cell, folder, precision, make_fabric("cpu"))
         found[name] = Way(ours, ours.live)
-        if precision == "32-true":
-            check_losses(found, batches[0])
         if ours.cohort.frozen:
             found[f"{name}, teacher read"] = Way(ours, ours.reading(batches, folder / precision))
         notes.append(f"{name}: {ours.words}")
     return found, notes
 
 
-def check_losses(found: Mapping[str, Contestant], batch: Batch) -> None:
-    """All compute the same, up to rounding."""
-    losses = {name: contestant.loss(batch) for name, contestant in found.items()}
-    if max(losses.values()) - min(losses.values()) > 1e-3 * abs(max(losses.values())):
-        raise SystemExit(f"they do not do the same work: {losses}")
+class Corner:
+    """Contestants in a process of their own."""
+
+    def __init__(self, make: Callable[..., Any], cell: Cell, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(theirs, make, cell, threads), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.losses: dict[str, float]
+        self.notes: list[str]
+        self.losses, self.notes = self.pipe.recv()
+
+    def seconds(self, name: str) -> float:
+        """A step's median."""
+        self.pipe.send(name)
+        found: float = self.pipe.recv()
+        return found
+
+    def close(self) -> None:
+        self.pipe.close()
+        self.process.join()
+
+
+def serve(pipe: Connection, make: Callable[..., Any], cell: Cell, threads: int) -> None:
+    torch.set_num_threads(threads)
+    logging.disable(logging.INFO)  # the peers tell what they set up
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PRECEPTOR_CACHE"] = folder  # placements are measured anew
+        batches = made_up(cell)
+        found, notes = make(cell, batches, Path(folder))
+        pipe.send(({name: contestant.loss(batches[0]) for name, contestant in found.items()}, notes))
+        for contestant in found.values():
+            contestant.times(batches[:2])
+        with suppress(EOFError):
+            while True:
+                pipe.send(statistics.median(found[pipe.recv()].times(batches)))
+
+
+def check_losses(losses: Mapping[str, float]) -> None:
+    """All compute the same, up to rounding; half precision rounds more."""
+    exact = {name: loss for name, loss in losses.items() if "bf16" not in name}
+    if max(exact.values()) - min(exact.values()) > 1e-3 * abs(max(exact.values())):
+        raise SystemExit(f"they do not do the same work: {exact}")
 
 
 def made_up(cell: Cell) -> list[Batch]:
@@ -253,25 +297,24 @@ def spread(values: list[float], unit: str = "", factor: float = 1.0, digits: int
     return f"{middle * factor:.{digits}f}{unit} ({low * factor:.{digits}f}–{high * factor:.{digits}f})"
 
 
-def contest(cell: Cell, rounds: int) -> None:
+def contest(cell: Cell, rounds: int, threads: int) -> None:
     print(f"\n{cell.title}", flush=True)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["PRECEPTOR_CACHE"] = folder  # placements are measured anew
-        batches = made_up(cell)
-        found, notes = contestants(cell, batches, Path(folder))
-        for contestant in found.values():
-            contestant.times(batches[:2])
-        taken: dict[str, list[float]] = {name: [] for name in found}
-        for _ in range(rounds):
-            for name, contestant in found.items():
-                taken[name].append(statistics.median(contestant.times(batches)))
+    corners = [Corner(make, cell, threads) for make in (peers, preceptors)]
+    check_losses({name: loss for corner in corners for name, loss in corner.losses.items()})
+    taken: dict[str, list[float]] = {name: [] for corner in corners for name in corner.losses}
+    for _ in range(rounds):
+        for corner in corners:
+            for name in corner.losses:
+                taken[name].append(corner.seconds(name))
     faster = min(
         (name for name in ("torchdistill", "timm") if name in taken), key=lambda n: statistics.median(taken[n])
     )
     for name, seconds in taken.items():
         ratios = [peer / own for peer, own in zip(taken[faster], seconds, strict=True)]
         print(f"  {name:<32} {spread(seconds, ' ms', 1e3):<26} ratio to {faster} {spread(ratios, digits=2)}")
-    print("\n".join(f"  {note}" for note in notes), flush=True)
+    for corner in corners:
+        corner.close()
+        print("".join(f"  {note}\n" for note in corner.notes), end="", flush=True)
 
 
 def main() -> None:
@@ -280,12 +323,10 @@ def main() -> None:
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    logging.disable(logging.INFO)  # the peers tell what they set up
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "timm", "torchdistill"))
     print(f"{versions}; {given.threads} threads; {given.rounds} rounds", flush=True)
     for name in given.cells:
-        contest(CELLS[name], given.rounds)
+        contest(CELLS[name], given.rounds, given.threads)
 
 
 if __name__ == "__main__":

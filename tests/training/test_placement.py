@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -43,7 +44,7 @@ def network():
 def test_measuring_leaves_the_network_as_it_was(network):
     state = {name: value.clone() for name, value in network.state_dict().items()}
     random = torch.get_rng_state()
-    found = place(network, 4, trains=True, precision=torch.bfloat16)
+    found = place(network, 4, trains=True, precision=torch.bfloat16, steps=9)
     assert len(found.times) == 4
     assert all(seconds > 0 for seconds in found.times.values())
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
@@ -52,18 +53,19 @@ def test_measuring_leaves_the_network_as_it_was(network):
 
 
 def test_what_was_measured_is_remembered(network, monkeypatch):
-    found = place(network, 4, trains=False, precision=None)
+    found = place(network, 4, trains=False, precision=None, steps=9)
     monkeypatch.setattr(placement, "_times", lambda *_: pytest.fail("measured again"))
-    assert place(network, 4, trains=False, precision=None) == found
+    assert place(network, 4, trains=False, precision=None, steps=9) == found
     with pytest.raises(pytest.fail.Exception):
-        place(network, 8, trains=False, precision=None)
+        place(network, 8, trains=False, precision=None, steps=9)
 
 
 @pytest.fixture
-def placed(monkeypatch):
+def placed(monkeypatch, tmp_path):
     """What every network is to be found best at; yields the cohorts that were trained."""
     cohorts, ways = [], {}
     fit = run.fit
+    monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
 
     def noting(fabric, stage, cohort, *more, **options):
         cohorts.append(cohort)
@@ -95,10 +97,51 @@ def test_a_teacher_answers_folded_and_is_kept_as_it_was(packed, tmp_path, placed
     _, text = train(recipe, tmp_path / "run")
     cohort = cohorts[-1]
     assert "T is computed contiguous, float32, BatchNorm folded" in text
-    assert norms(cohort.frozen["T"]) > norms(cohort.answering["T"])
+    assert norms(cohort.frozen["T"]) > norms(cohort.calls["T"])
     assert norms(cohort.learners["S1"]) > 0
     assert "says was read" in text  # from the cache, whose first batch is compared with what is computed
     assert norms(load_network(tmp_path / "run" / "networks" / "T")) == norms(cohort.frozen["T"])
+
+
+@pytest.fixture
+def compiles(monkeypatch):
+    """torch.compile without its compiler."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+
+
+def test_compiling_is_tried_where_a_run_is_long(network, compiles, monkeypatch):
+    short = place(network, 4, trains=True, precision=None, steps=10)
+    assert not any("compiled" in way for way in short.times)
+    long = place(network, 4, trains=True, precision=None, steps=10**9)
+    assert [way for way in long.times if way.endswith("compiled")]
+    monkeypatch.setattr(placement, "_times", lambda *_: pytest.fail("measured again"))
+    assert place(network, 4, trains=True, precision=None, steps=10**9) == long
+    assert place(network, 4, trains=True, precision=None, steps=10) == short
+
+
+def test_what_cannot_be_compiled_is_not(network, monkeypatch):
+    def no_compiler(graph, inputs):
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=no_compiler))
+    found = place(network, 4, trains=False, precision=None, steps=10**9)
+    assert not found.way.compiled
+    assert "compiled fails" in found.words()
+
+
+def test_a_run_trains_compiled_networks(packed, tmp_path, placed, compiles):
+    ways, cohorts = placed
+    ways |= {PLAIN: 1.0, Way(compiled=True): 0.5}
+    weights = {}
+    for kind in ("fixed", "measured"):
+        recipe = recipe_for(
+            "classification", {"name": "kd_offline"}, packed, training={"epochs": 1, "placement": kind, "lr": 1e-5}
+        )
+        train(recipe, tmp_path / kind)
+        weights[kind] = load_network(tmp_path / kind / "networks" / "S1").state_dict()
+    assert cohorts[-1].compiled == {"T", "S1"}
+    for name, value in weights["fixed"].items():
+        torch.testing.assert_close(weights["measured"][name], value, rtol=1e-3, atol=1e-4)
 
 
 def norms(network):

@@ -14,6 +14,7 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
+from preceptor.networks.compiled import compiled as compiled_call
 from preceptor.networks.fold import folded as folded_copy
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs, Tap
@@ -38,7 +39,7 @@ class Cohort(nn.Module):
 
     Attributes:
         ask_frozen: gets what frozen networks say.
-        answering: the frozen networks as they are asked.
+        calls: the networks as they are called in a step: folded or compiled where they are to be.
 
     Args:
         networks: by name; those that are frozen only teach. One that is built on others comes after them.
@@ -48,6 +49,7 @@ class Cohort(nn.Module):
         precision: dtype in which the networks compute under autocast; None keeps float32. Losses are float32.
         full_precision: networks that compute in float32 all the same.
         folded: frozen networks that answer with their BatchNorms folded (:mod:`~preceptor.networks.fold`).
+        compiled: networks that are compiled (:mod:`~preceptor.networks.compiled`).
         facts: sizes from which adapters are built.
         seed: an adapter's start depends on it and the name of its edge alone.
 
@@ -67,6 +69,7 @@ class Cohort(nn.Module):
         precision: torch.dtype | None = None,
         full_precision: Collection[str] = (),
         folded: Collection[str] = (),
+        compiled: Collection[str] = (),
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -84,7 +87,9 @@ class Cohort(nn.Module):
         self._order = tuple(networks)
         self._build_losses(facts, seed)
         self._limit_taps()
-        self.answering = {name: folded_copy(net) if name in folded else net for name, net in self.frozen.items()}
+        self.folded, self.compiled = frozenset(folded), frozenset(compiled)
+        self.calls = {name: folded_copy(net) if name in folded else net for name, net in self.networks.items()}
+        self.calls |= {name: compiled_call(self.calls[name]) for name in compiled}
         self._stochastic = {name for name, network in self.networks.items() if network.is_stochastic}
 
     @property
@@ -106,7 +111,7 @@ class Cohort(nn.Module):
     def to_device(self, device: torch.device) -> None:
         """Move everything, the frozen networks too."""
         self.to(device)
-        for network in (*self.frozen.values(), *self.answering.values()):
+        for network in (*self.frozen.values(), *self.calls.values()):
             network.to(device)
 
     def owned(self) -> dict[str, list[nn.Parameter]]:
@@ -145,6 +150,8 @@ class Cohort(nn.Module):
     def _outputs(self, batch: Batch, epoch: int, stream: int, learning: set[str]) -> dict[str, Outputs]:
         outputs: dict[str, Outputs] = {}
         device = batch.images.device.type
+        if self.compiled:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         for name, network in self.networks.items():
             cast_ = torch.autocast(device, dtype=self.precisions[name], enabled=self.precisions[name] is not None)
             if name in self._stochastic and network.training:
@@ -153,9 +160,9 @@ class Cohort(nn.Module):
                 if isinstance(network, Built):
                     outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
                 elif network.is_frozen:
-                    outputs[name] = self.ask_frozen(name, self.answering[name], batch, epoch)
+                    outputs[name] = self.ask_frozen(name, self.calls[name], batch, epoch)
                 else:
-                    outputs[name] = network(batch.images)
+                    outputs[name] = self.calls[name](batch.images)
         return outputs
 
     def _knowledge(self, edge: Transfer, outputs: Mapping[str, Outputs], batch: Batch, stream: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""How a network is best computed on this machine: memory layout, precision, folding; measured, not assumed.
+"""How a network is best computed on this machine: layout, precision, folding, compiling; measured, not assumed.
 
 Layouts that help one architecture hurt another, and half precision makes some networks slower on a CPU. So each
 network is timed for a moment as it will be used, and what was found is remembered per machine, network and size.
@@ -8,25 +8,29 @@ import copy
 import hashlib
 import itertools
 import json
+import math
 import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch._dynamo.exc import TorchDynamoException
 
 from preceptor.files import expand, write_json
+from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
 
 ROUNDS = 3
 WORTH = 0.95
 """Another way must take less than this share of the plain one's time: noise shall not choose."""
+LONG = 1800.0
+"""Seconds that a network's steps must take in all before compiling it, which takes up to a minute, is tried."""
 
 
 class Way(NamedTuple):
@@ -36,15 +40,21 @@ class Way(NamedTuple):
         channels_last: memory layout of its weights and images.
         half: under autocast in the recipe's lower precision; else in float32.
         folded: with BatchNorm in the convolutions before it, for frozen networks.
+        compiled: by ``torch.compile``.
     """
 
     channels_last: bool = False
     half: bool = False
     folded: bool = False
+    compiled: bool = False
 
     def __str__(self) -> str:
         layout, precision = ("contiguous", "channels last")[self.channels_last], ("float32", "half")[self.half]
-        return f"{layout}, {precision}{', BatchNorm folded' if self.folded else ''}"
+        more = (", BatchNorm folded" if self.folded else "") + (", compiled" if self.compiled else "")
+        return f"{layout}, {precision}{more}"
+
+
+PLAIN = Way()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,82 +62,103 @@ class Placement:
     """How one network is computed.
 
     Args:
-        times: seconds of a step by way, medians of :data:`ROUNDS`.
+        times: seconds of a step by way, medians of :data:`ROUNDS`; None for what does not work here.
     """
 
     way: Way
-    times: dict[str, float]
+    times: dict[str, float | None]
 
     def words(self) -> str:
         """The choice and why, in one line."""
-        measured = ", ".join(f"{way} {1000 * seconds:.0f} ms" for way, seconds in self.times.items())
-        return f"{self.way} ({measured})"
+        told = {way: "fails" if seconds is None else f"{1000 * seconds:.0f} ms" for way, seconds in self.times.items()}
+        return f"{self.way} ({', '.join(f'{way} {word}' for way, word in told.items())})"
 
 
-def place(network: Network, batch_size: int, *, trains: bool, precision: torch.dtype | None) -> Placement:
+def place(network: Network, batch_size: int, *, trains: bool, precision: torch.dtype | None, steps: int) -> Placement:
     """The measured placement of ``network``, from memory where this machine has measured it before.
 
     Args:
         precision: of the recipe; None leaves only the layout to choose, and folding.
         trains: a step has a backward pass.
+        steps: that it will make; many are worth compiling it.
     """
     file = _folder() / f"{_key(network, batch_size, trains, precision)}.json"
+    ways = list(
+        itertools.product(
+            (False, True), (False, True) if precision else (False,), (False,) if trains else (False, True)
+        )
+    )
+    found = _remembered(
+        file, lambda: choose(_times(network, batch_size, trains, precision, itertools.starmap(Way, ways)))
+    )
+    if steps * (found.times[str(found.way)] or 0) < LONG:
+        return found
+    rivals = (found.way, found.way._replace(compiled=True))
+    return _remembered(
+        file.with_suffix(".compiled.json"),
+        lambda: choose(_times(network, batch_size, trains, precision, rivals), plain=found.way),
+    )
+
+
+def _remembered(file: Path, measure: Callable[[], Placement]) -> Placement:
     if file.exists():
         found = json.loads(file.read_text())
         return Placement(Way(*found["way"]), found["times"])
-    chosen = choose(_times(network, batch_size, trains, precision))
+    measured = measure()
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, asdict(chosen))
-    return chosen
+    write_json(file, asdict(measured))
+    return measured
 
 
-def choose(times: dict[Way, float]) -> Placement:
-    """The fastest of the measured ways; folding, another layout or precision only where it is clearly faster.
+def choose(times: Mapping[Way, float], plain: Way = PLAIN) -> Placement:
+    """The fastest of the measured ways; any change but of the layout only where it is clearly faster.
 
     Args:
         times: seconds by way; holds the plain one.
     """
-    best = Way()
-    for half, folds in sorted({(way.half, way.folded) for way in times}):
-        fastest = min((way for way in times if (way.half, way.folded) == (half, folds)), key=lambda way: times[way])
+    best = plain
+    for more in sorted({way[1:] for way in times}):
+        fastest = min((way for way in times if way[1:] == more), key=lambda way: times[way])
         if times[fastest] < WORTH * times[best]:
             best = fastest
-    return Placement(best, {str(way): seconds for way, seconds in times.items()})
+    return Placement(best, {str(way): seconds if math.isfinite(seconds) else None for way, seconds in times.items()})
 
 
-def _times(network: Network, batch_size: int, trains: bool, precision: torch.dtype | None) -> dict[Way, float]:
+def _times(
+    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, ways: Iterable[Way]
+) -> dict[Way, float]:
     """Ways are timed in turn, round after round, so that a busy moment does not hit one of them alone."""
-    forms = {False: network}
-    if not trains and (twin := folded(network)) is not network:
-        forms[True] = twin
-    steps = {}
-    for half, folds, channels_last in itertools.product((False, True) if precision else (False,), forms, (False, True)):
-        way = Way(channels_last, half, folds)
-        steps[way] = _step(forms[folds], batch_size, trains, channels_last, precision if half else None)
+    steps = {way: _step(network, batch_size, trains, precision, way) for way in ways}
     rounds: dict[Way, list[float]] = {way: [] for way in steps}
     for number in range(ROUNDS + 1):
         for way, step in steps.items():
             began = time.perf_counter()
-            step()
+            try:
+                step()
+            except TorchDynamoException:  # no compiler on this machine, or a network that cannot be compiled
+                rounds[way].append(math.inf)
+                continue
             if number:  # the first round warms up
                 rounds[way].append(time.perf_counter() - began)
     return {way: statistics.median(seconds) for way, seconds in rounds.items()}
 
 
 def _step(
-    network: Network, batch_size: int, trains: bool, channels_last: bool, precision: torch.dtype | None
+    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, way: Way
 ) -> Callable[[], None]:
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    twin: nn.Module = copy.deepcopy(network).to(memory_format=layout).train(trains)
+    layout = torch.channels_last if way.channels_last else torch.contiguous_format
+    twin = copy.deepcopy(folded(network) if way.folded else network).to(memory_format=layout).train(trains)
+    call = compiled(twin) if way.compiled else twin
+    dtype = precision if way.half else None
     images = network.made_up_image().expand(batch_size, -1, -1, -1).contiguous(memory_format=layout)
 
     def step() -> None:
         with (
             torch.random.fork_rng(),
             torch.set_grad_enabled(trains),
-            torch.autocast(images.device.type, dtype=precision, enabled=precision is not None),
+            torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None),
         ):
-            logits = twin(images).logits
+            logits = call(images).logits
         if trains:
             twin.zero_grad()
             logits.float().square().mean().backward()

@@ -293,6 +293,7 @@ class Run:
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
             if isinstance(network, Built) and network.wants_scores:
                 network.take_scores(self._scores(name, {one: networks[one] for one in network.inlets}, starts=starts))
+        ways = {name: self.ways[name] for name in stage.members if name in self.ways}
         found = self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
         cohort = Cohort(
@@ -309,8 +310,9 @@ class Run:
                 train_labels=labels,
             ),
             precision=DTYPES[stage.training.precision],
-            full_precision=[name for name in stage.members if name in self.ways and not self.ways[name].half],
-            folded=[name for name in stage.members if name in self.ways and self.ways[name].folded],
+            full_precision=[name for name, way in ways.items() if not way.half],
+            folded=[name for name, way in ways.items() if way.folded],
+            compiled=[name for name, way in ways.items() if way.compiled],
             seed=self.recipe.seed,
         )
         for note in cohort.notes:
@@ -343,7 +345,8 @@ class Run:
     def _place(self, stage: Stage, name: str, network: Network, *, trains: bool) -> None:
         size = stage.training.batch_size // self.fabric.world_size
         network.to(self.fabric.device)
-        found = place(network, size, trains=trains, precision=DTYPES[stage.training.precision])
+        steps = stage.phase_end * -(-len(self._rows(stage)) // stage.training.batch_size)
+        found = place(network, size, trains=trains, precision=DTYPES[stage.training.precision], steps=steps)
         network.channels_last = found.way.channels_last
         network.to(memory_format=torch.channels_last if found.way.channels_last else torch.contiguous_format)
         self.ways[name] = found.way

@@ -205,7 +205,7 @@ class Steps:
             if isinstance(network, Built):
                 network.combine = clock.around(_part(name, network), network.combine)  # type: ignore[method-assign]
             elif not network.is_frozen:
-                network.forward = clock.around(_part(name, network), network.forward)  # type: ignore[method-assign]
+                cohort.calls[name] = clock.around(_part(name, network), cohort.calls[name])  # type: ignore[assignment]
         for loss in (cohort.task_loss, *cohort.losses.values()):
             loss.forward = clock.around(LOSSES, loss.forward)
         cohort.ask_frozen = self._ask

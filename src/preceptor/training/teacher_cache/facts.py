@@ -47,7 +47,13 @@ def pixel_facts(packed: PackedSet, augment: AugmentSpec, seed: int) -> dict[str,
 
 
 def arithmetic_facts(
-    device: torch.device, *, batch: int, precision: torch.dtype | None, channels_last: bool, folded: bool
+    device: torch.device,
+    *,
+    batch: int,
+    precision: torch.dtype | None,
+    channels_last: bool,
+    folded: bool = False,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """What decides how sums are rounded. Measured on CPUs: the batch size does, and the number of threads does."""
     facts: dict[str, Any] = {
@@ -55,6 +61,7 @@ def arithmetic_facts(
         "precision": str(precision or torch.float32).removeprefix("torch."),
         "channels_last": channels_last,
         "folded": folded,
+        "compiled": compiled,
         "threads": torch.get_num_threads(),
         "matmul": torch.get_float32_matmul_precision(),
         "device": f"{device.type} {_processor()} {torch.backends.cpu.get_cpu_capability()}",

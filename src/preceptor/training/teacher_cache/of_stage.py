@@ -36,9 +36,13 @@ def frozen_of(
     for name, network in asked.items():
         layout = training.channels_last or any(map(lies_channels_last, network.parameters()))
         precision = cohort.precisions[name]
-        is_folded = cohort.answering[name] is not network
         arithmetic = arithmetic_facts(
-            fabric.device, batch=size, precision=precision, channels_last=layout, folded=is_folded
+            fabric.device,
+            batch=size,
+            precision=precision,
+            channels_last=layout,
+            folded=name in cohort.folded,
+            compiled=name in cohort.compiled,
         )
         facts = {"network": network_facts(network), "pixels": pixels, "arithmetic": arithmetic, "dtype": spec.dtype}
         kept = Kept(cache_root(recipe.data.cache) / FOLDER, facts, name, str(packed.folder))

@@ -11,6 +11,7 @@ from preceptor.cohort.frozen import FixedSize
 from preceptor.data.augment import augment, to_float
 from preceptor.data.packed import PackedSet, open_packed
 from preceptor.errors import UserError
+from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
@@ -101,6 +102,7 @@ class _Again:
             precision=self._precision,
             channels_last=self._channels_last,
             folded=arithmetic["folded"],
+            compiled=arithmetic["compiled"],
         )
         if now != arithmetic:
             other = next(name for name in arithmetic if now.get(name) != arithmetic[name])
@@ -110,6 +112,8 @@ class _Again:
             self._network.to(memory_format=torch.channels_last)
         if arithmetic["folded"]:
             self._network = folded(self._network)
+        if arithmetic["compiled"]:
+            self._network = compiled(self._network)
 
     def agrees(self, shard: Shard, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
         """Whether the records at ``places``, no more than ``size``, are what the network says."""

@@ -208,8 +208,9 @@ class TrainingSpec(Model):
         sync_batchnorm: on several GPUs, BatchNorm statistics of the whole batch instead of one process's share.
         channels_last: keep images and weights in the memory layout that convolutions of some networks prefer.
         placement: ``measured`` times each network for a moment when training begins and takes the faster memory
-            layout, and the lower ``precision`` only where that is faster; remembered for this machine. Rounding, and
-            so the last bits of a result, depend on the choice; ``fixed`` computes as the recipe says.
+            layout, the lower ``precision`` only where that is faster, BatchNorm folded into the convolutions of frozen
+            networks, and in runs of over half an hour ``torch.compile``; remembered for this machine. Rounding, and so
+            the last bits of a result, depend on the choice; ``fixed`` computes as the recipe says.
         validate_every: epochs from one validation to the next, where an epoch is short, as with few shots; the last
             one is always validated, of a training in parts that of the last part.
         patience: validations without a better score after which a network's weights are settled; the stage ends

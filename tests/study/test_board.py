@@ -39,6 +39,7 @@ def test_the_index_tells_everything_that_a_reader_wants(board):
         "kind": "run",
         "cell": {"technique": "ml", "strategy": "predictions"},
         "seed": 0,
+        "fold": None,
         "status": "waiting",
         "error": None,
         "attempts": 0,

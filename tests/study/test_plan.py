@@ -221,3 +221,19 @@ def test_the_parts_of_a_teachers_training_are_kept_once(tmp_path):
     assert only(jobs, "run")[0].recipe_in(tmp_path).technique.snapshots == tuple(
         str(kept / f"T.epoch-000{epoch}.ckpt") for epoch in (2, 4, 5)
     )
+
+
+def test_every_cell_is_run_on_every_fold_with_teacher_and_baseline_of_that_fold():
+    jobs = planned(axes=OFFLINE, folds=3, seeds=[0, 1])
+    assert kinds(jobs) == [*["teacher"] * 3, *["baseline"] * 3, *["run"] * 3] * 2
+    assert [job.fold for job in only(jobs, "run")] == [0, 1, 2] * 2
+    for job in only(jobs, "run"):
+        assert job.recipe.split.folds == 3
+        assert f"-seed{job.seed}-fold{job.fold}-" in job.id
+        others = [other for other in jobs if other.id in (*job.teachers, *job.after)]
+        assert [(other.seed, other.fold) for other in others] == [(job.seed, job.fold)] * 2
+
+
+def test_folds_of_a_study_do_not_mix_with_an_official_split():
+    with pytest.raises(UserError, match="official test part is no fold"):
+        planned(folds=3, set=["split.by=official"])

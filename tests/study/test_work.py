@@ -3,10 +3,12 @@
 import json
 import re
 
+import pandas as pd
 import pytest
 import yaml
 
 from preceptor.recipe import parse_recipe
+from preceptor.report.find import find_studies
 from preceptor.study.board import read_index
 from preceptor.study.plan import plan
 from preceptor.study.work import request_for, train_job
@@ -118,3 +120,18 @@ def test_kept_snapshots_leave_the_bits_of_a_run_that_trains_its_teacher_itself(t
     assert (shared / student).read_bytes() == (tmp_path / "own" / student).read_bytes()
     result, own = (json.loads((folder / "result.json").read_text()) for folder in (shared, tmp_path / "own"))
     assert (result["test"], result["fidelity"]) == (own["test"], own["fidelity"])
+
+
+@pytest.mark.slow
+def test_folds_test_every_sample_once(written, tmp_path):
+    """With the teacher and the students alone of the same fold; the report counts one seed."""
+    path = written(folds=2, axes={"technique": {"kd_offline": ["technique.name=kd_offline"]}})
+    out = tmp_path / "out"
+    assert preceptor("study", path, "--out", out, "--workers", 1, "--device", "cpu").code == 0
+    for kind in ("teacher", "baseline", "kd_offline"):
+        tables = [pd.read_csv(run / "split.csv") for run in sorted((out / "runs").glob(f"{kind}-*"))]
+        tested = [table.loc[table["split"] == "test", "id"] for table in tables]
+        assert [len(ids) for ids in tested] == [24, 24]
+        assert set(pd.concat(tested)) == set(tables[0]["id"])
+    (found,) = find_studies([out])
+    assert {len(cell.runs[0].predictions.ids) for cell in found.cells} == {48}

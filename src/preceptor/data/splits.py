@@ -112,7 +112,6 @@ def split(
         others, own = frame[~tested], np.unique(units[~tested], return_inverse=True)[1].astype(np.int64)
         _check_counts(others, own, fractions, classes, what if by_group else "image")
         parts[~tested] = _place(others, own, fractions, key(seed, "fold", fold[0]) % 2**63)
-        notes.append(f"The test part is fold {fold[0] + 1} of {fold[1]}.")
     else:
         _check_counts(frame, units, fractions, classes, what if chosen == "group" else "image")
         parts = _place(frame, units, fractions, seed)

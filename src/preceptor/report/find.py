@@ -103,4 +103,5 @@ def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
         status=status,
         error=job.get("error") if status != "done" else None,
         run=run,
+        fold=run.fold if run else job.get("fold"),
     )

@@ -61,6 +61,7 @@ def _loose_job(run: Run) -> Job:
         status="done" if run.result is not None else "unfinished",
         error=None,
         run=run,
+        fold=run.fold,
     )
 
 
@@ -92,7 +93,7 @@ def _labelled(jobs: Sequence[Job]) -> list[Job]:
             replace(job, labels={**job.labels, **{key: as_text(recipe.get(key)) for key in differing}})
             for job, recipe in zip(group, recipes, strict=True)
         ]
-        repeated = len({(job.seed, *job.labels.items()) for job in named}) < len(named)
+        repeated = len({(job.seed, job.fold, *job.labels.items()) for job in named}) < len(named)
         done += [replace(job, labels={**job.labels, "run": job.name}) if repeated else job for job in named]
     order = {job.name: place for place, job in enumerate(jobs)}
     return sorted(done, key=lambda job: order[job.name])

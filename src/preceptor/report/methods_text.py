@@ -41,6 +41,11 @@ def _on_data(run: Run) -> Iterable[str]:
             else f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and "
             f"{counts[2]:,} for testing."
         )
+        if split.get("folds"):
+            yield (
+                f"This is the first of {split['folds']} folds: each is the test part once, and the test scores of a "
+                "seed are those of all folds together."
+            )
     if split.get("train_fraction", 1.0) != 1.0:
         yield f"Of the training part {100 * split['train_fraction']:g} % was used."
     named = {

@@ -117,11 +117,12 @@ def _has_failed(cell: Cell) -> bool:
 
 def _progress(cell: Cell) -> str:
     """What is not done yet; empty where all is."""
-    if len(cell.runs) == len(cell.jobs):
+    statuses = [job.status for job in cell.jobs if not job.is_finished]
+    if not statuses:
         return ""
-    statuses = [job.status for job in cell.jobs if job.run is None or job.run.result is None]
     what = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    return f"{len(cell.runs)} of {len(cell.jobs)} seeds, {what}"
+    repeated = "seeds" if cell.jobs[0].fold is None else "folds"
+    return f"{len(cell.jobs) - len(statuses)} of {len(cell.jobs)} {repeated}, {what}"
 
 
 def _caption(study: Study, statistics: Statistics, published: Rows) -> str:

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +42,17 @@ class Predictions:
     networks: Mapping[str, Array]
 
 
+def joined(answers: Sequence[Predictions]) -> Predictions:
+    """Answers about different samples, one below the other, of the networks that all have."""
+    names = [name for name in answers[0].networks if all(name in answer.networks for answer in answers)]
+    labels = [answer.labels for answer in answers if answer.labels is not None]
+    return Predictions(
+        ids=np.concatenate([answer.ids for answer in answers]),
+        labels=np.concatenate(labels) if labels else None,
+        networks={name: np.concatenate([answer.networks[name] for answer in answers]) for name in names},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Note:
     """A picture or table that another command left in ``analysis/``."""
@@ -59,12 +71,14 @@ class Run:
         name: what to call it, its path below the folder that is reported.
         recipe: ``recipe.yaml`` with today's defaults.
         result: ``result.json``; None where the run is not finished.
+        folds: the runs that it stands for, where these are folds of one seed.
     """
 
     folder: Path
     name: str
     recipe: Mapping[str, Any]
     result: Mapping[str, Any] | None
+    folds: "tuple[Run, ...]" = ()
 
     @property
     def task(self) -> str:
@@ -75,6 +89,12 @@ class Run:
     def seed(self) -> int:
         """Of the recipe."""
         return int(self.recipe.get("seed", 0))
+
+    @property
+    def fold(self) -> int | None:
+        """The fold that it tests; None where there are none."""
+        split = self.recipe.get("split") or {}
+        return int(split.get("fold", 0)) if split.get("folds") else None
 
     def score(self, network: str, metric: str, part: str = "test") -> float | None:
         """A score of ``result.json``; metrics of the agreement with the teacher are ``fidelity.NAME``."""
@@ -150,6 +170,10 @@ class Run:
     @cached_property
     def group_of(self) -> Mapping[str, str] | None:
         """Sample or image -> patient, lesion or slide; None where the data knows no groups."""
+        if self.folds:
+            of_folds = [fold.group_of for fold in self.folds]
+            known = [groups for groups in of_folds if groups is not None]
+            return dict(ChainMap(*map(dict, known))) if len(known) == len(of_folds) else None
         if self.split is None or self.split["group"].isna().any():
             return None
         found = dict(zip(self.split["id"], self.split["group"], strict=True))
@@ -158,8 +182,11 @@ class Run:
 
     @cached_property
     def predictions(self) -> Predictions | None:
-        """``predictions/test.csv``."""
-        return self._predictions("test")
+        """``predictions/test.csv``; those of all folds one below the other."""
+        if not self.folds:
+            return self._predictions("test")
+        found = [answer for fold in self.folds if (answer := fold.predictions) is not None]
+        return joined(found) if len(found) == len(self.folds) else None
 
     @cached_property
     def analysis(self) -> tuple[Note, ...]:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from preceptor.report.folds import pooled
 from preceptor.report.runs import Note, Run
 
 Labels = Mapping[str, str]
@@ -23,6 +24,7 @@ STATUSES = ("done", "running", "unfinished", "waiting", "failed")
 SAME_RESULT = (
     "name",
     "seed",
+    "split.fold",
     "data.cache",
     "technique.teacher",
     "technique.student_alone",
@@ -49,6 +51,12 @@ class Job:
     status: str
     error: str | None
     run: Run | None
+    fold: int | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is a result to report."""
+        return self.run is not None and self.run.result is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +69,15 @@ class Cell:
 
     @cached_property
     def runs(self) -> dict[int, Run]:
-        """Finished runs by seed."""
-        return {job.seed: job.run for job in self.jobs if job.run is not None and job.run.result is not None}
+        """Finished runs by seed; the folds of a seed are one, once all of them are finished."""
+        of_seed: dict[int, list[Job]] = defaultdict(list)
+        for job in self.jobs:
+            of_seed[job.seed].append(job)
+        return {
+            seed: pooled([job.run for job in jobs if job.run is not None])
+            for seed, jobs in of_seed.items()
+            if all(job.is_finished for job in jobs)
+        }
 
     @property
     def title(self) -> str:
@@ -164,12 +179,13 @@ def _variants(jobs: Sequence[Job]) -> list[list[Job]]:
 
     The index lists them in the same order for every seed.
     """
-    of_seed: dict[int, list[Job]] = defaultdict(list)
+    repeated: dict[tuple[int, int | None], list[Job]] = defaultdict(list)
     for job in jobs:
-        of_seed[job.seed].append(job)
-    if max(map(len, of_seed.values())) == 1:
+        repeated[job.seed, job.fold].append(job)
+    most = max(map(len, repeated.values()))
+    if most == 1:
         return [list(jobs)]
-    variants = [[one[k] for one in of_seed.values() if k < len(one)] for k in range(max(map(len, of_seed.values())))]
+    variants = [[one[k] for one in repeated.values() if k < len(one)] for k in range(most)]
     recipes = [dict(flat(next((job.run.recipe for job in variant if job.run), {}))) for variant in variants]
     keys = dict.fromkeys(key for recipe in recipes for key in recipe if key not in SAME_RESULT)
     differing = [key for key in keys if len({as_text(recipe.get(key)) for recipe in recipes}) > 1][:2]

@@ -95,7 +95,7 @@ def runs(study: Study) -> Grid:
             rows.append(
                 (
                     label(cell.title),
-                    Datum(str(job.seed), job.seed),
+                    Datum(str(job.seed) if job.fold is None else f"{job.seed}, fold {job.fold}", job.seed),
                     Datum(job.status, is_warning=job.status == "failed"),
                     label(chosen),
                     Datum("") if score is None else Datum(text_of(study.metric, score), score),

@@ -138,6 +138,7 @@ class Board:
             "kind": job.kind,
             "cell": dict(job.cell),
             "seed": job.seed,
+            "fold": job.fold,
             "status": standing.status,
             "error": standing.error,
             "attempts": standing.attempts,

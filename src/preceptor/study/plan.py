@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,11 @@ class Job:
     recipe: Recipe
     teachers: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold it tests; None where there are no folds."""
+        return self.recipe.split.fold if self.recipe.split.folds else None
 
     def folder(self, out: Path) -> Path:
         """Its run folder in the study's folder ``out``."""
@@ -100,10 +105,13 @@ def plan(study: Study) -> Plan:
     free = _axes_of_the_technique(study)
     notes: dict[str, None] = {}
     made: list[tuple[dict[str, str], Recipe]] = []
-    for seed in study.seeds:
+    folds: list[tuple[tuple[str, Any], ...]] = [()]
+    if study.folds:
+        folds = [(("split.folds", study.folds), ("split.fold", fold)) for fold in range(study.folds)]
+    for seed, fold in product(study.seeds, folds):
         for cell in cells(study):
             words = " ".join(cell.labels.values())
-            changes = (*cell.changes, ("seed", seed), ("training.threads", threads))
+            changes = (*cell.changes, ("seed", seed), *fold, ("training.threads", threads))
             recipe, left_out = changed_recipe(base, changes, origin=f"study {study.name}, cell {words}")
             made.append((cell.labels, recipe))
             notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
@@ -129,7 +137,7 @@ def plan(study: Study) -> Plan:
             continue
         from_teachers = tuple(teachers) if needed else ()
         digest = _digest(recipe, from_teachers)
-        name = _slug((*labels.values(), f"seed{recipe.seed}", digest))
+        name = _slug((*labels.values(), *_repetition(recipe), digest))
         if name in jobs or any(digest == job.id[-8:] for job in jobs.values()):
             raise UserError(f"study {study.name}: the cell {' '.join(labels.values())} repeats another's recipe")
         jobs[name] = Job(
@@ -266,7 +274,13 @@ def _share(shared: dict[str, _Shared], kind: Kind, recipe: Recipe, labels: Mappi
 
 
 def _shared_name(digest: str, one: _Shared) -> str:
-    return _slug((one.kind, *one.cell.values(), f"seed{one.recipe.seed}", digest))
+    return _slug((one.kind, *one.cell.values(), *_repetition(one.recipe), digest))
+
+
+def _repetition(recipe: Recipe) -> tuple[str, ...]:
+    """Its seed, and its fold where there are any, as parts of a name."""
+    split = recipe.split
+    return (f"seed{recipe.seed}", *([f"fold{split.fold}"] if split.folds else []))
 
 
 def _axes_of_the_technique(study: Study) -> set[str]:

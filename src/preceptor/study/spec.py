@@ -67,6 +67,8 @@ class Study(Model):
         set: changes of the base recipe, before the axes'.
         axes: name -> option -> changes. A list of values instead of options varies the recipe field that
             the axis is named after, such as ``split.train_fraction: [0.1, 1.0]``.
+        folds: of cross-validation: for every seed, every cell is run once for each fold, whose test parts together are
+            all the data; a report counts the folds of a seed as one run.
         threads: compute threads of every run; the recipe's own, or 1, unless given. Where a run is placed
             changes nothing about its arithmetic.
         together: train runs of one seed that differ in their technique alone as one cohort, so that batches and an
@@ -85,6 +87,7 @@ class Study(Model):
     set: Changes = Field(default_factory=dict)
     axes: dict[str, dict[str, Changes]] = Field(default_factory=dict)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    folds: Annotated[int, Field(ge=2)] | None = None
     threads: Annotated[int, Field(gt=0)] | None = None
     together: bool = False
     exclude: tuple[dict[str, str], ...] = ()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -238,6 +239,34 @@ def test_sigterm_writes_a_checkpoint_and_says_how_to_go_on(tmp_path, written):
     assert (tmp_path / "run" / "checkpoints" / "main" / "last.ckpt").exists()
 
 
+def by_two(recipe, out):
+    """Train by two processes; what was printed."""
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1", "--master_port=29631")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        command(recipe, out, *launcher), check=True, capture_output=True, text=True, env=environment, timeout=300
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_two_processes_keep_what_a_teacher_says_each_of_its_share(tmp_path, written):
+    """The student ends with the same bits whether the teacher is computed, kept on the way, or read from the start."""
+    cache = tmp_path / "cache"
+    changes = {"technique": {"name": "kd_offline"}, "augment": {"views": 1}, "training": {"epochs": 2}}
+    weights, texts = [], []
+    for run in ("computed", "kept", "read"):
+        changes["training"]["teacher_cache"] = {"enabled": run != "computed"}
+        recipe = recipe_for(**changes)
+        data = recipe.data.model_copy(update={"cache": str(cache)})
+        texts.append(by_two(written(recipe.model_copy(update={"data": data})), tmp_path / run))
+        weights.append((tmp_path / run / "networks" / "S1" / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] == weights[2]
+    assert "teacher cache" not in texts[0]
+    computed = [int(re.search(r"was read \d+ times and computed (\d+) times", text).group(1)) for text in texts[1:]]
+    assert computed[1] < computed[0]
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, written):
     """Without BatchNorm, two gloo processes with the same global batch end with the same weights to rounding."""
@@ -249,9 +278,7 @@ def test_two_processes_train_as_one(tmp_path, written):
     }
     recipe = written(recipe_for(**changes))
     subprocess.run(command(recipe, tmp_path / "one"), check=True, capture_output=True)
-    launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_addr=127.0.0.1", "--master_port=29631")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    subprocess.run(command(recipe, tmp_path / "two", *launcher), check=True, capture_output=True, env=environment)
+    by_two(recipe, tmp_path / "two")
     for name in ("T", "S1", "S2"):
         one, two = (load_file(tmp_path / run / "networks" / name / "model.safetensors") for run in ("one", "two"))
         for key, value in one.items():

@@ -75,7 +75,7 @@ class Statistics:
         size = len(next(iter(entries[0][2][0].values())))
         resampler = Resampler(size, groups=groups, resamples=self._resamples)
         for place, network, seeds in entries:
-            drawn = [_sums(resampler, blocks) for blocks in seeds]
+            drawn = _sums(resampler, seeds)
             for metric, statistic in statistics_of(self.study.task).items():
                 if any(run.score(network, metric) is None for run in self.study.cells[place].runs.values()):
                     continue
@@ -178,9 +178,10 @@ class Statistics:
         return {(frozenset((id(d.first), id(d.second))), d.network, d.metric): d for d in self.differences}
 
 
-def _sums(resampler: Resampler, blocks: Blocks) -> Blocks:
-    """(1 + B, M) sums of each block: of all samples, and of each resample."""
-    columns = np.concatenate(list(blocks.values()), axis=1)
-    sums = np.concatenate(resampler.sums(columns))
-    ends = np.cumsum([values.shape[1] for values in blocks.values()])
-    return dict(zip(blocks, np.split(sums, ends[:-1], axis=1), strict=True))
+def _sums(resampler: Resampler, seeds: Sequence[Blocks]) -> list[Blocks]:
+    """(1 + B, M) sums of each block of each seed: of all samples, and of each resample."""
+    blocks = [values for seed in seeds for values in seed.values()]
+    sums = np.concatenate(resampler.sums(np.concatenate(blocks, axis=1)))
+    ends = np.cumsum([values.shape[1] for values in blocks])
+    parts = iter(np.split(sums, ends[:-1], axis=1))
+    return [{name: next(parts) for name in seed} for seed in seeds]

@@ -210,3 +210,9 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
         loss.build(probe(4))
     with pytest.raises(UserError, match="did you mean 'margin'"):
         catalogue.check_options(entry, {"margn": 1.0})
+
+
+def test_what_is_read_of_whole_batches_is_what_the_classes_say():
+    said = {key: entry.keeps_batch for key, entry in losses().items()}
+    assert said == {key: load(entry).keeps_batch for key, entry in losses().items()}
+    assert any(said.values())

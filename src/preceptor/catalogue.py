@@ -55,6 +55,7 @@ class Entry:
         settings: task -> published setting; its keys are the tasks that the loss serves.
         options: arguments of ``__init__``.
         summary, source: of the class's docstring.
+        keeps_batch: whether it wants every batch in full size.
     """
 
     key: str
@@ -65,6 +66,7 @@ class Entry:
     options: tuple[Option, ...]
     summary: str
     source: str
+    keeps_batch: bool = False
 
 
 @cache
@@ -229,6 +231,7 @@ def _entry(text: ClassText, *, key: str, module: str | None) -> Entry:
         options=text.options(),
         summary=text.summary,
         source=text.source,
+        keeps_batch=isinstance(kept := text.attribute("keeps_batch"), ast.Constant) and kept.value is True,
     )
 
 

@@ -51,6 +51,12 @@ def test_what_acts_on_all_networks_at_once_is_trained_alone(change):
     assert groups(axes=axes) == []
 
 
+def test_a_loss_that_drops_incomplete_batches_keeps_away_those_that_see_them():
+    losses = {name: {"technique.losses": [{"loss": name}]} for name in ("fitnet", "at", "semckd")}
+    technique = {"technique": {name: {"technique.name": "kd_offline", **loss} for name, loss in losses.items()}}
+    assert groups(axes=technique) == [["at-0", "fitnet-0"]]
+
+
 def test_axes_of_the_data_keep_runs_apart():
     axes = AXES | {"fraction": {"half": ["split.train_fraction=0.5"], "whole": ["split.train_fraction=1.0"]}}
     assert len(groups(axes=axes)) == 4

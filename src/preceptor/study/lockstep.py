@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+from preceptor.catalogue import entry_for
 from preceptor.study.plan import Job, all_but_technique
 from preceptor.technique_specs import MixtureSpec
 
@@ -11,7 +12,8 @@ def lockstep(jobs: Sequence[Job]) -> dict[str, tuple[Job, ...]]:
     """For each job, by id, the jobs that are trained with it, itself among them; the same whatever is done already.
 
     Runs go together that differ in their technique alone and wait for the same jobs. What acts on all networks of a
-    cohort at once (updates in turn, patience, a scaled loss) keeps a run by itself.
+    cohort at once (updates in turn, patience, a scaled loss) keeps a run by itself, and a loss that drops incomplete
+    batches keeps away those that see them.
     """
     groups: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
@@ -32,7 +34,8 @@ def _key(job: Job) -> tuple[object, ...]:
         or training.precision == "16-mixed"
     ):
         return (job.id,)
-    return (*sorted(job.teachers), "after", *sorted(job.after), all_but_technique(job.recipe))
+    whole_batches = any(entry_for(loss.loss).keeps_batch for loss in technique.losses)
+    return (*sorted(job.teachers), "after", *sorted(job.after), whole_batches, all_but_technique(job.recipe))
 
 
 def name_of(group: Sequence[Job]) -> str:

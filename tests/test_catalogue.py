@@ -38,6 +38,7 @@ def test_an_entry_is_what_its_class_is(entry: catalogue.Entry) -> None:
     assert issubclass(loss, Loss)
     assert loss.key == entry.key
     assert loss.settings == entry.settings
+    assert loss.keeps_batch == entry.keeps_batch
     assert [option.name for option in entry.options] == [argument.name for argument in arguments]
     for option, argument in zip(entry.options, arguments, strict=True):
         assert option.type == hints[argument.name]
@@ -210,9 +211,3 @@ def test_the_example_of_the_documentation_runs(tmp_path: Path) -> None:
         loss.build(probe(4))
     with pytest.raises(UserError, match="did you mean 'margin'"):
         catalogue.check_options(entry, {"margn": 1.0})
-
-
-def test_what_is_read_of_whole_batches_is_what_the_classes_say():
-    said = {key: entry.keeps_batch for key, entry in losses().items()}
-    assert said == {key: load(entry).keeps_batch for key, entry in losses().items()}
-    assert any(said.values())

@@ -60,8 +60,8 @@ class PackedSet:
         size: (height, width) of a packed image.
         tile: (size, overlap) of the tiles, or None for whole images.
         fingerprint: of source files' names, sizes and contents, and of everything else the pixels depend on.
-        frame: one row per packed image: ``id``, ``label``, ``group``, ``split``, ``pixels`` (hash of the
-            decoded image before resizing, for a tile of its parent); for tiles also ``parent``, ``y``,
+        frame: one row per packed image: ``id``, ``label``, ``group``, ``split``, ``pixels`` (a number, equal
+            for equal images before resizing, for a tile that of its parent); for tiles also ``parent``, ``y``,
             ``x`` and the parent's ``height`` and ``width``.
         keys: (N,) uint64, the key of each id, for everything random about a sample.
         images: (N, H, W, 3) uint8 memory map.
@@ -139,12 +139,23 @@ def _load_table(path: Path) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
             continue
         if name in _NUMBERS:
             columns[name] = pd.Series(arrays[name])
+        elif name == "pixels":
+            columns[name] = pd.Series(_numbered(arrays[name], len(arrays["keys"])))
         elif name in _REPEATED:
             texts = np.array([*_split(arrays[f"{name}.texts"]), None], dtype=object)
             columns[name] = pd.Series(texts[arrays[name]], dtype=object)  # code -1 takes the None at the end
         else:
             columns[name] = pd.Series(_split(arrays[name]), dtype=object)
     return pd.DataFrame(columns), arrays["keys"]
+
+
+def _numbered(joined: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
+    """The number of each of ``count`` hashes of equal length among all different ones: equal for equal pixels.
+
+    A text for each would be the greater part of the memory that a packed set takes.
+    """
+    hashes = np.append(joined, np.uint8(0)).reshape(count, -1)
+    return np.unique(hashes.view(f"S{hashes.shape[1]}")[:, 0], return_inverse=True)[1].astype(np.int64)
 
 
 def _join(texts: list[str]) -> NDArray[np.uint8]:

@@ -39,9 +39,9 @@ from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.data.batches import Batch
 from preceptor.data.prepare import prepare
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.training.bench.report import run_of
+from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
-from preceptor.training.run import make_fabric
+from preceptor.training.run import run_of
 from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
 from preceptor.training.teacher_cache.folder import Kept
 from preceptor.training.teacher_cache.replay import Replay

@@ -115,8 +115,8 @@ class Size:
 
     def __init__(self, recipe: Recipe, folder: Path, steps: int) -> None:
         from preceptor.data.prepare import prepare
-        from preceptor.training.bench.report import run_of
-        from preceptor.training.run import make_fabric
+        from preceptor.training.fabric import make_fabric
+        from preceptor.training.run import run_of
 
         self._run = run_of(recipe, prepare(recipe), make_fabric("cpu"), folder / "run")
         self._stage = self._run.plan.stages[0]

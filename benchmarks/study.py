@@ -55,8 +55,9 @@ from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.techniques import TECHNIQUES, Context
+from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
-from preceptor.training.run import Run, make_fabric
+from preceptor.training.run import Run
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.teacher_cache.of_stage import frozen_of
 

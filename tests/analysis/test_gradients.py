@@ -17,8 +17,8 @@ from preceptor.data.prepare import prepare
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
-from preceptor.training.run import make_fabric
 
 
 def test_two_terms_of_one_linear_layer_by_hand():

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from preceptor import catalogue
 from preceptor.networks.build import load_network
-from preceptor.training.run import evaluate_networks
+from preceptor.training.exported import evaluate_networks
 
 from .phantoms import NEW, exported, last, recipe_for, train
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file
 from preceptor.built import load_network
 from preceptor.networks.grafted import Chain, Grafted
 from preceptor.training import run
+from preceptor.training.exported import evaluate_networks
 from preceptor.training.fit import fit
-from preceptor.training.run import evaluate_networks
 
 from .phantoms import NEW, exported, last, recipe_for, train
 

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.training import run
+from preceptor.training.exported import evaluate_networks
 from preceptor.training.fit import fit
-from preceptor.training.run import evaluate_networks
 
 from .phantoms import NEW, exported, recipe_for, train
 

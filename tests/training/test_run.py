@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 
 from preceptor.errors import UserError
 from preceptor.recipe import load_recipe, parse_recipe
-from preceptor.training.run import evaluate_networks, train
+from preceptor.training.exported import evaluate_networks
+from preceptor.training.run import train
 
 TINY = {"architecture": "mobilenetv3_small_050", "weights": "none"}
 UNET = {

@@ -9,7 +9,7 @@ import torch
 
 from preceptor.built import load_network
 from preceptor.data.prepare import prepare
-from preceptor.training.run import evaluate_networks
+from preceptor.training.exported import evaluate_networks
 
 from .phantoms import NEW, exported, last, recipe_for, train
 

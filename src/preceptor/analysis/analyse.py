@@ -21,8 +21,8 @@ from preceptor.errors import UserError
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.training.evaluate import whole_images, whole_part
+from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
-from preceptor.training.run import make_fabric
 from preceptor.training.same_data import require_same_split
 
 _CKA_BATCH = {"classification": 128, "segmentation": 16}

@@ -22,7 +22,7 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
     recipe, _ = load_recipe(run / "recipe.yaml")
     if masks and recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
-    from preceptor.training.run import evaluate_networks
+    from preceptor.training.exported import evaluate_networks
 
     evaluation = evaluate_networks(recipe, run / "networks", data=data, device=device, masks=masks)
     scores, fidelity = evaluation.scores, evaluation.fidelity

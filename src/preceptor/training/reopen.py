@@ -11,7 +11,7 @@ from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared
 from preceptor.errors import UserError
 from preceptor.recipe import Recipe
-from preceptor.training.bench.report import run_of
+from preceptor.training.run import run_of
 from preceptor.training.run_folder import RunFolder
 
 

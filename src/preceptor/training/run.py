@@ -1,6 +1,5 @@
 """One run from recipe to result."""
 
-import os
 import platform
 import sys
 import time
@@ -13,11 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from numpy.typing import NDArray
 from rich.console import Console
 
-from preceptor.built import load_network
 from preceptor.built.base import Built, apart, own_state
 from preceptor.built.committee import teachers_in
 from preceptor.cohort.cohort import Cohort, DataFacts
@@ -25,7 +22,7 @@ from preceptor.cohort.merge import lone
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import Prepared, prepare, prepare_whole, training_folds
+from preceptor.data.prepare import Prepared, prepare, training_folds
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
@@ -35,8 +32,8 @@ from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
+from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import At, Watcher, fit
-from preceptor.training.memory import keep_freed_memory
 from preceptor.training.placement import Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
@@ -86,8 +83,7 @@ def train(
     require_same_split(out, prepared)
     require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
-    context = Context(recipe, prepared.packed.classes, prepared.packed.size)
-    plan = TECHNIQUES[recipe.technique.name](context)
+    plan = _plan(recipe, prepared)
     for note in (*prepared.notes, *plan.notes):
         console.print(f"note: {note}")
     run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
@@ -97,40 +93,14 @@ def train(
     return run.finish(run.train())
 
 
-def evaluate_networks(
-    recipe: Recipe, folder: Path, *, data: str | None = None, device: str = "auto", masks: Path | None = None
-) -> Evaluation:
-    """Evaluate the exported networks in ``folder`` on the recipe's test split, or on all of other ``data``.
+def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":
+    """What :func:`train` makes of the recipe; it writes nothing into ``folder``, and says nothing."""
+    folder_read = RunFolder(folder, recipe, writes=False)
+    return Run(recipe, prepared, _plan(recipe, prepared), folder_read, fabric, Console(quiet=True))
 
-    Args:
-        masks: where every network's mask of every image is written, for segmentation.
 
-    Raises:
-        UserError: no networks, or data with other classes.
-    """
-    prepared = prepare(recipe) if data is None else prepare_whole(recipe, data)
-    if data is None:
-        require_same_split(folder.parent, prepared)
-    networks = {path.parent.name: load_network(path.parent) for path in sorted(folder.glob("*/config.json"))}
-    if not networks:
-        raise UserError(f"{folder} holds no exported networks")
-    for name, network in networks.items():
-        classes = network.blueprint.classes
-        if classes != prepared.packed.classes:
-            raise UserError(
-                f"{folder / name} was trained on classes {', '.join(classes)}; "
-                f"this data has {', '.join(prepared.packed.classes)}"
-            )
-    return evaluate(
-        make_fabric(device),
-        {**teachers_in(networks.get("T")), **networks},
-        prepared,
-        "test",
-        teacher="T" if len(networks) > 1 and "T" in networks else None,
-        students=[name for name in networks if name != "T"],
-        batch_size=recipe.training.batch_size,
-        masks=masks,
-    )
+def _plan(recipe: Recipe, prepared: Prepared) -> Plan:
+    return TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size))
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:
@@ -140,29 +110,6 @@ def _require_image_each(prepared: Prepared, processes: int) -> None:
         count = names.iloc[prepared.rows[part]].nunique()
         if count < processes:
             raise UserError(f"the {part} part has {count} images for {processes} processes; start at most {count}")
-
-
-def make_fabric(device: str) -> Fabric:
-    """Fabric on one device, or on this process's share of a torchrun job.
-
-    Raises:
-        UserError: no such device here.
-    """
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device {device!r}: there are auto, cpu and cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda': torch finds no GPU here; choose auto or cpu")
-    world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if world == 1:
-        fabric = Fabric(accelerator=device, devices=1)
-    else:
-        # A cohort may hold parameters that no term of a step reaches (a head without a task loss).
-        strategy = DDPStrategy(find_unused_parameters=True, broadcast_buffers=False)
-        fabric = Fabric(accelerator=device, devices=local, num_nodes=world // local, strategy=strategy)
-    fabric.launch()
-    if fabric.device.type == "cpu":
-        keep_freed_memory()
-    return fabric
 
 
 @dataclass

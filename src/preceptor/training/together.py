@@ -18,7 +18,8 @@ from preceptor.files import write_text
 from preceptor.recipe import Recipe
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import require_student_alone
-from preceptor.training.run import Run, make_fabric
+from preceptor.training.fabric import make_fabric
+from preceptor.training.run import Run
 from preceptor.training.run_folder import HEADER, RunFolder
 from preceptor.training.same_data import require_same_split, require_unseen
 

@@ -8,9 +8,9 @@ import torch
 from preceptor.data.prepare import prepare
 from preceptor.networks.cost import cost_of
 from preceptor.training.bench import steps as module
-from preceptor.training.bench.report import run_of
 from preceptor.training.bench.steps import DATA, Clock, Steps, in_order
-from preceptor.training.run import make_fabric
+from preceptor.training.fabric import make_fabric
+from preceptor.training.run import run_of
 
 from ..phantoms import BATCH, NEW, recipe_for
 

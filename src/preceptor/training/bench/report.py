@@ -9,18 +9,16 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from rich.console import Console
 
 from preceptor.cohort.stage import Stage
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.errors import UserError
 from preceptor.recipe import Recipe, changed_recipe
-from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.bench.advice import Change, Pace, Tried, first_thing, from_the_pace, to_try
 from preceptor.training.bench.machine import Best, measure_best
 from preceptor.training.bench.steps import Steps, Teacher
-from preceptor.training.run import DTYPES, Run, make_fabric
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.fabric import make_fabric
+from preceptor.training.run import DTYPES, Run, run_of
 
 ROUNDS = 2
 """How often a change and the recipe as it is are timed in turn."""
@@ -164,12 +162,6 @@ class _Bench:
                 break
         torch.set_num_threads(threads)
         return statistics.median(rates)
-
-
-def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> Run:
-    """What ``preceptor train`` makes of the recipe; it writes nothing into ``folder``, and says nothing."""
-    plan = TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size))
-    return Run(recipe, prepared, plan, RunFolder(folder, recipe, writes=False), fabric, Console(quiet=True))
 
 
 def _phases(stages: Sequence[Stage]) -> list[list[Stage]]:

@@ -7,18 +7,21 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from preceptor.study.board import read_index
+from preceptor.study.ray import RayCrew
 
 from ..command import preceptor
 from .studies import raw
 from .test_work import contents
 
-pytest.importorskip("ray", reason="the extra `ray` is not installed")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")
 
 HERE = Path(__file__).parent
 TWO_NODES = """
@@ -109,8 +112,18 @@ def assert_same(found, wanted):
     assert [name for name in wanted if found[name] != wanted[name]] == []
 
 
+def test_a_lost_machine_leaves_no_room_rather_than_less_than_none():
+    crew = object.__new__(RayCrew)
+    crew._ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 3.0, "memory": 1e9})
+    crew._needs, crew._tasks = {"CPU": 2}, {}
+    assert crew.free == 1
+    crew._tasks = {"one": "a", "two": "b"}
+    assert crew.free == 0
+
+
+@needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 def test_a_study_survives_the_loss_of_a_node_and_gives_the_numbers_of_one_worker(study, cluster, tmp_path):
     path, wanted = study
     out = tmp_path / "out"
@@ -126,8 +139,9 @@ def test_a_study_survives_the_loss_of_a_node_and_gives_the_numbers_of_one_worker
     assert_same(contents(out), wanted)
 
 
+@needs_ray
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_study_leaves_checkpoints_and_goes_on(study, cluster, tmp_path, number):
     path, wanted = study
@@ -148,6 +162,7 @@ def test_a_stopped_study_leaves_checkpoints_and_goes_on(study, cluster, tmp_path
     assert_same(contents(out), wanted)
 
 
+@needs_ray
 @pytest.mark.slow
 def test_no_cluster_is_said_at_once(tmp_path):
     began = time.monotonic()

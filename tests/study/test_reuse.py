@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from preceptor.errors import UserError
+from preceptor.report.find import find_studies
+from preceptor.report.tables import runs
 from preceptor.study.board import Board, read_index
 from preceptor.study.plan import plan
 from preceptor.study.reuse import find_runs, take_over
@@ -151,5 +153,8 @@ def test_a_study_that_reads_the_same_runs_differently_trains_nothing(tmp_path):
     assert (answer.code, answer.out.count(": reused from")) == (0, 3)
     assert "done in" not in answer.out
     assert "3 of 3 jobs done" in answer.out
+    (found,) = find_studies([tmp_path / "other"])
+    said = [row[-1].beside for row in runs(found).rows]
+    assert said == [("reused from one",)] * 3
     again = preceptor(*command, "--device", "cpu")
     assert ("done in" in again.out, ": reused from" in again.out) == (False, False)

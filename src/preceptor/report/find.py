@@ -104,4 +104,5 @@ def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
         error=job.get("error") if status != "done" else None,
         run=run,
         fold=run.fold if run else job.get("fold"),
+        reused_from=job.get("reused_from"),
     )

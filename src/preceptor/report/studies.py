@@ -42,6 +42,7 @@ class Job:
         kind: ``teacher`` or ``baseline`` (students without teacher), what everything is compared with, or ``run``.
         status: one of :data:`STATUSES`.
         run: its folder's content, where it has begun.
+        reused_from: the folder of another study that the run was copied from.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Job:
     error: str | None
     run: Run | None
     fold: int | None = None
+    reused_from: str | None = None
 
     @property
     def is_finished(self) -> bool:

@@ -1,5 +1,7 @@
 """The tables beside that of the results."""
 
+from pathlib import Path
+
 from preceptor.measures import Spread, spread
 from preceptor.report.grid import Datum, Grid, label, measured, number, text_of
 from preceptor.report.names import architecture, metric_name
@@ -92,6 +94,7 @@ def runs(study: Study) -> Grid:
             result = job.run.result if job.run else None
             chosen = str((result or {}).get("chosen", ""))
             score = job.run.score(chosen, study.metric) if job.run and result else None
+            source = f"reused from {Path(job.reused_from).parents[1].name}" if job.reused_from else None
             rows.append(
                 (
                     label(cell.title),
@@ -101,7 +104,7 @@ def runs(study: Study) -> Grid:
                     Datum("") if score is None else Datum(text_of(study.metric, score), score),
                     number((result or {}).get("seconds")),
                     number((result or {}).get("images_per_second")),
-                    Datum(job.name, beside=(job.error,) if job.error else (), is_warning=bool(job.error)),
+                    Datum(job.name, beside=tuple(filter(None, (job.error, source))), is_warning=bool(job.error)),
                 )
             )
     name = metric_name(study.metric)

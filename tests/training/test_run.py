@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from preceptor.errors import UserError
+from preceptor.files import alone
 from preceptor.recipe import load_recipe, parse_recipe
 from preceptor.training.exported import evaluate_networks
 from preceptor.training.run import train
@@ -286,6 +287,12 @@ def test_two_processes_train_as_one(tmp_path, written):
             torch.testing.assert_close(two[key], value, rtol=1e-3, atol=1e-5)
     scores = [json.loads((tmp_path / run / "result.json").read_text())["test"]["S1"] for run in ("one", "two")]
     assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+
+
+def test_a_run_folder_has_one_writer(tmp_path):
+    with alone(tmp_path / ".lock"), pytest.raises(UserError, match="another process is training"):
+        train(recipe_for(), tmp_path)
+    assert train(recipe_for(), tmp_path)["status"] == "complete"
 
 
 def test_tensorboard_events_are_written_on_request(tmp_path):

@@ -87,10 +87,11 @@ def train(
     for note in (*prepared.notes, *plan.notes):
         console.print(f"note: {note}")
     run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
-    folder.begin()
-    if fabric.is_global_zero:
-        write_text(out / "split.csv", prepared.split_csv())
-    return run.finish(run.train())
+    with folder.held():
+        folder.begin()
+        if fabric.is_global_zero:
+            write_text(out / "split.csv", prepared.split_csv())
+        return run.finish(run.train())
 
 
 def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":

@@ -4,14 +4,15 @@ import io
 import json
 import os
 import pickle
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text, write_with
+from preceptor.files import alone, write_json, write_text, write_with
 from preceptor.recipe import Recipe, load_recipe
 
 HEADER = "stage,epoch,network,split,metric,value\n"
@@ -37,6 +38,24 @@ class RunFolder:
                     f"{path} holds a run of another recipe ({_first_difference(found.to_yaml(), self._recipe)}).\n"
                     "Give another folder with --out, or delete this one to start anew."
                 )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from writing here; the system lets go when this one dies.
+
+        Raises:
+            UserError: another process is at work here.
+        """
+        with ExitStack() as stack:
+            if self.writes:
+                _make_folder(self.path)
+                try:
+                    stack.enter_context(alone(self.path / ".lock", wait=False))
+                except BlockingIOError:
+                    raise UserError(
+                        f"another process is training in {self.path}; wait for it, or give another folder with --out"
+                    ) from None
+            yield
 
     def begin(self) -> None:
         """Make the folder and write ``recipe.yaml``; what a killed process left half written goes."""

@@ -59,10 +59,11 @@ def train_together(
     _require_equal_batches(plans)
     _begin(shared, runs)
     everything = RunFolder(shared, recipes[0])
-    everything.begin()
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
     trunk = Run(recipes[0], prepared, trunk_plan, everything, fabric, console)
-    networks, phases = trunk.train()
+    with everything.held():
+        everything.begin()
+        networks, phases = trunk.train()
     results = {}
     for number, (folder, recipe, plan) in enumerate(zip(folders, recipes, plans, strict=True)):
         if folder.result is None:

@@ -1,67 +1,54 @@
 """Images per second of the data path, against torchvision's ImageFolder and torch's DataLoader.
 
-    python benchmarks/data.py [--images 2000] [--rounds 7] [--scaling]
+    python benchmarks/data.py [--images 2000] [--rounds 7] [--student resnet18]
 
 Both sides have two workers and read the same phantom tissue, the DataLoader as PNG files, preceptor as a
 packed set, and end with normalised float32 batches; torch computes with one thread per worker. Rounds
 alternate between the two sides, so that whatever else the machine does hits both; ratios are of
-neighbouring rounds. ``--scaling`` measures preceptor alone at 1,000, 10,000 and 100,000 images, and its
-memory.
+neighbouring rounds. Then a student is trained by preceptor's loop, with the default of one worker and both kinds of
+changes: printed is the share of the time of its steps for which it waits for data.
 """
 
 import argparse
-import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
-from torchvision import transforms
-from torchvision.datasets import ImageFolder
 
+from plain_cells import MEAN, STD, folder_loader
 from preceptor.data.batches import Batches
+from preceptor.data.prepare import prepare
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources.phantom import NAMES, phantom
 from preceptor.data.store import pack
+from preceptor.recipe import parse_recipe
 from preceptor.specs import AugmentSpec
+from preceptor.training.bench.report import run_of
+from preceptor.training.fit import fit
+from preceptor.training.run import make_fabric
 
 SIDE, BATCH = 96, 32
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-TURNS = AugmentSpec(transpose=True)
-TURNS_AND_AFFINE = AugmentSpec(transpose=True, rotate=30, shift=0.1, scale=0.1)
-
-
-def transposed(image: Image.Image) -> Image.Image:
-    return image.transpose(Image.Transpose.TRANSPOSE) if random.random() < 0.5 else image
+KINDS = {
+    "flips, transpose": AugmentSpec(transpose=True),
+    "flips, transpose, rotation, shift, scale": AugmentSpec(transpose=True, rotate=30, shift=0.1, scale=0.1),
+}
 
 
 def folder_epochs(folder: Path, *, affine: bool) -> Callable[[int], Iterator[Tensor]]:
-    """ImageFolder and a DataLoader with two lasting workers, set up as torchvision's documentation shows."""
-    steps: list[Callable[..., object]] = [
-        transforms.RandomHorizontalFlip(),
-        transforms.RandomVerticalFlip(),
-        transforms.Lambda(transposed),
-    ]
-    if affine:
-        bilinear = transforms.InterpolationMode.BILINEAR
-        steps.append(transforms.RandomAffine(30, translate=(0.1, 0.1), scale=(0.9, 1.1), interpolation=bilinear))
-    steps += [transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
-    loader = DataLoader(
-        ImageFolder(str(folder), transforms.Compose(steps)),
-        batch_size=BATCH, shuffle=True, num_workers=2, persistent_workers=True,
-    )  # fmt: skip
+    loader = folder_loader(folder, BATCH, affine=affine)
     return lambda view: (images for images, _ in loader)
 
 
 def packed_epochs(table: SampleTable, folder: Path, augment: AugmentSpec) -> Callable[[int], Iterator[Tensor]]:
     packed = pack(table, size=(SIDE, SIDE), folder=folder)
-    batches = Batches(packed, np.arange(len(packed)), batch_size=BATCH, shuffle=True, augment=augment, workers=2)
+    rows = np.arange(len(packed))
+    batches = Batches(packed, rows, batch_size=BATCH, shuffle=True, drop_last=True, augment=augment, workers=2)
     mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
     return lambda view: (batch.images.sub_(mean).div_(std) for batch in batches.epoch(view))
 
@@ -85,11 +72,8 @@ def compare(table: SampleTable, folder: Path, rounds: int) -> None:
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(table.read(row)[0]).save(place / f"{row}.png")
     print(f"{len(table)} images of {SIDE} px, batch {BATCH}, two workers each; median (quartiles)")
-    for name, affine, spec in (
-        ("flips, transpose", False, TURNS),
-        ("flips, transpose, rotation, shift, scale", True, TURNS_AND_AFFINE),
-    ):
-        theirs, ours = folder_epochs(folder / "png", affine=affine), packed_epochs(table, folder / "cache", spec)
+    for name, spec in KINDS.items():
+        theirs, ours = folder_epochs(folder / "png", affine=spec.rotate > 0), packed_epochs(table, folder, spec)
         rates = []
         for view in range(rounds + 1):
             rates.append((rate(theirs(view)), rate(ours(view))))
@@ -98,56 +82,82 @@ def compare(table: SampleTable, folder: Path, rounds: int) -> None:
         print(f"{name}:")
         print(f"  ImageFolder + DataLoader  {spread(loader, '9.0f')} images/s")
         print(f"  packed set + Batches      {spread(packed, '9.0f')} images/s")
-        print(f"  ratio                     {spread(ratios, '9.1f')}")
+        print(f"  ratio                     {spread(ratios, '9.1f')}", flush=True)
 
 
-def scaling(folder: Path, rounds: int) -> None:
-    """Images per second by number of packed images; all sizes take turns, 10,000 images each time."""
-    source = phantom(images=400, size=SIDE)
-    pixels = [source.read(row)[0] for row in range(400)]
-    sides: dict[int, Batches] = {}
-    for count in (1_000, 10_000, 100_000):
-        frame = pd.DataFrame({"id": [f"{row}" for row in range(count)], "label": np.arange(count) % 8})
-        frame[["image", "mask", "group", "split"]] = None
-        table = SampleTable(
-            "repeated", "classification", NAMES, frame, lambda row: (pixels[row % 400], None), identity="phantom"
+class Waits:
+    """A watcher that adds up the time of the steps and what of it was waiting; the first step warms up."""
+
+    def __init__(self) -> None:
+        self.waited, self._began, self._now = 0.0, 0.0, 0.0
+
+    def stage(self, *what: object) -> None: ...
+    def epoch(self, *what: object) -> None: ...
+    def step(self, epoch: int, step: int, images: int, waited: float) -> None:
+        self._now = time.perf_counter()
+        if self._began:
+            self.waited += waited
+        else:
+            self._began = self._now
+
+    @property
+    def share(self) -> float:
+        return self.waited / (self._now - self._began)
+
+
+def waiting(student: str, images: int, threads: int, folder: Path, rounds: int) -> None:
+    """Share of the time of training for which it waits for batches, an epoch a round."""
+    torch.set_num_threads(threads)
+    print(f"{student} trains on {images} images of {SIDE} px, batch {BATCH}, {threads} threads and one worker")
+    for name, spec in KINDS.items():
+        recipe = parse_recipe(
+            {
+                "task": "classification",
+                "data": {
+                    "source": "phantom",
+                    "options": {"size": SIDE, "images": images},
+                    "image_size": SIDE,
+                    "cache": str(folder),
+                },
+                "augment": spec.model_dump(),
+                "networks": {"student": {"architecture": student, "weights": "none"}, "count": 1},
+                "technique": {"name": "baseline"},
+                "training": {"epochs": 1, "batch_size": BATCH, "drop_last": True},
+            }
         )
-        packed = pack(table, size=(SIDE, SIDE), folder=folder)
-        sides[count] = Batches(packed, np.arange(count), batch_size=BATCH, shuffle=True, augment=TURNS, workers=2)
-
-    def some(batches: Batches, view: int) -> Iterator[Tensor]:
-        for part in range(max(1, 10_000 // len(batches.rows))):
-            for number, batch in enumerate(batches.epoch(100 * view + part)):
-                if number * BATCH >= 10_000:
-                    return
-                yield batch.images
-
-    rates: dict[int, list[float]] = {count: [] for count in sides}
-    for view in range(rounds + 1):
-        for count, batches in sides.items():
-            rates[count].append(rate(some(batches, view)))
-            print(f"  round {view}: {count:7d} images packed, resident memory {_resident_megabytes():.0f} MB")
-    for count, found in rates.items():
-        against = [value / base for value, base in zip(found[1:], rates[1_000][1:], strict=True)]
-        print(f"{count:7d} images packed: {spread(found[1:], '9.0f')} images/s, {spread(against, '.3f')} of 1,000")
-
-
-def _resident_megabytes() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+        run = run_of(recipe, prepare(recipe), make_fabric("cpu"), folder / "run")
+        cohort = run.cohort(run.plan.stages[0])
+        shares = []
+        for number in range(rounds):
+            waits = Waits()
+            stage = replace(run.plan.stages[0], name=f"main{number}", first_epoch=number)
+            fit(
+                run.fabric,
+                stage,
+                cohort,
+                run.batches(stage, cohort),
+                lambda networks: {name: {"accuracy": 0.0} for name in networks},
+                run.folder,
+                monitor="accuracy",
+                seed=0,
+                watchers=[waits],
+            )
+            shares.append(100 * waits.share)
+        print(f"  {name}: waits for data for {spread(shares, '.2f')} % of the time", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--scaling", action="store_true")
+    parser.add_argument("--student", default="resnet18")
+    parser.add_argument("--threads", type=int, default=2, help="that train the student")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        if options.scaling:
-            scaling(Path(folder), options.rounds)
-        else:
-            compare(phantom(images=options.images, size=SIDE), Path(folder), options.rounds)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        compare(phantom(images=options.images, size=SIDE), folder, options.rounds)
+        waiting(options.student, options.images, options.threads, folder, min(options.rounds, 3))
 
 
 if __name__ == "__main__":

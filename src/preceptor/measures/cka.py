@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-_COLUMNS = 4096
+_COLUMNS = 16384
 
 
 def linear_cka(x: Tensor, y: Tensor, *, unbiased: bool = True) -> float:
@@ -45,8 +45,9 @@ def hsic_unbiased(k: Tensor, l: Tensor) -> Tensor:  # noqa: E741
 def gram(features: Tensor) -> Tensor:
     """Linear-kernel Gram matrix (n, n) in float64 of (n, ...) features, moved to zero mean first.
 
-    CKA does not see a common shift; without it the product keeps more digits in float32. Columns are taken
-    in pieces that stay in the processor's cache, which is what a map of the first stages costs most.
+    CKA does not see a common shift; without it the product keeps more digits in float32. Columns are taken in
+    pieces: small enough for the processor's cache, which is what a map of the first stages costs most, and large
+    enough for threads not to wait for each other.
     """
     rows = features.detach().flatten(1)
     total = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=rows.device)

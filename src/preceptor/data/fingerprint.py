@@ -43,7 +43,7 @@ def source_files(table: SampleTable) -> Files:
     Raises:
         UserError: a file that cannot be found or looked at.
     """
-    paths = list(dict.fromkeys(os.path.abspath(path) for row in range(len(table)) for path in table.files(row)))
+    paths = list(dict.fromkeys(_absolute(path) for row in range(len(table)) for path in table.files(row)))
     root = _common_root(paths)
     sizes, times = np.empty(len(paths), dtype=np.int64), np.empty(len(paths), dtype=np.int64)
     for number, path in enumerate(paths):
@@ -53,6 +53,12 @@ def source_files(table: SampleTable) -> Files:
             raise UserError(f"{path}: {error.strerror}. The {table.source} data set needs this file.") from error
         sizes[number], times[number] = status.st_size, status.st_mtime_ns
     return Files(root, tuple(path[len(root) :] for path in paths), sizes, times)
+
+
+def _absolute(path: str) -> str:
+    """``os.path.abspath``, which takes its time, where there is something to do."""
+    is_plain = path.startswith(os.sep) and f"{os.sep}." not in path and os.sep * 2 not in path
+    return path if is_plain and not path.endswith(os.sep) else os.path.abspath(path)
 
 
 def _common_root(paths: list[str]) -> str:

@@ -46,11 +46,14 @@ def images_in(folder: Path) -> dict[str, str]:
         UserError: two images differ in their ending only.
     """
     found: dict[str, str] = {}
-    for name in image_names(entries(folder)[1]):
-        stem = os.path.splitext(name)[0]
+    place = os.path.join(folder, "")
+    for name in entries(folder)[1]:
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() not in IMAGE_SUFFIXES:
+            continue
         if stem in found:
             raise UserError(f"folder {str(folder)!r} has {os.path.basename(found[stem])!r} and {name!r}: which is it?")
-        found[stem] = os.path.join(folder, name)
+        found[stem] = place + name
     return found
 
 

@@ -1,5 +1,6 @@
 """Metastases in lymph node patches of 96 px, the Kaggle copy of PatchCamelyon without its exact duplicates."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -51,7 +52,7 @@ def histopathologic_cancer(path: Path) -> SampleTable:
         classes=("normal", "tumour"),
         frame=sample_frame(
             ids,
-            [f"train/{Path(file).name}" for file in files],
+            [f"train/{os.path.basename(file)}" for file in files],
             labels=table.set_index("id")["label"].loc[ids].to_numpy(),
         ),
         read=reader,

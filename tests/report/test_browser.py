@@ -10,6 +10,7 @@ import shutil
 import subprocess
 
 import pytest
+from PIL import Image
 
 from preceptor.report import write_report
 
@@ -36,8 +37,15 @@ addEventListener("load", () => {
   heads[0].querySelector("button").click();
   const names = [...table.tBodies[0].rows].map((row) => row.cells[0].textContent.trim());
   const images = [...document.images].map((image) => image.complete && image.naturalWidth > 0);
+  const figure = document.querySelector(".figures figure:not(.wide)");
+  const small = figure.getBoundingClientRect().width;
+  figure.querySelector("img").click();
+  const large = figure.getBoundingClientRect().width;
+  const gallery = document.querySelector("figure.wide img").getBoundingClientRect().width;
+  figure.querySelector("img").click();
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  const answer = { errors, before, rising, falling, words, names, images, wide, sorted: heads[0].ariaSort };
+  const sizes = { wide, small, large, gallery };
+  const answer = { errors, before, rising, falling, words, names, images, ...sizes, sorted: heads[0].ariaSort };
   const told = document.createElement("pre");
   told.id = "probe";
   told.textContent = JSON.stringify(answer);
@@ -67,7 +75,9 @@ def page(tmp_path_factory):
     analysis.mkdir()
     drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
     (analysis / "map.svg").write_text(drawing)
-    (analysis / "index.json").write_text(json.dumps([{"title": "A map", "file": "map.svg", "caption": "Its words."}]))
+    Image.new("RGB", (1600, 400), "grey").save(analysis / "gallery.png")
+    listed = [{"title": file, "file": file, "caption": "Its words."} for file in ("map.svg", "gallery.png")]
+    (analysis / "index.json").write_text(json.dumps(listed))
     written = write_report([folder / "runs"], folder)
     probed = written.with_name("probed.html")
     head = '<meta charset="utf-8">'
@@ -111,6 +121,8 @@ def test_the_page_opens_offline_sorts_and_shows_its_images(browser, page, tmp_pa
     assert found["before"] != found["rising"]
     assert found["names"] == sorted(found["words"])
     assert found["sorted"] == "ascending"
+    assert found["large"] > 2 * found["small"] > 0, "a click gives a figure the whole line"
+    assert found["gallery"] > 900
 
 
 @pytest.mark.timeout(180)

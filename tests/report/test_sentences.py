@@ -86,6 +86,16 @@ def test_a_teacher_that_nobody_compared_is_warned_of(tmp_path):
     assert any("not audited" in text for text in verdict_of(tmp_path).warnings)
 
 
+def test_the_data_card_of_masks_tells_the_share_of_the_foreground(tmp_path):
+    run = make_run(tmp_path / "a", ALONE, task="segmentation", samples=2, classes=("background", "gland"))
+    lines = ["id,network,class,tp,fp,fn,tn", "image-0000,S1,1,30,5,10,55", "image-0001,S1,1,0,7,0,93"]
+    (run / "predictions" / "test.csv").write_text("\n".join(lines) + "\n")
+    card = data_card(study_in(tmp_path))
+    texts = [[datum.text for datum in row] for row in card.classes.rows]
+    assert texts == [["background", "80.0", "2"], ["gland", "20.0", "1"]]
+    assert dict(card.facts)["images of equal pixels"].startswith("none found")
+
+
 def test_the_data_card_counts_parts_groups_and_classes(tmp_path):
     make_run(tmp_path / "a", ALONE, per_group=5, notes=["1 sets of images have equal pixels."])
     card = data_card(study_in(tmp_path))

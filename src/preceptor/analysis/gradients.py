@@ -144,7 +144,7 @@ def words(network: str, term: str) -> str:
 def bars(found: Pulls) -> Figure:
     """A bar per network, divided by the shares of its terms."""
     names = list(dict.fromkeys(words(network, term) for network, terms in found.items() for term in terms))
-    figure = Figure(figsize=(6.0, 0.9 + 0.42 * len(found) + 0.22 * len(names)), layout="constrained")
+    figure = Figure(figsize=(4.2, 0.8 + 0.36 * len(found) + 0.19 * len(names)), layout="constrained")
     axes = figure.subplots()
     labelled: set[str] = set()
     for row, (network, terms) in enumerate(found.items()):

@@ -177,7 +177,7 @@ class Chart:
         bottom = self._top + self._height
         parts = [*self._ticks(bottom)]
         turned = any(_is_turned(self.x, self._inside, text) for _, text in self.x.ticks())
-        below = 12.0 if not turned else 8 + max(text_width(text, _SMALL) for _, text in self.x.ticks())
+        below = 13.0 if not turned else 8 + max(text_width(text, _SMALL) for _, text in self.x.ticks())
         if self.x.label:
             below += 12
             parts.append(_text(self._left + self._inside / 2, bottom + below - 2, self.x.label, anchor="middle"))

@@ -72,7 +72,10 @@ def _facts(run: Run, split: pd.DataFrame, runs: Sequence[Run]) -> list[tuple[str
         shared = split.groupby("group")["split"].nunique()
         leaks = int((shared > 1).sum())
         facts.append(("groups on two sides", f"{leaks}" if leaks else "none"))
-    facts.append(("images of equal pixels", _DUPLICATES.get(str(data.get("duplicates")), "not stated")))
+    policy = _DUPLICATES.get(str(data.get("duplicates")), "not stated")
+    found = [note for note in (run.result or {}).get("notes", ()) if "equal pixels" in note or "equal images" in note]
+    is_clean = run.result is not None and not found
+    facts.append(("images of equal pixels", f"none found; of such, {policy}" if is_clean else policy))
     prints = {run.environment["data_fingerprint"] for run in runs if run.environment.get("data_fingerprint")}
     if prints:
         facts.append(("fingerprint", ", ".join(sorted(prints))))
@@ -98,8 +101,27 @@ def _parts(run: Run, split: pd.DataFrame) -> Grid:
     return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows))
 
 
+def _pixels(run: Run) -> Grid | None:
+    """Shares of the test pixels by class, from the counts of a network's predictions; None before these are there."""
+    if run.predictions is None:
+        return None
+    counts = next(iter(run.predictions.networks.values()))  # (N, K, 4): tp, fp, fn, tn
+    labelled = counts[..., 0] + counts[..., 2]
+    shares = [1 - labelled.sum() / counts[:, 0].sum(), *(labelled.sum(axis=0) / counts[:, 0].sum())]
+    shown = [int((labelled.sum(axis=1) < counts[:, 0].sum(axis=1)).sum()), *(labelled > 0).sum(axis=0).tolist()]
+    names = run.classes if len(run.classes) == len(shares) else tuple(map(str, range(len(shares))))
+    rows = tuple(
+        (label(name), Datum(f"{100 * share:.1f}", float(share)), number(images))
+        for name, share, images in zip(names, shares, shown, strict=True)
+    )
+    heads = ("class", "% of the test pixels", "test images with it")
+    return Grid("classes", "Class balance", (heads,), rows, 1, "By the truth, of whole images.")
+
+
 def _classes(run: Run, split: pd.DataFrame) -> Grid | None:
-    if run.task != "classification" or split["label"].isna().all():
+    if run.task == "segmentation":
+        return _pixels(run)
+    if split["label"].isna().all():
         return None
     counts = split.groupby(["label", "split"]).size().unstack(fill_value=0).reindex(columns=PARTS, fill_value=0)
     counts = counts.loc[sorted(counts.index, key=lambda text: int(text) if text.lstrip("-").isdigit() else 0)]

@@ -143,7 +143,7 @@ def confusion(cell: Cell, network: str) -> str | None:
             share = float(shares[row, column])
             chart.box((column, -row - 1), (column + 1, -row), blend(share))
             if classes <= _MOST_NUMBERS:
-                colour = "white" if share > 0.55 else "#222222"
+                colour = "white" if share > 0.45 else "#222222"
                 chart.text(column + 0.5, -row - 0.5, f"{100 * share:.0f}", colour=colour)
     return chart.svg()
 

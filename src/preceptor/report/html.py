@@ -26,17 +26,21 @@ _KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".
 FORMS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
 """Ending -> how a table is written."""
 
+_WIDE = 850
+"""Pixels from which a picture is a gallery, of which nothing would be seen in a third of the page."""
+
 _TYPES = {"csv": "text/csv", "md": "text/markdown", "tex": "application/x-tex"}
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A figure as an address that holds its own content, or a text in its place."""
+    """A figure as an address that holds its own content, or a text in its place; a wide one has a line for itself."""
 
     title: str
     source: str = ""
     caption: str = ""
     text: str = ""
+    is_wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +181,14 @@ def _drawn(title: str, svg: str | None, caption: str = "") -> Picture | None:
 def _noted(note: Note) -> Picture:
     kind = _KINDS.get(note.file.suffix.lower())
     if kind:
-        return Picture(note.title, _address(note.file.read_bytes(), kind), note.caption)
+        content = note.file.read_bytes()
+        return Picture(note.title, _address(content, kind), note.caption, is_wide=_png_width(content) >= _WIDE)
     return Picture(note.title, caption=note.caption, text=note.file.read_text(encoding="utf-8", errors="replace"))
+
+
+def _png_width(content: bytes) -> int:
+    """In pixels; 0 for another kind of file."""
+    return int.from_bytes(content[16:20], "big") if content[:8] == b"\x89PNG\r\n\x1a\n" else 0
 
 
 def _address(content: bytes, kind: str) -> str:

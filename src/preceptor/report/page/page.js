@@ -23,6 +23,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// A click on a figure gives it the whole line, another takes it back.
+for (const image of document.querySelectorAll(".figures figure img")) {
+  image.addEventListener("click", () => image.closest("figure").classList.toggle("wide"));
+}
 // On paper nothing stays folded.
 addEventListener("beforeprint", () => {
   for (const one of document.querySelectorAll("details:not(.recipe)")) one.open = true;

@@ -36,13 +36,9 @@ class TinyNetwork(Network):
     """A convolution, a linear head and, if wanted, dropout: enough to be a member of a cohort."""
 
     def __init__(self, seed: int, width: int = 4, classes: int = 3, dropout: float = 0.0) -> None:
-        super().__init__(image_size=(8, 8), network_size=(8, 8), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-        self.blueprint = Blueprint(
-            spec=NetworkSpec(architecture="tiny"),
-            task="classification",
-            classes=tuple("abcdefgh"[:classes]),
-            image_size=(8, 8),
-        )
+        spec = NetworkSpec(architecture="tiny", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+        names = tuple("abcdefgh"[:classes])
+        super().__init__(Blueprint(spec=spec, task="classification", classes=names, image_size=(8, 8)))
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.convolution = nn.Conv2d(3, width, 3, padding=1)

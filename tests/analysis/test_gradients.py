@@ -15,8 +15,10 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import prepare
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
+from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.specs import NetworkSpec
 from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
 
@@ -39,7 +41,8 @@ class Linear(Network):
     """Logits that are linear in the mean of the image's channels."""
 
     def __init__(self, weight):
-        super().__init__(image_size=(8, 8), network_size=(8, 8), mean=(0, 0, 0), std=(1, 1, 1))
+        spec = NetworkSpec(architecture="linear")
+        super().__init__(Blueprint(spec=spec, task="classification", classes=("a", "b", "c"), image_size=(8, 8)))
         self.head = nn.Linear(3, len(weight), bias=False)
         self.head.weight.data = torch.tensor(weight)
         self.measure_shapes()

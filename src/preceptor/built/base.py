@@ -39,8 +39,7 @@ class Built(Network):
     def __init__(self, sources: Mapping[str, Network], inlets: Mapping[str, tuple[str, ...]]) -> None:
         assert not any(isinstance(source, Built) for source in sources.values()), "it reads networks that are not built"
         first = next(iter(sources.values()))
-        super().__init__(image_size=first.image_size, network_size=first.image_size, mean=(0, 0, 0), std=(1, 1, 1))
-        self.blueprint = first.blueprint
+        super().__init__(first.blueprint)
         self.inlets = dict(inlets)
         self.sources = nn.ModuleDict()  # filled when it stands alone
 

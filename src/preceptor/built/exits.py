@@ -108,14 +108,7 @@ class EarlyExit(Network):
     kind: ClassVar[str] = "early_exit"
 
     def __init__(self, network: Classifier, branch: Branch, *, stage: int, stride: tuple[int, int]) -> None:
-        blueprint = network.blueprint
-        super().__init__(
-            image_size=blueprint.image_size,
-            network_size=blueprint.network_size,
-            mean=blueprint.mean,
-            std=blueprint.std,
-        )
-        self.blueprint = blueprint
+        super().__init__(network.blueprint)
         self.has_new_head = False
         self.stage = stage
         self.stride = stride

@@ -40,13 +40,7 @@ class Classifier(Network):
     model: Any  # timm is untyped
 
     def __init__(self, model: nn.Module, blueprint: Blueprint) -> None:
-        super().__init__(
-            image_size=blueprint.image_size,
-            network_size=blueprint.network_size,
-            mean=blueprint.mean,
-            std=blueprint.std,
-        )
-        self.blueprint = blueprint
+        super().__init__(blueprint)
         self.model = model
         self.adapter: nn.Module | None = None
         self.fc: nn.Linear | None = None

@@ -43,13 +43,7 @@ class Grafted(Network):
 
     def __init__(self, host: Network, student: Network, replaced: range) -> None:
         prepares = student if 0 in replaced else host
-        super().__init__(
-            image_size=student.image_size,
-            network_size=prepares.network_size,
-            mean=prepares.blueprint.mean,
-            std=prepares.blueprint.std,
-        )
-        self.blueprint = student.blueprint
+        super().__init__(student.blueprint, prepares=prepares.blueprint)
         theirs, ours = blocks_of(host), blocks_of(student)
         if len(theirs) != len(ours):
             names = [
@@ -119,13 +113,7 @@ class Chain(Network):
     """
 
     def __init__(self, blueprint: Blueprint, blocks: Sequence[nn.Module], joints: Sequence[nn.Module]) -> None:
-        super().__init__(
-            image_size=blueprint.image_size,
-            network_size=blueprint.network_size,
-            mean=blueprint.mean,
-            std=blueprint.std,
-        )
-        self.blueprint = blueprint
+        super().__init__(blueprint)
         self.blocks = nn.ModuleList(blocks)
         self.joints = nn.ModuleList(joints)
         self.has_new_head = False

@@ -19,12 +19,13 @@ class Network(nn.Module, ABC):
     """A model with named taps that takes raw images and prepares them itself.
 
     Args:
-        image_size: (height, width) of the images it will be called with.
-        network_size: (height, width) that the model wants; images of another size are resized.
-        mean, std: of each channel, for pixels in [0, 1].
+        blueprint: what it is built from: specification, task, class names, sizes.
+        prepares: to whose size and normalisation images are brought, if not its own.
 
     Attributes:
-        blueprint: what it was built from: specification, task, class names.
+        image_size: (height, width) of the images it is called with.
+        network_size: (height, width) that the model wants; images of another size are resized.
+        mean, std: of each channel, for pixels in [0, 1].
         read: names of the taps that somebody reads, ``stages`` for all stage maps; None for all. Other maps
             are left out of the outputs and need no memory.
         shapes: shape of each tap without the batch, at ``image_size``.
@@ -32,28 +33,22 @@ class Network(nn.Module, ABC):
         has_new_head: True when the head started from random numbers, so that the network cannot teach yet.
     """
 
-    blueprint: Blueprint
     mean: Tensor
     std: Tensor
 
-    def __init__(
-        self,
-        *,
-        image_size: tuple[int, int],
-        network_size: tuple[int, int],
-        mean: tuple[float, float, float],
-        std: tuple[float, float, float],
-    ) -> None:
+    def __init__(self, blueprint: Blueprint, *, prepares: Blueprint | None = None) -> None:
         super().__init__()
-        self.image_size = image_size
-        self.network_size = network_size
+        prepares = prepares or blueprint
+        self.blueprint = blueprint
+        self.image_size = blueprint.image_size
+        self.network_size = prepares.network_size
         self.read: frozenset[str] | None = None
         self.shapes: Mapping[str, tuple[int, ...]] = {}
         self.channels_last = False
         self.has_new_head = True
         self.is_frozen = False
-        self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(prepares.mean).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(prepares.std).reshape(1, 3, 1, 1), persistent=False)
 
     @abstractmethod
     def forward(self, images: Tensor) -> Outputs:

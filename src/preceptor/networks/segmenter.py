@@ -28,13 +28,7 @@ class Segmenter(Network):
     """
 
     def __init__(self, model: nn.Module, blueprint: Blueprint) -> None:
-        super().__init__(
-            image_size=blueprint.image_size,
-            network_size=blueprint.network_size,
-            mean=blueprint.mean,
-            std=blueprint.std,
-        )
-        self.blueprint = blueprint
+        super().__init__(blueprint)
         self.model = model
         self._caught: dict[str, Any] = {}
         for name, module in _watched(model).items():

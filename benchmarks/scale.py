@@ -6,7 +6,8 @@ Phantom images of 96 px are packed as training packs them (400 pictures again an
 corner, so that no two are equal). Then, with batches of 32:
 
 - images per second of batches (flips and transpose), and of training steps of a tiny network by preceptor's loop. All
-  sizes take turns, round after round, with as many steps each; ratios to the first size are of one round.
+  sizes take turns, round after round, with as many steps each; ratios to the first size are of one round. The
+  same images are read in every round, so that a system short of memory does not measure its disk.
 - what `preceptor train` does at each size in a process of its own: resident memory after these steps, its peak, and the
   time from the start of the process to the end of the first step, without what imports take.
 - how long it takes to open a packed set of 220,000 images (a sparse file: no pixel is read when a set is opened).
@@ -92,7 +93,7 @@ def pack_phantoms(recipe: Recipe) -> None:
 
 
 class Steps:
-    """So many batches, epoch after epoch, as one epoch."""
+    """So many batches, epoch after epoch, as one epoch; the same every time, so that the system has them in memory."""
 
     def __init__(self, batches: Any, count: int) -> None:
         self._batches, self._count, self.packed = batches, count, batches.packed
@@ -100,13 +101,13 @@ class Steps:
     def __len__(self) -> int:
         return self._count
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Any]:
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
         left, per_epoch = self._count, len(self._batches)
         for part in range(-(-left // per_epoch)):
-            epoch = self._batches.epoch(1000 * number + part)
-            for _, batch in zip(range(min(left, per_epoch)), epoch, strict=False):
+            batches = self._batches.epoch(part)
+            for _, batch in zip(range(min(left, per_epoch)), batches, strict=False):
                 yield batch
-            epoch.close()
+            batches.close()
             left -= per_epoch
 
 
@@ -123,19 +124,19 @@ class Size:
         self._cohort = self._run.cohort(self._stage)
         self._steps = Steps(self._run.batches(self._stage, self._cohort), steps)
 
-    def batches(self, number: int) -> float:
+    def batches(self) -> float:
         """Images per second."""
         began = time.perf_counter()
-        images = sum(len(batch.images) for batch in self._steps.epoch(number))
+        images = sum(len(batch.images) for batch in self._steps.epoch(0))
         return images / (time.perf_counter() - began)
 
-    def training(self, number: int) -> float:
+    def training(self) -> float:
         """Images per second of training steps."""
         from preceptor.training.fit import fit
 
         at = fit(
             self._run.fabric,
-            replace(self._stage, name=f"main{time.perf_counter_ns()}", first_epoch=number, epochs=1),
+            replace(self._stage, name=f"main{time.perf_counter_ns()}", epochs=1),
             self._cohort,
             self._steps,  # type: ignore[arg-type]
             lambda networks: {name: {"accuracy": 0.0} for name in networks},
@@ -153,9 +154,9 @@ def rates(recipes: dict[int, Recipe], folder: Path, rounds: int, steps: int) -> 
     sizes = {count: Size(recipe, folder, steps) for count, recipe in recipes.items()}
     for what in ("batches", "training"):
         found: dict[int, list[float]] = {count: [] for count in sizes}
-        for number in range(rounds + 1):  # the first round warms up
+        for _ in range(rounds + 1):  # the first round warms up
             for count, size in sizes.items():
-                found[count].append(getattr(size, what)(number))
+                found[count].append(getattr(size, what)())
         base = next(iter(found.values()))
         for count, values in found.items():
             ratios = [value / other for value, other in zip(values[1:], base[1:], strict=True)]

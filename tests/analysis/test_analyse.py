@@ -6,7 +6,7 @@ from tests.training.phantoms import recipe_for, train
 
 from preceptor.analysis import analyse
 from preceptor.analysis.alignment import cka_between
-from preceptor.analysis.latency import latency
+from preceptor.analysis.latency import latencies
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
@@ -49,7 +49,13 @@ def test_cka_of_one_batch_is_the_closed_form(tiny, tmp_path):
     assert cka.matrix()[rows.index("logits"), columns.index("logits")].item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_latency_is_a_time(tiny):
-    found = latency(tiny(1), rounds=5)
-    assert 0 < found["low_ms"] <= found["median_ms"] <= found["high_ms"]
-    assert found["threads"] == torch.get_num_threads()
+def test_latency_is_a_time_and_networks_take_turns(tiny):
+    turns = []
+    networks = {name: tiny(1).train() for name in ("S1", "S2")}
+    for name, network in networks.items():
+        network.register_forward_hook(lambda *_, name=name: turns.append(name))
+    found = latencies(networks, rounds=5)
+    assert turns == ["S1", "S2"] * 8
+    for one in found.values():
+        assert 0 < one["low_ms"] <= one["median_ms"] <= one["high_ms"]
+        assert one["threads"] == torch.get_num_threads()

@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from preceptor.analysis import alignment, disagreements, gradients, masks
-from preceptor.analysis.latency import latency
+from preceptor.analysis.latency import latencies
 from preceptor.analysis.page import Page
 from preceptor.built import load_network
 from preceptor.data.batches import Batches
@@ -58,7 +58,7 @@ def analyse(
         raise UserError(f"no network {name!r} in {run}; it has {', '.join(networks)}")
     page = Page(run / "analysis")
     torch.manual_seed(0)
-    page.numbers("latency", {name: latency(network) for name, network in networks.items()})
+    page.numbers("latency", latencies(networks))
     _alignment(page, networks, chosen, fabric, prepared, part)
     _gradients(page, recipe, prepared, fabric, run, list(networks))
     if recipe.task == "classification":

@@ -95,8 +95,8 @@ def _parts(run: Run, split: pd.DataFrame) -> Grid:
         rows.append((label(part), number(len(mine)), share, number(groups)))
     whole = split["group"].nunique() if split["group"].notna().all() else None
     rows.append((label("all"), number(len(split)), Datum("100.0", 1.0), number(whole)))
-    what = str((run.result or {}).get("grouped_by") or "group")
-    heads = ("part", "samples", "%", f"groups ({what})")
+    what = (run.result or {}).get("grouped_by")
+    heads = ("part", "samples", "%", f"groups ({what})" if what not in (None, "group") else "groups")
     keep = 4 if whole is not None else 3
     return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows))
 

@@ -157,7 +157,7 @@ def _unit_name(study: Study) -> str:
     run = next(iter(study.finished), None)
     if run is not None and run.group_of is not None:
         what = (run.result or {}).get("grouped_by")
-        return f"groups ({what})" if what else "groups"
+        return f"groups ({what})" if what not in (None, "group") else "groups"
     return "images" if study.task == "segmentation" else "samples"
 
 

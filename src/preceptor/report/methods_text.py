@@ -7,7 +7,7 @@ from preceptor import catalogue
 from preceptor.report.comparison import LEVEL
 from preceptor.report.names import architecture, main_metric, metric_name
 from preceptor.report.runs import Run
-from preceptor.report.statistics import Statistics
+from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
 from preceptor.report.studies import Study
 
 
@@ -123,6 +123,8 @@ def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[s
     if statistics.intervals:
         units = "groups" if run.group_of is not None else "samples"
         yield f"Intervals are 95 % percentile bootstrap intervals of that mean over {units} (2,000 resamples)."
+        if set(study.layout.metrics) & set(GROWS_WITH_NOISE):
+            yield "Those of ECE are basic bootstrap intervals, which correct its bias in small samples."
     tests = list(dict.fromkeys(difference.comparison.test for difference in statistics.differences))
     if tests:
         yield (

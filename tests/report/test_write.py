@@ -1,5 +1,6 @@
 """The command, from folders to files."""
 
+import html
 import re
 import time
 
@@ -30,6 +31,14 @@ def test_the_page_asks_no_network(tmp_path):
     assert "@import" not in page
     assert "url(" not in page
     assert "fetch(" not in page
+
+
+def test_commands_can_be_pasted_whatever_a_folder_is_called(tmp_path):
+    folder = tmp_path / "my runs" / "a"
+    make_run(folder, ALONE)
+    preceptor("report", folder)
+    page = html.unescape((folder / "report.html").read_text())
+    assert f"preceptor train '{folder}/recipe.yaml' --out '{folder}'" in page
 
 
 def test_several_folders_want_a_place(tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,13 +202,15 @@ def _address_of_table(grid: Grid, ending: str, note: str) -> str:
 
 def _commands(study: Study) -> Iterable[str]:
     """What repeats the runs, from the folder that holds them."""
+    folder = shlex.quote(str(study.folder))
     if study.file is not None:
-        yield f"preceptor study {study.file} --out {study.folder}"
+        yield f"preceptor study {shlex.quote(str(study.file))} --out {folder}"
     else:
         for job in study.jobs:
             if job.run is not None:
-                yield f"preceptor train {job.run.folder / 'recipe.yaml'} --out {job.run.folder}"
-    yield f"preceptor report {study.folder}"
+                recipe, out = (shlex.quote(str(path)) for path in (job.run.folder / "recipe.yaml", job.run.folder))
+                yield f"preceptor train {recipe} --out {out}"
+    yield f"preceptor report {folder}"
 
 
 def _versions(study: Study) -> Iterable[tuple[str, str]]:

@@ -232,7 +232,7 @@ def test_weights_that_are_no_numbers_are_named(trainer, monkeypatch):
         optimizer.step = broken
         return optimizer
 
-    monkeypatch.setattr("preceptor.training.fit.make_optimizer", breaking)
+    monkeypatch.setattr("preceptor.training.update.make_optimizer", breaking)
     with pytest.raises(NonFiniteLossError, match=r"weights are no finite numbers after epoch 1: learners\.S1"):
         trainer("run", 2)
 

@@ -5,15 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from types import FrameType
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import torch
 import torch.distributed
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
@@ -22,8 +21,8 @@ from preceptor.data.batches import Batches
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
 from preceptor.randomness import key
-from preceptor.training.optim import learning_rate, make_optimizer, parameter_groups, set_rate
 from preceptor.training.run_folder import RunFolder
+from preceptor.training.update import Stateful, Update
 
 Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
 """Networks by name -> their validation scores by name."""
@@ -35,11 +34,6 @@ class Watcher(Protocol):
     def stage(self, stage: Stage, first_epoch: int, steps: int) -> None: ...
     def step(self, epoch: int, step: int, images: int, waited: float) -> None: ...
     def epoch(self, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> None: ...
-
-
-class _Stateful(Protocol):
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any]) -> object: ...
 
 
 @dataclass
@@ -79,15 +73,10 @@ def fit(
         InterruptedRunError: SIGTERM or SIGINT came; the checkpoint holds the step reached.
     """
     spec = stage.training
-    owned = cohort.owned()
     cohort.to_device(fabric.device)
     learner = fabric.setup_module(cohort)
-    optimizer = make_optimizer(parameter_groups(cohort, stage.members), spec)
-    scaler = torch.amp.GradScaler(fabric.device.type, enabled=spec.precision == "16-mixed")
-    averages = Averages(cohort.learners, spec.ema) if spec.ema else None
-    parts: dict[str, _Stateful] = {"cohort": cohort, "optimizer": optimizer, "scaler": scaler}
-    if averages:
-        parts["averages"] = averages
+    update = Update(stage, cohort, fabric)
+    parts: dict[str, Stateful] = {"cohort": cohort, **update.parts}
     at = _restore(stage, folder, parts)
     for watcher in watchers:
         watcher.stage(stage, at.epoch, len(batches))
@@ -107,25 +96,17 @@ def fit(
             for batch in batches.epoch(at.epoch, start=at.step):
                 waited = time.monotonic() - waiting
                 stream = key(seed, stage.clock, at.epoch, at.step, fabric.global_rank)
-                set_rate(optimizer, learning_rate(spec, *stage.scheduled(at.epoch + at.step / len(batches))))
+                update.set_rate(at.epoch + at.step / len(batches))
                 for turn in stage.turns or (None,):
                     terms = learner(batch, at.epoch + 1, stream, turn)
                     finite.check(terms, at.epoch + 1, at.step, batch.rows)
                     # Shares of a batch may differ by one sample; averaging gradients must not weigh them alike.
-                    share = len(batch.positions) * fabric.world_size / batch.whole
-                    optimizer.zero_grad()
-                    fabric.backward(scaler.scale(torch.stack(tuple(terms.values())).sum() * share))
-                    scaler.unscale_(optimizer)
-                    if spec.max_grad_norm:
-                        for parameters in owned.values():
-                            nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm)
-                    scaler.step(optimizer)
-                    scaler.update()
+                    update.gradients(terms, len(batch.positions) * fabric.world_size / batch.whole)
+                    update.weights()
                     for name, term in terms.items():
                         so_far = sums.setdefault(name, torch.zeros((), dtype=torch.float64, device=term.device))
                         sums[name] = so_far.to(term.device) + term.detach().double() * len(batch.positions)
-                if averages:
-                    averages.update(cohort.learners)
+                update.average()
                 at.step += 1
                 at.seen += batch.whole
                 for watcher in watchers:
@@ -142,6 +123,7 @@ def fit(
             at.images += at.seen
 
             losses = {name: _total(fabric, value) / at.seen for name, value in sums.items()}
+            averages = update.averages
             if fabric.world_size > 1:  # BatchNorm statistics are per process; what is scored must be what is saved
                 for buffer in (*cohort.buffers(), *(averages.copies.buffers() if averages else ())):
                     torch.distributed.broadcast(buffer, 0)
@@ -208,7 +190,7 @@ def _is_finished(at: At, stage: Stage) -> bool:
     return is_settled or at.epoch >= stage.last_epoch
 
 
-def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, _Stateful]) -> At:
+def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, Stateful]) -> At:
     """Load the stage's own checkpoint, else that of the stage that it continues, else start anew."""
     path = folder.last(stage.name)
     has_own = path.exists()
@@ -264,31 +246,6 @@ class _FiniteCheck:
                         "training.precision=32-true; `preceptor data inspect` finds damaged images."
                     )
         self.pending.clear()
-
-
-class Averages:
-    """Exponential moving averages of the learners; buffers such as BatchNorm statistics are copied."""
-
-    def __init__(self, learners: nn.ModuleDict, decay: float) -> None:
-        self.decay = decay
-        self.copies = deepcopy(learners).requires_grad_(False).eval()
-
-    @property
-    def networks(self) -> dict[str, Network]:
-        return cast(dict[str, Network], dict(self.copies.items()))
-
-    @torch.no_grad()
-    def update(self, learners: nn.ModuleDict) -> None:
-        for average, current in zip(self.copies.parameters(), learners.parameters(), strict=True):
-            average.lerp_(current, 1.0 - self.decay)
-        for kept, latest in zip(self.copies.buffers(), learners.buffers(), strict=True):
-            kept.copy_(latest)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return self.copies.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.copies.load_state_dict(state)
 
 
 @dataclass

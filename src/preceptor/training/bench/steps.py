@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.built.base import Built
@@ -21,10 +20,9 @@ from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.randomness import key
 from preceptor.training.bench.machine import wait_for_device
-from preceptor.training.fit import Averages
-from preceptor.training.optim import learning_rate, make_optimizer, parameter_groups, set_rate
 from preceptor.training.run import Run
 from preceptor.training.teacher_cache.of_stage import frozen_of
+from preceptor.training.update import Update
 
 Teacher = Literal["computed", "read"]
 DATA, LOSSES, BACKWARD, OPTIMISER = "waiting for data", "losses", "backward", "optimiser"
@@ -95,10 +93,7 @@ class Steps:
         self.cohort.to_device(self._device)
         self.batches = run.batches(stage, self.cohort)
         spec = stage.training
-        self._owned = self.cohort.owned()
-        self._optimizer = make_optimizer(parameter_groups(self.cohort, stage.members), spec)
-        self._scaler = torch.amp.GradScaler(self._device.type, enabled=spec.precision == "16-mixed")
-        self._averages = Averages(self.cohort.learners, spec.ema) if spec.ema else None
+        self._update = Update(stage, self.cohort, run.fabric)
         recipe = run.recipe.model_copy(
             update={
                 "data": run.recipe.data.model_copy(update={"cache": str(scratch)}),
@@ -177,26 +172,18 @@ class Steps:
                     return
 
     def _step(self, batch: Batch, number: int, epoch: int) -> None:
-        spec, stage, clock = self.stage.training, self.stage, self._clock
+        stage, clock = self.stage, self._clock
         stream = key(self._seed, stage.clock, epoch, number, 0)
-        rate = learning_rate(spec, *stage.scheduled(stage.first_epoch + number / len(self.batches)))
         for turn in stage.turns or (None,):
             terms = self.cohort(batch, epoch, stream, turn)
             with clock(OPTIMISER):
-                set_rate(self._optimizer, rate)
-                self._optimizer.zero_grad()
+                self._update.set_rate(stage.first_epoch + number / len(self.batches))
             with clock(BACKWARD):
-                self._scaler.scale(torch.stack(tuple(terms.values())).sum()).backward()  # type: ignore[no-untyped-call]
+                self._update.gradients(terms)
             with clock(OPTIMISER):
-                self._scaler.unscale_(self._optimizer)
-                if spec.max_grad_norm:
-                    for parameters in self._owned.values():
-                        nn.utils.clip_grad_norm_(parameters, spec.max_grad_norm)
-                self._scaler.step(self._optimizer)
-                self._scaler.update()
-        if self._averages:
-            with clock(OPTIMISER):
-                self._averages.update(self.cohort.learners)
+                self._update.weights()
+        with clock(OPTIMISER):
+            self._update.average()
 
     def _watch(self) -> None:
         """Put the clock on every network and loss of the cohort."""

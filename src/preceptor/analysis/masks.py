@@ -67,18 +67,18 @@ def gallery(hard: list[Hard], pictures: Mapping[str, Floats]) -> Figure:
         picture = pictures[one.name]
         axes[row][0].imshow(picture)
         axes[row][0].contour(one.truth > 0, levels=[0.5], colors="white", linewidths=0.8)
-        axes[row][0].set_title(f"{one.name}\nmean IoU {one.iou:.2f}", fontsize=8)
+        axes[row][0].set_title(f"{one.name}\nmean IoU {one.iou:.2f}", fontsize=10)
         for place, network in enumerate(networks):
             panel, heat = axes[row][1 + 2 * place], axes[row][2 + 2 * place]
             panel.imshow(_marked(picture, one.masks[network], one.truth))
-            panel.set_title(f"{network}: IoU {_foreground_iou(one.masks[network], one.truth):.2f}", fontsize=8)
+            panel.set_title(f"{network}: IoU {_foreground_iou(one.masks[network], one.truth):.2f}", fontsize=10)
             heat.imshow(one.foreground[network], vmin=0, vmax=1, cmap="inferno")
-            heat.set_title(f"{network}: P(foreground)", fontsize=8)
+            heat.set_title(f"{network}: P(foreground)", fontsize=10)
     for panel in axes.flat:
         panel.set_axis_off()
     names = ((FOUND, "found"), (MISSED, "missed"), (FALSE, "false, or another class"))
     handles = [Line2D([], [], marker="s", linestyle="", color=colour, label=label) for colour, label in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=12, frameon=False)
     return figure
 
 

@@ -109,7 +109,10 @@ def _pixels(run: Run) -> Grid | None:
     labelled = counts[..., 0] + counts[..., 2]
     shares = [1 - labelled.sum() / counts[:, 0].sum(), *(labelled.sum(axis=0) / counts[:, 0].sum())]
     shown = [int((labelled.sum(axis=1) < counts[:, 0].sum(axis=1)).sum()), *(labelled > 0).sum(axis=0).tolist()]
-    names = run.classes if len(run.classes) == len(shares) else tuple(map(str, range(len(shares))))
+    names = run.classes
+    if len(names) != len(shares):
+        rest = ("foreground",) if len(shares) == 2 else tuple(f"class {place}" for place in range(1, len(shares)))
+        names = ("background", *rest)
     rows = tuple(
         (label(name), Datum(f"{100 * share:.1f}", float(share)), number(images))
         for name, share, images in zip(names, shares, shown, strict=True)

@@ -94,7 +94,9 @@ class AugmentSpec(Model):
     ``rotate`` is the largest angle in degrees, ``shift`` the largest move as a share of the side,
     ``scale`` the largest relative change of size, ``stain`` the strength of H&E stain jitter,
     ``colour`` that of brightness, contrast and saturation jitter. ``views`` is how many changed versions of an
-    image there are, shown in turn, epoch by epoch; unless given, every epoch has its own.
+    image there are, shown in turn, epoch by epoch; unless given, every epoch has its own. ``seed`` draws the changes, the
+    recipe's unless given: runs of several seeds with one teacher and one ``augment.seed`` see the same versions, and what
+    the teacher says of them is computed once for all.
     """
 
     flip_horizontal: bool = True
@@ -106,11 +108,16 @@ class AugmentSpec(Model):
     stain: Annotated[float, Field(ge=0, lt=1)] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
     views: Annotated[int, Field(gt=0)] | None = None
+    seed: int | None = None
 
     @property
     def changes(self) -> bool:
         """Whether any image is changed at all."""
-        return any(self.model_dump(exclude={"views"}).values())
+        return any(self.model_dump(exclude={"views", "seed"}).values())
+
+    def seed_of(self, run: int) -> int:
+        """What the changes are drawn with in a run of seed ``run``."""
+        return run if self.seed is None else self.seed
 
     def view(self, epoch: int) -> int:
         """Which version of the images ``epoch`` (the first is 0) shows."""

@@ -97,6 +97,17 @@ def test_another_seed_has_pixels_of_its_own(tmp_path, cache, teachers, passes):
         assert len(passes) == expected
 
 
+def test_a_seed_of_the_changes_alone_lets_all_seeds_read_one_teacher(tmp_path, cache, teachers, passes):
+    recipe = offline("classification", cache, teachers["classification"], split={"seed": 0}, augment={"seed": 5})
+    students = []
+    for seed, expected in ((0, 2 * 5 + 1), (1, 1)):
+        passes.clear()
+        train(recipe.model_copy(update={"seed": seed}), tmp_path / str(seed))
+        assert len(passes) == expected
+        students.append(exported(tmp_path / str(seed), "S1"))
+    assert students[0] != students[1]
+
+
 def test_views_in_turn_are_the_same_with_and_without(tmp_path, cache, teachers, passes):
     """Four epochs of two views: the second half is read, in another order and with other last batches."""
     for name, enabled in (("without", False), ("with", True)):

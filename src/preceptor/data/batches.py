@@ -193,7 +193,7 @@ class Batches:
                 images,
                 masks,
                 self._augment,
-                seed=self._seed,
+                seed=self._augment.seed_of(self._seed),
                 view=view,
                 ids=self._keys[positions],
                 channels_last=self._channels_last,

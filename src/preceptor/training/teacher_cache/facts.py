@@ -42,8 +42,8 @@ def weights_digest(network: Network) -> str:
 
 def pixel_facts(packed: PackedSet, augment: AugmentSpec, seed: int) -> dict[str, Any]:
     """What decides the pixels of (row, view). Without augmentation no seed does."""
-    changes = augment.model_dump(mode="json", exclude={"views"}) if augment.changes else None
-    return {"fingerprint": packed.fingerprint, "augment": changes, "seed": seed if changes else None}
+    changes = augment.model_dump(mode="json", exclude={"views", "seed"}) if augment.changes else None
+    return {"fingerprint": packed.fingerprint, "augment": changes, "seed": augment.seed_of(seed) if changes else None}
 
 
 def arithmetic_facts(

@@ -6,9 +6,11 @@ Two parts of a study with one teacher and two students, phantom images and a pre
     all       all twelve cells of one seed (ml, kd_offline, kd_online, kd_ml, with every strategy)
 
 preceptor trains the cells of a seed as one cohort (``together: true``), with `placement: measured` and the teacher
-cache, once with bf16 allowed and once in float32. ``computed`` are steps that show a view of the images for the first
-time, so that the offline teacher is computed and what it says is kept; ``read`` are those that show it again. ``mixed``
-is what `epochs` with `views` shown in turn cost, as their mean: views / epochs of the steps compute, the others read.
+cache, once with bf16 allowed and once in float32. All seeds see the same versions of the images (``augment.seed``), so
+that the teacher's answers are computed once for all. ``computed`` are steps of which the first seed's show a view for
+the first time, so that the offline teacher is computed and what it says is kept; ``read`` are those that show it again.
+``mixed`` is what `epochs` with `views` shown in turn cost, as their mean: views / epochs of the steps compute, the
+others read.
 The plain loops (plain_cells.py) have the same networks, weights, losses and augmentation, float32 and default Adam,
 with images from PNG files by ImageFolder and DataLoader(num_workers=2), or with ``--data packed`` from preceptor's
 batches. Both wait for their data; neither validates nor writes checkpoints.
@@ -98,7 +100,7 @@ class Setting:
                     "cache": str(self.cache),
                 },
                 "split": {"seed": 0},
-                "augment": {"transpose": True},
+                "augment": {"transpose": True, "seed": 0},
                 "networks": {"teacher": _new(self.teacher), "student": _new(self.student), "count": 2},
                 "technique": {
                     "name": technique,
@@ -257,16 +259,18 @@ def counting(ours: Ours) -> Iterator[tuple[Counts, Counter[tuple[str, bytes]]]]:
 
 def count(seeds: Sequence[Ours], folder: Path, batch: int) -> bool:
     """Count two epochs that show one view, on both sides; whether ours did no more than must be."""
-    ours, plain, least, checks = Counts(), Counts(), Counts(), 0
+    ours, plain, least, asked = Counts(), Counts(), Counts(), 0
+    every = Counter[tuple[str, bytes]]()
+    answers = set()  # each teacher, sample and view once, for all seeds
     for one in seeds:
         with counting(one) as (found, shown):
             one.train(0)
             one.train(0)
-        again = found.offline - len(shown)
-        checks += again
-        ours = Counts(ours.offline + len(shown), ours.online + found.online, ours.images + found.images)
+        asked += found.offline
+        every += shown
+        ours = Counts(len(every), ours.online + found.online, ours.images + found.images)
         epoch = len(one.batches) * batch
-        least.offline += epoch if one.cohort.frozen else 0  # each teacher, sample and view once
+        answers |= {row for shown in one.batches.epoch(0) if one.cohort.frozen for row in shown.rows.tolist()}
         least.online += 2 * len(one.batches) * any(name == "kd_online" for name, _ in one.cells)
         least.images += 2 * epoch
         for number in range(len(one.cells)):
@@ -277,6 +281,7 @@ def count(seeds: Sequence[Ours], folder: Path, batch: int) -> bool:
             plain.online += cell.online_updates
             plain.images += loader.dataset.decoded  # type: ignore[attr-defined]
             del cell
+    least.offline, checks = len(answers), asked - len(every)
     print("  counted in two epochs, one view        preceptor   least possible   plain loops")
     names = {
         "offline": "offline teacher, images",

@@ -127,20 +127,28 @@ def choose(times: Mapping[Way, float], plain: Way = PLAIN) -> Placement:
 def _times(
     network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, ways: Iterable[Way]
 ) -> dict[Way, float]:
-    """Ways are timed in turn, round after round, so that a busy moment does not hit one of them alone."""
+    """Ways are timed in turn, round after round, so that a busy moment does not hit one of them alone.
+
+    Before each timed step comes one that is not: it finds again what the other ways have pushed out of caches, those of
+    the convolution library's compiled kernels above all.
+    """
     steps = {way: _step(network, batch_size, trains, precision, way) for way in ways}
     rounds: dict[Way, list[float]] = {way: [] for way in steps}
-    for number in range(ROUNDS + 1):
+    for _ in range(ROUNDS):
         for way, step in steps.items():
-            began = time.perf_counter()
-            try:
-                step()
-            except TorchDynamoException:  # no compiler on this machine, or a network that cannot be compiled
-                rounds[way].append(math.inf)
-                continue
-            if number:  # the first round warms up
-                rounds[way].append(time.perf_counter() - began)
+            rounds[way].append(_second(step))
     return {way: statistics.median(seconds) for way, seconds in rounds.items()}
+
+
+def _second(step: Callable[[], None]) -> float:
+    """Seconds of the second of two steps; infinite where it cannot be compiled, for want of a compiler or otherwise."""
+    try:
+        step()
+        began = time.perf_counter()
+        step()
+    except TorchDynamoException:
+        return math.inf
+    return time.perf_counter() - began
 
 
 def _step(

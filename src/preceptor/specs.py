@@ -94,9 +94,9 @@ class AugmentSpec(Model):
     ``rotate`` is the largest angle in degrees, ``shift`` the largest move as a share of the side,
     ``scale`` the largest relative change of size, ``stain`` the strength of H&E stain jitter,
     ``colour`` that of brightness, contrast and saturation jitter. ``views`` is how many changed versions of an
-    image there are, shown in turn, epoch by epoch; unless given, every epoch has its own. ``seed`` draws the changes, the
-    recipe's unless given: runs of several seeds with one teacher and one ``augment.seed`` see the same versions, and what
-    the teacher says of them is computed once for all.
+    image there are, shown in turn, epoch by epoch; unless given, every epoch has its own. ``seed`` draws the changes,
+    the recipe's unless given: runs of several seeds with one teacher and one ``augment.seed`` see the same versions,
+    and what the teacher says of them is computed once for all.
     """
 
     flip_horizontal: bool = True

@@ -29,9 +29,9 @@ from preceptor.data.sources.phantom import NAMES, phantom
 from preceptor.data.store import pack
 from preceptor.recipe import parse_recipe
 from preceptor.specs import AugmentSpec
-from preceptor.training.bench.report import run_of
+from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
-from preceptor.training.run import make_fabric
+from preceptor.training.run import run_of
 
 SIDE, BATCH = 96, 32
 KINDS = {

@@ -78,6 +78,11 @@ def test_what_the_teacher_depends_on_makes_another_one():
     assert len(only(planned(axes=longer, recipe=own_length), "teacher")) == 1
 
 
+def test_how_its_words_are_kept_makes_no_other_teacher():
+    axes = OFFLINE | {"training.teacher_cache.dtype": ["float16", "float32"]}
+    assert len(only(planned(axes=axes), "teacher")) == 1
+
+
 def test_a_given_teacher_is_taken_as_it_is():
     jobs = planned(set=["technique.name=kd_offline", "technique.teacher=runs/mine"], axes={})
     assert [job.teachers for job in only(jobs, "run")] == [()]

@@ -214,7 +214,7 @@ def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe
             "networks": {"teacher": teacher, "students": students},
             "technique": alone,
             "split": raw["split"] | {"shots": None, "shots_seed": None},
-            "training": recipe.teacher_stage_training.model_dump(mode="json"),
+            "training": recipe.teacher_stage_training.model_dump(mode="json") | {"teacher_cache": {}},
             "teacher_training": {},
         }
     )

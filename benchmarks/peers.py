@@ -45,6 +45,7 @@ from preceptor.training.run import run_of
 from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
 from preceptor.training.teacher_cache.folder import Kept
 from preceptor.training.teacher_cache.replay import Replay
+from timing import Stamps, spread
 
 
 @dataclass(frozen=True)
@@ -117,18 +118,6 @@ class Held:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         yield from self.batches[start:]
-
-
-class Stamps:
-    """A watcher that notes when steps end."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
-
-    def stage(self, *what: object) -> None: ...
-    def epoch(self, *what: object) -> None: ...
-    def step(self, *what: object) -> None:
-        self.at.append(time.perf_counter())
 
 
 class Ours:
@@ -290,11 +279,6 @@ def made_up(cell: Cell) -> list[Batch]:
         targets = rows % 4 if cell.task == "classification" else (images[:, 0] > 0.5).long()
         found.append(Batch(images=images, targets=targets, positions=rows, rows=rows, whole=cell.batch))
     return found
-
-
-def spread(values: list[float], unit: str = "", factor: float = 1.0, digits: int = 0) -> str:
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
-    return f"{middle * factor:.{digits}f}{unit} ({low * factor:.{digits}f}–{high * factor:.{digits}f})"
 
 
 def contest(cell: Cell, rounds: int, threads: int) -> None:

@@ -62,6 +62,7 @@ from preceptor.training.fit import fit
 from preceptor.training.run import Run
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.teacher_cache.of_stage import frozen_of
+from timing import Stamps, spread
 
 STRATEGIES = ("predictions", "features", "diverse")
 OFFLINE = tuple(product(("kd_offline",), STRATEGIES))
@@ -131,18 +132,6 @@ class Setting:
 
 def _new(architecture: str) -> dict[str, Any]:
     return {"architecture": architecture, "weights": "none", "mean": MEAN, "std": STD}
-
-
-class Stamps:
-    """A watcher that notes when steps end."""
-
-    def __init__(self) -> None:
-        self.at: list[float] = []
-
-    def stage(self, *what: object) -> None: ...
-    def epoch(self, *what: object) -> None: ...
-    def step(self, *what: object) -> None:
-        self.at.append(time.perf_counter())
 
 
 class Ours:
@@ -365,11 +354,6 @@ def contest(part: str, setting: Setting, given: argparse.Namespace) -> bool:
     for name, seeds in sides.items():
         print(f"  {name}: {seeds[0].placed()}", flush=True)
     return is_least
-
-
-def spread(values: Sequence[float], unit: str = "", factor: float = 1.0, digits: int = 0) -> str:
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else [*values] * 3
-    return f"{middle * factor:.{digits}f}{unit} ({low * factor:.{digits}f}–{high * factor:.{digits}f})"
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
@@ -41,6 +41,7 @@ from preceptor.data.prepare import prepare
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
+from preceptor.training.placement import largest_bunch
 from preceptor.training.run import run_of
 from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
 from preceptor.training.teacher_cache.folder import Kept
@@ -50,7 +51,7 @@ from timing import Stamps, spread
 
 @dataclass(frozen=True)
 class Cell:
-    """One piece of work; ``steps`` are timed in each round."""
+    """One piece of work; ``steps`` are timed in each round, a multiple of those that ask the teacher at once."""
 
     title: str
     teacher: dict[str, Any]
@@ -61,6 +62,11 @@ class Cell:
     task: str = "classification"
     technique: Mapping[str, Any] = field(default_factory=lambda: {"name": "kd_offline", "strategy": "predictions"})
     count: int = 1
+
+    @property
+    def warm_up(self) -> int:
+        """Steps that are not timed: as many as ask the teacher at once."""
+        return largest_bunch(self.batch, (self.size, self.size), 2**10, "cpu")
 
 
 def new(architecture: str, encoder: str | None = None) -> dict[str, Any]:
@@ -77,7 +83,7 @@ CELLS = {
         R18,
         96,
         8,
-        3,
+        4,
         technique={"name": "kd_ml", "strategy": "diverse"},
         count=2,
     ),
@@ -90,7 +96,7 @@ CELLS = {
         1,
         task="segmentation",
     ),
-    "mixnet-8": Cell("offline KD, MixNet-L to MixNet-S, 112 px, batch 8", new("mixnet_l"), new("mixnet_s"), 112, 8, 3),
+    "mixnet-8": Cell("offline KD, MixNet-L to MixNet-S, 112 px, batch 8", new("mixnet_l"), new("mixnet_s"), 112, 8, 4),
 }
 
 
@@ -101,22 +107,28 @@ class Contestant(Protocol):
         """Of a batch, before training."""
 
     def times(self, batches: list[Batch]) -> list[float]:
-        """Seconds of each step but the first, which warms up."""
+        """Seconds of each step but those that warm up."""
 
 
 # preceptor ------------------------------------------------------------------------------------------------------------
 
 
 class Held:
-    """Batches that are already there, as the loop takes them."""
+    """Batches that are already there, as the loop takes them: those that are asked about together lie together."""
 
-    def __init__(self, batches: list[Batch]) -> None:
-        self.batches = batches
+    def __init__(self, batches: list[Batch], bunch: int) -> None:
+        self.batches: list[Batch] = []
+        for first in range(0, len(batches), bunch):
+            images = torch.cat([batch.images for batch in batches[first : first + bunch]])
+            for number, batch in enumerate(batches[first : first + bunch]):
+                start = number * len(batch.images)
+                own = images[start : start + len(batch.images)]
+                self.batches.append(replace(batch, images=own, bunch=images, start=start))
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def epochs(self, first: int, last: int, start: int = 0) -> Generator[Batch]:
         yield from self.batches[start:]
 
 
@@ -124,19 +136,22 @@ class Ours:
     """What ``preceptor train`` does with a recipe, but for the batches and for writing."""
 
     def __init__(self, cell: Cell, folder: Path, precision: str, fabric: Fabric) -> None:
-        self.recipe = recipe_of(cell, folder, precision)
+        self.recipe, self.warm_up = recipe_of(cell, folder, precision), cell.warm_up
         self.prepared = prepare(self.recipe)
         self.run = run_of(self.recipe, self.prepared, fabric, folder / "run")
         self.stage = next(stage for stage in self.run.plan.stages if stage.name == "main")
         self.cohort: Cohort = self.run.cohort(self.stage, starts=False)
-        self.live = FixedSize(cell.batch)
+        self.bunch = self.cohort.bunches.get("T", 1)
+        self.live = FixedSize(cell.batch, bunches=self.cohort.bunches)
         self.words = "; ".join(note.removeprefix("main: ") for note in self.run.notes if "is computed" in note)
 
     def reading(self, batches: list[Batch], root: Path) -> Replay:
         """What the teacher says of ``batches``, computed once and then read."""
         teacher, precision = self.cohort.frozen["T"], self.cohort.precisions["T"]
-        batch, folded = len(batches[0].rows), "T" in self.cohort.folded
-        arithmetic = arithmetic_facts(CPU, batch=batch, precision=precision, channels_last=False, folded=folded)
+        folded = "T" in self.cohort.folded
+        arithmetic = arithmetic_facts(
+            CPU, batch=self.live.size("T"), precision=precision, channels_last=False, folded=folded
+        )
         facts = {"network": network_facts(teacher), "pixels": {}, "arithmetic": arithmetic, "dtype": "float32"}
         replay = Replay(self.live, lambda line: None, budget=1e12)
         rows = sum(len(batch.rows) for batch in batches)
@@ -145,7 +160,7 @@ class Ours:
         self.cohort.ask_frozen = replay
         with torch.no_grad():
             for epoch in (1, 2):
-                for batch in batches:
+                for batch in Held(batches, self.bunch).batches:
                     self.cohort(batch, epoch, 0)
         return replay
 
@@ -170,19 +185,19 @@ class Way:
             ours.run.fabric,
             replace(ours.stage, name=f"main{time.perf_counter_ns()}"),
             ours.cohort,
-            Held(batches),  # type: ignore[arg-type]
+            Held(batches, ours.bunch),  # type: ignore[arg-type]
             lambda networks: {name: {ours.recipe.monitor: 0.0} for name in networks},
             ours.run.folder,
             monitor=ours.recipe.monitor,
             seed=0,
             watchers=[stamps],
         )
-        return gaps(stamps.at)
+        return gaps(stamps.at)[self.ours.warm_up - 1 :]
 
 
 def recipe_of(cell: Cell, folder: Path, precision: str) -> Recipe:
     """The cell as a user would write it; its phantom images only stand in for the batches."""
-    options = {"task": cell.task, "size": cell.size, "images": 8 * max(cell.batch, 8), "patients": 8}
+    options = {"task": cell.task, "size": cell.size, "images": 32 * cell.batch, "patients": 8}
     if cell.task == "classification":
         options["classes"] = 4
     return parse_recipe(
@@ -239,7 +254,7 @@ class Corner:
         self.losses, self.notes = self.pipe.recv()
 
     def seconds(self, name: str) -> float:
-        """A step's median."""
+        """Of a step, on average."""
         self.pipe.send(name)
         found: float = self.pipe.recv()
         return found
@@ -258,10 +273,10 @@ def serve(pipe: Connection, make: Callable[..., Any], cell: Cell, threads: int) 
         found, notes = make(cell, batches, Path(folder))
         pipe.send(({name: contestant.loss(batches[0]) for name, contestant in found.items()}, notes))
         for contestant in found.values():
-            contestant.times(batches[:2])
+            contestant.times(batches)
         with suppress(EOFError):
             while True:
-                pipe.send(statistics.median(found[pipe.recv()].times(batches)))
+                pipe.send(statistics.fmean(found[pipe.recv()].times(batches)))
 
 
 def check_losses(losses: Mapping[str, float]) -> None:
@@ -273,7 +288,7 @@ def check_losses(losses: Mapping[str, float]) -> None:
 
 def made_up(cell: Cell) -> list[Batch]:
     generator, found = torch.Generator().manual_seed(0), []
-    for step in range(cell.steps + 1):
+    for step in range(cell.warm_up + cell.steps):
         rows = torch.arange(cell.batch) + step * cell.batch
         images = torch.rand(cell.batch, 3, cell.size, cell.size, generator=generator)
         targets = rows % 4 if cell.task == "classification" else (images[:, 0] > 0.5).long()

@@ -45,7 +45,7 @@ class Held:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, view: int, start: int = 0):
+    def epochs(self, first: int, last: int, start: int = 0):
         yield from self.batches[start:]
 
 
@@ -90,7 +90,7 @@ def timed_bare(held: Held) -> float:
     model = network().train()
     optimizer = make_optimizer([Group(list(model.parameters()))], TrainingSpec())
     began = time.monotonic()
-    for batch in held.epoch(0):
+    for batch in held.batches:
         optimizer.zero_grad()
         F.cross_entropy(model(batch.images).logits, batch.targets).backward()
         optimizer.step()

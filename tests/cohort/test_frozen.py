@@ -1,5 +1,7 @@
 """What a frozen network says of an image depends on that image alone, bit for bit."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -44,6 +46,31 @@ def test_asking_for_a_batch_is_computing_its_images(teacher):
     batch = Batch(images=images, targets=numbers, positions=numbers, rows=numbers, whole=2)
     ask = FixedSize(4)
     assert torch.equal(ask("T", teacher, batch, 1).logits, ask.compute("T", teacher, images).logits)
+
+
+@torch.no_grad()
+def test_batches_that_lie_together_are_asked_about_once(teacher, monkeypatch):
+    images, numbers = torch.rand(5, 3, 32, 32), torch.arange(5)
+    asked = []
+    forward = type(teacher).forward
+    monkeypatch.setattr(type(teacher), "forward", lambda net, x: asked.append(len(x)) or forward(net, x))
+    parts = [slice(0, 2), slice(2, 4), slice(4, 5)]
+    batches = [
+        Batch(images[p], numbers[p], numbers[p], numbers[p], whole=2, bunch=images, start=p.start) for p in parts
+    ]
+    ask = FixedSize(2, bunches={"T": 4})
+    answers = [said(ask("T", teacher, batch, 1)) for batch in batches]
+    assert asked == [8]
+    whole = said(ask.compute("T", teacher, images))
+    for part, answer in zip(parts, answers, strict=True):
+        for tap, tensor in answer.items():
+            assert torch.equal(tensor, whole[tap][part]), tap
+            assert tensor.is_contiguous() == whole[tap].is_contiguous()
+    again = images.clone()
+    ask("T", teacher, replace(batches[0], bunch=again, images=again[:2]), 2)
+    assert len(asked) == 3  # another bunch, though of the same pixels
+    ask("other", teacher, batches[0], 2)
+    assert asked[-1] == 2
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

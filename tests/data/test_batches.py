@@ -3,6 +3,8 @@
 import threading
 import time
 from collections import Counter
+from contextlib import closing
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -112,6 +114,40 @@ def test_workers_change_nothing(packed_masks, workers):
     arguments = {"batch_size": 5, "shuffle": True, "augment": AUGMENT}
     alone = list(Batches(packed_masks, ROWS, **arguments).epoch(0))
     assert equal(list(Batches(packed_masks, ROWS, **arguments, workers=workers).epoch(0)), alone)
+
+
+@pytest.mark.parametrize(("bunch", "workers"), [(2, 0), (4, 2), (64, 1)])
+def test_what_is_loaded_together_changes_nothing(packed_masks, bunch, workers):
+    arguments = {"batch_size": 5, "shuffle": True, "augment": AUGMENT}
+    alone = Batches(packed_masks, ROWS, **arguments)
+    together = Batches(packed_masks, ROWS, **arguments, bunch=bunch, workers=workers)
+    for start in (0, 1, 3):
+        found = list(together.epochs(1, 4, start))
+        assert equal(found, [*alone.epoch(1, start), *alone.epoch(2), *alone.epoch(3)])
+        for batch in found:
+            own = batch.bunch[batch.start : batch.start + len(batch.images)]
+            assert own.data_ptr() == batch.images.data_ptr()
+            assert torch.equal(own, batch.images)
+    sizes = [len(batch.bunch) for batch in together.epoch(0)]
+    assert sizes[0] == min(5 * bunch, len(ROWS))
+    assert [len(batch.bunch) for batch in together.epoch(0, 1)] == sizes[1:]  # as it lies in a whole epoch
+
+
+def test_the_next_epoch_is_begun_while_one_ends(packed):
+    batches = Batches(packed, ROWS, batch_size=8, shuffle=True, workers=1)
+    with closing(batches.epochs(0, 2)) as coming:
+        list(islice(coming, len(batches)))
+        workers = [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+        assert len(workers) == 1
+        assert equal(list(coming), list(batches.epoch(1)))
+    assert not workers[0].is_alive()
+
+
+def test_ranks_load_together_what_is_theirs(packed):
+    arguments = {"batch_size": 5, "shuffle": True, "augment": AUGMENT, "world": 2}
+    for rank in (0, 1):
+        alone, together = (list(Batches(packed, ROWS, **arguments, rank=rank, bunch=n).epoch(0)) for n in (1, 3))
+        assert equal(alone, together)
 
 
 def test_pixels_do_not_depend_on_batch_size_or_part(packed):

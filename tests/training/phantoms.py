@@ -73,9 +73,9 @@ class Stopping:
     def __getattr__(self, name):
         return getattr(self.batches, name)
 
-    def epoch(self, view, start=0):
-        for number, batch in enumerate(self.batches.epoch(view, start), start=start):
-            if (view, number) == self.at:
+    def epochs(self, first, last, start=0):
+        for number, batch in enumerate(self.batches.epochs(first, last, start), start=first * len(self) + start):
+            if divmod(number, len(self)) == self.at:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield batch
 

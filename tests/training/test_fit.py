@@ -38,8 +38,8 @@ class Held:
     def __len__(self):
         return STEPS
 
-    def epoch(self, view, start=0):
-        for number in range(start, STEPS):
+    def epochs(self, first, last, start=0):
+        for view, number in (divmod(n, STEPS) for n in range(first * STEPS + start, last * STEPS)):
             if self.on_step:
                 self.on_step(view, number)
             images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(100 * view + number))

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from preceptor.built import load_network
-from preceptor.errors import UserError
+from preceptor.errors import InterruptedRunError, UserError
 from preceptor.networks.build import build_network
 from preceptor.recipe import load_recipe
 from preceptor.specs import NetworkSpec
 from preceptor.training import placement, run
-from preceptor.training.placement import Placement, Way, choose, place
+from preceptor.training.placement import Placement, Way, choose, largest_bunch, place
 
-from .phantoms import exported, recipe_for, train
+from .phantoms import exported, recipe_for, stopping_fit, train
 
 PLAIN, LAST, HALF, FOLDED = Way(), Way(channels_last=True), Way(half=True), Way(folded=True)
 
@@ -44,7 +44,7 @@ def network():
 def test_measuring_leaves_the_network_as_it_was(network):
     state = {name: value.clone() for name, value in network.state_dict().items()}
     random = torch.get_rng_state()
-    found = place(network, 4, trains=True, precision=torch.bfloat16, steps=9)
+    found = place(network, 4, trains=True, precision=torch.bfloat16, epochs=1, steps=9)
     assert len(found.times) == 4
     assert all(seconds > 0 for seconds in found.times.values())
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
@@ -53,11 +53,11 @@ def test_measuring_leaves_the_network_as_it_was(network):
 
 
 def test_what_was_measured_is_remembered(network, monkeypatch):
-    found = place(network, 4, trains=False, precision=None, steps=9)
+    found = place(network, 4, trains=False, precision=None, epochs=1, steps=9)
     monkeypatch.setattr(placement, "_times", lambda *_: pytest.fail("measured again"))
-    assert place(network, 4, trains=False, precision=None, steps=9) == found
+    assert place(network, 4, trains=False, precision=None, epochs=1, steps=9) == found
     with pytest.raises(pytest.fail.Exception):
-        place(network, 8, trains=False, precision=None, steps=9)
+        place(network, 8, trains=False, precision=None, epochs=1, steps=9)
 
 
 @pytest.fixture
@@ -110,13 +110,13 @@ def compiles(monkeypatch):
 
 
 def test_compiling_is_tried_where_a_run_is_long(network, compiles, monkeypatch):
-    short = place(network, 4, trains=True, precision=None, steps=10)
+    short = place(network, 4, trains=True, precision=None, epochs=1, steps=10)
     assert not any("compiled" in way for way in short.times)
-    long = place(network, 4, trains=True, precision=None, steps=10**9)
+    long = place(network, 4, trains=True, precision=None, epochs=1, steps=10**9)
     assert [way for way in long.times if way.endswith("compiled")]
     monkeypatch.setattr(placement, "_times", lambda *_: pytest.fail("measured again"))
-    assert place(network, 4, trains=True, precision=None, steps=10**9) == long
-    assert place(network, 4, trains=True, precision=None, steps=10) == short
+    assert place(network, 4, trains=True, precision=None, epochs=1, steps=10**9) == long
+    assert place(network, 4, trains=True, precision=None, epochs=1, steps=10) == short
 
 
 def test_what_cannot_be_compiled_is_not(network, monkeypatch):
@@ -124,7 +124,7 @@ def test_what_cannot_be_compiled_is_not(network, monkeypatch):
         raise RuntimeError("no compiler here")
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=no_compiler))
-    found = place(network, 4, trains=False, precision=None, steps=10**9)
+    found = place(network, 4, trains=False, precision=None, epochs=1, steps=10**9)
     assert not found.way.compiled
     assert "compiled fails" in found.words()
 
@@ -142,6 +142,60 @@ def test_a_run_trains_compiled_networks(packed, tmp_path, placed, compiles):
     assert cohorts[-1].compiled == {"T", "S1"}
     for name, value in weights["fixed"].items():
         torch.testing.assert_close(weights["measured"][name], value, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "size", "steps", "bunch"),
+    [
+        (8, 96, 1000, 4),
+        (32, 96, 1000, 1),
+        (8, 224, 1000, 1),
+        (4, 32, 1000, 64),
+        (8, 96, 4, 4),
+        (8, 96, 3, 1),  # one of four would be asked for nothing
+        (8, 96, 6, 2),
+        (8, 96, 39, 4),
+    ],
+)
+def test_bunches_are_as_large_as_pays(batch_size, size, steps, bunch):
+    assert largest_bunch(batch_size, (size, size), steps, "cpu") == bunch
+
+
+def test_a_frozen_network_is_asked_about_several_batches_where_that_is_faster(network, monkeypatch, tmp_path):
+    monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path))
+
+    def times(network, batch_size, trains, precision, ways):
+        return {way: 1.0 / way.bunch for way in ways}
+
+    monkeypatch.setattr(placement, "_times", times)
+    frozen = place(network, 4, trains=False, precision=None, epochs=1, steps=1000)
+    assert frozen.way.bunch == 64
+    assert "64 batches at once 16 ms" in frozen.words()
+    assert place(network, 4, trains=True, precision=None, epochs=1, steps=1000).way.bunch == 1
+    assert place(network, 4, trains=False, precision=None, epochs=1, steps=8).way.bunch == 8
+
+
+@pytest.mark.parametrize("bunch", [1, 2, 4])
+def test_a_stop_amid_a_bunch_leaves_no_trace(packed, tmp_path, placed, monkeypatch, bunch):
+    """All in one go, and stopped: the same weights, whether what the teacher says is kept or not."""
+    ways, cohorts = placed
+    ways |= {PLAIN: 1.0, Way(bunch=2): 2.0, Way(bunch=bunch): 0.5 if bunch > 1 else 1.0}
+    monkeypatch.setattr(placement, "largest_bunch", lambda *_: 2)
+    weights = set()
+    for kept in (False, True):
+        training = {"epochs": 3, "placement": "measured", "teacher_cache": {"enabled": kept}}
+        recipe = recipe_for("classification", {"name": "kd_offline"}, packed, training=training)
+        folder = tmp_path / f"{kept}"
+        for at in ((0, 1), (1, 2)):
+            with monkeypatch.context() as patch:
+                patch.setattr(run, "fit", stopping_fit("main", *at))
+                with pytest.raises(InterruptedRunError):
+                    train(recipe, folder)
+        train(recipe, folder)
+        assert cohorts[-1].bunches["T"] == bunch
+        train(recipe, folder.with_suffix(".whole"))
+        weights |= {exported(folder, "S1"), exported(folder.with_suffix(".whole"), "S1")}
+    assert len(weights) == 1
 
 
 def norms(network):

@@ -50,6 +50,7 @@ class Cohort(nn.Module):
         full_precision: networks that compute in float32 all the same.
         folded: frozen networks that answer with their BatchNorms folded (:mod:`~preceptor.networks.fold`).
         compiled: networks that are compiled (:mod:`~preceptor.networks.compiled`).
+        bunches: how many batches a frozen network is asked about at once, 1 where not given.
         facts: sizes from which adapters are built.
         seed: an adapter's start depends on it and the name of its edge alone.
 
@@ -70,6 +71,7 @@ class Cohort(nn.Module):
         full_precision: Collection[str] = (),
         folded: Collection[str] = (),
         compiled: Collection[str] = (),
+        bunches: Mapping[str, int] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -80,7 +82,8 @@ class Cohort(nn.Module):
         self.task_weights = dict(task_weights or {})
         self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
         self.learners = nn.ModuleDict({name: net for name, net in networks.items() if name not in self.frozen})
-        self.ask_frozen: AskFrozen = FixedSize(facts.batch_size)
+        self.bunches = dict(bunches or {})
+        self.ask_frozen: AskFrozen = FixedSize(facts.batch_size, bunches=self.bunches)
         self.notes: list[str] = []
         _check_edges(self.transfers, networks, task)
         self.losses = nn.ModuleDict()

@@ -3,9 +3,13 @@
 Matrix products and convolutions round differently for batches of different sizes. A frozen network's outputs are a
 function of the image, bit for bit, only where every call has the same size; so the last batch of an epoch is filled up
 with black images, of which nothing is kept.
+
+Large calls cost less an image than small ones. Where that was measured, a network is asked about all batches that were
+loaded together, once, and what it says is given out batch by batch.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -23,31 +27,45 @@ class AskFrozen(Protocol):
     def __call__(self, name: str, network: Network, batch: Batch, epoch: int) -> Outputs: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FixedSize:
     """Computes what frozen networks say.
 
     Args:
-        size: images of every call.
+        batch: images of a batch.
         rounds: round float32 outputs to what float16 can hold.
+        bunches: how many batches a network is asked about in one call, by name, 1 where not given; else as many as
+            are loaded together.
 
     Raises:
         UserError: an output that float16 cannot hold.
     """
 
-    size: int
+    batch: int
     rounds: bool = False
+    bunches: Mapping[str, int] = field(default_factory=dict)
+    _said: dict[str, tuple[Tensor, Outputs]] = field(default_factory=dict, init=False)
+
+    def size(self, name: str) -> int:
+        """Images of every call of a network."""
+        return self.batch * self.bunches.get(name, 1)
 
     def __call__(self, name: str, network: Network, batch: Batch, epoch: int) -> Outputs:
-        return self.compute(name, network, batch.images)
+        if batch.bunch is None or self.bunches.get(name, 1) == 1:
+            return self.compute(name, network, batch.images)
+        if name not in self._said or self._said[name][0] is not batch.bunch:
+            self._said[name] = (batch.bunch, self.compute(name, network, batch.bunch))
+        return _part(self._said[name][1], slice(batch.start, batch.start + len(batch.images)))
 
     def compute(self, name: str, network: Network, images: Tensor) -> Outputs:
         """What ``network`` says of up to ``size`` images, every tensor dense in memory."""
-        count = len(images)
-        said = network(_filled_up(images, self.size))
-        maps = {tap: self._settle(f"{name}'s {tap}", tensor)[:count] for tap, tensor in said.maps.items()}
-        logits = self._settle(f"{name}'s logits", said.logits)[:count]
-        return Outputs(logits, self._settle(f"{name}'s embedding", said.embedding)[:count], maps)
+        said = network(_filled_up(images, self.size(name)))
+        settled = Outputs(
+            self._settle(f"{name}'s logits", said.logits),
+            self._settle(f"{name}'s embedding", said.embedding),
+            {tap: self._settle(f"{name}'s {tap}", tensor) for tap, tensor in said.maps.items()},
+        )
+        return _part(settled, slice(len(images)))
 
     def _settle(self, what: str, tensor: Tensor) -> Tensor:
         if self.rounds and tensor.dtype == torch.float32:
@@ -58,6 +76,11 @@ class FixedSize:
                 )
             tensor = rounded
         return dense(tensor)
+
+
+def _part(said: Outputs, which: slice) -> Outputs:
+    maps = {tap: tensor[which] for tap, tensor in said.maps.items()}
+    return Outputs(said.logits[which], said.embedding[which], maps)
 
 
 def dense(tensor: Tensor) -> Tensor:

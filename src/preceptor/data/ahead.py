@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+_N = TypeVar("_N")
 _T = TypeVar("_T")
 
 
 def in_order(
-    work: Callable[[int], _T], numbers: Iterable[int], workers: int, *, prepare: Callable[[], None] | None = None
+    work: Callable[[_N], _T], numbers: Iterable[_N], workers: int, prepare: Callable[[], None] | None = None
 ) -> Iterator[_T]:
-    """``work`` of each number in turn, done ahead by ``workers`` threads (in place, with none).
+    """``work`` of each of ``numbers`` in turn, done ahead by ``workers`` threads (in place, with none).
 
     Few results wait at a time. An error comes out where its result was due. The threads end with the
     iterator, also when it is dropped half-way. Each thread calls ``prepare`` before anything else.

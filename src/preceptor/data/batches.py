@@ -1,9 +1,9 @@
 """From packed rows to batches, in an order that is a pure function of (seed, stream, epoch)."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class Batch:
         rows: (N,) int64, on the CPU: rows of the packed set.
         whole: size of the batch over all ranks, of which this is one rank's slice.
         view: which version of the images this is.
+        bunch: the images of all batches that were loaded together, among which these begin at ``start``.
     """
 
     images: Tensor
@@ -41,6 +42,24 @@ class Batch:
     rows: Tensor
     whole: int
     view: int = 0
+    bunch: Tensor | None = None
+    start: int = 0
+
+
+class _Bunch(NamedTuple):
+    """Batches that are loaded together.
+
+    Args:
+        view: that they show.
+        parts: positions of each batch's samples, in this process.
+        wholes: size of each batch over all ranks.
+        skipped: how many of the first ones are not wanted.
+    """
+
+    view: int
+    parts: list[Rows]
+    wholes: list[int]
+    skipped: int
 
 
 class Batches:
@@ -64,6 +83,7 @@ class Batches:
             batch, which is empty where the last batch is smaller than ``world``.
         channels_last: memory layout of the images.
         resident: keep the whole part on the device as bytes; None does so on a GPU where it fits.
+        bunch: batches that are loaded together, counted from the start of each epoch; changes no batch.
 
     Raises:
         UserError: an empty part, a batch larger than what is to be shuffled, a transpose of images that are
@@ -89,6 +109,7 @@ class Batches:
         world: int = 1,
         channels_last: bool = False,
         resident: bool | None = None,
+        bunch: int = 1,
     ) -> None:
         self.packed = packed
         self.rows = np.asarray(rows, dtype=np.int64)
@@ -98,7 +119,7 @@ class Batches:
         self._shuffle, self._balance, self._drop_last = shuffle, balance, drop_last
         self._smallest = smallest
         self._workers, self._rank, self._world = workers, rank, world
-        self._channels_last = channels_last
+        self._channels_last, self._bunch = channels_last, bunch
         self._keys = packed.keys[self.rows]
         self._labels = packed.frame["label"].to_numpy(dtype=np.int64)[self.rows]
         self._check()
@@ -141,22 +162,36 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of one epoch (the first is 0), from number ``start`` on."""
-        order, view = self._order(epoch), self.view(epoch)
-        numbers = range(start, len(self))
+        return self.epochs(epoch, epoch + 1, start)
 
-        def load(number: int) -> tuple[Rows, int, Tensor, Tensor | None]:
-            whole = order[number * self.batch_size : (number + 1) * self.batch_size]
-            size = len(whole)
-            mine = whole[self._rank * size // self._world : (self._rank + 1) * size // self._world]
-            return (mine, size, *self._bytes(mine))
+    def epochs(self, first: int, last: int, start: int = 0) -> Generator[Batch]:
+        """The batches of the epochs from ``first`` to before ``last``, from number ``start`` of the first one on.
 
-        def finish(loaded: tuple[Rows, int, Tensor, Tensor | None]) -> Batch:
-            return self._batch(view, *loaded)
-
+        Workers go on to the next epoch while the last batches of one are used.
+        """
+        bunches = self._bunches(first, last, start)
         if self.device.type == "cpu":
-            yield from in_order(lambda number: finish(load(number)), numbers, self._workers, prepare=compute_alone)
+            found = in_order(lambda bunch: self._finish(self._load(bunch)), bunches, self._workers, compute_alone)
         else:  # threads read; what runs on the device is started from one thread
-            yield from map(finish, in_order(load, numbers, self._workers))
+            found = map(self._finish, in_order(self._load, bunches, self._workers))
+        for batches in found:
+            yield from batches
+
+    def _bunches(self, first: int, last: int, start: int) -> Iterator[_Bunch]:
+        """What is loaded together, with the bounds that it has in a whole epoch."""
+        for epoch in range(first, last):
+            order, view = self._order(epoch), self.view(epoch)
+            begin = start if epoch == first else 0
+            for number in range(begin - begin % self._bunch, len(self), self._bunch):
+                numbers = range(number, min(number + self._bunch, len(self)))
+                batches = [order[n * self.batch_size : (n + 1) * self.batch_size] for n in numbers]
+                wholes = [len(batch) for batch in batches]
+                yield _Bunch(view, [self._share(batch) for batch in batches], wholes, max(0, begin - number))
+
+    def _share(self, batch: Rows) -> Rows:
+        """What this rank has of a batch."""
+        size = len(batch)
+        return batch[self._rank * size // self._world : (self._rank + 1) * size // self._world]
 
     def _order(self, epoch: int) -> Rows:
         """Positions in the order of this epoch."""
@@ -167,6 +202,24 @@ class Batches:
         if not self._shuffle:
             return chosen
         return chosen[permutation(key(self._seed, "order", self._stream, epoch), len(chosen))]
+
+    def _load(self, bunch: _Bunch) -> tuple[_Bunch, Rows, Tensor, Tensor | None]:
+        positions = np.concatenate(bunch.parts)
+        return (bunch, positions, *self._bytes(positions))
+
+    def _finish(self, loaded: tuple[_Bunch, Rows, Tensor, Tensor | None]) -> list[Batch]:
+        """The wanted batches of a bunch."""
+        bunch, positions, pixels, masks = loaded
+        images, targets = self._changed(bunch.view, positions, pixels, masks)
+        rows, where = torch.from_numpy(self.rows[positions]), torch.from_numpy(positions)
+        batches, start = [], 0
+        for part, whole in zip(bunch.parts, bunch.wholes, strict=True):
+            own = slice(start, start + len(part))
+            batches.append(
+                Batch(images[own], targets[own], where[own], rows[own], whole, bunch.view, bunch=images, start=start)
+            )
+            start += len(part)
+        return batches[bunch.skipped :]
 
     def _bytes(self, positions: Rows) -> tuple[Tensor, Tensor | None]:
         """Packed images and masks at these positions, still bytes, on their way to the device."""
@@ -183,7 +236,8 @@ class Batches:
         self.packed.read(self.rows[positions], images.numpy(), None if masks is None else masks.numpy())
         return images, masks
 
-    def _batch(self, view: int, positions: Rows, whole: int, images: Tensor, masks: Tensor | None) -> Batch:
+    def _changed(self, view: int, positions: Rows, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Images as this view shows them, and their targets."""
         images = images.to(self.device, non_blocking=True)
         masks = None if masks is None else masks.to(self.device, non_blocking=True)
         if self._augment is None or not len(positions):
@@ -198,12 +252,9 @@ class Batches:
                 ids=self._keys[positions],
                 channels_last=self._channels_last,
             )
-        if masks is None:
-            targets = torch.from_numpy(self._labels[positions]).to(self.device, non_blocking=True)
-        else:
-            targets = masks.to(torch.int64)
-        rows = torch.from_numpy(self.rows[positions])
-        return Batch(pixels, targets, torch.from_numpy(positions), rows, whole, view)
+        if masks is not None:
+            return pixels, masks.to(torch.int64)
+        return pixels, torch.from_numpy(self._labels[positions]).to(self.device, non_blocking=True)
 
     def _should_reside(self, wanted: bool | None) -> bool:
         if wanted is not None or self.device.type != "cuda":

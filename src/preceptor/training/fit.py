@@ -4,8 +4,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from types import FrameType
 from typing import Protocol
 
@@ -87,13 +88,13 @@ def fit(
 
     if _is_finished(at, stage) and not folder.last(stage.name).exists():
         save()  # it continues a stage that ended early, and stages that continue this one start from here
-    with stop_requests() as stop:
+    with stop_requests() as stop, closing(batches.epochs(at.epoch, stage.last_epoch, at.step)) as coming:
         while not _is_finished(at, stage):
             cohort.train()
             finite = _FiniteCheck(fabric.device, batches)
             sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in at.sums.items()}
             began = waiting = time.monotonic()
-            for batch in batches.epoch(at.epoch, start=at.step):
+            for batch in islice(coming, len(batches) - at.step):
                 waited = time.monotonic() - waiting
                 stream = key(seed, stage.clock, at.epoch, at.step, fabric.global_rank)
                 update.set_rate(at.epoch + at.step / len(batches))

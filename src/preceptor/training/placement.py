@@ -1,4 +1,4 @@
-"""How a network is best computed on this machine: layout, precision, folding, compiling; measured, not assumed.
+"""How a network is best computed on this machine: layout, precision, folding, and so on; measured, not assumed.
 
 Layouts that help one architecture hurt another, and half precision makes some networks slower on a CPU. So each
 network is timed for a moment as it will be used, and what was found is remembered per machine, network and size.
@@ -13,7 +13,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -31,6 +31,8 @@ WORTH = 0.95
 """Another way must take less than this share of the plain one's time: noise shall not choose."""
 LONG = 1800.0
 """Seconds that a network's steps must take in all before compiling it, which takes up to a minute, is tried."""
+BUNCH_PIXELS = {"cpu": 2**18.5, "cuda": 2**21}
+"""What the images of a bunch of batches may have in all; beyond it, larger calls gain little and cost memory."""
 
 
 class Way(NamedTuple):
@@ -41,16 +43,19 @@ class Way(NamedTuple):
         half: under autocast in the recipe's lower precision; else in float32.
         folded: with BatchNorm in the convolutions before it, for frozen networks.
         compiled: by ``torch.compile``.
+        bunch: batches in one call, for frozen networks.
     """
 
     channels_last: bool = False
     half: bool = False
     folded: bool = False
     compiled: bool = False
+    bunch: int = 1
 
     def __str__(self) -> str:
         layout, precision = ("contiguous", "channels last")[self.channels_last], ("float32", "half")[self.half]
-        more = (", BatchNorm folded" if self.folded else "") + (", compiled" if self.compiled else "")
+        bunch = f", {self.bunch} batches at once" if self.bunch > 1 else ""
+        more = (", BatchNorm folded" if self.folded else "") + bunch + (", compiled" if self.compiled else "")
         return f"{layout}, {precision}{more}"
 
 
@@ -62,7 +67,7 @@ class Placement:
     """How one network is computed.
 
     Args:
-        times: seconds of a step by way, medians of :data:`ROUNDS`; None for what does not work here.
+        times: seconds of a batch by way, medians of :data:`ROUNDS`; None for what does not work here.
     """
 
     way: Way
@@ -74,30 +79,53 @@ class Placement:
         return f"{self.way} ({', '.join(f'{way} {word}' for way, word in told.items())})"
 
 
-def place(network: Network, batch_size: int, *, trains: bool, precision: torch.dtype | None, steps: int) -> Placement:
+def largest_bunch(batch_size: int, image_size: Sequence[int], steps: int, device: str) -> int:
+    """Batches that frozen networks may be asked about at once: a power of two, small enough for epochs of ``steps``.
+
+    Args:
+        batch_size: images of one process.
+        image_size: height and width.
+    """
+    bunch, pixels = 1, batch_size * math.prod(image_size)
+    while 2 * bunch * pixels <= BUNCH_PIXELS[device] and -(-steps // (2 * bunch)) * 2 * bunch <= 1.1 * steps:
+        bunch *= 2
+    return bunch
+
+
+def place(
+    network: Network, batch_size: int, *, trains: bool, precision: torch.dtype | None, epochs: int, steps: int
+) -> Placement:
     """The measured placement of ``network``, from memory where this machine has measured it before.
 
     Args:
         precision: of the recipe; None leaves only the layout to choose, and folding.
         trains: a step has a backward pass.
-        steps: that it will make; many are worth compiling it.
+        epochs: that it will train or teach; many steps are worth compiling it.
+        steps: of an epoch.
     """
     file = _folder() / f"{_key(network, batch_size, trains, precision)}.json"
-    ways = list(
-        itertools.product(
-            (False, True), (False, True) if precision else (False,), (False,) if trains else (False, True)
+
+    def better(found: Placement, rival: Way, name: str) -> Placement:
+        """The better one of what was found and a rival."""
+        ways = (found.way, rival)
+        measured = _remembered(
+            file.with_suffix(f".{name}.json"),
+            lambda: choose(_times(network, batch_size, trains, precision, ways), plain=found.way),
         )
+        return Placement(measured.way, found.times | measured.times)
+
+    ways = itertools.product(
+        (False, True), (False, True) if precision else (False,), (False,) if trains else (False, True)
     )
     found = _remembered(
         file, lambda: choose(_times(network, batch_size, trains, precision, itertools.starmap(Way, ways)))
     )
-    if steps * (found.times[str(found.way)] or 0) < LONG:
-        return found
-    rivals = (found.way, found.way._replace(compiled=True))
-    return _remembered(
-        file.with_suffix(".compiled.json"),
-        lambda: choose(_times(network, batch_size, trains, precision, rivals), plain=found.way),
-    )
+    bunch = 1 if trains else largest_bunch(batch_size, network.image_size, steps, network.mean.device.type)
+    if bunch > 1:
+        found = better(found, found.way._replace(bunch=bunch), f"bunch{bunch}")
+    if epochs * steps * (found.times[str(found.way)] or 0) >= LONG:
+        found = better(found, found.way._replace(compiled=True), f"compiled{found.way.bunch}")
+    return found
 
 
 def _remembered(file: Path, measure: Callable[[], Placement]) -> Placement:
@@ -136,7 +164,7 @@ def _times(
     rounds: dict[Way, list[float]] = {way: [] for way in steps}
     for _ in range(ROUNDS):
         for way, step in steps.items():
-            rounds[way].append(_second(step))
+            rounds[way].append(_second(step) / way.bunch)
     return {way: statistics.median(seconds) for way, seconds in rounds.items()}
 
 
@@ -158,7 +186,7 @@ def _step(
     twin = copy.deepcopy(folded(network) if way.folded else network).to(memory_format=layout).train(trains)
     call = compiled(twin) if way.compiled else twin
     dtype = precision if way.half else None
-    images = network.made_up_image().expand(batch_size, -1, -1, -1).contiguous(memory_format=layout)
+    images = network.made_up_image().expand(batch_size * way.bunch, -1, -1, -1).contiguous(memory_format=layout)
 
     def step() -> None:
         with (

@@ -261,6 +261,7 @@ class Run:
             full_precision=[name for name, way in ways.items() if not way.half],
             folded=[name for name, way in ways.items() if way.folded],
             compiled=[name for name, way in ways.items() if way.compiled],
+            bunches={name: way.bunch for name, way in ways.items()},
             seed=self.recipe.seed,
         )
         for note in cohort.notes:
@@ -293,8 +294,9 @@ class Run:
     def _place(self, stage: Stage, name: str, network: Network, *, trains: bool) -> None:
         size = stage.training.batch_size // self.fabric.world_size
         network.to(self.fabric.device)
-        steps = stage.phase_end * -(-len(self._rows(stage)) // stage.training.batch_size)
-        found = place(network, size, trains=trains, precision=DTYPES[stage.training.precision], steps=steps)
+        steps = -(-len(self._rows(stage)) // stage.training.batch_size)
+        precision = DTYPES[stage.training.precision]
+        found = place(network, size, trains=trains, precision=precision, epochs=stage.phase_end, steps=steps)
         network.channels_last = found.way.channels_last
         network.to(memory_format=torch.channels_last if found.way.channels_last else torch.contiguous_format)
         self.ways[name] = found.way
@@ -364,6 +366,7 @@ class Run:
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
             resident=resident,
+            bunch=max(cohort.bunches.values(), default=1),
         )
         if batches.left_out and not spec.drop_last:
             why = "a loss wants whole batches" if cohort.keeps_batch else "BatchNorm wants two images of their size"

@@ -103,7 +103,7 @@ class Steps:
             }
         )
         self._answers: dict[Teacher, AskFrozen] = {
-            "computed": FixedSize(spec.batch_size),
+            "computed": FixedSize(spec.batch_size, bunches=self.cohort.bunches),
             "read": frozen_of(recipe, stage, self.cohort, self.batches, run.fabric, lambda line: None),
         }
         self._clock = Clock()
@@ -121,20 +121,22 @@ class Steps:
             teacher: ``read`` keeps what frozen networks say of these images in a first pass and then reads it.
         """
         torch.set_num_threads(self._threads)
+        bunch = max(self.cohort.bunches.values(), default=1)  # of its steps, the first asks for all
+        count = -(-count // bunch) * bunch
         if teacher == "read":
             self._run(min(WARM_UP + count, len(self.batches)), teacher, epoch=0)
         self._run(1, teacher, epoch=1)  # what is read first is computed too, to compare
         with FlopCounterMode(display=False) as counter:
-            self._run(1, teacher, epoch=1)
+            self._run(bunch, teacher, epoch=1)
         times = self._run(WARM_UP + count, teacher, epoch=2)[WARM_UP:]
-        seconds = statistics.median(times)
+        seconds = statistics.median(statistics.fmean(times[n : n + bunch]) for n in range(0, count, bunch))
         if self._device.type == "cuda":
             seconds = statistics.mean(times)
             self._clock.waits = True
             times = self._run(WARM_UP + count, teacher, epoch=3)[WARM_UP:]
             self._clock.waits = False
         shares = {part: spent / sum(times) for part, spent in self._clock.spent.items()}
-        return Timed(seconds, shares, counter.get_total_flops() // 2)
+        return Timed(seconds, shares, counter.get_total_flops() // (2 * bunch))
 
     def _run(self, count: int, teacher: Teacher, *, epoch: int) -> list[float]:
         """Seconds of each of ``count`` steps; the clock's parts are those after the warm-up.

@@ -25,7 +25,7 @@ def frozen_of(
     """
     spec, training = recipe.training.teacher_cache, stage.training
     size = -(-training.batch_size // fabric.world_size)
-    ask = FixedSize(size, rounds=spec.enabled and spec.dtype == "float16")
+    ask = FixedSize(size, rounds=spec.enabled and spec.dtype == "float16", bunches=cohort.bunches)
     replay = Replay(ask, tell, budget=spec.budget * 2**30)
     asked = {name: net for name, net in cohort.frozen.items() if not isinstance(net, Built)}
     if not asked or not spec.enabled:
@@ -38,7 +38,7 @@ def frozen_of(
         precision = cohort.precisions[name]
         arithmetic = arithmetic_facts(
             fabric.device,
-            batch=size,
+            batch=ask.size(name),
             precision=precision,
             channels_last=layout,
             folded=name in cohort.folded,

@@ -158,8 +158,9 @@ class _Teacher:
     def _keep(self, network: Network, batch: Batch, rows: Rows, live: Outputs) -> None:
         if not self._has_begun and not self._is_steady(network, batch.images[:1]):
             self._views.clear()
+            size = self._ask.size(self.name)
             self._tell(
-                f"{self.name} rounds differently at different places of a batch of {self._ask.size}, so what it "
+                f"{self.name} rounds differently at different places of a batch of {size}, so what it "
                 "says cannot be kept; a training.batch_size that is a multiple of 8 may help"
             )
             return
@@ -173,7 +174,7 @@ class _Teacher:
 
     def _is_steady(self, network: Network, image: Tensor) -> bool:
         """Whether an image gets the same answer at every place of a batch."""
-        said = self._ask.compute(self.name, network, image.repeat(self._ask.size, 1, 1, 1))
+        said = self._ask.compute(self.name, network, image.repeat(self._ask.size(self.name), 1, 1, 1))
         tensors = [said.at(tap) for tap in self._shelf.taps]
         return all(torch.equal(t, t[:1].expand_as(t)) for t in tensors if isinstance(t, Tensor))
 

@@ -23,8 +23,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -101,14 +103,9 @@ class Steps:
     def __len__(self) -> int:
         return self._count
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Any]:
-        left, per_epoch = self._count, len(self._batches)
-        for part in range(-(-left // per_epoch)):
-            batches = self._batches.epoch(part)
-            for _, batch in zip(range(min(left, per_epoch)), batches, strict=False):
-                yield batch
-            batches.close()
-            left -= per_epoch
+    def epochs(self, first: int, last: int, start: int = 0) -> Generator[Any]:
+        with closing(self._batches.epochs(0, -(-self._count // len(self._batches)))) as coming:
+            yield from islice(coming, self._count)
 
 
 class Size:
@@ -127,7 +124,7 @@ class Size:
     def batches(self) -> float:
         """Images per second."""
         began = time.perf_counter()
-        images = sum(len(batch.images) for batch in self._steps.epoch(0))
+        images = sum(len(batch.images) for batch in self._steps.epochs(0, 1))
         return images / (time.perf_counter() - began)
 
     def training(self) -> float:

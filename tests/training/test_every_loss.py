@@ -42,10 +42,10 @@ def distil(teachers, packed):
     return make
 
 
-def one_loss(distil, name, task):
+def one_loss(distil, name, task, *, as_wide=AS_WIDE, **changes):
     loss = {"loss": name.split()[0], "options": OPTIONS.get(name, {})}
     wants_width = [("feature_mse", "classification"), ("exit_features", "classification")]
-    changes = {"networks": {"student": AS_WIDE}} if (name, task) in wants_width else {}
+    changes |= {"networks": {"student": as_wide}} if (name, task) in wants_width else {}
     return distil(task, loss, **changes)
 
 

@@ -219,8 +219,8 @@ def test_weights_that_are_no_numbers_are_named(trainer, monkeypatch):
     """The last update of an epoch can break weights that no loss of the epoch sees any more."""
     updates = []
 
-    def breaking(groups, spec):
-        optimizer = make_optimizer(groups, spec)
+    def breaking(groups, spec, **options):
+        optimizer = make_optimizer(groups, spec, **options)
         step = optimizer.step
 
         def broken():

@@ -129,12 +129,15 @@ class Cohort(nn.Module):
             claimed |= mine.keys()
         return owned
 
-    def forward(self, batch: Batch, epoch: int, stream: int, turn: Collection[str] | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, batch: Batch, epoch: int, stream: int | None, turn: Collection[str] | None = None
+    ) -> dict[str, Tensor]:
         """Weighted float32 loss terms by name: ``S1/task`` and one per edge.
 
         Args:
             epoch: of the phase, the first is 1.
-            stream: key of this step's random numbers; each network and edge draws from its own.
+            stream: key of this step's random numbers; each network and edge draws from its own. None leaves torch's
+                generators as they are.
             turn: the networks that learn in this call, all by default.
         """
         learning = set(self.learners if turn is None else turn)
@@ -150,30 +153,45 @@ class Cohort(nn.Module):
                 terms[edge.name] = weight * self._knowledge(edge, outputs, batch, stream)
         return terms
 
-    def _outputs(self, batch: Batch, epoch: int, stream: int, learning: set[str]) -> dict[str, Outputs]:
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Frozen networks that answer for themselves, not from what others say."""
+        return tuple(name for name, network in self.frozen.items() if not isinstance(network, Built))
+
+    @torch.no_grad()
+    def ask(self, name: str, batch: Batch, epoch: int) -> Outputs:
+        """What a frozen network says of a batch."""
+        with self._autocast(name, batch):
+            return self.ask_frozen(name, self.calls[name], batch, epoch)
+
+    def _autocast(self, name: str, batch: Batch) -> torch.autocast:
+        dtype = self.precisions[name]
+        return torch.autocast(batch.images.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _outputs(self, batch: Batch, epoch: int, stream: int | None, learning: set[str]) -> dict[str, Outputs]:
         outputs: dict[str, Outputs] = {}
-        device = batch.images.device.type
-        if self.compiled:
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        asked = self.asked
         for name, network in self.networks.items():
-            cast_ = torch.autocast(device, dtype=self.precisions[name], enabled=self.precisions[name] is not None)
-            if name in self._stochastic and network.training:
+            if name in asked:
+                outputs[name] = self.ask(name, batch, epoch)
+                continue
+            if name in self._stochastic and network.training and stream is not None:
                 torch.manual_seed(key(stream, lone(name)))
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not network.is_frozen and name in learning), cast_:
+            is_learning = torch.is_grad_enabled() and not network.is_frozen and name in learning
+            with torch.set_grad_enabled(is_learning), self._autocast(name, batch):
                 if isinstance(network, Built):
                     outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
-                elif network.is_frozen:
-                    outputs[name] = self.ask_frozen(name, self.calls[name], batch, epoch)
                 else:
                     outputs[name] = self.calls[name](batch.images)
         return outputs
 
-    def _knowledge(self, edge: Transfer, outputs: Mapping[str, Outputs], batch: Batch, stream: int) -> Tensor:
+    def _knowledge(self, edge: Transfer, outputs: Mapping[str, Outputs], batch: Batch, stream: int | None) -> Tensor:
         student_tap, teacher_tap = edge.taps(self.task)
         student, teacher = outputs[edge.target].at(student_tap), outputs[edge.source].at(teacher_tap)
         if edge.stop_gradient:
             teacher = tuple(t.detach() for t in teacher) if isinstance(teacher, tuple) else teacher.detach()
-        torch.manual_seed(key(stream, lone(edge.name)))
+        if stream is not None:
+            torch.manual_seed(key(stream, lone(edge.name)))
         more = {"ids": batch.positions.to(batch.images.device)} if edge.loss.needs_ids else {}
         loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
         return loss

@@ -62,7 +62,7 @@ def dice_loss(logits: Tensor, targets: Tensor, *, squared: bool = True, eps: flo
         probabilities, truth = logits.sigmoid(), targets[:, None].to(logits.dtype)
     else:
         probabilities = logits.softmax(dim=1)
-        truth = F.one_hot(targets, logits.shape[1]).movedim(-1, 1).to(logits.dtype)
+        truth = torch.zeros_like(logits).scatter_(1, targets[:, None], 1.0)
     pixels = (0, 2, 3)
     overlap = (probabilities * truth).sum(dim=pixels)
     size = (probabilities.square() if squared else probabilities).sum(dim=pixels) + truth.sum(dim=pixels)

@@ -88,6 +88,14 @@ class Network(nn.Module, ABC):
         """Every tap that the network has, whether read or not."""
         return tuple(self.shapes)
 
+    @property
+    def taps_read(self) -> tuple[str, ...]:
+        """The taps that somebody reads, each by its own name."""
+        read = self.read
+        if read is None:
+            return self.taps
+        return tuple(tap for tap in self.taps if tap in read or (tap.startswith("stage") and "stages" in read))
+
     def freeze(self) -> None:
         """No parameter learns any more, and the network stays in eval mode whatever is called later."""
         self.requires_grad_(False)

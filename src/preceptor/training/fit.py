@@ -1,5 +1,6 @@
 """The one training loop."""
 
+import math
 import signal
 import threading
 import time
@@ -22,7 +23,9 @@ from preceptor.data.batches import Batches
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
 from preceptor.randomness import key
+from preceptor.training.graphed import Graphed, recorder_of
 from preceptor.training.run_folder import RunFolder
+from preceptor.training.step import Step, Terms
 from preceptor.training.update import Stateful, Update
 
 Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
@@ -63,11 +66,12 @@ def fit(
     monitor: str,
     seed: int,
     watchers: Sequence[Watcher] = (),
+    tell: Callable[[str], None] = lambda line: None,
 ) -> At:
     """Train the cohort's trainable networks; go on from the stage's checkpoint where there is one.
 
     Leaves the best weights of every network by validation, snapshots, and the last checkpoint; returns
-    where the stage ended.
+    where the stage ended. ``tell`` says a line to the user.
 
     Raises:
         NonFiniteLossError: names the terms, epoch, step and sample ids; the last checkpoint is kept.
@@ -76,7 +80,10 @@ def fit(
     spec = stage.training
     cohort.to_device(fabric.device)
     learner = fabric.setup_module(cohort)
-    update = Update(stage, cohort, fabric)
+    recorder = recorder_of(stage, fabric)
+    update = Update(stage, cohort, fabric, is_recorded=recorder is not None)
+    plain = Step(stage, learner, update)
+    step = Graphed(plain, cohort, spec.batch_size, recorder, tell) if recorder else plain
     parts: dict[str, Stateful] = {"cohort": cohort, **update.parts}
     at = _restore(stage, folder, parts)
     for watcher in watchers:
@@ -92,21 +99,17 @@ def fit(
         while not _is_finished(at, stage):
             cohort.train()
             finite = _FiniteCheck(fabric.device, batches)
-            sums = {name: torch.tensor(value, dtype=torch.float64) for name, value in at.sums.items()}
+            sums = _Sums(at.sums)
             began = waiting = time.monotonic()
             for batch in islice(coming, len(batches) - at.step):
                 waited = time.monotonic() - waiting
                 stream = key(seed, stage.clock, at.epoch, at.step, fabric.global_rank)
                 update.set_rate(at.epoch + at.step / len(batches))
-                for turn in stage.turns or (None,):
-                    terms = learner(batch, at.epoch + 1, stream, turn)
+                # Shares of a batch may differ by one sample; averaging gradients must not weigh them alike.
+                share = len(batch.positions) * fabric.world_size / batch.whole
+                for terms in step(batch, at.epoch + 1, stream, share):
                     finite.check(terms, at.epoch + 1, at.step, batch.rows)
-                    # Shares of a batch may differ by one sample; averaging gradients must not weigh them alike.
-                    update.gradients(terms, len(batch.positions) * fabric.world_size / batch.whole)
-                    update.weights()
-                    for name, term in terms.items():
-                        so_far = sums.setdefault(name, torch.zeros((), dtype=torch.float64, device=term.device))
-                        sums[name] = so_far.to(term.device) + term.detach().double() * len(batch.positions)
+                    sums.add(terms, len(batch.positions))
                 update.average()
                 at.step += 1
                 at.seen += batch.whole
@@ -115,7 +118,7 @@ def fit(
                 waiting = time.monotonic()
                 if stop.requested and fabric.world_size == 1:
                     finite.settle()
-                    at.sums = {name: value.item() for name, value in sums.items()}
+                    at.sums = sums.totals(fabric)
                     save()
                     raise _interrupted(folder)
             finite.settle()
@@ -123,7 +126,7 @@ def fit(
             at.seconds += time.monotonic() - began
             at.images += at.seen
 
-            losses = {name: _total(fabric, value) / at.seen for name, value in sums.items()}
+            losses = {name: total / at.seen for name, total in sums.totals(fabric).items()}
             averages = update.averages
             if fabric.world_size > 1:  # BatchNorm statistics are per process; what is scored must be what is saved
                 for buffer in (*cohort.buffers(), *(averages.copies.buffers() if averages else ())):
@@ -144,7 +147,7 @@ def fit(
                 watcher.epoch(at.epoch, losses, scores)
             save()
             fabric.barrier()
-            if _total(fabric, torch.tensor(float(stop.requested), device=fabric.device)):
+            if _total(fabric, torch.tensor(float(stop.requested), device=fabric.device)).item():
                 raise _interrupted(folder)
     return at
 
@@ -153,11 +156,36 @@ def _interrupted(folder: RunFolder) -> InterruptedRunError:
     return InterruptedRunError(f"stopped; a checkpoint is in {folder.path}. The same command again goes on from there.")
 
 
-def _total(fabric: Fabric, value: Tensor) -> float:
+def _total(fabric: Fabric, value: Tensor) -> Tensor:
     """Sum over all processes."""
     total = fabric.all_reduce(value, reduce_op="sum")
     assert isinstance(total, Tensor)
-    return total.item()
+    return total
+
+
+class _Sums:
+    """Sums of loss terms over the samples of an epoch, on the device until they are asked for.
+
+    Args:
+        start: of the part of the epoch that was done before.
+    """
+
+    def __init__(self, start: Mapping[str, float]) -> None:
+        self._start = start
+        self._sums: dict[tuple[str, ...], Tensor] = {}
+
+    def add(self, terms: Terms, samples: int) -> None:
+        if terms.names not in self._sums:
+            begun = [self._start.get(name, 0.0) for name in terms.names]
+            self._sums[terms.names] = torch.tensor(begun, dtype=torch.float64, device=terms.values.device)
+        self._sums[terms.names] += terms.values.double() * samples
+
+    def totals(self, fabric: Fabric) -> dict[str, float]:
+        """By name, over all processes."""
+        found = dict(self._start)
+        for names, sums in self._sums.items():
+            found |= zip(names, _total(fabric, sums).tolist(), strict=True)
+        return found
 
 
 def _keep(
@@ -175,7 +203,7 @@ def _keep(
 
 
 def _check_weights(cohort: Cohort, epoch: int) -> None:
-    """The losses of an epoch are checked before each update; this checks what the last update left."""
+    """The losses of an epoch are checked step by step; this checks what the last update left."""
     bad = [name for name, value in cohort.named_parameters() if not value.isfinite().all()]
     if bad:
         raise NonFiniteLossError(
@@ -226,19 +254,19 @@ class _FiniteCheck:
     def __init__(self, device: torch.device, batches: Batches) -> None:
         self.every = 1 if device.type == "cpu" else 50
         self.batches = batches
-        self.pending: list[tuple[dict[str, Tensor], int, int, Tensor]] = []
+        self.pending: list[tuple[Terms, int, int, Tensor]] = []
 
-    def check(self, terms: Mapping[str, Tensor], epoch: int, step: int, rows: Tensor) -> None:
-        self.pending.append(({name: term.detach() for name, term in terms.items()}, epoch, step, rows))
+    def check(self, terms: Terms, epoch: int, step: int, rows: Tensor) -> None:
+        self.pending.append((terms, epoch, step, rows))
         if len(self.pending) >= self.every:
             self.settle()
 
     def settle(self) -> None:
         """Look at everything not yet looked at."""
-        if self.pending and not torch.stack([t for terms, *_ in self.pending for t in terms.values()]).isfinite().all():
+        if self.pending and not torch.cat([terms.values for terms, *_ in self.pending]).isfinite().all():
             for terms, epoch, step, rows in self.pending:
-                bad = [f"{name} = {term.item()}" for name, term in terms.items() if not term.isfinite()]
-                if bad:
+                named = zip(terms.names, terms.values.tolist(), strict=True)
+                if bad := [f"{name} = {value}" for name, value in named if not math.isfinite(value)]:
                     names = ", ".join(self.batches.packed.frame["id"].iloc[rows.tolist()])
                     raise NonFiniteLossError(
                         f"the loss is no finite number: {'; '.join(bad)} in epoch {epoch}, step {step + 1}.\n"

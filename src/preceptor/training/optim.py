@@ -38,10 +38,13 @@ def parameter_groups(cohort: Cohort, members: Mapping[str, Member]) -> list[Grou
     return found
 
 
-def make_optimizer(groups: Sequence[Group], spec: TrainingSpec) -> torch.optim.Optimizer:
+def make_optimizer(groups: Sequence[Group], spec: TrainingSpec, *, is_recorded: bool = False) -> torch.optim.Optimizer:
     """One optimiser over disjoint groups, which equals one optimiser each; :func:`set_rate` gives them their rates.
 
     A step may take the gradients off the parameters (see :func:`_lies_dense`).
+
+    Args:
+        is_recorded: its steps are recorded and replayed, so that learning rates live on the device.
     """
     twins = {p: _dense(p) for group in groups for p in group.parameters if _lies_dense(p, spec)}
     named = [
@@ -57,7 +60,9 @@ def make_optimizer(groups: Sequence[Group], spec: TrainingSpec) -> torch.optim.O
         optimizer = torch.optim.SGD(named, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov, fused=True)
     else:
         kind = torch.optim.AdamW if spec.optimizer == "adamw" else torch.optim.Adam
-        optimizer = kind(named, lr=spec.lr, fused=True)
+        optimizer = kind(named, lr=spec.lr, fused=True, capturable=is_recorded)
+    if is_recorded:
+        _keep_rates_on_device(optimizer)
     if twins:
         every = [p for group in groups for p in group.parameters]
         _stand_for(optimizer, [p if p in twins else None for p in every])
@@ -107,10 +112,35 @@ def _stand_for(optimizer: torch.optim.Optimizer, originals: Sequence[nn.Paramete
     optimizer.register_load_state_dict_pre_hook(lambda _, state: turned(state, lambda t: _dense(t).contiguous()))
 
 
+def _keep_rates_on_device(optimizer: torch.optim.Optimizer) -> None:
+    """Make learning rates tensors; what is saved and loaded is as of any other optimiser."""
+
+    def move(_: object = None) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
+
+    def with_groups(state: dict[str, Any], *, is_saved: bool) -> dict[str, Any]:
+        groups = [dict(group) for group in state["param_groups"]]
+        for group in groups:
+            group["lr"] = float(group["lr"])
+            if "capturable" in group:
+                group["capturable"] = not is_saved
+        return {**state, "param_groups": groups}
+
+    move()
+    optimizer.register_state_dict_post_hook(lambda _, state: with_groups(state, is_saved=True))
+    optimizer.register_load_state_dict_pre_hook(lambda _, state: with_groups(state, is_saved=False))
+    optimizer.register_load_state_dict_post_hook(move)
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give every group its share of ``rate``."""
     for group in optimizer.param_groups:
-        group["lr"] = rate * group["factor"]
+        own = rate * group["factor"]
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(own)
+        else:
+            group["lr"] = own
 
 
 def learning_rate(spec: TrainingSpec, epoch: float, epochs: int) -> float:

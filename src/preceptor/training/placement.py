@@ -25,6 +25,7 @@ from preceptor.files import expand, write_json
 from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
+from preceptor.training.graphed import WARM_UP, Cuda
 
 ROUNDS = 3
 WORTH = 0.95
@@ -189,19 +190,32 @@ def _step(
     images = network.made_up_image().expand(batch_size * way.bunch, -1, -1, -1).contiguous(memory_format=layout)
 
     def step() -> None:
-        with (
-            torch.random.fork_rng(),
-            torch.set_grad_enabled(trains),
-            torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None),
-        ):
+        with torch.set_grad_enabled(trains), torch.autocast(images.device.type, dtype=dtype, enabled=dtype is not None):
             logits = call(images).logits
         if trains:
             twin.zero_grad()
             logits.float().square().mean().backward()
-        if images.device.type == "cuda":
-            torch.cuda.synchronize(images.device)
 
-    return step
+    if images.device.type == "cpu":
+        return torch.random.fork_rng()(step)
+    return _OnGpu(step, is_recorded=trains)
+
+
+class _OnGpu:
+    """A step and the wait for its end; recorded as a CUDA graph, as training will, when it is first made."""
+
+    def __init__(self, step: Callable[[], None], *, is_recorded: bool) -> None:
+        self._step, self._is_recorded = step, is_recorded
+
+    def __call__(self) -> None:
+        if self._is_recorded:
+            recorder = Cuda()
+            with torch.random.fork_rng():
+                for _ in range(WARM_UP):
+                    recorder.aside(self._step)
+                self._step, self._is_recorded = recorder.record(self._step)[0], False
+        self._step()
+        torch.cuda.synchronize()
 
 
 def _folder() -> Path:

@@ -157,6 +157,7 @@ class Run:
                         monitor=self.recipe.monitor,
                         seed=self.recipe.seed,
                         watchers=watchers,
+                        tell=self._note,
                     )
                 ended.pop(stage.continues or "", None)
                 networks |= {name: network for name, network in apart(cohort.networks).items() if name in reported}

@@ -1,6 +1,5 @@
 """What a step does with its loss terms: gradients, then new weights."""
 
-from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -25,14 +24,17 @@ class Update:
 
     Attributes:
         averages: moving averages of the weights, where the recipe wants them.
+
+    Args:
+        is_recorded: steps are recorded and replayed, so that numbers of the optimiser live on the device.
     """
 
-    def __init__(self, stage: Stage, cohort: Cohort, fabric: Fabric) -> None:
+    def __init__(self, stage: Stage, cohort: Cohort, fabric: Fabric, *, is_recorded: bool = False) -> None:
         spec = stage.training
         self._stage, self._fabric = stage, fabric
         self._owned = cohort.owned() if spec.max_grad_norm else {}
         self._learners = cohort.learners
-        self._optimizer = make_optimizer(parameter_groups(cohort, stage.members), spec)
+        self._optimizer = make_optimizer(parameter_groups(cohort, stage.members), spec, is_recorded=is_recorded)
         self._scaler = torch.amp.GradScaler(fabric.device.type, enabled=spec.precision == "16-mixed")
         self.averages = Averages(cohort.learners, spec.ema) if spec.ema else None
 
@@ -46,10 +48,10 @@ class Update:
         """The learning rate at ``epoch`` of the phase, 0 at its start, fractions within an epoch."""
         set_rate(self._optimizer, learning_rate(self._stage.training, *self._stage.scheduled(epoch)))
 
-    def gradients(self, terms: Mapping[str, Tensor], share: float = 1.0) -> None:
-        """Gradients of the sum of the loss ``terms`` times ``share``, in place of those of the last step."""
+    def gradients(self, terms: Tensor, share: float = 1.0) -> None:
+        """Gradients of the sum of the loss ``terms`` (K,) times ``share``, in place of those of the last step."""
         self._optimizer.zero_grad()
-        self._fabric.backward(self._scaler.scale(torch.stack(tuple(terms.values())).sum() * share))
+        self._fabric.backward(self._scaler.scale(terms.sum() * share))
 
     def weights(self) -> None:
         """New weights from the gradients, clipped by network where the recipe wants it."""

@@ -12,7 +12,7 @@ from preceptor.networks.export import CONFIG
 from preceptor.networks.outputs import Outputs
 from preceptor.training.teacher_cache import replay as module
 from preceptor.training.teacher_cache.folder import Kept
-from preceptor.training.teacher_cache.replay import Replay, taps_read
+from preceptor.training.teacher_cache.replay import Replay
 from preceptor.training.teacher_cache.shards import Shard, ShardWriter, shards_of
 
 IMAGES = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -71,7 +71,7 @@ class Stage:
         self.equal = all(
             torch.equal(a.at(tap), b.at(tap)) and a.at(tap).stride() == b.at(tap).stride()
             for a, b in zip(said, right, strict=True)
-            for tap in taps_read(network)
+            for tap in network.taps_read
         )
         return counted
 
@@ -140,9 +140,9 @@ def test_what_nobody_reads_is_empty(stage):
 def test_stages_are_all_the_stage_maps(tiny):
     network = tiny(1)
     network.read = frozenset({"stages"})
-    assert taps_read(network) == ("stage1",)
+    assert network.taps_read == ("stage1",)
     network.read = None
-    assert set(taps_read(network)) == {"logits", "embedding", "stage1", "last"}
+    assert set(network.taps_read) == {"logits", "embedding", "stage1", "last"}
 
 
 def test_copies_in_a_balanced_batch_are_kept_once(stage):

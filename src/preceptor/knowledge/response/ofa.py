@@ -31,7 +31,7 @@ def adaptive_target_cross_entropy(
     Source: Hao et al. 2023, arXiv:2310.19444
     """
     student_logits, teacher_logits = class_logits(student_logits), class_logits(teacher_logits)
-    is_target = F.one_hot(targets, student_logits.shape[1]).to(teacher_logits.dtype)
+    is_target = torch.zeros_like(teacher_logits).scatter_(1, targets[:, None], 1.0)
     weights = ((teacher_logits / temperature).softmax(dim=1) + is_target).pow(exponent) - is_target
     return -(weights * F.log_softmax(student_logits / temperature, dim=1)).sum(dim=1).mean()
 

@@ -112,7 +112,7 @@ class Steps:
     @property
     def has_frozen(self) -> bool:
         """Whether a network only teaches, so that what it says can be kept."""
-        return any(not isinstance(network, Built) for network in self.cohort.frozen.values())
+        return bool(self.cohort.asked)
 
     def measure(self, count: int, teacher: Teacher) -> Timed:
         """Time ``count`` steps on the stage's first images, after a few that warm up.
@@ -181,7 +181,7 @@ class Steps:
             with clock(OPTIMISER):
                 self._update.set_rate(stage.first_epoch + number / len(self.batches))
             with clock(BACKWARD):
-                self._update.gradients(terms)
+                self._update.gradients(torch.stack(tuple(terms.values())))
             with clock(OPTIMISER):
                 self._update.weights()
         with clock(OPTIMISER):

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from lightning_fabric import Fabric
 
-from preceptor.built.base import Built
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import FixedSize, lies_channels_last
 from preceptor.cohort.stage import Stage
@@ -27,13 +26,13 @@ def frozen_of(
     size = -(-training.batch_size // fabric.world_size)
     ask = FixedSize(size, rounds=spec.enabled and spec.dtype == "float16", bunches=cohort.bunches)
     replay = Replay(ask, tell, budget=spec.budget * 2**30)
-    asked = {name: net for name, net in cohort.frozen.items() if not isinstance(net, Built)}
-    if not asked or not spec.enabled:
+    if not cohort.asked or not spec.enabled:
         return replay
     packed = batches.packed
     pixels = pixel_facts(packed, recipe.augment, recipe.seed)
     shown = min(len(batches.rows), len(batches) * training.batch_size)
-    for name, network in asked.items():
+    for name in cohort.asked:
+        network = cohort.frozen[name]
         layout = training.channels_last or any(map(lies_channels_last, network.parameters()))
         precision = cohort.precisions[name]
         arithmetic = arithmetic_facts(

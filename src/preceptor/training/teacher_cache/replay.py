@@ -38,7 +38,7 @@ class Replay:
 
     def add(self, name: str, network: Network, kept: Kept, *, rows: int, images: int) -> None:
         """Keep what ``network`` says, of ``images`` in each view, out of ``rows`` packed ones."""
-        if taps := taps_read(network):
+        if taps := network.taps_read:
             item = ITEM_BYTES["float16" if self._ask.rounds else kept.facts["arithmetic"]["precision"]]
             size = images * record_bytes(network.shapes, taps, item)
             shelf = Shelf(kept, taps, rows=rows, half=self._ask.rounds)
@@ -197,14 +197,6 @@ class _Teacher:
 _ROOM = (
     "`preceptor cache prune`, a higher training.teacher_cache.budget, dtype float16 or fewer augment.views make room"
 )
-
-
-def taps_read(network: Network) -> tuple[str, ...]:
-    """The taps that somebody reads, each by its own name."""
-    read = network.read
-    if read is None:
-        return tuple(network.shapes)
-    return tuple(tap for tap in network.shapes if tap in read or (tap.startswith("stage") and "stages" in read))
 
 
 def _same(one: object, other: object) -> bool:

@@ -1,0 +1,173 @@
+"""Steps on a GPU as one CUDA graph: launched at once instead of kernel by kernel.
+
+A step of a small network on a small batch leaves a GPU waiting for the processor, which starts thousands of kernels one
+by one. A recorded step starts with one call. What is recorded always reads the same memory, so a batch, what frozen
+networks say of it and the learning rate are copied there first; numbers that Python holds are recorded as they are, so
+that a step is recorded anew when the weights of the edges change. Frozen networks answer outside of the recording: what
+they say may be kept on disk, or asked about several batches at once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.stage import Stage
+from preceptor.data.batches import Batch
+from preceptor.networks.outputs import Outputs
+from preceptor.training.step import Step, Terms
+
+WARM_UP = 3
+"""Steps that run as they are before one is recorded: libraries choose their kernels, the optimiser makes its states."""
+_T = TypeVar("_T")
+
+
+class Recorder(Protocol):
+    """What a device can do."""
+
+    def aside(self, call: Callable[[], _T]) -> _T:
+        """Do it as it will be done while it is recorded."""
+
+    def record(self, call: Callable[[], _T]) -> tuple[Callable[[], None], _T]:
+        """What does again, in the same memory, all that ``call`` starts on the device; and what it returned."""
+
+
+class Cuda:
+    """CUDA graphs."""
+
+    def aside(self, call: Callable[[], _T]) -> _T:
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            found = call()
+        torch.cuda.current_stream().wait_stream(stream)
+        return found
+
+    def record(self, call: Callable[[], _T]) -> tuple[Callable[[], None], _T]:
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            found = call()
+        return graph.replay, found
+
+
+RECORDERS: dict[str, type[Recorder]] = {"cuda": Cuda}
+"""By type of device."""
+
+
+def recorder_of(stage: Stage, fabric: Fabric) -> Recorder | None:
+    """What records the steps of a stage; None where they cannot be recorded, or the recipe fixes the placement."""
+    kind = RECORDERS.get(fabric.device.type)
+    is_plain = fabric.world_size == 1 and stage.training.precision != "16-mixed"
+    return kind() if kind and is_plain and stage.training.placement == "measured" else None
+
+
+class Graphed:
+    """Makes the steps of a stage, recorded where they can be.
+
+    Args:
+        whole: images of the batches that are recorded; smaller ones run as they are.
+        tell: says a line to the user.
+    """
+
+    def __init__(self, step: Step, cohort: Cohort, whole: int, recorder: Recorder, tell: Callable[[str], None]) -> None:
+        self._step, self._cohort, self._whole, self._recorder, self._tell = step, cohort, whole, recorder, tell
+        self._warm = 0
+        self._weights: tuple[float, ...] | None = None  # of the edges, in what is recorded
+        self._is_refused = False
+
+    def __call__(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
+        """See :class:`~preceptor.training.step.Step`."""
+        if self._is_refused or len(batch.positions) < self._whole:
+            return self._step(batch, epoch, stream, share)
+        said = {name: self._cohort.ask(name, batch, epoch) for name in self._cohort.asked}
+        if self._warm < WARM_UP:
+            self._warm += 1
+            with self._answering(said):
+                return self._recorder.aside(lambda: self._watched(batch, epoch, stream, share))
+        weights = tuple(edge.weight_in(epoch) for edge in self._cohort.transfers)
+        if weights != self._weights:
+            self._record(batch, said, epoch, share)
+            self._weights = weights
+        for there, now in zip(self._read(self._batch, self._said), self._read(batch, said), strict=True):
+            there.copy_(now, non_blocking=True)
+        self._replay()
+        return [replace(terms, values=terms.values.clone()) for terms in self._terms]
+
+    def _watched(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
+        """A step as it is, in which whatever cannot be recorded is noticed."""
+        with _Noticing() as noticed:
+            terms = self._step(batch, epoch, stream, share)
+        if noticed.found and not self._is_refused:
+            self._is_refused = True
+            self._tell(f"steps are not replayed as a graph, since {'; '.join(sorted(noticed.found))}")
+        return terms
+
+    def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> None:
+        self._batch = replace(
+            batch,
+            images=batch.images.clone(),
+            targets=batch.targets.clone(),
+            positions=batch.positions.to(batch.images.device, copy=True),
+            bunch=None,
+        )
+        self._said = {name: _copied(outputs) for name, outputs in said.items()}
+        try:
+            with self._answering(self._said):
+                self._replay, self._terms = self._recorder.record(lambda: self._step(self._batch, epoch, None, share))
+        except RuntimeError as error:
+            error.add_note("training.placement: fixed makes steps without recording them")
+            raise
+
+    def _read(self, batch: Batch, said: Mapping[str, Outputs]) -> list[Tensor]:
+        """Everything that a step reads and that differs from one step to the next."""
+        taps = {name: self._cohort.frozen[name].taps_read for name in said}
+        answers = [cast(Tensor, outputs.at(tap)) for name, outputs in said.items() for tap in taps[name]]
+        return [batch.images, batch.targets, batch.positions, *answers]
+
+    @contextmanager
+    def _answering(self, said: Mapping[str, Outputs]) -> Iterator[None]:
+        """Let ``said`` be what frozen networks say."""
+        ask = self._cohort.ask_frozen
+        self._cohort.ask_frozen = lambda name, *_: said[name]
+        try:
+            yield
+        finally:
+            self._cohort.ask_frozen = ask
+
+
+def _copied(outputs: Outputs) -> Outputs:
+    maps = {tap: tensor.clone() for tap, tensor in outputs.maps.items()}
+    return Outputs(outputs.logits.clone(), outputs.embedding.clone(), maps)
+
+
+class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notices operations that a recording cannot hold.
+
+    Attributes:
+        found: which, and why.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        why = next((why for tag, why in _UNFIT.items() if tag in func.tags), None)
+        if why:
+            self.found.add(f"{func.overloadpacket.__name__} {why}")
+        return func(*args, **(kwargs or {}))
+
+
+_UNFIT = {
+    torch.Tag.data_dependent_output: "waits for the device",
+    torch.Tag.dynamic_output_shape: "waits for the device",
+    torch.Tag.nondeterministic_seeded: "draws random numbers",
+}

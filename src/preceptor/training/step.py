@@ -1,0 +1,52 @@
+"""One step of training: the loss terms of a batch, and what they do to the weights."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from preceptor.cohort.stage import Stage
+from preceptor.data.batches import Batch
+from preceptor.training.update import Update
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Loss terms of a batch.
+
+    Args:
+        names: of K terms.
+        values: (K,) float32, without gradient.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+
+
+class Step:
+    """Trains on a batch, turn by turn.
+
+    Args:
+        learner: the cohort, as Fabric has it.
+    """
+
+    def __init__(self, stage: Stage, learner: Callable[..., Mapping[str, Tensor]], update: Update) -> None:
+        self._turns, self._learner, self._update = stage.turns or (None,), learner, update
+
+    def __call__(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
+        """The terms of every turn, each of which has changed the weights.
+
+        Args:
+            epoch: of the phase, the first is 1.
+            stream: key of the step's random numbers; None where none are drawn.
+            share: factor of the gradients.
+        """
+        found = []
+        for turn in self._turns:
+            terms = self._learner(batch, epoch, stream, turn)
+            values = torch.stack(tuple(terms.values()))
+            self._update.gradients(values, share)
+            self._update.weights()
+            found.append(Terms(tuple(terms), values.detach()))
+        return found

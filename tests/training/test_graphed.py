@@ -1,0 +1,208 @@
+"""Recorded steps equal steps as they are. No GPU is needed: a tape stands for a CUDA graph, and keeps its rules."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from preceptor.training import graphed, placement
+from preceptor.training.placement import Way
+
+from .phantoms import exported, last, recipe_for, train
+from .test_every_loss import AS_WIDE, CASES, of_speed, one_loss
+from .test_every_loss import distil as distil
+
+EXACT = {"epochs": 3, "lr": 2.0**-10, "placement": "measured"}
+"""A rate that float32 holds, as it is on a GPU."""
+
+
+def tensors(tree):
+    return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
+
+
+def storage(tensor):
+    return tensor.untyped_storage().data_ptr()
+
+
+class Tape(TorchDispatchMode):
+    """Notes every operation and undoes what they change; ``replay`` does them again, in the same memory.
+
+    As on a GPU, whatever Python decided or computed stays as it was.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.done, self.before, self.made = [], {}, set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        for tensor in tensors((args, kwargs)):
+            if storage(tensor) not in {*self.made, *self.before}:
+                self.before[storage(tensor)] = tensor.untyped_storage(), tensor.untyped_storage().clone()
+        found = func(*args, **(kwargs or {}))
+        known = {storage(tensor) for tensor in tensors((args, kwargs))}
+        self.made.update(storage(tensor) for tensor in tensors(found) if storage(tensor) not in known)
+        self.done.append((func, args, kwargs or {}, found))
+        return found
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        for now, before in self.before.values():
+            now.copy_(before)
+
+    @torch.no_grad()
+    def replay(self):
+        for func, args, kwargs, before in self.done:
+            now = func(*args, **kwargs)
+            for old, new in zip(tensors(before), tensors(now), strict=True):
+                if storage(old) != storage(new):
+                    old.copy_(new)
+
+
+class Tapes:
+    """A recorder for the CPU."""
+
+    def __init__(self):
+        self.recorded = self.replayed = 0
+
+    def aside(self, call):
+        return call()
+
+    def record(self, call):
+        self.recorded += 1
+        with Tape() as tape:
+            found = call()
+
+        def replay():
+            self.replayed += 1
+            tape.replay()
+
+        return replay, found
+
+
+@pytest.fixture
+def tapes(monkeypatch, tmp_path):
+    """Steps are recorded on this machine as on one with a GPU."""
+    found = Tapes()
+    monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(placement, "_times", lambda *_: {Way(): 1.0})
+    monkeypatch.setitem(graphed.RECORDERS, "cpu", lambda: found)
+    return found
+
+
+@pytest.fixture
+def alike(tapes, tmp_path, monkeypatch):
+    """``alike(recipe)`` trains a recipe as it is and recorded; both must end with the same bits."""
+
+    def compare(recipe):
+        _, text = train(recipe, tmp_path / "recorded")
+        with monkeypatch.context() as patch:
+            patch.delitem(graphed.RECORDERS, "cpu")
+            train(recipe, tmp_path / "plain")
+        one, other = last(tmp_path / "recorded"), last(tmp_path / "plain")
+        assert not [name for name in one if not torch.equal(one[name], other[name])]
+        metrics = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("recorded", "plain")]
+        assert metrics[0] == metrics[1]
+        return text
+
+    return compare
+
+
+MIXTURES = {
+    "alone": {"name": "baseline"},
+    "offline": {"name": "kd_offline", "strategy": "predictions"},
+    "online": {"name": "kd_online", "strategy": "features", "adapter": "always"},
+    "mutual": {"name": "ml", "strategy": "diverse", "adapter": "always"},
+    "in turns": {"name": "kd_ml", "strategy": "predictions", "sequential": True},
+}
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_recorded_steps_are_the_steps(alike, tapes, packed, teachers, name, task):
+    technique = MIXTURES[name] | ({"teacher": str(teachers[task])} if name == "offline" else {})
+    students = {"count": 1 if name == "alone" else 2}
+    text = alike(recipe_for(task, technique, packed, networks=students, training=EXACT))
+    assert "not replayed" not in text
+    whole = {"classification": 4, "segmentation": 2}[task]  # batches of an epoch, beside a smaller one
+    assert (tapes.recorded, tapes.replayed) == (1, 3 * whole - graphed.WARM_UP)
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"optimizer": "sgd", "nesterov": True},
+        {"optimizer": "adamw", "max_grad_norm": 0.1, "weight_decay": 0.1},
+        {"ema": 0.9},
+        {"precision": "bf16-mixed"},
+        {"schedule": "step", "step_epochs": 1, "decay": 0.5},
+        {"drop_last": True, "balance": "over"},
+    ],
+    ids=str,
+)
+def test_whatever_the_training(alike, tapes, packed, training):
+    alike(recipe_for("classification", {"name": "ml"}, packed, networks={"count": 2}, training=EXACT | training))
+    assert tapes.replayed
+
+
+def test_a_weight_that_rises_is_recorded_anew(alike, tapes, packed, distil):
+    recipe = distil("classification", {"loss": "fitnet", "warmup": 3}, training=EXACT | {"epochs": 5})
+    alike(recipe)
+    assert tapes.recorded == 3  # in epochs 1, 2 and from 3 on
+
+
+def test_what_is_kept_of_a_teacher_feeds_the_recording(alike, tapes, distil):
+    text = alike(distil("classification", {"loss": "fitnet"}, training=EXACT, augment={"views": 1}))
+    assert "says was read" in text
+    assert tapes.replayed
+
+
+def test_a_stopped_run_goes_on_with_the_same_bits(tapes, packed, tmp_path, interrupted):
+    recipe = recipe_for("classification", {"name": "ml"}, packed, networks={"count": 2}, training=EXACT)
+    train(recipe, tmp_path / "whole")
+    interrupted(recipe, tmp_path / "parted", epoch=1, step=1)
+    train(recipe, tmp_path / "parted")
+    for name in ("S1", "S2"):
+        assert exported(tmp_path / "parted", name) == exported(tmp_path / "whole", name)
+
+
+def test_a_checkpoint_is_that_of_any_run(tapes, packed, tmp_path, interrupted, monkeypatch):
+    """A run that was recorded goes on where nothing is, and the other way round."""
+    recipe = recipe_for("classification", {"name": "baseline"}, packed, training=EXACT)
+    train(recipe, tmp_path / "whole")
+    for number, first in enumerate((True, False)):
+        for is_recorded in (first, not first):
+            with monkeypatch.context() as patch:
+                if not is_recorded:
+                    patch.delitem(graphed.RECORDERS, "cpu")
+                if is_recorded == first:
+                    interrupted(recipe, tmp_path / str(number), epoch=1, step=2)
+                else:
+                    train(recipe, tmp_path / str(number))
+        assert exported(tmp_path / str(number), "S1") == exported(tmp_path / "whole", "S1")
+
+
+def test_random_numbers_are_not_recorded(alike, tapes, packed):
+    student = {"architecture": "resnet10t", "weights": "none", "options": {"drop_rate": 0.2}}
+    recipe = recipe_for("classification", {"name": "baseline"}, packed, networks={"student": student}, training=EXACT)
+    text = alike(recipe)
+    assert "not replayed as a graph" in text
+    assert "draws random numbers" in text
+    assert not tapes.recorded
+
+
+@pytest.mark.parametrize("change", [{"placement": "fixed"}, {"precision": "16-mixed"}])
+def test_what_fixes_its_placement_or_scales_its_loss_is_not_recorded(tapes, packed, tmp_path, change):
+    training = EXACT | change | {"epochs": 1}
+    train(recipe_for("classification", {"name": "baseline"}, packed, training=training), tmp_path / "run")
+    assert not tapes.recorded
+
+
+DRAWING = {"crd", "mgd", "skd holistic"}
+
+
+@pytest.mark.parametrize(("name", "task"), [of_speed(*case) for case in CASES])
+def test_every_loss_is_recorded_but_those_that_draw(alike, tapes, distil, name, task):
+    as_wide = AS_WIDE | {"options": {}}  # without dropout
+    recipe = one_loss(distil, name, task, as_wide=as_wide, training=EXACT)
+    text = alike(recipe)
+    assert bool(tapes.replayed) == (name not in DRAWING), text

@@ -5,7 +5,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from preceptor.training import graphed, placement
+from preceptor.training import graphed, placement, run
 from preceptor.training.placement import Way
 
 from .phantoms import exported, last, recipe_for, train
@@ -195,6 +195,19 @@ def test_what_fixes_its_placement_or_scales_its_loss_is_not_recorded(tapes, pack
     training = EXACT | change | {"epochs": 1}
     train(recipe_for("classification", {"name": "baseline"}, packed, training=training), tmp_path / "run")
     assert not tapes.recorded
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_cuda_graphs_are_the_steps(packed, tmp_path, monkeypatch):
+    recipe = recipe_for("classification", MIXTURES["online"], packed, networks={"count": 2}, training=EXACT)
+    for name in ("recorded", "plain"):
+        with monkeypatch.context() as patch:
+            if name == "plain":
+                patch.delitem(graphed.RECORDERS, "cuda")
+            run.train(recipe, tmp_path / name, device="cuda")
+    one, other = last(tmp_path / "recorded"), last(tmp_path / "plain")
+    for key, value in one.items():
+        torch.testing.assert_close(value, other[key], rtol=1e-3, atol=1e-3)
 
 
 DRAWING = {"crd", "mgd", "skd holistic"}

@@ -1,6 +1,5 @@
 """The one training loop."""
 
-import math
 import signal
 import threading
 import time
@@ -14,7 +13,6 @@ from typing import Protocol
 import torch
 import torch.distributed
 from lightning_fabric import Fabric
-from torch import Tensor
 
 from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
@@ -25,7 +23,8 @@ from preceptor.networks.network import Network
 from preceptor.randomness import key
 from preceptor.training.graphed import Graphed, recorder_of
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.step import Step, Terms
+from preceptor.training.step import Step
+from preceptor.training.terms import Sums, total_of
 from preceptor.training.update import Stateful, Update
 
 Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
@@ -98,8 +97,7 @@ def fit(
     with stop_requests() as stop, closing(batches.epochs(at.epoch, stage.last_epoch, at.step)) as coming:
         while not _is_finished(at, stage):
             cohort.train()
-            finite = _FiniteCheck(fabric.device, batches)
-            sums = _Sums(at.sums)
+            sums = Sums(fabric, batches.packed, at.sums)
             began = waiting = time.monotonic()
             for batch in islice(coming, len(batches) - at.step):
                 waited = time.monotonic() - waiting
@@ -108,8 +106,7 @@ def fit(
                 # Shares of a batch may differ by one sample; averaging gradients must not weigh them alike.
                 share = len(batch.positions) * fabric.world_size / batch.whole
                 for terms in step(batch, at.epoch + 1, stream, share):
-                    finite.check(terms, at.epoch + 1, at.step, batch.rows)
-                    sums.add(terms, len(batch.positions))
+                    sums.add(terms, at.epoch + 1, at.step, batch.rows)
                 update.average()
                 at.step += 1
                 at.seen += batch.whole
@@ -117,16 +114,15 @@ def fit(
                     watcher.step(at.epoch + 1, at.step, batch.whole, waited)
                 waiting = time.monotonic()
                 if stop.requested and fabric.world_size == 1:
-                    finite.settle()
-                    at.sums = sums.totals(fabric)
+                    at.sums = sums.totals()
                     save()
                     raise _interrupted(folder)
-            finite.settle()
+            totals = sums.totals()
             _check_weights(cohort, at.epoch + 1)
             at.seconds += time.monotonic() - began
             at.images += at.seen
 
-            losses = {name: total / at.seen for name, total in sums.totals(fabric).items()}
+            losses = {name: total / at.seen for name, total in totals.items()}
             averages = update.averages
             if fabric.world_size > 1:  # BatchNorm statistics are per process; what is scored must be what is saved
                 for buffer in (*cohort.buffers(), *(averages.copies.buffers() if averages else ())):
@@ -147,45 +143,13 @@ def fit(
                 watcher.epoch(at.epoch, losses, scores)
             save()
             fabric.barrier()
-            if _total(fabric, torch.tensor(float(stop.requested), device=fabric.device)).item():
+            if total_of(fabric, torch.tensor(float(stop.requested), device=fabric.device)).item():
                 raise _interrupted(folder)
     return at
 
 
 def _interrupted(folder: RunFolder) -> InterruptedRunError:
     return InterruptedRunError(f"stopped; a checkpoint is in {folder.path}. The same command again goes on from there.")
-
-
-def _total(fabric: Fabric, value: Tensor) -> Tensor:
-    """Sum over all processes."""
-    total = fabric.all_reduce(value, reduce_op="sum")
-    assert isinstance(total, Tensor)
-    return total
-
-
-class _Sums:
-    """Sums of loss terms over the samples of an epoch, on the device until they are asked for.
-
-    Args:
-        start: of the part of the epoch that was done before.
-    """
-
-    def __init__(self, start: Mapping[str, float]) -> None:
-        self._start = start
-        self._sums: dict[tuple[str, ...], Tensor] = {}
-
-    def add(self, terms: Terms, samples: int) -> None:
-        if terms.names not in self._sums:
-            begun = [self._start.get(name, 0.0) for name in terms.names]
-            self._sums[terms.names] = torch.tensor(begun, dtype=torch.float64, device=terms.values.device)
-        self._sums[terms.names] += terms.values.double() * samples
-
-    def totals(self, fabric: Fabric) -> dict[str, float]:
-        """By name, over all processes."""
-        found = dict(self._start)
-        for names, sums in self._sums.items():
-            found |= zip(names, _total(fabric, sums).tolist(), strict=True)
-        return found
 
 
 def _keep(
@@ -246,35 +210,6 @@ def _rows(
     for network, metrics in scores.items():
         rows += [(stage.name, epoch, network, "validation", metric, value) for metric, value in metrics.items()]
     return rows
-
-
-class _FiniteCheck:
-    """Stops at a loss term that is no finite number; on a GPU it looks every 50 steps, so as not to wait for it."""
-
-    def __init__(self, device: torch.device, batches: Batches) -> None:
-        self.every = 1 if device.type == "cpu" else 50
-        self.batches = batches
-        self.pending: list[tuple[Terms, int, int, Tensor]] = []
-
-    def check(self, terms: Terms, epoch: int, step: int, rows: Tensor) -> None:
-        self.pending.append((terms, epoch, step, rows))
-        if len(self.pending) >= self.every:
-            self.settle()
-
-    def settle(self) -> None:
-        """Look at everything not yet looked at."""
-        if self.pending and not torch.cat([terms.values for terms, *_ in self.pending]).isfinite().all():
-            for terms, epoch, step, rows in self.pending:
-                named = zip(terms.names, terms.values.tolist(), strict=True)
-                if bad := [f"{name} = {value}" for name, value in named if not math.isfinite(value)]:
-                    names = ", ".join(self.batches.packed.frame["id"].iloc[rows.tolist()])
-                    raise NonFiniteLossError(
-                        f"the loss is no finite number: {'; '.join(bad)} in epoch {epoch}, step {step + 1}.\n"
-                        f"Samples of this batch: {names}.\n"
-                        "The last good checkpoint is kept. Try a lower training.lr, training.max_grad_norm=1, or "
-                        "training.precision=32-true; `preceptor data inspect` finds damaged images."
-                    )
-        self.pending.clear()
 
 
 @dataclass

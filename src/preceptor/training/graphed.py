@@ -21,7 +21,8 @@ from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batch
 from preceptor.networks.outputs import Outputs
-from preceptor.training.step import Step, Terms
+from preceptor.training.step import Step
+from preceptor.training.terms import Terms
 
 WARM_UP = 3
 """Steps that run as they are before one is recorded: libraries choose their kernels, the optimiser makes its states."""
@@ -39,19 +40,21 @@ class Recorder(Protocol):
 
 
 class Cuda:
-    """CUDA graphs."""
+    """CUDA graphs. Memory is kept by stream, so warming up and recording share one."""
+
+    def __init__(self) -> None:
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
     def aside(self, call: Callable[[], _T]) -> _T:
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             found = call()
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self._stream)
         return found
 
     def record(self, call: Callable[[], _T]) -> tuple[Callable[[], None], _T]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=self._stream):
             found = call()
         return graph.replay, found
 
@@ -78,8 +81,9 @@ class Graphed:
     def __init__(self, step: Step, cohort: Cohort, whole: int, recorder: Recorder, tell: Callable[[str], None]) -> None:
         self._step, self._cohort, self._whole, self._recorder, self._tell = step, cohort, whole, recorder, tell
         self._warm = 0
-        self._weights: tuple[float, ...] | None = None  # of the edges, in what is recorded
         self._is_refused = False
+        self._replay: Callable[[], None] | None = None
+        self._weights: tuple[float, ...] = ()  # of the edges, in what is recorded
 
     def __call__(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
         """See :class:`~preceptor.training.step.Step`."""
@@ -91,9 +95,9 @@ class Graphed:
             with self._answering(said):
                 return self._recorder.aside(lambda: self._watched(batch, epoch, stream, share))
         weights = tuple(edge.weight_in(epoch) for edge in self._cohort.transfers)
-        if weights != self._weights:
-            self._record(batch, said, epoch, share)
-            self._weights = weights
+        if self._replay is None or weights != self._weights:
+            self._weights, self._replay = weights, None  # which gives back its memory
+            self._replay = self._record(batch, said, epoch, share)
         for there, now in zip(self._read(self._batch, self._said), self._read(batch, said), strict=True):
             there.copy_(now, non_blocking=True)
         self._replay()
@@ -108,7 +112,7 @@ class Graphed:
             self._tell(f"steps are not replayed as a graph, since {'; '.join(sorted(noticed.found))}")
         return terms
 
-    def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> None:
+    def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> Callable[[], None]:
         self._batch = replace(
             batch,
             images=batch.images.clone(),
@@ -119,10 +123,11 @@ class Graphed:
         self._said = {name: _copied(outputs) for name, outputs in said.items()}
         try:
             with self._answering(self._said):
-                self._replay, self._terms = self._recorder.record(lambda: self._step(self._batch, epoch, None, share))
+                replay, self._terms = self._recorder.record(lambda: self._step(self._batch, epoch, None, share))
         except RuntimeError as error:
             error.add_note("training.placement: fixed makes steps without recording them")
             raise
+        return replay
 
     def _read(self, batch: Batch, said: Mapping[str, Outputs]) -> list[Tensor]:
         """Everything that a step reads and that differs from one step to the next."""

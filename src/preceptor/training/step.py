@@ -1,27 +1,14 @@
 """One step of training: the loss terms of a batch, and what they do to the weights."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batch
+from preceptor.training.terms import Terms
 from preceptor.training.update import Update
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Loss terms of a batch.
-
-    Args:
-        names: of K terms.
-        values: (K,) float32, without gradient.
-    """
-
-    names: tuple[str, ...]
-    values: Tensor
 
 
 class Step:

@@ -1,12 +1,12 @@
 """How the cost of data grows with the number of packed images: it should grow linearly, and memory not at all.
 
-    python benchmarks/scale.py [--sizes 1000 10000 100000] [--rounds 5] [--steps 300]
+    python benchmarks/scale.py [--sizes 1000 10000 100000] [--rounds 5] [--steps 60]
 
 Phantom images of 96 px are packed as training packs them (400 pictures again and again, each with its number in a
 corner, so that no two are equal). Then, with batches of 32:
 
 - images per second of batches (flips and transpose), and of training steps of a tiny network by preceptor's loop. All
-  sizes take turns, round after round, with as many steps each; ratios to the first size are of one round. The
+  sizes take turns, round after round, with as many each; ratios to the first size are of one round. The
   same images are read in every round, so that a system short of memory does not measure its disk.
 - what `preceptor train` does at each size in a process of its own: resident memory after these steps, its peak, and the
   time from the start of the process to the end of the first step, without what imports take.
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 SIDE, BATCH, PICTURES = 96, 32, 400
+LOADED = 1000  # batches in a round without training, of which many take as long as a few steps
 SECONDS = ("first", "imports")
 STARTED = (
     time.time()
@@ -119,12 +120,13 @@ class Size:
         self._run = run_of(recipe, prepare(recipe), make_fabric("cpu"), folder / "run")
         self._stage = self._run.plan.stages[0]
         self._cohort = self._run.cohort(self._stage)
-        self._steps = Steps(self._run.batches(self._stage, self._cohort), steps)
+        batches = self._run.batches(self._stage, self._cohort)
+        self._steps, self._loaded = Steps(batches, steps), Steps(batches, LOADED)
 
     def batches(self) -> float:
         """Images per second."""
         began = time.perf_counter()
-        images = sum(len(batch.images) for batch in self._steps.epochs(0, 1))
+        images = sum(len(batch.images) for batch in self._loaded.epochs(0, 1))
         return images / (time.perf_counter() - began)
 
     def training(self) -> float:
@@ -252,7 +254,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[1_000, 10_000, 100_000])
     parser.add_argument("--open", type=int, default=220_000)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()

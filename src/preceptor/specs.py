@@ -216,8 +216,10 @@ class TrainingSpec(Model):
         channels_last: keep images and weights in the memory layout that convolutions of some networks prefer.
         placement: ``measured`` times each network for a moment when training begins and takes the faster memory
             layout, the lower ``precision`` only where that is faster, BatchNorm folded into the convolutions of frozen
-            networks, and in runs of over half an hour ``torch.compile``; remembered for this machine. Rounding, and so
-            the last bits of a result, depend on the choice; ``fixed`` computes as the recipe says.
+            networks and several batches in one call of them, and in runs of over half an hour ``torch.compile``;
+            remembered for this machine. Rounding, and so the last bits of a result, depend on the choice; ``fixed``
+            computes as the recipe says. ``auto`` measures for stages of 1,000 steps or more, where that pays, unless
+            ``channels_last`` is given.
         validate_every: epochs from one validation to the next, where an epoch is short, as with few shots; the last
             one is always validated, of a training in parts that of the last part.
         patience: validations without a better score after which a network's weights are settled; the stage ends
@@ -246,7 +248,7 @@ class TrainingSpec(Model):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     sync_batchnorm: bool = False
     channels_last: bool = False
-    placement: Literal["fixed", "measured"] = "fixed"
+    placement: Literal["auto", "measured", "fixed"] = "auto"
     validate_every: Annotated[int, Field(gt=0)] = 1
     patience: Annotated[int, Field(gt=0)] | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None

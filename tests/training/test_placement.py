@@ -1,3 +1,5 @@
+import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -5,11 +7,13 @@ import pytest
 import torch
 
 from preceptor.built import load_network
+from preceptor.data.prepare import prepare
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.networks.build import build_network
 from preceptor.recipe import load_recipe
 from preceptor.specs import NetworkSpec
 from preceptor.training import placement, run
+from preceptor.training.fabric import make_fabric
 from preceptor.training.placement import Placement, Way, choose, largest_bunch, place
 
 from .phantoms import exported, recipe_for, stopping_fit, train
@@ -210,6 +214,45 @@ def test_the_plain_choice_changes_nothing(packed, tmp_path, placed):
         train(recipe_for("classification", {"name": "kd_online"}, packed, training=training), tmp_path / kind)
     for network in ("T", "S1"):
         assert exported(tmp_path / "fixed", network) == exported(tmp_path / "measured", network)
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs", "expected"),
+    [
+        ({}, 199, "fixed"),  # of five steps each
+        ({}, 200, "measured"),
+        ({"placement": "fixed"}, 200, "fixed"),
+        ({"placement": "measured"}, 1, "measured"),
+        ({"channels_last": True}, 200, "fixed"),
+    ],
+)
+def test_long_stages_are_measured_unless_told_otherwise(packed, tmp_path, changes, epochs, expected):
+    recipe = recipe_for("classification", {"name": "ml"}, packed, training={"epochs": epochs, **changes})
+    made = run.run_of(recipe, prepare(recipe), make_fabric("cpu"), tmp_path)
+    assert [stage.training.placement for stage in made.plan.stages] == [expected]
+
+
+def test_processes_measure_one_after_the_other(network, monkeypatch, tmp_path):
+    """The second one takes what the first one found, though it had begun to look before."""
+    monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path))
+    measured, found = [], []
+
+    def times(*_):
+        measured.append(1)
+        time.sleep(0.2)
+        return {PLAIN: 1.0, LAST: 0.5}
+
+    def look():
+        found.append(place(network, 4, trains=True, precision=None, epochs=1, steps=9))
+
+    monkeypatch.setattr(placement, "_times", times)
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(measured) == 1
+    assert [one.way for one in found] == [LAST] * 3
 
 
 def test_words_say_why():

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from preceptor.files import expand, write_json
+from preceptor.files import alone, expand, write_json
 from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
@@ -32,6 +32,8 @@ WORTH = 0.95
 """Another way must take less than this share of the plain one's time: noise shall not choose."""
 LONG = 1800.0
 """Seconds that a network's steps must take in all before compiling it, which takes up to a minute, is tried."""
+MEASURED_FROM = 1000
+"""Steps of a stage from which `placement: auto` measures: it takes some dozens of each network."""
 BUNCH_PIXELS = {"cpu": 2**18.5, "cuda": 2**21}
 """What the images of a bunch of batches may have in all; beyond it, larger calls gain little and cost memory."""
 
@@ -130,13 +132,14 @@ def place(
 
 
 def _remembered(file: Path, measure: Callable[[], Placement]) -> Placement:
-    if file.exists():
-        found = json.loads(file.read_text())
-        return Placement(Way(*found["way"]), found["times"])
-    measured = measure()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_json(file, asdict(measured))
-    return measured
+    """What ``file`` holds; where it is missing, measured, by one process of this machine at a time."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with alone(file.parent / "lock"):
+            if not file.exists():  # by now
+                write_json(file, asdict(measure()))
+    found = json.loads(file.read_text())
+    return Placement(Way(*found["way"]), found["times"])
 
 
 def choose(times: Mapping[Way, float], plain: Way = PLAIN) -> Placement:

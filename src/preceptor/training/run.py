@@ -34,7 +34,7 @@ from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import At, Watcher, fit
-from preceptor.training.placement import Way, place
+from preceptor.training.placement import MEASURED_FROM, Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_same_split, require_unseen
@@ -128,6 +128,21 @@ class Run:
     notes: list[str] = field(default_factory=list)  # of the edges
     ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
+
+    def __post_init__(self) -> None:
+        self.plan = replace(self.plan, stages=tuple(map(self._placed, self.plan.stages)))
+
+    def _placed(self, stage: Stage) -> Stage:
+        """The stage with `placement: auto` made definite."""
+        if stage.training.placement != "auto":
+            return stage
+        pays = stage.phase_end * self._steps(stage) >= MEASURED_FROM and not stage.training.channels_last
+        training = stage.training.model_copy(update={"placement": "measured" if pays else "fixed"})
+        return replace(stage, training=training)
+
+    def _steps(self, stage: Stage) -> int:
+        """Steps of an epoch, but for what is left out or repeated."""
+        return -(-len(self._rows(stage)) // stage.training.batch_size)
 
     def train(self) -> tuple[dict[str, Network], list[At]]:
         """Train every stage; return the reported networks with their chosen weights, and where training ended."""
@@ -295,7 +310,7 @@ class Run:
     def _place(self, stage: Stage, name: str, network: Network, *, trains: bool) -> None:
         size = stage.training.batch_size // self.fabric.world_size
         network.to(self.fabric.device)
-        steps = -(-len(self._rows(stage)) // stage.training.batch_size)
+        steps = self._steps(stage)
         precision = DTYPES[stage.training.precision]
         found = place(network, size, trains=trains, precision=precision, epochs=stage.phase_end, steps=steps)
         network.channels_last = found.way.channels_last

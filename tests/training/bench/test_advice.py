@@ -56,7 +56,7 @@ def test_reading_what_the_teacher_said_is_reckoned():
 
 
 def tries(chosen, some, *, threads=2, cores=2):
-    return [change.words for change in to_try(chosen, some, threads=threads, cores=cores)]
+    return [change.words for change in to_try(chosen.training, some, threads=threads, cores=cores)]
 
 
 def test_only_what_can_help_is_tried():
@@ -72,7 +72,7 @@ def test_only_what_can_help_is_tried():
 
 def test_a_layout_in_the_recipe_gives_way_to_the_measured_one():
     chosen = recipe(("training.channels_last", True))
-    for change in to_try(chosen, pace(views=20), threads=2, cores=2):
+    for change in to_try(chosen.training, pace(views=20), threads=2, cores=2):
         changed_recipe(chosen.model_dump(mode="json"), change.settings)
     assert tries(chosen, pace(views=20))[0] == "training.channels_last=false training.placement=measured"
 

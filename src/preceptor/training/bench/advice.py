@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from preceptor.recipe import Recipe
+from preceptor.specs import TrainingSpec
 from preceptor.training.bench.steps import DATA, Timed
 
 Costs = Literal["", "rounding", "training"]
@@ -95,21 +96,22 @@ def from_the_pace(recipe: Recipe, pace: Pace) -> list[Tried]:
     return found
 
 
-def to_try(recipe: Recipe, pace: Pace, *, threads: int, cores: int) -> list[Change]:
+def to_try(spec: TrainingSpec, pace: Pace, *, threads: int, cores: int) -> list[Change]:
     """Settings that may help and must be measured.
 
     Args:
+        spec: of the stage.
         threads: that compute now.
         cores: that this process may use.
     """
-    spec, found = recipe.training, []
+    found = []
     if pace.computed.shares[DATA] > STARVED:
         more = (("training.workers", spec.workers + 1),)
         found.append(Change(more, "", "one more thread prepares batches ahead"))
     if threads < cores:
         found.append(Change((("training.threads", cores),), "rounding", f"all {cores} cores compute"))
     placed: tuple[tuple[str, Any], ...] = ()
-    if spec.placement == "fixed":
+    if spec.placement != "measured":
         placed = (("training.channels_last", False),) * spec.channels_last + (("training.placement", "measured"),)
         found.append(Change(placed, "rounding", "each network gets the memory layout in which it is faster"))
     if spec.precision == "32-true":

@@ -138,7 +138,7 @@ class _Bench:
     def _try(self, run: Run, stage: Stage, pace: Pace) -> list[Tried]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         threads = torch.get_num_threads()
-        changes = to_try(run.recipe, pace, threads=threads, cores=cores)
+        changes = to_try(stage.training, pace, threads=threads, cores=cores)
         keeps = run.recipe.training.teacher_cache.enabled and pace.mostly_reads
         teacher: Teacher = "read" if keeps else "computed"
         return [Tried(change, self._gain(run, stage, change, teacher)) for change in changes]

@@ -227,7 +227,7 @@ def test_the_plain_choice_changes_nothing(packed, tmp_path, placed):
     ],
 )
 def test_long_stages_are_measured_unless_told_otherwise(packed, tmp_path, changes, epochs, expected):
-    recipe = recipe_for("classification", {"name": "ml"}, packed, training={"epochs": epochs, **changes})
+    recipe = recipe_for("classification", {"name": "baseline"}, packed, training={"epochs": epochs, **changes})
     made = run.run_of(recipe, prepare(recipe), make_fabric("cpu"), tmp_path)
     assert [stage.training.placement for stage in made.plan.stages] == [expected]
 

@@ -366,7 +366,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=4, help="timed in each epoch of a round")
+    parser.add_argument("--steps", type=int, default=8, help="timed in each epoch of a round")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--teacher", default="resnet50")

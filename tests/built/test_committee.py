@@ -49,7 +49,7 @@ def draw(*shape, seed=0):
 @pytest.mark.parametrize("integration", SCHEMES)
 def test_softened_it_is_the_integrated_target(committee, integration):
     logits, labels = draw(3, 6, 3), torch.arange(6) % 3
-    accuracies = list(SCORES.values())
+    accuracies = torch.tensor(list(SCORES.values()))
     weights = teacher_weights(integration, logits, temperature=4.0, targets=labels, accuracies=accuracies)
     found = committee(integration=integration).combine(said(*logits), labels).logits
     torch.testing.assert_close((found / 4.0).softmax(1), integrated_target(logits, weights, temperature=4.0))

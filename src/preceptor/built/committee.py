@@ -54,7 +54,9 @@ class Committee(Built):
         self.integration: Integration = integration
         self.temperature = temperature
         self.power = power
-        self.scores = dict(scores or {})
+        self.accuracies: Tensor | None
+        self.register_buffer("accuracies", None, persistent=False)
+        self.take_scores(scores or {})
         self.has_new_head = False
 
     @property
@@ -62,7 +64,9 @@ class Committee(Built):
         return self.integration == "val_acc" and len(self.inlets) > 1
 
     def take_scores(self, scores: Mapping[str, float]) -> None:
+        """Validation score of each source; kept with the networks, so that answering copies nothing to a GPU."""
         self.scores = dict(scores)
+        self.accuracies = torch.tensor([scores[name] for name in self.inlets]) if scores else None
 
     def combine(self, outputs: Mapping[str, Outputs], targets: Tensor | None = None) -> Outputs:
         said = [outputs[name] for name in self.inlets]
@@ -91,7 +95,7 @@ class Committee(Built):
             samples,
             temperature=self.temperature,
             targets=None if targets is None else targets.flatten(),
-            accuracies=[self.scores[name] for name in self.inlets] if self.scores else None,
+            accuracies=self.accuracies,
             power=self.power,
         )
 

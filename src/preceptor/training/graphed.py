@@ -16,6 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.stage import Stage
@@ -40,10 +41,11 @@ class Recorder(Protocol):
 
 
 class Cuda:
-    """CUDA graphs. Memory is kept by stream, so warming up and recording share one."""
+    """CUDA graphs. Memory is kept by stream, so warming up and recording share one; and recordings share theirs."""
 
     def __init__(self) -> None:
         self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
 
     def aside(self, call: Callable[[], _T]) -> _T:
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -54,7 +56,8 @@ class Cuda:
 
     def record(self, call: Callable[[], _T]) -> tuple[Callable[[], None], _T]:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
+        # Threads that prepare batches use the device meanwhile, which the default mode would not allow them.
+        with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
             found = call()
         return graph.replay, found
 
@@ -92,25 +95,39 @@ class Graphed:
         said = {name: self._cohort.ask(name, batch, epoch) for name in self._cohort.asked}
         if self._warm < WARM_UP:
             self._warm += 1
+            step = self._watched if self._warm == 1 else self._step  # nothing is compiled while watched
             with self._answering(said):
-                return self._recorder.aside(lambda: self._watched(batch, epoch, stream, share))
+                return self._recorder.aside(lambda: step(batch, epoch, stream, share))
         weights = tuple(edge.weight_in(epoch) for edge in self._cohort.transfers)
         if self._replay is None or weights != self._weights:
-            self._weights, self._replay = weights, None  # which gives back its memory
-            self._replay = self._record(batch, said, epoch, share)
+            self._weights, self._replay = weights, None
+            try:
+                self._replay = self._record(batch, said, epoch, share)
+            except RuntimeError as error:  # nothing was done yet
+                self._refuse(f"recording failed: {error.__context__ or error}")
+                return self._step(batch, epoch, stream, share)
         for there, now in zip(self._read(self._batch, self._said), self._read(batch, said), strict=True):
             there.copy_(now, non_blocking=True)
         self._replay()
         return [replace(terms, values=terms.values.clone()) for terms in self._terms]
 
+    def _refuse(self, why: str) -> None:
+        self._is_refused = True
+        self._tell(f"steps are not replayed as a graph: {why}")
+
     def _watched(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
         """A step as it is, in which whatever cannot be recorded is noticed."""
+        before = self._buffers()
         with _Noticing() as noticed:
             terms = self._step(batch, epoch, stream, share)
-        if noticed.found and not self._is_refused:
-            self._is_refused = True
-            self._tell(f"steps are not replayed as a graph, since {'; '.join(sorted(noticed.found))}")
+        moved = {f"{name} is replaced by another tensor" for name, place in self._buffers().items() - before.items()}
+        if found := sorted(noticed.found | moved):
+            self._refuse("; ".join(found))
         return terms
+
+    def _buffers(self) -> dict[str, int]:
+        """Where in memory they lie: a replay would go on reading those of the recording."""
+        return {name: buffer.data_ptr() for name, buffer in self._cohort.named_buffers()}
 
     def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> Callable[[], None]:
         self._batch = replace(
@@ -121,19 +138,16 @@ class Graphed:
             bunch=None,
         )
         self._said = {name: _copied(outputs) for name, outputs in said.items()}
-        try:
-            with self._answering(self._said):
-                replay, self._terms = self._recorder.record(lambda: self._step(self._batch, epoch, None, share))
-        except RuntimeError as error:
-            error.add_note("training.placement: fixed makes steps without recording them")
-            raise
+        with self._answering(self._said):
+            replay, self._terms = self._recorder.record(lambda: self._step(self._batch, epoch, None, share))
         return replay
 
     def _read(self, batch: Batch, said: Mapping[str, Outputs]) -> list[Tensor]:
         """Everything that a step reads and that differs from one step to the next."""
         taps = {name: self._cohort.frozen[name].taps_read for name in said}
         answers = [cast(Tensor, outputs.at(tap)) for name, outputs in said.items() for tap in taps[name]]
-        return [batch.images, batch.targets, batch.positions, *answers]
+        ids = [batch.positions] if any(edge.loss.needs_ids for edge in self._cohort.transfers) else []
+        return [batch.images, batch.targets, *ids, *answers]
 
     @contextmanager
     def _answering(self, said: Mapping[str, Outputs]) -> Iterator[None]:
@@ -165,14 +179,24 @@ class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        why = next((why for tag, why in _UNFIT.items() if tag in func.tags), None)
-        if why:
+        given = dict(zip((one.name for one in func._schema.arguments), args, strict=False)) | (kwargs or {})
+        found = func(*args, **(kwargs or {}))
+        if why := _unfit(func, given, found):
             self.found.add(f"{func.overloadpacket.__name__} {why}")
-        return func(*args, **(kwargs or {}))
+        return found
 
 
-_UNFIT = {
-    torch.Tag.data_dependent_output: "waits for the device",
-    torch.Tag.dynamic_output_shape: "waits for the device",
-    torch.Tag.nondeterministic_seeded: "draws random numbers",
-}
+def _unfit(func: Any, given: Mapping[str, Any], found: Any) -> str | None:
+    """Why a recording cannot hold an operation, if so."""
+    tags = set(func.tags)
+    if torch.Tag.nondeterministic_seeded in tags and given.get("dropout_p", 0.0 if "attention" in func.name() else 1.0):
+        return "draws random numbers"
+    if {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape} & tags:
+        chosen = [one for one in given.get("indices", ()) if one is not None]
+        if not chosen or any(one.dtype in (torch.bool, torch.uint8) for one in chosen):
+            return "waits for the device"
+    # A number in a tensor on the processor may be an operand; it may not be copied.
+    least = 0 if "copy" in func.name() else 1
+    every = [leaf for leaf in tree_leaves((given, found)) if isinstance(leaf, Tensor) and leaf.dim() >= least]
+    devices = {tensor.device.type for tensor in every}
+    return f"copies between {' and '.join(sorted(devices))}" if len(devices) > 1 else None

@@ -14,6 +14,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -164,27 +165,31 @@ def _times(
     Before each timed step comes one that is not: it finds again what the other ways have pushed out of caches, those of
     the convolution library's compiled kernels above all.
     """
-    steps = {way: _step(network, batch_size, trains, precision, way) for way in ways}
+    recorder = Cuda() if network.mean.is_cuda else None
+    steps = {way: _step(network, batch_size, trains, precision, way, recorder) for way in ways}
     rounds: dict[Way, list[float]] = {way: [] for way in steps}
     for _ in range(ROUNDS):
         for way, step in steps.items():
             rounds[way].append(_second(step) / way.bunch)
+    if recorder:
+        steps.clear()
+        torch.cuda.empty_cache()
     return {way: statistics.median(seconds) for way, seconds in rounds.items()}
 
 
 def _second(step: Callable[[], None]) -> float:
-    """Seconds of the second of two steps; infinite where it cannot be compiled, for want of a compiler or otherwise."""
+    """Seconds of the second of two steps; infinite where it cannot be compiled or is too large for the device."""
     try:
         step()
         began = time.perf_counter()
         step()
-    except TorchDynamoException:
+    except (TorchDynamoException, torch.OutOfMemoryError):
         return math.inf
     return time.perf_counter() - began
 
 
 def _step(
-    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, way: Way
+    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, way: Way, recorder: Cuda | None
 ) -> Callable[[], None]:
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     twin = copy.deepcopy(folded(network) if way.folded else network).to(memory_format=layout).train(trains)
@@ -199,24 +204,28 @@ def _step(
             twin.zero_grad()
             logits.float().square().mean().backward()
 
-    if images.device.type == "cpu":
+    if recorder is None:
         return torch.random.fork_rng()(step)
-    return _OnGpu(step, is_recorded=trains)
+    return _OnGpu(step, recorder, is_recorded=trains)
 
 
 class _OnGpu:
-    """A step and the wait for its end; recorded as a CUDA graph, as training will, when it is first made."""
+    """A step and the wait for its end; recorded as a CUDA graph, as training will, when it is first made.
 
-    def __init__(self, step: Callable[[], None], *, is_recorded: bool) -> None:
-        self._step, self._is_recorded = step, is_recorded
+    One that cannot be recorded is timed as it is.
+    """
+
+    def __init__(self, step: Callable[[], None], recorder: Cuda, *, is_recorded: bool) -> None:
+        self._step, self._recorder, self._is_recorded = step, recorder, is_recorded
 
     def __call__(self) -> None:
         if self._is_recorded:
-            recorder = Cuda()
+            self._is_recorded = False
             with torch.random.fork_rng():
                 for _ in range(WARM_UP):
-                    recorder.aside(self._step)
-                self._step, self._is_recorded = recorder.record(self._step)[0], False
+                    self._recorder.aside(self._step)
+                with suppress(RuntimeError):
+                    self._step = self._recorder.record(self._step)[0]
         self._step()
         torch.cuda.synchronize()
 

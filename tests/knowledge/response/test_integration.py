@@ -21,7 +21,7 @@ LABELS = torch.arange(6) % 4
 
 
 def weights_by(scheme: Integration, logits: torch.Tensor) -> torch.Tensor:
-    accuracies = [0.9, 0.8, 0.7][: len(logits)]
+    accuracies = torch.tensor([0.9, 0.8, 0.7])[: len(logits)]
     return teacher_weights(scheme, logits, temperature=4.0, targets=LABELS, accuracies=accuracies)
 
 
@@ -48,7 +48,7 @@ def test_averaging_losses_and_averaging_targets_pull_alike(scheme: Integration) 
 
 def test_accuracies_by_hand() -> None:
     """0.02 more accuracy counts e times as much."""
-    weights = accuracy_weights([0.90, 0.88])
+    weights = accuracy_weights(torch.tensor([0.90, 0.88]))
     torch.testing.assert_close(weights[0] / weights[1], torch.tensor(1.0).exp(), rtol=1e-4, atol=0.0)
 
 

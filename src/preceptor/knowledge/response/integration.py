@@ -18,15 +18,15 @@ def average_weights(logits: Tensor) -> Tensor:
     return torch.full(logits.shape[:2], 1.0 / len(logits), dtype=logits.dtype, device=logits.device)
 
 
-def accuracy_weights(accuracies: Sequence[float], *, temperature: float = 0.02) -> Tensor:
+def accuracy_weights(accuracies: Tensor, *, temperature: float = 0.02) -> Tensor:
     """exp(accuracy / temperature), normalised: (K,) validation accuracies in 0 to 1 to (K,) weights."""
-    return (torch.tensor(accuracies) / temperature).softmax(dim=0)
+    return (accuracies / temperature).softmax(dim=0)
 
 
-def power_weights(accuracies: Sequence[float], *, power: float) -> Tensor:
+def power_weights(accuracies: Tensor, *, power: float) -> Tensor:
     """accuracy ** power, normalised: (K,) validation accuracies in 0 to 1 to (K,) weights; equal where all are 0."""
-    raised = torch.tensor(accuracies) ** power
-    return raised / raised.sum() if raised.sum() > 0 else torch.full_like(raised, 1.0 / len(raised))
+    raised = accuracies**power
+    return torch.where(raised.sum() > 0, raised / raised.sum(), 1.0 / len(raised))
 
 
 def confidence_weights(logits: Tensor, *, temperature: float) -> Tensor:
@@ -68,7 +68,7 @@ def teacher_weights(
     *,
     temperature: float,
     targets: Tensor | None = None,
-    accuracies: Sequence[float] | None = None,
+    accuracies: Tensor | None = None,
     power: float | None = None,
 ) -> Tensor:
     """Weights of K teachers by one of the schemes, (K, N, C) logits to (K, N), sum 1 over K.

@@ -161,7 +161,8 @@ class Run:
                 cohort = self.cohort(stage)
                 batches = self.batches(stage, cohort)
                 tell = self.console.print
-                with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as cohort.ask_frozen:
+                with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as replay:
+                    cohort.ask_frozen = replay
                     ended[stage.name] = fit(
                         self.fabric,
                         stage,
@@ -171,7 +172,7 @@ class Run:
                         self.folder,
                         monitor=self.recipe.monitor,
                         seed=self.recipe.seed,
-                        watchers=watchers,
+                        watchers=[*watchers, replay],
                         tell=self._note,
                     )
                 ended.pop(stage.continues or "", None)

@@ -25,6 +25,8 @@ Tell = Callable[[str], None]
 class Replay:
     """Gets what frozen networks say, as :class:`~preceptor.cohort.frozen.AskFrozen`; a context that lasts as the stage.
 
+    It watches the training too: what an epoch wrote is in place before any process begins the next one.
+
     Args:
         ask: computes.
         tell: says a line to the user.
@@ -55,6 +57,12 @@ class Replay:
         if teacher is None or not len(batch.images):
             return self._ask(name, network, batch, epoch)
         return teacher.says(network, batch, epoch)
+
+    def stage(self, *given: object, **named: object) -> None: ...
+    def step(self, *given: object, **named: object) -> None: ...
+    def epoch(self, *given: object, **named: object) -> None:
+        for teacher in self._teachers.values():
+            teacher.finish()
 
     def __enter__(self) -> Self:
         return self
@@ -124,15 +132,19 @@ class _Teacher:
             self._writing(lambda: self._keep(network, batch, rows, live))
         return live
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """Put what was written in place."""
         self._writing(self._shelf.finish)
+
+    def close(self) -> None:
+        """The same, and say how much was read."""
+        self.finish()
         if self._read:
             self._tell(f"what {self.name} says was read {self._read} times and computed {self._computed} times")
 
     def _open(self, view: int, epoch: int) -> None:
         self._at = (view, epoch)
-        self._writing(self._shelf.finish)
+        self.finish()
         for problem in self._shelf.open_view(view):
             self._tell(f"{problem}; it is removed and made anew")
         if view in self._views and self._free() < self.view_bytes - bytes_in(self._kept.folder, view, self._shelf.taps):

@@ -180,7 +180,7 @@ class Run:
                 if stage.last_epoch == stage.phase_end:  # a part may end before the first validation
                     for name in reported.intersection(stage.learners):
                         networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
-                del cohort, batches
+                del cohort, batches, replay
         return networks, list(ended.values())
 
     def _try_stages(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from preceptor.errors import UserError
 from preceptor.study.crew import Death, Event
-from preceptor.study.work import Answer, Request, Tell, Work, answer, train_job
+from preceptor.study.work import Answer, Request, Work, answer, train_job
 
 PASSED_ON = ("PRECEPTOR_DATA", "PRECEPTOR_CACHE", "CUBLAS_WORKSPACE_CONFIG")
 """Variables that tasks see as the command does."""
@@ -107,6 +107,5 @@ def _knock(address: str) -> None:
 
 
 def _do(work: Work, request: Request) -> Answer:
-    """Do a job in a task."""
-    never_asks: Tell = lambda number, score: True  # noqa: E731  # a study's jobs report no epochs
-    return answer(work, request, never_asks)
+    """Do a job in a task; a study's jobs report no epochs, so that none is ever asked to end."""
+    return answer(work, request, lambda number, score: True)

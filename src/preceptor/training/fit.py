@@ -133,12 +133,7 @@ def fit(
             is_due = at.epoch % spec.validate_every == 0 or at.epoch == stage.phase_end
             scores = validate(evaluated) if is_due else {}
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))
-            for name, network in evaluated.items():
-                if at.epoch in stage.snapshots:
-                    folder.save(folder.weights(stage.clock, name, at.epoch), network.state_dict())
-                if is_due:
-                    score = scores[stage.members[name].kept_with or name][monitor]
-                    _keep(stage, name, network, score, at, folder, spec.patience)
+            _keep_weights(stage, evaluated, scores, at, folder, monitor)
             for watcher in watchers:
                 watcher.epoch(at.epoch, losses, scores)
             save()
@@ -152,7 +147,24 @@ def _interrupted(folder: RunFolder) -> InterruptedRunError:
     return InterruptedRunError(f"stopped; a checkpoint is in {folder.path}. The same command again goes on from there.")
 
 
-def _keep(
+def _keep_weights(
+    stage: Stage,
+    networks: Mapping[str, Network],
+    scores: Mapping[str, Mapping[str, float]],
+    at: At,
+    folder: RunFolder,
+    monitor: str,
+) -> None:
+    """Write what is to be kept of an epoch: snapshots, and of a validated one the best weights so far."""
+    for name, network in networks.items():
+        if at.epoch in stage.snapshots:
+            folder.save(folder.weights(stage.clock, name, at.epoch), network.state_dict())
+        if scores:
+            score = scores[stage.members[name].kept_with or name][monitor]
+            _keep_best(stage, name, network, score, at, folder, stage.training.patience)
+
+
+def _keep_best(
     stage: Stage, name: str, network: Network, score: float, at: At, folder: RunFolder, patience: int | None
 ) -> None:
     """Write the weights when they are the best so far of a network that still counts."""

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,9 @@ def recognise(path: Path) -> Recognised:
 
 
 def _published(path: Path, folders: list[str], files: list[str]) -> Recognised | None:
-    inside: Callable[[str], list[str]] = lambda name: entries(path / name)[0]  # noqa: E731
+    def inside(name: str) -> list[str]:
+        return entries(path / name)[0]
+
     cases = inside("kaggle_3m") if "kaggle_3m" in folders else folders
     images = path / "stage1_train" if "stage1_train" in folders else path
     first = [name for name in entries(images)[0] if part_word(name) is None][:1]

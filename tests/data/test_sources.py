@@ -64,9 +64,18 @@ def test_kather2016(kather):
     assert table.classes == ("tumor", "stroma", "complex", "lympho", "debris", "mucosa", "adipose", "empty")
     assert table.frame["id"].iloc[0] == "01_TUMOR/10AB_CRC-Prim-HE-00_Row_1_Col_0"
     assert table.frame["label"].tolist() == [label for label in range(8) for _ in range(2)]
+    assert table.grouping == "slide"
+    assert table.frame["group"].tolist() == [f"CRC-Prim-HE-0{label}" for label in range(8) for _ in range(2)]
     inside = kather / "Kather_texture_2016_image_tiles_5000"
     assert open_source("kather2016", str(inside)).frame.equals(table.frame)
     assert recognise(kather).key == recognise(inside).key == "kather2016"
+
+
+def test_kather2016_with_names_of_its_own_knows_no_groups(kather):
+    save_image(kather / "Kather_texture_2016_image_tiles_5000" / "02_STROMA" / "mine.tif")
+    table = open_source("kather2016", str(kather))
+    assert table.grouping is None
+    assert "'02_STROMA/mine', do not tell the slide" in table.notes[0]
 
 
 def test_kather2016_without_a_class(kather):

@@ -34,7 +34,7 @@ def test_group_rule(tmp_path):
     check(table)
     assert table.grouping == "patient"
     assert table.frame["group"].tolist() == ["p0", "p0", "p1", "p1"] * 2
-    with pytest.raises(UserError, match=r"rule q\\d finds nothing in 'p0_0\.png'"):
+    with pytest.raises(UserError, match=r"rule q\\d finds nothing in 'p0_0'"):
         open_source("folder", str(tmp_path), {"group": r"q\d"})
     with pytest.raises(UserError, match="no regular expression"):
         open_source("folder", str(tmp_path), {"group": "("})
@@ -88,12 +88,80 @@ def test_pairs_below_parts_as_in_monuseg(tmp_path):
     pairs(tmp_path / "MoNuSegTrainData", images="tissue_image")
     pairs(tmp_path / "MoNuSegTestData", images="tissue_image", start=3, count=2)
     found = recognise(tmp_path)
-    assert found.options == {"images": "tissue_image", "group": r"^TCGA-\w+-\w+", "grouping": "patient"}
+    assert found.options == {"images": "tissue_image"}
     table = open_source(found.key, str(tmp_path), found.options)
     check(table)
     assert table.frame["split"].value_counts().to_dict() == {"train": 3, "test": 2}
     assert table.frame["group"].iloc[0] == "TCGA-AA-0003"
+    assert table.grouping == "patient"
+    assert "TCGA barcodes" in table.notes[0]
     assert table.frame["id"].iloc[0] == "test/TCGA-AA-0003-01Z"
+
+
+def crops(folder, patients=5, each=4):
+    for patient in range(patients):
+        for crop in range(each):
+            save_image(folder / f"TCGA-18-559{patient}_{crop}.png", seed=patient * 10 + crop)
+
+
+def test_crops_of_one_patient_stay_together(tmp_path):
+    crops(tmp_path / "images")
+    for file in (tmp_path / "images").iterdir():
+        save_mask(tmp_path / "masks" / file.name)
+    found = recognise(tmp_path)
+    table = open_source(found.key, str(tmp_path), found.options)
+    assert (table.frame["group"].nunique(), table.grouping) == (5, "patient")
+
+
+def test_barcodes_in_class_folders_are_patients(tmp_path):
+    crops(tmp_path / "a", patients=3)
+    crops(tmp_path / "b", patients=5)
+    found = recognise(tmp_path)
+    table = open_source(found.key, str(tmp_path), found.options)
+    assert (table.frame["group"].nunique(), table.grouping) == (5, "patient")
+
+
+def test_a_rule_that_swallows_crops_is_a_warning(tmp_path):
+    crops(tmp_path / "a")
+    crops(tmp_path / "b")
+    table = open_source("folder", str(tmp_path), {"group": r"^TCGA-\w+-\w+", "grouping": "patient"})
+    assert table.notes[0].startswith("WARNING: the group rule makes 20 groups")
+
+
+def test_where_no_group_is_known_it_says_how_to_set_one(tmp_path):
+    for name in ("a", "b"):
+        save_image(tmp_path / name / "1.png")
+    table = open_source("folder", str(tmp_path))
+    assert table.grouping is None
+    assert "data.options.group" in table.notes[0]
+
+
+def test_folders_below_the_classes_can_be_groups(tmp_path):
+    for name in ("a", "b"):
+        for patient in range(3):
+            for image in range(2):
+                save_image(tmp_path / name / f"{name}{patient}" / f"{image}.png", seed=image)
+    found = recognise(tmp_path)
+    plain = open_source(found.key, str(tmp_path), found.options)
+    assert len(plain) == 12
+    assert plain.grouping is None
+    assert "6 folders that images lie in are patients, set data.options.group_from=folder" in plain.notes[0]
+    table = open_source("folder", str(tmp_path), {"group_from": "folder", "grouping": "patient"})
+    check(table)
+    assert table.frame["group"].tolist() == [p for p in ("a0", "a1", "a2", "b0", "b1", "b2") for _ in range(2)]
+    first = open_source("folder", str(tmp_path), {"group_from": "folder", "group": "^(.)"})
+    assert set(first.frame["group"]) == {"a", "b"}
+    save_image(tmp_path / "a" / "loose.png")
+    with pytest.raises(UserError, match="'loose' lies in no folder below"):
+        open_source("folder", str(tmp_path), {"group_from": "folder"})
+
+
+def test_mask_folders_below_patients_are_no_classes(tmp_path):
+    for patient in ("p1", "p2"):
+        save_image(tmp_path / patient / "images" / "1.png")
+        save_mask(tmp_path / patient / "masks" / "1.png")
+    with pytest.raises(UserError, match="seem to hold masks"):
+        open_source("folder", str(tmp_path))
 
 
 def test_part_names_can_be_set(tmp_path):

@@ -144,10 +144,10 @@ def _sizes(sizes: dict[tuple[int, int], int]) -> str:
 
 def _groups(found: "Inspection") -> str:
     if found.grouping is None or found.group_sizes is None:
-        return "none known: samples of one patient cannot be kept together"
+        return "none known: samples of one patient cannot be kept together (see notes)"
     low, middle, high = found.group_sizes
     if high == 1:
-        return f"by {found.grouping}: one image each, so grouping changes nothing"
+        return f"by {found.grouping}: {found.group_count} groups of one image each"
     return f"by {found.grouping}: {found.group_count} groups of {low} to {high} images, median {middle:g}"
 
 

@@ -259,9 +259,10 @@ def _check_counts(
         if have < parts:
             found = f"{have} {what}{'s' if have != 1 else ''}"
             samples = "" if what == "image" else f" ({int(rows.sum())} samples)"
+            shared = "" if what == "image" else f", or use by: image and accept that sides share {what}s"
             raise UserError(
                 f"class {_class_name(int(label), classes)!r} has {found}{samples}: too small to be in {parts} parts; "
-                "collect more, join it to another class, or leave it out"
+                f"collect more, join it to another class, or leave it out{shared}"
             )
 
 

@@ -1,11 +1,15 @@
 """What the sources share: reading folders, and refusing in one voice."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from preceptor.data.images import IMAGE_SUFFIXES
 from preceptor.errors import UserError
+
+MASK_NAME = re.compile(r"mask|annot|segment|ground|label|^gt$", re.IGNORECASE)
+"""Folders and columns that hold masks are called like this."""
 
 
 def folder_at(path: Path, source: str) -> Path:
@@ -55,6 +59,20 @@ def images_in(folder: Path) -> dict[str, str]:
             raise UserError(f"folder {str(folder)!r} has {os.path.basename(found[stem])!r} and {name!r}: which is it?")
         found[stem] = place + name
     return found
+
+
+def images_below(folder: Path) -> dict[str, str]:
+    """Path below ``folder`` without ending -> path of every image in it and in the folders below, in order."""
+    found = images_in(folder)
+    for name in entries(folder)[0]:
+        found |= {os.path.join(name, stem): file for stem, file in images_below(folder / name).items()}
+    return found
+
+
+def tree(folder: Path) -> list[str]:
+    """Names of all folders below ``folder``."""
+    inside = entries(folder)[0]
+    return [*inside, *(name for one in inside for name in tree(folder / one))]
 
 
 def refuse(source: str, path: Path, saw: str, expected: str) -> UserError:

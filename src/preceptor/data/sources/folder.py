@@ -2,13 +2,25 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from preceptor.data.images import FileReader
+from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, image_names, images_in, matched, named, refuse
+from preceptor.data.sources._layout import (
+    MASK_NAME,
+    contents,
+    entries,
+    folder_at,
+    image_names,
+    images_below,
+    matched,
+    named,
+    refuse,
+    tree,
+)
 from preceptor.errors import UserError
 
 Part = Literal["train", "validation", "test"]
@@ -17,6 +29,10 @@ _WORDS: dict[str, Part] = {
     "val": "validation", "valid": "validation", "validation": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
+NO_GROUPS = (
+    "No groups are known: images of one patient can be on both sides of a split. If names tell the patient, set "
+    r"data.options.group to a regular expression whose first bracket is the patient, for example '^([^_]+)_'"
+)
 
 
 def folder(
@@ -28,6 +44,7 @@ def folder(
     classes: tuple[str, ...] | None = None,
     parts: Mapping[str, Part] | None = None,
     group: str | None = None,
+    group_from: Literal["name", "folder"] = "name",
     grouping: str = "group",
 ) -> SampleTable:
     """Class folders, or an image folder and a mask folder; either also below train, validation and test folders.
@@ -44,7 +61,10 @@ def folder(
             values, background first (default: background, foreground).
         parts: folder name -> ``train``, ``validation`` or ``test``, where the names do not say it.
         group: regular expression searched in the file name without ending; its first bracket, or all
-            that it matches, is the group.
+            that it matches, is the group. Without it, names that follow a published scheme
+            (``data/name_rules.py``) tell the groups, which is said.
+        group_from: ``folder`` takes the group from the folder below the class or image folder that an image
+            lies in (``<class>/<patient>/<image>``), the whole name or what ``group`` finds in it.
         grouping: what such a group is, for example ``patient``.
     """
     root = folder_at(path, "folder")
@@ -52,10 +72,10 @@ def folder(
     pairs = [_is_pair(below, images, masks) for below in found.values()]
     if any(pairs) != all(pairs):
         raise refuse("folder", root, "image and mask folders in some parts only", "the same layout in every part")
-    rows = _pairs(found, images, masks, mask_suffix) if all(pairs) else _by_class(root, found, classes)
+    rows = _pairs(found, images, masks, mask_suffix) if all(pairs) else _by_class(root, found, images, masks, classes)
     names = classes or (("background", "foreground") if all(pairs) else rows.classes)
     reader = FileReader(tuple(rows.images), tuple((mask,) for mask in rows.masks) if all(pairs) else None, len(names))
-    groups = None if group is None else [_group(group, file) for file in rows.images]
+    groups, what, notes = _groups(rows, group, group_from, grouping)
     return SampleTable(
         source="folder",
         task="segmentation" if all(pairs) else "classification",
@@ -69,9 +89,9 @@ def folder(
             splits=rows.splits if any(rows.splits) else None,
         ),
         read=reader,
-        grouping=grouping if group else None,
+        grouping=what,
         files=reader.files,
-        notes=() if group else ("No group rule is set: images of one patient can be on both sides of a split.",),
+        notes=notes,
     )
 
 
@@ -108,14 +128,18 @@ class _Rows:
         self.masks: list[str] = []
         self.labels: list[int] = []
         self.splits: list[str | None] = []
+        self.below: list[str] = []  # folder of each image below its class or image folder, "" where it lies in that
         self.classes: tuple[str, ...] = ()
 
 
-def _by_class(root: Path, found: Mapping[Part | None, Path], classes: tuple[str, ...] | None) -> _Rows:
+def _by_class(
+    root: Path, found: Mapping[Part | None, Path], images: str, masks: str, classes: tuple[str, ...] | None
+) -> _Rows:
     rows = _Rows()
     seen = sorted({name for below in found.values() for name in entries(below)[0]})
-    if not any(image_names(entries(below / name)[1]) for below in found.values() for name in entries(below)[0]):
+    if not any(_holds_images(below / name) for below in found.values() for name in entries(below)[0]):
         raise refuse("folder", root, contents(root), "one folder of images per class, or an image and a mask folder")
+    _refuse_masks(root, [under / name for under in found.values() for name in entries(under)[0]], {images, masks})
     rows.classes = classes or tuple(seen)
     if set(rows.classes) != set(seen):
         raise refuse("folder", root, f"the class folders {named(seen)}", f"those of classes: {', '.join(rows.classes)}")
@@ -126,7 +150,7 @@ def _by_class(root: Path, found: Mapping[Part | None, Path], classes: tuple[str,
         if loose:
             raise UserError(f"folder: {len(loose)} images in {str(below)!r} lie in no class folder: {named(loose)}")
         for label, name in enumerate(rows.classes):
-            inside = images_in(below / name) if (below / name).is_dir() else {}
+            inside = images_below(below / name) if (below / name).is_dir() else {}
             if not inside:
                 raise UserError(
                     f"folder: class {name!r} is empty: no image in {str(below / name)!r}; add some, or remove it"
@@ -135,13 +159,27 @@ def _by_class(root: Path, found: Mapping[Part | None, Path], classes: tuple[str,
             rows.images += list(inside.values())
             rows.labels += [label] * len(inside)
             rows.splits += [part] * len(inside)
+            rows.below += [os.path.dirname(stem) for stem in inside]
     return rows
+
+
+def _refuse_masks(root: Path, classes: Sequence[Path], halves: set[str]) -> None:
+    """UserError where folders below the class folders hold masks, or the images of masks: these are no classes."""
+    names = {name for folder in classes for name in tree(folder)}
+    odd = [name for name in names if MASK_NAME.search(name) or name in halves]
+    if odd:
+        raise refuse(
+            "folder",
+            root,
+            f"folders below the class folders that seem to hold masks or their images: {named(odd)}",
+            "one folder of images per class, or an image and a mask folder; the option parts names several of those",
+        )
 
 
 def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: str) -> _Rows:
     rows = _Rows()
     for part, below in found.items():
-        pictures, marks = images_in(below / images), images_in(below / masks)
+        pictures, marks = images_below(below / images), images_below(below / masks)
         odd = [stem for stem in marks if not stem.endswith(suffix)]
         if odd:
             raise UserError(f"folder: {len(odd)} masks do not end in {suffix!r}: {named(odd)}")
@@ -157,6 +195,7 @@ def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: s
         rows.images += list(pictures.values())
         rows.masks += [marks[stem] for stem in pictures]
         rows.splits += [part] * len(pictures)
+        rows.below += [os.path.dirname(stem) for stem in pictures]
     return rows
 
 
@@ -168,12 +207,42 @@ def _has_class_folders(path: Path) -> bool:
     return any(image_names(entries(path / name)[1]) for name in entries(path)[0])
 
 
-def _group(rule: str, file: str) -> str:
-    stem = os.path.splitext(os.path.basename(file))[0]
+def _holds_images(path: Path) -> bool:
+    folders, files = entries(path)
+    return bool(image_names(files)) or any(image_names(entries(path / name)[1]) for name in folders)
+
+
+def _groups(
+    rows: _Rows, rule: str | None, source: Literal["name", "folder"], grouping: str
+) -> tuple[list[str] | None, str | None, tuple[str, ...]]:
+    """The group of each image, what a group is, and what is to be said of it."""
+    stems = [os.path.splitext(os.path.basename(file))[0] for file in rows.images]
+    if source == "folder":
+        folders = [below.split(os.sep)[0] for below in rows.below]
+        if "" in folders:
+            raise UserError(
+                f"folder: group_from: folder, but {stems[folders.index('')]!r} lies in no folder below its class or "
+                "image folder; put each image into a folder of its group, or leave group_from out"
+            )
+        groups = folders if rule is None else [_group(rule, name) for name in folders]
+    elif rule is not None:
+        groups = [_group(rule, stem) for stem in stems]
+    else:
+        told = groups_by_name(stems)
+        if told.groups is not None:
+            return list(told.groups), told.grouping, (told.note,)
+        below = len({name for name in rows.below if name})
+        hint = f"; if the {below} folders that images lie in are patients, set data.options.group_from=folder"
+        return None, None, (" ".join(filter(None, [told.note, NO_GROUPS + (hint if below else "") + "."])),)
+    warning = own_group_each(stems, groups)
+    return groups, grouping, (warning,) if warning else ()
+
+
+def _group(rule: str, name: str) -> str:
     try:
-        match = re.search(rule, stem)
+        match = re.search(rule, name)
     except re.error as error:
         raise UserError(f"folder: the option group is no regular expression: {error}") from None
     if match is None:
-        raise UserError(f"folder: the group rule {rule} finds nothing in {os.path.basename(file)!r}")
+        raise UserError(f"folder: the group rule {rule} finds nothing in {name!r}")
     return match[1] if match.re.groups else match[0]

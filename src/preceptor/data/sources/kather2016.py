@@ -6,6 +6,7 @@ Kather et al. 2016, Scientific Reports 6, 27988; doi:10.5281/zenodo.53169 (CC BY
 from pathlib import Path
 
 from preceptor.data.images import FileReader
+from preceptor.data.name_rules import KATHER
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import contents, entries, folder_at, images_in, named, refuse
 from preceptor.errors import UserError
@@ -36,15 +37,26 @@ def kather2016(path: Path) -> SampleTable:
         labels += [label] * len(found)
     if empty:
         raise UserError(f"kather2016: no images in {named(empty)} below {str(root)!r}: each class needs some")
+    slides = [KATHER.group(stem.rpartition("/")[2]) for stem in ids]
+    unnamed = [stem for stem, slide in zip(ids, slides, strict=True) if slide is None]
     reader = FileReader(tuple(files))
     return SampleTable(
         source="kather2016",
         task="classification",
         classes=tuple(name[3:].lower() for name in CLASSES),
         frame=sample_frame(
-            ids, [f"{key}{Path(file).suffix}" for key, file in zip(ids, files, strict=True)], labels=labels
+            ids,
+            [f"{key}{Path(file).suffix}" for key, file in zip(ids, files, strict=True)],
+            labels=labels,
+            groups=None if unnamed else slides,
         ),
         read=reader,
+        grouping=None if unnamed else "slide",
         files=reader.files,
-        notes=("Patients were not published: tiles of one patient can be on both sides of a split.",),
+        notes=(
+            f"{len(unnamed)} names, for example {unnamed[0]!r}, do not tell the slide as published names do "
+            "(CRC-Prim-HE-03): no groups are known, tiles of one slide can be on both sides of a split."
+            if unnamed
+            else "Groups are slides, by their names; which slides are of one patient was not published.",
+        ),
     )

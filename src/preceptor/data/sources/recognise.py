@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from preceptor.data.sources._layout import contents, entries, image_names
+from preceptor.data.sources._layout import MASK_NAME, contents, entries, image_names
 from preceptor.data.sources.breakhis import BINARY
 from preceptor.data.sources.folder import part_word
 from preceptor.data.sources.ham10000 import TABLE
@@ -18,10 +18,8 @@ from preceptor.data.sources.pcam import PREFIX
 from preceptor.data.sources.table import PART_WORDS
 from preceptor.errors import UserError
 
-_MASK_NAME = re.compile(r"mask|annot|segment|ground|label|^gt$", re.IGNORECASE)
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
-_TCGA_PATIENT = r"^TCGA-\w+-\w+"
 _MOST_CLASSES = 100
 
 
@@ -110,7 +108,7 @@ def _pairs(path: Path, folders: list[str]) -> Recognised | None:
     """An image folder and a mask folder with the same names in them, here or in folders named as parts."""
     for below in [path, *(path / name for name in folders if part_word(name))]:
         stems = {name: _stems(below / name) for name in entries(below)[0]}
-        marks = [name for name in stems if stems[name] and _MASK_NAME.search(name)]
+        marks = [name for name in stems if stems[name] and MASK_NAME.search(name)]
         pictures = [name for name in stems if stems[name] and name not in marks]
         for masks in marks:
             for images in pictures:
@@ -121,11 +119,9 @@ def _pairs(path: Path, folders: list[str]) -> Recognised | None:
                 options = {name: value for name, value in options.items() if name != value}
                 if suffix:
                     options["mask_suffix"] = suffix
-                reasons = [f"saw images in {images}/ and masks of the same names in {masks}/"]
-                if all(re.search(_TCGA_PATIENT, stem) for stem in stems[images]):
-                    options |= {"group": _TCGA_PATIENT, "grouping": "patient"}
-                    reasons.append("the names are TCGA barcodes, whose first three fields are the patient")
-                return Recognised("folder", options, tuple(reasons))
+                return Recognised(
+                    "folder", options, (f"saw images in {images}/ and masks of the same names in {masks}/",)
+                )
     return None
 
 
@@ -136,6 +132,12 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
     ]
     if len(holding) >= 2:
         return Recognised("folder", {}, (f"saw {len(holding)} folders of images, taken as classes",))
+    nested = {name: {k for k in entries(path / name)[0] if _stems(path / name / k)} for name in folders}
+    inner = [k for found in nested.values() for k in found]
+    is_plain = not any(MASK_NAME.search(k) or k == "images" for k in inner) and not any(map(part_word, folders))
+    if len(nested) >= 2 and all(nested.values()) and len(set(inner)) == len(inner) and is_plain:
+        why = f"saw {len(nested)} folders, taken as classes, with {len(inner)} folders of images in them"
+        return Recognised("folder", {}, (why,))
     if deeper:
         return Recognised("folder", {}, (f"saw class folders in {', '.join(deeper)}",))
     return None
@@ -163,7 +165,7 @@ def _table(path: Path, name: str) -> Recognised:
             "  say it with --source table --option image=COLUMN --option label=COLUMN --option image_folder=FOLDER"
         )
     matches.sort(key=lambda match: match["ending"] != "")  # whole file names before names without ending
-    masks = [match for match in matches if _MASK_NAME.search(f"{match['column']} {match['folder']}")]
+    masks = [match for match in matches if MASK_NAME.search(f"{match['column']} {match['folder']}")]
     image = next((match for match in matches if match not in masks), matches[0])
     mask = next((match for match in masks if match is not image), None)
     options |= _where("image", image)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from preceptor.data.images import IMAGE_SUFFIXES, FileReader
+from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import contents, entries, images_in, named, refuse
 from preceptor.errors import UserError
@@ -46,8 +47,9 @@ def table(
         image: column with the image, put into ``image_file`` and looked for in ``image_folder``.
         label: column with the class, of any type; give this or ``mask``.
         mask: column with the mask, put into ``mask_file`` and looked for in ``mask_folder``.
-        group, split, id: columns with the group (its name says what a group is), the official part and
-            the sample's id (default: the image without ending).
+        group, split, id: columns with the group (its name says what a group is; without one, file names that
+            follow a published scheme tell the groups, which is said), the official part and the sample's id
+            (default: the image without ending).
         class_name: column with the name of each class, where ``label`` holds numbers.
         classes: the classes in the order of their labels (default: sorted), or names of the mask values.
         image_folder, mask_folder: relative to the CSV's folder.
@@ -83,6 +85,7 @@ def table(
     labels, names = (None, classes or ("background", "foreground"))
     if label is not None:
         labels, names = _labels(rows, label, class_name, classes)
+    groups, grouping, note = _groups(images, rows[group].tolist() if group else None, group)
     reader = FileReader(tuple(images), None if masks is None else tuple((file,) for file in masks), len(names))
     return SampleTable(
         source="table",
@@ -93,14 +96,29 @@ def table(
             [os.path.relpath(file, root) for file in images],
             labels=labels,
             masks=None if masks is None else [os.path.relpath(file, root) for file in masks],
-            groups=rows[group].tolist() if group else None,
+            groups=groups,
             splits=_parts(rows[split], file) if split else None,
         ),
         read=reader,
-        grouping=group,
+        grouping=grouping,
         files=reader.files,
-        notes=() if group else ("No group column is set: images of one patient can be on both sides of a split.",),
+        notes=tuple(filter(None, [note])),
     )
+
+
+def _groups(images: list[str], given: list[str] | None, column: str | None) -> tuple[list[str] | None, str | None, str]:
+    """The group of each row, what a group is, and what is to be said of it."""
+    stems = [os.path.splitext(os.path.basename(path))[0] for path in images]
+    if given is not None:
+        return given, column, own_group_each(stems, given)
+    told = groups_by_name(stems)
+    if told.groups is not None:
+        return list(told.groups), told.grouping, told.note.replace("sets another rule", "names a column instead")
+    none = (
+        "No group column is set: images of one patient can be on both sides of a split; if a column tells the patient, "
+        "set data.options.group to its name."
+    )
+    return None, None, " ".join(filter(None, [told.note, none]))
 
 
 def _csv_file(path: Path, name: str | None) -> Path:

@@ -1,6 +1,7 @@
 """Weights from files and folders, read without ever running what they hold."""
 
 import json
+import os
 import pickle
 import warnings
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from torch import Tensor
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
+from preceptor.opening import read_text, require_file
 
 _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 _WRAPPERS = ("_orig_mod.", "module.")
@@ -83,6 +85,8 @@ def read_weights(given: str) -> Weights:
     if path.is_dir():
         config = read_config(path)
         path = _file_in(path)
+    if path.exists():
+        require_file(path, "weights")
     if not path.is_file():
         raise UserError(
             f"weights {given!r}: no such file or folder.\n"
@@ -127,11 +131,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The folder's ``config.json``."""
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder}: holds no {CONFIG}, so it is no saved network; give one, or a weights file"
-        ) from None
+        if not os.path.lexists(path):
+            raise UserError(f"{folder}: holds no {CONFIG}, so it is no saved network; give one, or a weights file")
+        config = json.loads(read_text(path, "config"))
+    except UserError:
+        raise
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if not isinstance(config, dict):

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "preceptor"
-GROUND = {"errors", "explain", "files", "randomness", "signatures", "catalogue", "recipe", "specs", "technique_specs"}
+GROUND = {
+    "errors",
+    "explain",
+    "files",
+    "opening",
+    "shown",
+    "randomness",
+    "signatures",
+    "catalogue",
+    "recipe",
+    "specs",
+    "technique_specs",
+}
 """What every room stands on."""
 
 ROOMS = {

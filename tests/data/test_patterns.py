@@ -15,6 +15,11 @@ def test_the_first_bracket_or_all():
     assert first_brackets(r"x", [], "rule") == []
 
 
+def test_many_texts_while_the_clock_ticks():
+    texts = [f"patient_{number // 7}_{number}" for number in range(200_000)]
+    assert first_brackets(r"patient_(\d+)", texts, "rule")[-1] == str(199_999 // 7)
+
+
 def test_a_search_without_end_is_ended(monkeypatch):
     monkeypatch.setattr("preceptor.data.patterns.SECONDS", 0.5)
     start = time.monotonic()

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from preceptor.errors import UserError
-
 _N = TypeVar("_N")
 _T = TypeVar("_T")
 
@@ -26,15 +24,7 @@ def in_order(
     waiting: deque[Future[_T]] = deque()
     try:
         for number in numbers:
-            try:
-                waiting.append(pool.submit(work, number))
-            except RuntimeError as error:  # Python says no more of a process limit or of memory that is used up
-                if "thread" not in str(error):
-                    raise
-                raise UserError(
-                    f"the system lets no further thread start ({error}): the memory or the number of processes that "
-                    "this shell may use is reached; see `ulimit -a`, or close other programs"
-                ) from None
+            waiting.append(pool.submit(work, number))
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -13,7 +13,7 @@ GROUND = {
     "explain",
     "files",
     "opening",
-    "shown",
+    "quoting",
     "randomness",
     "signatures",
     "catalogue",

@@ -297,19 +297,14 @@ def test_inspection_of_names_that_are_no_text(tmp_path):
     assert all(part in answer.error for part in parts)
 
 
-def test_pipes_in_place_of_recipes_weights_and_losses(refused, tmp_path):
-    for name in ("recipe.pipe", "weights.safetensors", "weights.pth", "own.py"):
+def test_pipes_in_place_of_weights(refused, tmp_path):
+    for name in ("weights.safetensors", "weights.pth"):
         os.mkfifo(tmp_path / name)
     (tmp_path / "network").mkdir()
     os.mkfifo(tmp_path / "network" / "config.json")
     for name in ("weights.safetensors", "weights.pth", "network"):
         message = refused(recipe_for(networks={"student": {**CLASSIFIER, "weights": str(tmp_path / name)}}))
         assert "is a named pipe" in message
-    losses = [{"loss": f"{tmp_path / 'own.py'}:Own"}]
-    assert "is a named pipe" in refused(recipe_for(technique={"name": "kd_offline", "losses": losses}))
-    answer = preceptor("train", tmp_path / "recipe.pipe")
-    assert answer.code == 2
-    assert "recipe.pipe' is a named pipe" in answer.error
 
 
 def test_an_unreadable_folder_is_named(refused, tmp_path, monkeypatch):

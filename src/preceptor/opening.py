@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from preceptor.errors import UserError
-from preceptor.shown import quoted
+from preceptor.quoting import quoted
 
 _KINDS = {
     stat.S_IFDIR: "is a folder",

@@ -14,7 +14,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
-from preceptor.opening import require_file
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
 from preceptor.technique_specs import TAGS, GraphSpec, LossSpec, MixtureSpec, TechniqueSpec
 
@@ -117,16 +116,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
 def read_mapping(path: Path, what: str) -> dict[str, Any]:
     """The YAML mapping in ``path``, unchecked; ``what`` it is called in errors."""
     try:
-        if path.exists() and not path.is_dir():
-            require_file(path, what)
         raw = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         example = "recipes/phantom.yaml" if what == "recipe" else "studies/phantom.yaml"
         raise UserError(f"no {what} {str(path)!r}: give the path of a .yaml file, for example {example}") from None
     except IsADirectoryError:
         raise UserError(f"{what} {str(path)!r} is a folder: give the .yaml file in it") from None
-    except UserError:
-        raise
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{what} {str(path)!r} is not readable YAML: {error}") from None
     if not isinstance(raw, dict):

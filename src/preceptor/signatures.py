@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from preceptor.errors import UserError
-from preceptor.opening import require_file
 
 _PLAIN: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
 _CONTAINERS: dict[str, Any] = {"tuple": tuple, "list": list, "dict": dict}
@@ -163,8 +162,6 @@ def classes_in(path: Path) -> dict[str, ClassText]:
     Raises:
         UserError: the file is not there or is no Python.
     """
-    if path.exists():
-        require_file(path, "file")
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except OSError:

@@ -25,7 +25,7 @@ from preceptor.data.tiff import DamagedTiffError, require_whole
 from preceptor.data.tiff import decode as decode_tiff
 from preceptor.errors import UserError
 from preceptor.opening import open_file
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")

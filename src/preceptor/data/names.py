@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from preceptor.errors import UserError
-from preceptor.shown import quoted
+from preceptor.quoting import quoted
 
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")

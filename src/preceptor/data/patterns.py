@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 
 from preceptor.errors import UserError
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 SECONDS = 5.0
 """What all names may take together, besides a second for every 50,000 of them: a plain pattern needs 1 % of it."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from preceptor.errors import UserError
 from preceptor.opening import require_file
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 MOST_EXPANSION = 1_100
 """Times that stored bytes may grow when unpacked: deflate, HDF5's own compression, ends at 1,032."""

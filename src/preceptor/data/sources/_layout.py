@@ -12,7 +12,7 @@ from preceptor.data.images import IMAGE_SUFFIXES
 from preceptor.data.names import check_names
 from preceptor.errors import UserError
 from preceptor.opening import no_file, open_file
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 MASK_NAME = re.compile(r"mask|annot|segment|ground|label|^gt$", re.IGNORECASE)
 """Folders and columns that hold masks are called like this."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from preceptor.errors import UserError
 from preceptor.opening import require_file
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 MOST_EXPANSION = 1_032
 """Times that deflate can shrink bytes."""

@@ -23,7 +23,7 @@ from preceptor.data.sources._layout import (
     tree,
 )
 from preceptor.errors import UserError
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 Part = Literal["train", "validation", "test"]
 _WORDS: dict[str, Part] = {

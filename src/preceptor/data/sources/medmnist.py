@@ -20,7 +20,7 @@ from preceptor.data.samples import Pixels, SampleTable, sample_frame
 from preceptor.data.sources._layout import contents, entries, named, refuse
 from preceptor.data.sources._npz import array_names, open_array, read_array
 from preceptor.errors import UserError
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 PARTS = {"train": "train", "val": "validation", "test": "test"}
 MOST_IMAGES = 20_000_000

@@ -16,7 +16,7 @@ from preceptor.data.sources._hdf5 import dataset, open_dataset
 from preceptor.data.sources._layout import contents, entries, folder_at, read_table, refuse
 from preceptor.errors import UserError
 from preceptor.opening import no_file
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 PARTS = {"train": "train", "valid": "validation", "test": "test"}
 PREFIX = "camelyonpatch_level_2_split"

@@ -18,7 +18,7 @@ from preceptor.data.sources.pcam import PREFIX
 from preceptor.data.sources.table import PART_WORDS
 from preceptor.errors import UserError
 from preceptor.opening import require_file
-from preceptor.shown import quoted
+from preceptor.quoting import quoted
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)

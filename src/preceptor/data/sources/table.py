@@ -13,7 +13,7 @@ from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import contents, entries, images_in, named, read_table, refuse
 from preceptor.errors import UserError
 from preceptor.opening import no_file, open_file
-from preceptor.shown import quoted
+from preceptor.quoting import quoted
 
 PART_WORDS = {
     "train": "train", "training": "train",

@@ -1,6 +1,6 @@
 """Nothing that a terminal acts on gets into a message."""
 
-from preceptor.shown import quoted, shown
+from preceptor.quoting import quoted, shown
 
 
 def test_plain_names_stay():

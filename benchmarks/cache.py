@@ -16,12 +16,12 @@ from pathlib import Path
 
 import torch
 
-from preceptor.catalogue import entry_for, load
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
+from preceptor.knowledge.catalogue import entry_for, load
 from preceptor.networks.build import build_network
 from preceptor.specs import NetworkSpec, Task, TrainingSpec
 from preceptor.training.optim import Group, make_optimizer

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from preceptor import catalogue
 from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
 from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.networks.build import build_network
 from preceptor.networks.network import Network

@@ -17,6 +17,8 @@ GROUND = {
     "randomness",
     "signatures",
     "catalogue",
+    "knowledge.setting",
+    "knowledge.catalogue",
     "recipe",
     "specs",
     "technique_specs",
@@ -51,7 +53,7 @@ ROOMS = {
 }
 """Room -> what it may import besides the ground and itself."""
 
-LOADS = {("catalogue", "knowledge.base")}
+LOADS = {("knowledge.catalogue", "knowledge.base")}
 """The catalogue imports a loss when it is asked for one."""
 
 WITHOUT_TORCH = [
@@ -70,7 +72,7 @@ WITHOUT_TORCH = [
     "recipe",
     "specs",
     "technique_specs",
-    "catalogue",
+    "knowledge.catalogue",
     "training.teacher_cache.folder",
     "data.sources",
     "data.splits",

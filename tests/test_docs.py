@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from preceptor import catalogue
 from preceptor.cli.methods import methods_page
+from preceptor.knowledge import catalogue
 from preceptor.recipe import parse_recipe
 
 DOCS = Path(__file__).parents[1] / "docs"

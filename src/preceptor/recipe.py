@@ -75,7 +75,7 @@ class Recipe(Model):
         return self
 
     def _require_task(self, spec: LossSpec) -> None:
-        from preceptor.catalogue import entry_for
+        from preceptor.knowledge.catalogue import entry_for
 
         tasks = entry_for(spec.loss).settings
         if self.task not in tasks:

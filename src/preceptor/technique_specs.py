@@ -25,7 +25,7 @@ class LossSpec(Model):
 
     @model_validator(mode="after")
     def _known_options(self) -> Self:
-        from preceptor.catalogue import check_options, entry_for
+        from preceptor.knowledge.catalogue import check_options, entry_for
 
         check_options(entry_for(self.loss), self.options)
         return self

@@ -1,8 +1,8 @@
 from typer.testing import CliRunner
 
-from preceptor import catalogue
 from preceptor.cli.main import app
 from preceptor.cli.methods import methods_page
+from preceptor.knowledge import catalogue
 
 
 def run(*arguments: str) -> str:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from preceptor import catalogue
+from preceptor.knowledge import catalogue
 
 _PAGE = """\
 # Techniques and knowledge losses

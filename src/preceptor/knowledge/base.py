@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
+from preceptor.knowledge.setting import Setting
 from preceptor.networks.outputs import Knowledge
 from preceptor.specs import Task
 
@@ -79,7 +79,7 @@ class Loss(nn.Module):
 
     Class attributes:
         key: name in recipes.
-        settings: task -> :class:`~preceptor.catalogue.Setting`; its keys are the tasks that the loss serves.
+        settings: task -> :class:`~preceptor.knowledge.setting.Setting`; its keys are the tasks that the loss serves.
         needs_ids: True adds ``ids=`` (N,) int64, positions in the training set, to every call.
         keeps_batch: True when every batch must have the full size (incomplete ones are then dropped).
 

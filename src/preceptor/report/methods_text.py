@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from preceptor import catalogue
+from preceptor.knowledge import catalogue
 from preceptor.report.comparison import LEVEL
 from preceptor.report.names import architecture, main_metric, metric_name
 from preceptor.report.runs import Run

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
-from preceptor.catalogue import entry_for
+from preceptor.knowledge.catalogue import entry_for
 from preceptor.study.plan import Job, all_but_technique
 from preceptor.technique_specs import MixtureSpec
 

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from preceptor import catalogue
 from preceptor.cohort.stage import Member, Stage
 from preceptor.cohort.transfer import Ramp, Transfer
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Loss
 from preceptor.networks.build import build_network, seeded
 from preceptor.networks.network import Network

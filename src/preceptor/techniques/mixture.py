@@ -7,10 +7,10 @@ et al. 2018 (arXiv:1706.00384). All of them are one graph: alpha · task + beta 
 
 from dataclasses import replace
 
-from preceptor import catalogue
 from preceptor.cohort.stage import Member, Plan, Stage, Start
 from preceptor.cohort.transfer import Transfer, facing
 from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Loss
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.response.soft_target import SoftTargetLoss

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from preceptor import catalogue
 from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
 from preceptor.specs import Task
 from preceptor.technique_specs import MixtureSpec, Route
 from preceptor.techniques.context import Context, per_student

@@ -18,10 +18,11 @@ from lightning_fabric import Fabric
 from torch.nn import functional as F
 
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.stage import Member, Stage
 from preceptor.cohort.task_loss import ClassificationLoss
 from preceptor.data.batches import Batch
 from preceptor.networks.build import build_network
+from preceptor.plan.network import NetworkUse
+from preceptor.plan.stage import Member, Stage
 from preceptor.recipe import Recipe
 from preceptor.specs import NetworkSpec, TrainingSpec
 from preceptor.training.fit import fit
@@ -63,7 +64,7 @@ def timed_fit(held: Held, fabric: Fabric) -> float:
             "technique": {"name": "baseline"},
         }
     )
-    stage = Stage(name="main", members={"S1": Member(build=network)}, training=training)
+    stage = Stage(name="main", members={"S1": Member(network=NetworkUse(name="S1", spec=SPEC))}, training=training)
     cohort = Cohort(
         task="classification",
         networks={"S1": network()},

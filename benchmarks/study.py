@@ -47,20 +47,19 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from plain_cells import ALPHA, LR, MEAN, STD, TEMPERATURE, PlainCell, folder_loader, normalised
 from preceptor.cohort.frozen import FixedSize
-from preceptor.cohort.merge import lone, merge
-from preceptor.cohort.stage import Plan
 from preceptor.data import augment as augment_module
 from preceptor.data import batches as batches_module
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.networks.classifier import Classifier
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.plan.merge import lone, merge
+from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
 from preceptor.training.placement import largest_bunch
-from preceptor.training.run import Run
+from preceptor.training.run import Run, settled_plan, workshop_of
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from timing import Stamps, spread
@@ -131,9 +130,8 @@ class Setting:
     def save_teacher(self) -> None:
         """A frozen teacher: its numbers are random, its arithmetic is that of a trained one."""
         recipe = self.recipe("kd_online", "features", 0, "32-true")
-        packed = prepare(recipe).packed
-        plan = TECHNIQUES["kd_online"](Context(recipe, packed.classes, packed.size))
-        plan.stages[0].members["T"].build().save(self.folder / "teacher")
+        workshop = workshop_of(recipe, prepare(recipe))
+        workshop.network(recipe.plan().stages[0].members["T"].network).save(self.folder / "teacher")
 
 
 def _new(architecture: str) -> dict[str, Any]:
@@ -147,13 +145,12 @@ class Ours:
         recipes = [setting.recipe(*cell, seed, precision) for cell in cells]
         self.cells, self.warm_up = cells, setting.warm_up
         self.prepared: Prepared = prepare(recipes[0])
-        packed = self.prepared.packed
-        plans = [TECHNIQUES[r.technique.name](Context(r, packed.classes, packed.size)) for r in recipes]
-        self.merged = merge(plans)
+        workshop = workshop_of(recipes[0], self.prepared)
+        self.merged = merge([settled_plan(recipe, workshop) for recipe in recipes])
         self.stage = replace(self.merged.stage, phase="main")
         plan = Plan(stages=(self.stage,), students=tuple(self.stage.members))
         nowhere = RunFolder(setting.folder / "run", recipes[0], writes=False)
-        self.run = Run(recipes[0], self.prepared, plan, nowhere, make_fabric("cpu"), Console(quiet=True))
+        self.run = Run(recipes[0], self.prepared, workshop, plan, nowhere, make_fabric("cpu"), Console(quiet=True))
         self.cohort = self.run.cohort(self.stage)
         self.batches = self.run.batches(self.stage, self.cohort)
 

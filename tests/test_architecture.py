@@ -19,29 +19,30 @@ GROUND = {
     "catalogue",
     "knowledge.setting",
     "knowledge.catalogue",
-    "recipe",
     "specs",
-    "technique_specs",
 }
 """What every room stands on."""
 
 ROOMS = {
-    "data": set(),
+    "plan": set(),
+    "techniques": {"plan"},
+    "data": {"recipe"},
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),
     "built": {"networks", "knowledge"},
-    "cohort": {"built", "networks", "knowledge", "data.batches"},
-    "techniques": {"cohort", "built", "networks", "knowledge"},
-    "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
-    "analysis": {"training", "cohort", "built", "data", "networks", "measures"},
-    "study": {"training", "cohort.stage"},
-    "report": {"measures", "__version__"},
+    "cohort": {"plan", "built", "networks", "knowledge", "data.batches"},
+    "training": {"recipe", "plan", "techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
+    "analysis": {"recipe", "plan", "training", "cohort", "built", "data", "networks", "measures"},
+    "study": {"recipe", "plan", "techniques", "training"},
+    "report": {"recipe", "techniques", "measures", "__version__"},
     "cli": {
         "analysis",
         "report",
         "study",
         "training",
+        "recipe",
+        "plan",
         "techniques",
         "cohort",
         "data",
@@ -71,7 +72,9 @@ WITHOUT_TORCH = [
     "cli.train",
     "recipe",
     "specs",
-    "technique_specs",
+    "plan.merge",
+    "plan.ready",
+    "techniques",
     "knowledge.catalogue",
     "training.teacher_cache.folder",
     "data.sources",
@@ -121,6 +124,11 @@ def test_the_ground_stands_on_itself():
     assert loads == LOADS
     wrong = [(module, name) for module, name in found if not within(name, GROUND | {base for _, base in LOADS})]
     assert wrong == []
+
+
+def test_a_recipe_stands_on_plans_and_techniques():
+    found = [(module, name) for module, name in imports() if module == "recipe"]
+    assert [name for _, name in found if not within(name, {*GROUND, "plan", "techniques"})] == []
 
 
 def test_nothing_imports_the_command_line():

@@ -19,20 +19,8 @@ def test_the_page_of_methods_is_up_to_date() -> None:
 
 def test_the_page_has_a_row_for_every_method() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", methods_page(), flags=re.MULTILINE)
-    techniques = [
-        "baseline",
-        "kd_offline",
-        "kd_online",
-        "ml",
-        "kd_ml",
-        "multi_part",
-        "kthf2",
-        "multi_teacher",
-        "graft",
-        "self_distill",
-        "dynamic_kd",
-        "graph",
-    ]
+    techniques = ["baseline", "dynamic_kd", "graft", "graph", "kd_ml", "kd_offline", "kd_online", "kthf2", "ml"]
+    techniques += ["multi_part", "multi_teacher", "self_distill"]
     assert rows == [*techniques, *catalogue.losses()]
 
 

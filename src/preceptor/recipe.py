@@ -7,15 +7,25 @@ Nothing here imports torch: a wrong recipe is refused at once.
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
+from preceptor.knowledge.catalogue import entry_for
+from preceptor.plan.cast import Cast, Counts, Usual
+from preceptor.plan.frozen import FrozenMap
+from preceptor.plan.stage import Plan
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
-from preceptor.technique_specs import TAGS, GraphSpec, LossSpec, MixtureSpec, TechniqueSpec
+from preceptor.techniques import TECHNIQUES, Technique
+from preceptor.techniques.base import LossSpec
+
+if TYPE_CHECKING:
+    TechniqueSpec = Technique
+else:  # of the classes themselves, told apart by their names
+    TechniqueSpec = Annotated[Union[tuple(TECHNIQUES.values())], Field(discriminator="name")]  # noqa: UP007
 
 
 class Recipe(Model):
@@ -45,38 +55,29 @@ class Recipe(Model):
         monitors = {"classification": ("accuracy", "f1", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
         if self.training.monitor not in (None, *monitors[self.task]):
             raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors[self.task])}")
-        technique = self.technique
-        named: tuple[LossSpec | None, ...] = ()
-        if isinstance(technique, GraphSpec):
-            named = technique.edges
-        elif isinstance(technique, MixtureSpec):
-            named = (*technique.losses, technique.hint)
-        for spec in filter(None, named):
+        self._suits_the_technique()
+        return self
+
+    def _suits_the_technique(self) -> None:
+        technique, networks = self.technique, self.networks
+        for spec in technique.losses_named:
             self._require_task(spec)
         if self.task not in technique.tasks:
             raise ValueError(
                 f"technique {technique.name} is for {', '.join(technique.tasks)}, this recipe's task is {self.task}: "
                 f"{technique.instead}"
             )
-        takes_several = "teachers" in type(technique).model_fields
-        if self.networks.teachers and not takes_several:
+        if networks.teachers and not technique.takes_teachers:
             raise ValueError(f"networks.teachers: {technique.name} has one teacher at most; give `networks.teacher`")
-        has_some = self.networks.teachers or getattr(technique, "teachers", ())
-        if technique.has_teacher and self.networks.teacher is None and not has_some:
+        has_some = networks.teacher or networks.teachers or technique.brings_teachers
+        if technique.has_teacher and not has_some:
             wanted = "`networks.teacher`, `networks.teachers` or `technique.teachers`"
-            raise ValueError(f"technique {technique.name} wants {wanted if takes_several else '`networks.teacher`'}")
-        if self.technique.name in ("ml", "kd_ml", "kthf2") and len(self.networks.peers) < 2:
-            raise ValueError(f"{self.technique.name} wants at least two students (`networks.count: 2`)")
-        if self.technique.name == "self_distill" and len(self.networks.peers) > 1:
             raise ValueError(
-                f"self_distill is about one student with exits, here are {len(self.networks.peers)}; "
-                "set `networks.count: 1`"
+                f"technique {technique.name} wants {wanted if technique.takes_teachers else '`networks.teacher`'}"
             )
-        return self
+        technique.require_students(len(networks.peers))
 
     def _require_task(self, spec: LossSpec) -> None:
-        from preceptor.knowledge.catalogue import entry_for
-
         tasks = entry_for(spec.loss).settings
         if self.task not in tasks:
             raise ValueError(
@@ -93,6 +94,32 @@ class Recipe(Model):
     def monitor(self) -> str:
         """The validation score that chooses weights."""
         return self.training.monitor or ("accuracy" if self.task == "classification" else "iou")
+
+    def cast(self, counts: Counts | None = None) -> Cast:
+        """Who takes part, as a technique is told."""
+        return Cast(
+            task=self.task,
+            source=self.data.source,
+            students=FrozenMap(self.networks.peers),
+            teacher=self.networks.teacher,
+            teachers=self.networks.teachers,
+            training=self.training,
+            teacher_training=self.teacher_stage_training,
+            monitor=self.monitor,
+            shots=self.split.shots,
+            counts=counts or Usual(),
+        )
+
+    def plan(self, counts: Counts | None = None) -> Plan:
+        """What the technique makes of it.
+
+        Args:
+            counts: tells how many stages and blocks networks have; as most have unless given.
+
+        Raises:
+            UserError: options that do not fit these networks.
+        """
+        return self.technique.plan(self.cast(counts))
 
     def to_yaml(self) -> str:
         """The complete recipe, defaults included."""
@@ -152,7 +179,7 @@ def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        lines = [explain(detail, Recipe, TAGS) for detail in error.errors(include_url=False)]
+        lines = [explain(detail, Recipe, TECHNIQUES) for detail in error.errors(include_url=False)]
         raise UserError("\n".join([f"{origin}:", *(f"  {line}" for line in dict.fromkeys(lines))])) from None
 
 
@@ -160,7 +187,7 @@ def _leave_out(technique: object, before: Mapping[str, Any], changed: Sequence[s
     """Drop the recipe's own technique options that a technique chosen by an override does not have."""
     if not isinstance(technique, dict) or technique.get("name") == before.get("name"):
         return []
-    spec = TAGS.get(str(technique.get("name")))
+    spec = TECHNIQUES.get(str(technique.get("name")))
     known = set(spec.model_fields) if spec else set()
     chosen = {where.removeprefix("technique.").split(".")[0] for where in changed}
     left_out = sorted(set(before) & set(technique) - known - chosen) if known else []

@@ -70,6 +70,10 @@ class ClassText:
                 return statement.value
         return None
 
+    def defines(self, method: str) -> bool:
+        """Whether the class has a method of this name of its own."""
+        return any(isinstance(one, ast.FunctionDef) and one.name == method for one in self.node.body)
+
     def options(self) -> tuple[Option, ...]:
         """The arguments of ``__init__``, in order.
 
@@ -137,17 +141,6 @@ def summary_of(docstring: str) -> str:
 def source_of(docstring: str) -> str:
     """What follows ``Source:``, on one line."""
     return _paragraph(docstring, "Source")
-
-
-def options_of(docstring: str) -> tuple[str, ...]:
-    """The names that follow ``Options:``."""
-    return tuple(re.findall(r"\w+", _paragraph(docstring, "Options")))
-
-
-def functions_in(path: Path) -> dict[str, str]:
-    """Docstrings of the top-level functions of a file, by name."""
-    nodes = ast.parse(path.read_text(encoding="utf-8")).body
-    return {node.name: ast.get_docstring(node) or "" for node in nodes if isinstance(node, ast.FunctionDef)}
 
 
 def _paragraph(docstring: str, name: str) -> str:

@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "segmentation"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Integration = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
+"""How much each of several teachers counts."""
+
+NEEDS_LABELS: tuple[Integration, ...] = ("ce", "correct_only")
+"""Those that depend on the truth."""
 
 
 class Model(BaseModel):
@@ -142,6 +148,9 @@ class NetworkSpec(Model):
     std: tuple[float, float, float] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
+    def __hash__(self) -> int:
+        return hash((self.architecture, self.encoder, self.weights))  # options may hold what has no hash
+
 
 class TaskLossSpec(Model):
     """The task's own loss: cross entropy for classes, focal plus Dice for masks.
@@ -183,9 +192,6 @@ class NetworksSpec(Model):
         """The students by name: S1, S2, …"""
         specs = self.students or (self.student,) * self.count
         return {f"S{number}": spec for number, spec in enumerate(specs, start=1) if spec is not None}
-
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class CacheSpec(Model):

@@ -5,6 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from preceptor.knowledge import catalogue
+from preceptor.techniques import technique_rows
 
 _PAGE = """\
 # Techniques and knowledge losses
@@ -68,4 +69,4 @@ def methods_page() -> str:
 
 
 def _tables() -> dict[str, list[dict[str, str]]]:
-    return {"Techniques": catalogue.technique_rows(), "Knowledge losses": catalogue.loss_rows()}
+    return {"Techniques": technique_rows(), "Knowledge losses": catalogue.loss_rows()}

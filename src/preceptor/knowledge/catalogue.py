@@ -15,17 +15,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from pydantic import ConfigDict, ValidationError, create_model
 
 from preceptor.errors import UserError
 from preceptor.knowledge.setting import Setting
-from preceptor.signatures import ClassText, Option, classes_in, functions_in, options_of, source_of, summary_of
+from preceptor.signatures import ClassText, Option, classes_in
+from preceptor.specs import Task
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOMS = ("knowledge", "techniques")
-_TASKS = ("classification", "segmentation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +34,26 @@ class Entry:
 
     Args:
         key: name in recipes; for a user's own loss ``file.py:ClassName``.
+        term: what it is called in the names of loss terms.
         module: dotted name, or None for a user's own file.
         settings: task -> published setting; its keys are the tasks that the loss serves.
         options: arguments of ``__init__``.
         summary, source: of the class's docstring.
         keeps_batch: whether it wants every batch in full size.
+        brings_head: whether it replaces the student's head.
     """
 
     key: str
+    term: str
     class_name: str
     path: Path
     module: str | None
-    settings: Mapping[str, Setting]
+    settings: Mapping[Task, Setting]
     options: tuple[Option, ...]
     summary: str
     source: str
     keeps_batch: bool = False
+    brings_head: bool = False
 
 
 @cache
@@ -64,7 +68,7 @@ def losses() -> dict[str, Entry]:
             if isinstance(key, ast.Constant) and text.attribute("settings") is not None:
                 module = ".".join(("preceptor", *path.relative_to(_PACKAGE).with_suffix("").parts))
                 assert key.value not in found, f"two losses have the key {key.value!r}"
-                found[str(key.value)] = _entry(text, key=str(key.value), module=module)
+                found[str(key.value)] = _entry(text, key=str(key.value), term=str(key.value), module=module)
     return dict(sorted(found.items()))
 
 
@@ -87,9 +91,10 @@ def entry_for(name: str, base_dir: Path = Path()) -> Entry:
     classes = classes_in(base_dir / Path(file).expanduser())
     if class_name not in classes:
         raise UserError(f"loss {name!r}: {file} has no class {class_name!r}; {_nearest(class_name, classes)}")
-    if not isinstance(classes[class_name].attribute("key"), ast.Constant):
+    term = classes[class_name].attribute("key")
+    if not isinstance(term, ast.Constant):
         raise UserError(f'loss {name!r}: a loss names its term in a class attribute like key = "{class_name.lower()}"')
-    return _entry(classes[class_name], key=name, module=None)
+    return _entry(classes[class_name], key=name, term=str(term.value), module=None)
 
 
 def check_options(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,33 +145,11 @@ def loss_rows() -> list[dict[str, str]]:
             "loss": entry.key,
             "what it does": entry.summary,
             "tasks": "; ".join(f"{task} ({_in_words(setting)})" for task, setting in entry.settings.items()),
-            "options": ", ".join(_with_default(one.name, one.type, one.default) for one in entry.options),
+            "options": ", ".join(with_default(one.name, one.type, one.default) for one in entry.options),
             "source": entry.source,
         }
         for entry in losses().values()
     ]
-
-
-def technique_rows() -> list[dict[str, str]]:
-    """One row per technique: key, what it does, options, source, from its recipe part and its function."""
-    from preceptor.technique_specs import TechniqueSpec
-
-    functions = _technique_docstrings()
-    rows = []
-    for spec in get_args(get_args(TechniqueSpec)[0]):
-        for key in get_args(spec.model_fields["name"].annotation):
-            fields = {name: spec.model_fields[name] for name in options_of(functions[key])}
-            options = [_with_default(name, field.annotation, field.default) for name, field in fields.items()]
-            rows.append(
-                {
-                    "technique": key,
-                    "what it does": summary_of(functions[key]),
-                    "tasks": ", ".join(spec.tasks),
-                    "options": ", ".join(options),
-                    "source": source_of(functions[key]),
-                }
-            )
-    return rows
 
 
 def _in_words(setting: Setting) -> str:
@@ -177,7 +160,7 @@ def _in_words(setting: Setting) -> str:
     return ", ".join([f"weight {setting.weight:g} at {taps}", *more])
 
 
-def _with_default(name: str, kind: Any, default: Any) -> str:
+def with_default(name: str, kind: Any, default: Any) -> str:
     """``temperature = 4.0``, ``direction = forward (or reverse)``; the name alone where nothing is the default."""
     if not isinstance(default, str | bool | int | float):
         return name
@@ -186,27 +169,10 @@ def _with_default(name: str, kind: Any, default: Any) -> str:
     return f"{name} = {value}" + (f" (or {', '.join(others)})" if others else "")
 
 
-def _technique_docstrings() -> dict[str, str]:
-    """The docstring of each function in the dict ``TECHNIQUES``."""
-    tree = ast.parse((_PACKAGE / "techniques" / "__init__.py").read_text(encoding="utf-8"))
-    modules = {
-        alias.asname or alias.name: str(statement.module)
-        for statement in tree.body
-        if isinstance(statement, ast.ImportFrom)
-        for alias in statement.names
-    }
-    (table,) = (node.value for node in tree.body if isinstance(node, ast.AnnAssign) and node.value is not None)
-    assert isinstance(table, ast.Dict)
-    return {
-        key.value: functions_in(_PACKAGE.parent / (modules[function.id].replace(".", "/") + ".py"))[function.id]
-        for key, function in zip(table.keys, table.values, strict=True)
-        if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(function, ast.Name)
-    }
-
-
-def _entry(text: ClassText, *, key: str, module: str | None) -> Entry:
+def _entry(text: ClassText, *, key: str, term: str, module: str | None) -> Entry:
     return Entry(
         key=key,
+        term=term,
         class_name=text.name,
         path=text.path.resolve(),
         module=module,
@@ -215,10 +181,11 @@ def _entry(text: ClassText, *, key: str, module: str | None) -> Entry:
         summary=text.summary,
         source=text.source,
         keeps_batch=isinstance(kept := text.attribute("keeps_batch"), ast.Constant) and kept.value is True,
+        brings_head=text.defines("head"),
     )
 
 
-def _settings(text: ClassText) -> dict[str, Setting]:
+def _settings(text: ClassText) -> dict[Task, Setting]:
     """The class attribute ``settings``, a dict of task to ``Setting(...)`` with plain values."""
     node = text.attribute("settings")
     example = 'settings = {"classification": Setting(weight=1.0, student_tap="last")}'
@@ -227,18 +194,18 @@ def _settings(text: ClassText) -> dict[str, Setting]:
     )
     if not isinstance(node, ast.Dict):
         raise wrong
-    found = {}
+    found: dict[Task, Setting] = {}
     for task, call in zip(node.keys, node.values, strict=True):
         if (
             not isinstance(call, ast.Call)
             or call.args
             or not isinstance(task, ast.Constant)
-            or task.value not in _TASKS
+            or task.value not in get_args(Task)
         ):
             raise wrong
         try:
             values = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
-            found[str(task.value)] = Setting(**values)
+            found[cast(Task, task.value)] = Setting(**values)
         except (TypeError, ValueError):
             raise wrong from None
     return found

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+Tap = str | tuple[str, ...]
+"""Where an output is read: ``logits``, ``embedding``, the name of a map, or several of these.
+``stages`` stands for all stage maps, ``stage1`` first."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -15,7 +19,7 @@ class Setting:
     """
 
     weight: float
-    student_tap: str | tuple[str, ...]
-    teacher_tap: str | tuple[str, ...] | None = None
+    student_tap: Tap
+    teacher_tap: Tap | None = None
     warmup: int = 0
     task_weight: float = 1.0

@@ -9,6 +9,7 @@ from preceptor.report.names import architecture, main_metric, metric_name
 from preceptor.report.runs import Run
 from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
 from preceptor.report.studies import Study
+from preceptor.techniques import technique_rows
 
 
 def methods_paragraph(study: Study, statistics: Statistics) -> list[str]:
@@ -70,7 +71,7 @@ def _on_networks(runs: Sequence[Run]) -> Iterable[str]:
         yield f"The teacher was {_or(teachers)}."
     if students:
         yield f"The students were {_or(students)}."
-    rows = {row["technique"]: row for row in catalogue.technique_rows()}
+    rows = {row["technique"]: row for row in technique_rows()}
     used = dict.fromkeys(_technique(run).get("name", "") for run in runs)
     for name in used:
         if name in rows:
@@ -143,7 +144,7 @@ def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[s
 
 
 def _sources(runs: Sequence[Run]) -> list[str]:
-    rows = {row["technique"]: row["source"] for row in catalogue.technique_rows()}
+    rows = {row["technique"]: row["source"] for row in technique_rows()}
     entries = catalogue.losses()
     techniques = dict.fromkeys(_technique(run).get("name", "") for run in runs)
     keys = dict.fromkeys(key for run in runs for key in _losses(run))

@@ -14,7 +14,7 @@ from preceptor.recipe import Recipe, parse_recipe
 from preceptor.study.work import Request, Tell
 
 if TYPE_CHECKING:
-    from preceptor.cohort.stage import Stage
+    from preceptor.plan.stage import Stage
 
 
 def trial_request(id: str, recipe: Recipe, out: Path, device: str) -> Request:

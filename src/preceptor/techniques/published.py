@@ -13,7 +13,7 @@ from typing import cast
 
 from preceptor.errors import UserError
 from preceptor.specs import Task
-from preceptor.technique_specs import Strategy
+from preceptor.techniques.shares import Strategy
 
 
 @dataclass(frozen=True, slots=True)

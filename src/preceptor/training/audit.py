@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from preceptor.cohort.stage import Plan
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe, load_recipe
-from preceptor.technique_specs import MixtureSpec
+from preceptor.techniques.baseline import Baseline
 
 
 def require_student_alone(recipe: Recipe) -> None:
@@ -79,7 +79,7 @@ def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:
         except UserError:  # of another version, or not a recipe at all
             continue
         technique = written.technique
-        is_alone = isinstance(technique, MixtureSpec) and (technique.name, technique.network) == ("baseline", "student")
+        is_alone = isinstance(technique, Baseline) and not technique.is_lone_teacher
         if is_alone and _comparable(written) == wanted:
             return other.parent
     return None

@@ -16,10 +16,10 @@ from lightning_fabric import Fabric
 
 from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batches
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
+from preceptor.plan.stage import Stage
 from preceptor.randomness import key
 from preceptor.training.graphed import Graphed, recorder_of
 from preceptor.training.run_folder import RunFolder

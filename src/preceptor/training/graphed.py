@@ -19,9 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batch
 from preceptor.networks.outputs import Outputs
+from preceptor.plan.stage import Stage
 from preceptor.training.step import Step
 from preceptor.training.terms import Terms
 

@@ -18,8 +18,7 @@ from rich.console import Console
 from preceptor.built.base import Built, apart, own_state
 from preceptor.built.committee import teachers_in
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.merge import lone
-from preceptor.cohort.stage import Member, Plan, Stage
+from preceptor.cohort.instantiate import Workshop
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare, training_folds
@@ -27,8 +26,10 @@ from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
+from preceptor.plan.merge import lone
+from preceptor.plan.ready import require_trainable
+from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
-from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
@@ -83,10 +84,11 @@ def train(
     require_same_split(out, prepared)
     require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
-    plan = _plan(recipe, prepared)
+    workshop = workshop_of(recipe, prepared)
+    plan = settled_plan(recipe, workshop)
     for note in (*prepared.notes, *plan.notes):
         console.print(f"note: {note}")
-    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
+    run = Run(recipe, prepared, workshop, plan, folder, fabric, console, watchers, opens_test)
     with folder.held():
         folder.begin()
         if fabric.is_global_zero:
@@ -97,11 +99,25 @@ def train(
 def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":
     """What :func:`train` makes of the recipe; it writes nothing into ``folder``, and says nothing."""
     folder_read = RunFolder(folder, recipe, writes=False)
-    return Run(recipe, prepared, _plan(recipe, prepared), folder_read, fabric, Console(quiet=True))
+    workshop = workshop_of(recipe, prepared)
+    return Run(recipe, prepared, workshop, settled_plan(recipe, workshop), folder_read, fabric, Console(quiet=True))
 
 
-def _plan(recipe: Recipe, prepared: Prepared) -> Plan:
-    return TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size))
+def workshop_of(recipe: Recipe, prepared: Prepared) -> Workshop:
+    """What makes the networks of a recipe for its images."""
+    packed = prepared.packed
+    return Workshop(task=recipe.task, classes=packed.classes, image_size=packed.size, seed=recipe.seed)
+
+
+def settled_plan(recipe: Recipe, workshop: Workshop) -> Plan:
+    """The plan of a recipe, ready to be trained.
+
+    Raises:
+        UserError: options, weights or networks that do not fit each other.
+    """
+    plan = recipe.plan(workshop)
+    require_trainable(plan, shots=recipe.split.shots)
+    return workshop.settled(plan)
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:
@@ -119,6 +135,7 @@ class Run:
 
     recipe: Recipe
     prepared: Prepared
+    workshop: Workshop
     plan: Plan
     folder: RunFolder
     fabric: Fabric
@@ -190,9 +207,9 @@ class Run:
             self.batches(stage, self.cohort(stage, starts=False), resident=False)
             for name, choice in stage.choices.items():
                 for member in choice.candidates.values():
-                    if member.build not in tried:
+                    if member.network not in tried:
                         self._network(stage, name, member, {}, starts=False)
-                        tried.add(member.build)
+                        tried.add(member.network)
 
     def decided(self, stage: Stage) -> Stage:
         """The stage with its choices made, each said once."""
@@ -264,7 +281,7 @@ class Run:
         cohort = Cohort(
             task=self.recipe.task,
             networks=networks,
-            transfers=stage.transfers(),
+            transfers=self.workshop.transfers(stage.edges),
             task_loss=build_task_loss(
                 self.recipe.task_loss, self.recipe.task, classes=len(self.prepared.packed.classes), train_labels=labels
             ),
@@ -289,7 +306,7 @@ class Run:
         self, stage: Stage, name: str, member: Member, networks: Mapping[str, Network], *, starts: bool = True
     ) -> Network:
         """A member as its stage begins; ``networks`` are those before it."""
-        network = member.build(*(networks[one] for one in member.builds_on))
+        network = self.workshop.network(member.network, [networks[one] for one in member.builds_on])
         if not member.trains:
             if network.has_new_head and not member.starts:
                 raise UserError(

@@ -10,9 +10,9 @@ from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.networks.build_classifier import LOCAL
 from preceptor.networks.export import CONFIG
+from preceptor.plan.given import Given
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.specs import NetworkSpec
-from preceptor.techniques.context import teacher_weights
 
 
 def require_same_split(run: Path, prepared: Prepared) -> None:
@@ -66,7 +66,7 @@ def _from_disk(spec: NetworkSpec) -> str | None:
 
 
 def _require_unseen_by(given: str, option: str, recipe: Recipe, prepared: Prepared) -> None:
-    above = teacher_weights(given, option).absolute().parents
+    above = Given(option, given).weights.absolute().parents
     run = next((p for p in above if (p / "split.csv").exists() and (p / "recipe.yaml").exists()), None)
     if run is None:
         return

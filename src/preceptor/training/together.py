@@ -10,16 +10,15 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from preceptor.cohort.merge import Merged, lone, merge
-from preceptor.cohort.stage import Plan
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.files import write_text
+from preceptor.plan.merge import Merged, lone, merge
+from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe
-from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
-from preceptor.training.run import Run
+from preceptor.training.run import Run, settled_plan, workshop_of
 from preceptor.training.run_folder import HEADER, RunFolder
 from preceptor.training.same_data import require_same_split, require_unseen
 
@@ -49,18 +48,19 @@ def train_together(
         return {path: folder.result or {} for path, folder in zip(runs, folders, strict=True)}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
     prepared = prepare(recipes[0])
+    workshop = workshop_of(recipes[0], prepared)
     plans = []
     for path, recipe in runs.items():
         require_student_alone(recipe)
         require_same_split(path, prepared)
         require_unseen(recipe, prepared)
-        plans.append(TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size)))
+        plans.append(settled_plan(recipe, workshop))
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
     everything = RunFolder(shared, recipes[0])
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
-    trunk = Run(recipes[0], prepared, trunk_plan, everything, fabric, console)
+    trunk = Run(recipes[0], prepared, workshop, trunk_plan, everything, fabric, console)
     with everything.held():
         everything.begin()
         networks, phases = trunk.train()
@@ -71,7 +71,7 @@ def train_together(
             write_text(folder.path / "split.csv", prepared.split_csv())
             write_text(folder.metrics, _own_metrics(everything, merged, number))
             notes = [*_own_notes(trunk.notes, merged, number), f"trained together with {len(runs) - 1} other runs"]
-            run = Run(recipe, prepared, plan, folder, fabric, console, notes=notes)
+            run = Run(recipe, prepared, workshop, plan, folder, fabric, console, notes=notes)
             run.finish(({name: networks[there] for name, there in merged.names[number].items()}, phases))
         results[folder.path] = folder.result or {}
     return results
@@ -99,7 +99,7 @@ def require_alike(recipes: Sequence[Recipe]) -> None:
 
 
 def _require_equal_batches(plans: Sequence[Plan]) -> None:
-    wants = {any(edge.loss.keeps_batch for edge in plan.stages[0].transfers()) for plan in plans}
+    wants = {any(edge.loss.entry.keeps_batch for edge in plan.stages[0].edges) for plan in plans}
     if len(wants) > 1:
         raise UserError("a loss of one run drops incomplete batches and those of another do not; train it alone")
 

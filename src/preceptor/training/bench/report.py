@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from preceptor.cohort.stage import Stage
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.errors import UserError
+from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe
 from preceptor.training.bench.advice import Change, Pace, Tried, first_thing, from_the_pace, to_try
 from preceptor.training.bench.machine import Best, measure_best

@@ -1,0 +1,100 @@
+"""Who takes part: what a technique is told of a recipe, and nothing of files or modules."""
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from preceptor.errors import UserError
+from preceptor.plan.frozen import FrozenMap
+from preceptor.plan.given import Given
+from preceptor.plan.network import NetworkUse, SharedWidth
+from preceptor.plan.stage import Member, Stage, Start
+from preceptor.specs import NetworkSpec, Task, TrainingSpec
+
+TEACHER = "T"
+
+
+class Counts(Protocol):
+    """What only the library of a network knows."""
+
+    def stages(self, spec: NetworkSpec) -> int:
+        """How many stages a network has."""
+        ...
+
+    def blocks(self, spec: NetworkSpec) -> int:
+        """Of how many blocks it is the chain."""
+        ...
+
+
+class Usual:
+    """What nearly every classifier has: four stages, and what comes after them."""
+
+    def stages(self, spec: NetworkSpec) -> int:
+        """As if they were four."""
+        return 4
+
+    def blocks(self, spec: NetworkSpec) -> int:
+        """As if they were five."""
+        return 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """Teachers and students of a recipe with what a technique needs to know of them.
+
+    Args:
+        source: of the images: the key of their data source.
+        students: by name, S1, S2, …
+        teacher, teachers: the one, or several in its place.
+        training: of the stages in which students learn.
+        teacher_training: of a stage in which a teacher learns alone.
+        monitor: the validation score that chooses weights.
+        shots: how many images of each class there are to learn from, where they are few.
+        counts: of stages and blocks; the usual ones as long as no library is asked.
+    """
+
+    task: Task
+    source: str
+    students: FrozenMap[NetworkSpec]
+    teacher: NetworkSpec | None
+    teachers: tuple[NetworkSpec, ...]
+    training: TrainingSpec
+    teacher_training: TrainingSpec
+    monitor: str
+    shots: int | None = None
+    counts: Counts = field(default_factory=Usual, compare=False)
+
+    def student(self, name: str, adapter: SharedWidth | None = None) -> NetworkUse:
+        """The student called ``name``."""
+        return NetworkUse(name=name, spec=self.students[name], adapter=adapter)
+
+    def the_teacher(self, given: str | Given | None = None, adapter: SharedWidth | None = None) -> NetworkUse:
+        """The one teacher, from the weights that ``technique.teacher`` or another option gives, if any.
+
+        Raises:
+            UserError: the recipe names none.
+        """
+        if self.teacher is None:
+            raise UserError("networks.teacher: there is none; name the network that is to teach")
+        weights = Given("technique.teacher", given) if isinstance(given, str) else given
+        return NetworkUse(name=TEACHER, spec=self.teacher, given=weights or None, adapter=adapter)
+
+    def trained_first(self, teacher: NetworkUse, *, stage: str = "teacher", instead: str) -> Stage:
+        """The stage in which a teacher learns alone before it teaches; ``instead`` is the option that spares it."""
+        return Stage(
+            name=stage,
+            members={teacher.name: Member(network=teacher)},
+            training=self.teacher_training,
+            instead=instead,
+        )
+
+
+def frozen(teacher: NetworkUse, *, of: str = "teacher") -> Member:
+    """A teacher that only teaches: the one that is given, or the best by validation of the stage ``of``."""
+    return Member(network=teacher, trains=False, start=None if teacher.given else Start(of, teacher.name))
+
+
+def keeping_snapshots(stage: Stage, every: int) -> Stage:
+    """A stage of all its epochs that keeps the weights after ``every`` epochs each, and after the last."""
+    epochs = stage.training.epochs
+    training = stage.training.model_copy(update={"patience": None})
+    return replace(stage, training=training, snapshots=frozenset({*range(every, epochs, every), epochs}))

@@ -8,13 +8,21 @@ import yaml
 
 from preceptor.cli.methods import methods_page
 from preceptor.knowledge import catalogue
-from preceptor.recipe import parse_recipe
+from preceptor.plan.draw import cohort_svg
+from preceptor.recipe import load_recipe, parse_recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_the_page_of_methods_is_up_to_date() -> None:
     assert (DOCS / "methods.md").read_text(encoding="utf-8") == methods_page(), "run `make docs`"
+
+
+def test_the_picture_of_the_readme_is_that_of_its_recipe() -> None:
+    recipe, _ = load_recipe(DOCS.parent / "recipes" / "phantom.yaml")
+    assert (DOCS / "cohort.svg").read_text(encoding="utf-8") == cohort_svg(recipe.plan(), recipe.task), (
+        "run `make docs`"
+    )
 
 
 def test_the_page_has_a_row_for_every_method() -> None:

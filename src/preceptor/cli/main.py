@@ -196,6 +196,20 @@ def bench(
     bench_recipe(recipe, [*(overrides or []), *_more_changes(context)], steps, device)
 
 
+@app.command(context_settings={"allow_extra_args": True})
+def plan(
+    context: typer.Context,
+    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml, or a study.")],
+    overrides: Overrides = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the graph of the last stage into this file.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Another size of a study, such as small.")] = None,
+) -> None:
+    """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
+    from preceptor.cli.plan import show_plan
+
+    show_plan(recipe, [*(overrides or []), *_more_changes(context)], svg, scale)
+
+
 @app.command()
 def methods(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/methods.md.")] = False,

@@ -33,7 +33,7 @@ def console_of_first_process() -> Console:
 def default_folder(path: Path, recipe: Recipe) -> Path:
     """``runs/RECIPE/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
     digest = hashlib.sha256(recipe.to_yaml().encode()).hexdigest()[:8]
-    strategy = getattr(recipe.technique, "shared", None)
+    strategy = recipe.technique.shared
     parts = [recipe.technique.name, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
     return Path("runs") / path.stem / "-".join(parts)
 

@@ -26,15 +26,23 @@ class Counts(Protocol):
 
 
 class Usual:
-    """What nearly every classifier has: four stages, and what comes after them."""
+    """What nearly every classifier has: four stages, and what comes after them.
+
+    Attributes:
+        asked: architectures for which that was assumed.
+    """
+
+    def __init__(self) -> None:
+        self.asked: dict[str, None] = {}
 
     def stages(self, spec: NetworkSpec) -> int:
         """As if they were four."""
+        self.asked[spec.architecture] = None
         return 4
 
     def blocks(self, spec: NetworkSpec) -> int:
         """As if they were five."""
-        return 5
+        return self.stages(spec) + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,3 +49,8 @@ class Given:
         validation = json.loads((run / "result.json").read_text(encoding="utf-8"))["validation"]
         score: float | None = validation.get(network.name, {}).get(monitor)
         return score
+
+    @property
+    def is_finished_run(self) -> bool:
+        """Whether it is the folder of a run that has a result."""
+        return (expand(self.path) / "result.json").is_file()

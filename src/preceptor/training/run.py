@@ -244,7 +244,7 @@ class Run:
             "name": self.recipe.name,
             "task": self.recipe.task,
             "technique": self.recipe.technique.name,
-            "strategy": getattr(self.recipe.technique, "shared", None),
+            "strategy": self.recipe.technique.shared,
             "seed": self.recipe.seed,
             "chosen": max(scored, key=lambda name: scored[name]),
             "test": test.scores if test else {},

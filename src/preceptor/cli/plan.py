@@ -1,0 +1,72 @@
+"""``preceptor plan``: what a recipe or a study will do, before an image is read."""
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from preceptor.files import write_text
+from preceptor.plan.cast import Usual
+from preceptor.plan.draw import cohort_svg
+from preceptor.plan.ready import require_trainable
+from preceptor.plan.show import described, outside
+from preceptor.recipe import load_recipe, read_mapping
+
+
+def show_plan(path: Path, overrides: list[str], svg: Path | None, scale: str | None) -> None:
+    """Print the plan of a recipe, or what the runs of a study share; draw the graph where it is wanted."""
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    if "recipe" in read_mapping(path, "recipe"):
+        _show_study(console, path, overrides, scale)
+    else:
+        _show_recipe(console, path, overrides, svg)
+
+
+def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path | None) -> None:
+    recipe, notes = load_recipe(path, overrides)
+    counts = Usual()
+    plan = recipe.plan(counts)
+    console.print(" ".join(filter(None, (recipe.technique.name, recipe.technique.shared, f"({recipe.task})"))))
+    for line in (*(f"note: {note}" for note in notes), *described(plan, recipe.task)):
+        console.print(line)
+    for name in counts.asked:
+        console.print(f"note: {name} is taken to have 4 stages, as most have; they are counted when training begins")
+    if svg:
+        write_text(svg, cohort_svg(plan, recipe.task))
+        console.print(f"graph of stage {plan.stages[-1].name}: {svg}")
+    require_trainable(plan, shots=recipe.split.shots)
+
+
+def _show_study(console: Console, path: Path, overrides: list[str], scale: str | None) -> None:
+    from preceptor.study.lockstep import lockstep, name_of
+    from preceptor.study.plan import plan
+    from preceptor.study.spec import load_study
+
+    study = load_study(path, scale, overrides)
+    made = plan(study)
+    kinds = Counter(job.kind for job in made.jobs)
+    words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items()]
+    console.print(f"{study.name}: {', '.join(words)}; seeds {', '.join(map(str, study.seeds))}")
+    for note in made.notes:
+        console.print(f"note: {note}")
+    learned_from = Counter(teacher for job in made.jobs for teacher in job.teachers)
+    compared_with = Counter(before for job in made.jobs for before in job.after)
+    console.print("trained once for several runs:")
+    for job in made.jobs:
+        uses = [f"teaches {_runs(learned_from[job.id])}"] if learned_from[job.id] else []
+        uses += [f"{_runs(compared_with[job.id])} compared with it"] if compared_with[job.id] else []
+        if uses:
+            console.print(f"  {job.id}: {'; '.join(uses)}")
+    if study.together:
+        console.print("trained as one cohort:")
+        groups = dict.fromkeys(lockstep(made.jobs).values())
+        for group in (group for group in groups if len(group) > 1):
+            console.print(f"  {name_of(group)}: {', '.join(job.id for job in group)}")
+    console.print("from outside:")
+    wanted = dict.fromkeys(line for job in made.jobs for line in outside(job.recipe.plan()))
+    for line in wanted or ["nothing"]:
+        console.print(f"  {line}")
+
+
+def _runs(count: int) -> str:
+    return f"{count} run" + ("s" if count > 1 else "")

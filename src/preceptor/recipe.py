@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
 from preceptor.knowledge.catalogue import entry_for
-from preceptor.plan.cast import Cast, Counts, Usual
+from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
@@ -95,7 +95,7 @@ class Recipe(Model):
         """The validation score that chooses weights."""
         return self.training.monitor or ("accuracy" if self.task == "classification" else "iou")
 
-    def cast(self, counts: Counts | None = None) -> Cast:
+    def cast(self, facts: Facts | None = None) -> Cast:
         """Who takes part, as a technique is told."""
         return Cast(
             task=self.task,
@@ -107,19 +107,19 @@ class Recipe(Model):
             teacher_training=self.teacher_stage_training,
             monitor=self.monitor,
             shots=self.split.shots,
-            counts=counts or Usual(),
+            facts=facts or Usual(),
         )
 
-    def plan(self, counts: Counts | None = None) -> Plan:
+    def plan(self, facts: Facts | None = None) -> Plan:
         """What the technique makes of it.
 
         Args:
-            counts: tells how many stages and blocks networks have; as most have unless given.
+            facts: what networks are like; as most are unless it is given.
 
         Raises:
             UserError: options that do not fit these networks.
         """
-        return self.technique.plan(self.cast(counts))
+        return self.technique.plan(self.cast(facts))
 
     def to_yaml(self) -> str:
         """The complete recipe, defaults included."""

@@ -121,10 +121,14 @@ def run(tmp_path):
     return make
 
 
+def cast_of(teachers, networks=None):
+    technique = {"teachers": [str(one) for one in teachers]}
+    return recipe_of(technique, networks=networks or {"student": SMALL}).cast()
+
+
 def given(*teachers, networks=None):
     """T1 … TK as a plan has them, from these folders."""
-    cast = recipe_of({"teachers": [str(one) for one in teachers]}, networks=networks or {"student": SMALL}).cast()
-    return teachers_of(cast, [str(one) for one in teachers])
+    return teachers_of(cast_of(teachers, networks), [str(one) for one in teachers])
 
 
 def spec_of(teachers):
@@ -152,6 +156,7 @@ def test_the_architecture_is_that_of_the_folder_unless_it_is_listed(run):
 
 
 def test_members_of_given_teachers_have_no_earlier_stage(run):
-    members = committee(given(run()), integration="average", temperature=4.0)
+    folder = run()
+    members = committee(cast_of([folder]), given(folder), integration="average", temperature=4.0)
     assert list(members) == ["T1", "T"]
     assert all(not member.starts and not member.trains for member in members.values())

@@ -24,13 +24,13 @@ def show_plan(path: Path, overrides: list[str], svg: Path | None, scale: str | N
 
 def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path | None) -> None:
     recipe, notes = load_recipe(path, overrides)
-    counts = Usual()
-    plan = recipe.plan(counts)
+    facts = Usual()
+    plan = recipe.plan(facts)
     console.print(" ".join(filter(None, (recipe.technique.name, recipe.technique.shared, f"({recipe.task})"))))
     for line in (*(f"note: {note}" for note in notes), *described(plan, recipe.task)):
         console.print(line)
-    for name in counts.asked:
-        console.print(f"note: {name} is taken to have 4 stages, as most have; they are counted when training begins")
+    for assumed in facts.assumed:
+        console.print(f"note: {assumed}")
     if svg:
         write_text(svg, cohort_svg(plan, recipe.task))
         console.print(f"graph of stage {plan.stages[-1].name}: {svg}")

@@ -13,8 +13,8 @@ from preceptor.specs import NetworkSpec, Task, TrainingSpec
 TEACHER = "T"
 
 
-class Counts(Protocol):
-    """What only the library of a network knows."""
+class Facts(Protocol):
+    """What only the library of a network, or its weights, can tell."""
 
     def stages(self, spec: NetworkSpec) -> int:
         """How many stages a network has."""
@@ -26,22 +26,24 @@ class Counts(Protocol):
 
 
 class Usual:
-    """What nearly every classifier has: four stages, and what comes after them.
+    """What is taken to be so as long as no library is asked.
 
     Attributes:
-        asked: architectures for which that was assumed.
+        assumed: what was, one sentence each.
     """
 
     def __init__(self) -> None:
-        self.asked: dict[str, None] = {}
+        self.assumed: dict[str, None] = {}
 
     def stages(self, spec: NetworkSpec) -> int:
-        """As if they were four."""
-        self.asked[spec.architecture] = None
+        """Four, as nearly every classifier has."""
+        self.assumed[
+            f"{spec.architecture} is taken to have 4 stages, as most have; they are counted when training begins"
+        ] = None
         return 4
 
     def blocks(self, spec: NetworkSpec) -> int:
-        """As if they were five."""
+        """One for each stage, and what comes after them."""
         return self.stages(spec) + 1
 
 
@@ -57,7 +59,7 @@ class Cast:
         teacher_training: of a stage in which a teacher learns alone.
         monitor: the validation score that chooses weights.
         shots: how many images of each class there are to learn from, where they are few.
-        counts: of stages and blocks; the usual ones as long as no library is asked.
+        facts: of networks; the usual ones unless a library is asked.
     """
 
     task: Task
@@ -69,7 +71,7 @@ class Cast:
     teacher_training: TrainingSpec
     monitor: str
     shots: int | None = None
-    counts: Counts = field(default_factory=Usual, compare=False)
+    facts: Facts = field(default_factory=Usual, compare=False)
 
     def student(self, name: str, adapter: SharedWidth | None = None) -> NetworkUse:
         """The student called ``name``."""
@@ -86,19 +88,22 @@ class Cast:
         weights = Given("technique.teacher", given) if isinstance(given, str) else given
         return NetworkUse(name=TEACHER, spec=self.teacher, given=weights or None, adapter=adapter)
 
-    def trained_first(self, teacher: NetworkUse, *, stage: str = "teacher", instead: str) -> Stage:
-        """The stage in which a teacher learns alone before it teaches; ``instead`` is the option that spares it."""
-        return Stage(
-            name=stage,
-            members={teacher.name: Member(network=teacher)},
-            training=self.teacher_training,
-            instead=instead,
-        )
+    def takes(self, teacher: NetworkUse) -> bool:
+        """Whether a teacher is taken as it is instead of being trained in a stage of its own first."""
+        return teacher.given is not None
 
+    def alone(self, teacher: NetworkUse, *, stage: str = "teacher", instead: str = "") -> Stage:
+        """The stage in which a teacher learns alone; ``instead`` is the option that spares it, if there is one."""
+        members = {teacher.name: Member(network=teacher)}
+        return Stage(name=stage, members=members, training=self.teacher_training, instead=instead)
 
-def frozen(teacher: NetworkUse, *, of: str = "teacher") -> Member:
-    """A teacher that only teaches: the one that is given, or the best by validation of the stage ``of``."""
-    return Member(network=teacher, trains=False, start=None if teacher.given else Start(of, teacher.name))
+    def before(self, teacher: NetworkUse, *, stage: str = "teacher", instead: str) -> tuple[Stage, ...]:
+        """The stage in which a teacher learns alone before it teaches; none where it is taken as it is."""
+        return () if self.takes(teacher) else (self.alone(teacher, stage=stage, instead=instead),)
+
+    def frozen(self, teacher: NetworkUse, *, of: str = "teacher") -> Member:
+        """A teacher that only teaches: as it is taken, or the best by validation of the stage ``of``."""
+        return Member(network=teacher, trains=False, start=None if self.takes(teacher) else Start(of, teacher.name))
 
 
 def keeping_snapshots(stage: Stage, every: int) -> Stage:

@@ -36,7 +36,7 @@ class Baseline(Mixture):
         if not self.is_lone_teacher:
             stage = Stage(name="main", members=students_of(cast), training=cast.training)
             return Plan(stages=(stage,), students=stage.learners)
-        stage = cast.trained_first(self.teacher_network(cast), instead="")
+        stage = cast.alone(self.teacher_network(cast))
         if self.snapshots_every:
             stage = keeping_snapshots(stage, self.snapshots_every)
         return Plan(stages=(stage,), students=(TEACHER,))

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from preceptor.plan.cast import TEACHER, Cast, frozen
+from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse, Ramp
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.specs import Fraction, Weight
@@ -60,21 +60,20 @@ class DynamicKD(Technique):
         """One stage after the teacher's own."""
         alphas = per_student("alpha", self.alpha, len(cast.students), default=1.0)
         network = cast.the_teacher(self.teacher)
-        start = frozen(network).start
+        before = cast.frozen(network)
         teachers = {
-            TEACHER: Member(network=network, start=start, trains=self.teacher_lr > 0, lr=self.teacher_lr or 1.0)
+            TEACHER: Member(network=network, start=before.start, trains=self.teacher_lr > 0, lr=self.teacher_lr or 1.0)
         }
         if self.anchor:
-            teachers[BEFORE] = frozen(network)
+            teachers[BEFORE] = before
         main = Stage(
             name="main",
             members=teachers | students_of(cast, alphas),
             training=cast.training,
             edges=tuple(self._edges(tuple(cast.students), cast.training.epochs)),
         )
-        first = () if self.teacher else (cast.trained_first(network, instead="technique.teacher"),)
         return Plan(
-            stages=(*first, main),
+            stages=(*cast.before(network, instead="technique.teacher"), main),
             students=tuple(cast.students),
             teacher=TEACHER,
             student_alone=given("student_alone", self.student_alone),

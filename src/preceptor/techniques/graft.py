@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from preceptor.errors import UserError
-from preceptor.plan.cast import TEACHER, Cast, frozen
+from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import Composed
@@ -101,7 +101,7 @@ class Graft(Technique):
         has_several = bool(self.teachers or cast.teachers)
         teaching = self._several(cast) if has_several else self._one(cast)
         host = teaching.host
-        count = cast.counts.blocks(next(iter(cast.students.values())))
+        count = cast.facts.blocks(next(iter(cast.students.values())))
         alone = {n: {_block(name, n): self._alone(cast, name, n, host) for name in cast.students} for n in _upto(count)}
         if self.at_once:
             grafted = {BLOCKS: {name: member for part in alone.values() for name, member in part.items()}}
@@ -128,8 +128,8 @@ class Graft(Technique):
                 f"technique.{option}: there is one teacher, which is the host; it is for several (teachers)"
             )
         teacher = cast.the_teacher(self.teacher)
-        first = () if self.teacher else (cast.trained_first(teacher, instead="technique.teacher"),)
-        return _Teaching(first, {TEACHER: frozen(teacher)}, TEACHER)
+        first = cast.before(teacher, instead="technique.teacher")
+        return _Teaching(first, {TEACHER: cast.frozen(teacher)}, TEACHER)
 
     def _several(self, cast: Cast) -> _Teaching:
         if self.teacher:
@@ -142,7 +142,7 @@ class Graft(Technique):
         teachers = teachers_of(cast, self.teachers)
         if self.host and self.host not in teachers:
             raise UserError(f"technique.host: no teacher {self.host!r}; there are {', '.join(teachers)}")
-        members = committee(teachers, integration=self.integration, temperature=self.temperature)
+        members = committee(cast, teachers, integration=self.integration, temperature=self.temperature)
         host, lacks = self.host or "T1", ""
         if not self.host:
             try:

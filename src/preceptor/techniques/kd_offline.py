@@ -45,10 +45,10 @@ class KDOffline(Mixture):
     def plan(self, cast: Cast) -> Plan:
         """The teacher, the hint if there is one, then everybody."""
         main = self.main_stage(cast)
-        first = [] if self.teacher else [cast.trained_first(self.teacher_network(cast), instead="technique.teacher")]
+        first = cast.before(self.teacher_network(cast), instead="technique.teacher")
         if self.hint:
             hint = self._hint_stage(cast, self.hint, main)
-            first.append(hint)
+            first = (*first, hint)
             main = replace(main, members={**main.members, **_going_on(main, hint)})
         return self._plan(cast, *first, main)
 

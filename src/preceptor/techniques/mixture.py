@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from preceptor.errors import UserError
 from preceptor.knowledge.catalogue import entry_for
-from preceptor.plan.cast import TEACHER, Cast, frozen
+from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse, facing
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import NetworkUse, SharedWidth
@@ -134,7 +134,7 @@ class Mixture(Technique):
         members: dict[str, Member] = {}
         if self.has_teacher:
             teacher = self.teacher_network(cast)
-            members[TEACHER] = frozen(teacher) if self.teacher_is_frozen else Member(network=teacher)
+            members[TEACHER] = cast.frozen(teacher) if self.teacher_is_frozen else Member(network=teacher)
         for name, share in shares.items():
             members[name] = Member(network=cast.student(name, self._adapter(cast)), task_weight=share.alpha)
         learners = [name for name, member in members.items() if member.trains]

@@ -134,7 +134,7 @@ class MultiPart(Technique):
     def _trained(self, cast: Cast) -> tuple[dict[str, Member], list[Stage]]:
         """The snapshots of a teacher that is trained first, and the stage that trains it."""
         network = cast.the_teacher()
-        alone = cast.trained_first(network, instead="technique.snapshots")
+        alone = cast.alone(network, instead="technique.snapshots")
         stage = keeping_snapshots(alone, self.teacher_every or self.every)
         teachers = {
             f"epoch {epoch}": Member(network=network, trains=False, start=Start(stage.name, TEACHER, epoch))

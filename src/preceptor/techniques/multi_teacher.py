@@ -70,7 +70,7 @@ class MultiTeacher(Technique):
         """One stage, after one for each teacher."""
         teachers = teachers_of(cast, self.teachers, folds=self.folds)
         shares = dict(zip(cast.students, self._shares(len(cast.students)), strict=True))
-        frozen = committee(teachers, integration=self.integration, temperature=self.temperature, power=self.power)
+        frozen = committee(cast, teachers, integration=self.integration, temperature=self.temperature, power=self.power)
         main = Stage(
             name="main",
             members=frozen | students_of(cast, [share.alpha for share in shares.values()]),

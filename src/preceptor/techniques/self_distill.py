@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from preceptor.errors import UserError
-from preceptor.plan.cast import TEACHER, Cast, frozen
+from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import Composed
@@ -88,11 +88,12 @@ class SelfDistill(Technique):
         (student,) = cast.students.values()
         count = _stages(cast, student)
         exits = {f"E{stage}": stage for stage in sorted(self.exits or range(1, count))}
-        members, first = {}, []
+        members: dict[str, Member] = {}
+        first: tuple[Stage, ...] = ()
         if self.has_teacher:
             teacher = cast.the_teacher(self.teacher)
-            members = {TEACHER: frozen(teacher)}
-            first = [] if self.teacher else [cast.trained_first(teacher, instead="technique.teacher")]
+            members[TEACHER] = cast.frozen(teacher)
+            first = cast.before(teacher, instead="technique.teacher")
         members[STUDENT] = Member(network=cast.student(STUDENT), task_weight=1.0 - self.alpha)
         for name, stage in exits.items():
             network = Composed(name=name, kind="exit", reads=(STUDENT,), options=FrozenMap({"stage": stage}))
@@ -122,7 +123,7 @@ class SelfDistill(Technique):
 
 def _stages(cast: Cast, student: NetworkSpec) -> int:
     """How many stages the student has."""
-    count = cast.counts.stages(student)
+    count = cast.facts.stages(student)
     if count < 2:
         raise UserError(
             f"self_distill: {student.architecture} has {count} stage, so there is none to put an exit on; "

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from preceptor.errors import UserError
-from preceptor.plan.cast import TEACHER, Cast, frozen
+from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.given import Given
 from preceptor.plan.network import Composed, NetworkUse
@@ -45,31 +45,33 @@ def teachers_of(cast: Cast, given: Sequence[str], *, folds: int | None = None) -
 
 
 def teacher_stages(cast: Cast, teachers: Mapping[str, NetworkUse], *, folds: int | None = None) -> tuple[Stage, ...]:
-    """A stage for each teacher that trains it alone; none where they are given.
+    """A stage for each teacher that trains it alone; none for those that are taken as they are.
 
     Args:
         folds: the k-th is trained without the k-th of so many folds of the training part.
     """
     return tuple(
-        replace(
-            cast.trained_first(teacher, stage=_stage(name), instead="technique.teachers"),
-            fold=(number, folds) if folds else None,
-        )
+        replace(stage, fold=(number, folds) if folds else None)
         for number, (name, teacher) in enumerate(teachers.items(), start=1)
-        if not teacher.given
+        for stage in cast.before(teacher, stage=_stage(name), instead="technique.teachers")
     )
 
 
 def committee(
-    teachers: Mapping[str, NetworkUse], *, integration: Integration, temperature: float, power: float | None = None
+    cast: Cast,
+    teachers: Mapping[str, NetworkUse],
+    *,
+    integration: Integration,
+    temperature: float,
+    power: float | None = None,
 ) -> dict[str, Member]:
     """T1 … TK, frozen, and after them their committee T.
 
-    Where no teachers are given they start from what :func:`teacher_stages` leaves.
+    Those that are not taken as they are start from what :func:`teacher_stages` leaves.
     """
     options = FrozenMap({"integration": integration, "temperature": temperature, "power": power})
     together = Composed(name=TEACHER, kind="committee", reads=tuple(teachers), options=options)
-    members = {name: frozen(teacher, of=_stage(name)) for name, teacher in teachers.items()}
+    members = {name: cast.frozen(teacher, of=_stage(name)) for name, teacher in teachers.items()}
     return {**members, TEACHER: Member(network=together, trains=False)}
 
 

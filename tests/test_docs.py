@@ -44,3 +44,13 @@ def test_the_examples_of_the_page_are_recipes(number: int) -> None:
             **yaml.safe_load(example),
         }
     )
+
+
+def test_the_example_technique_is_one(tmp_path: Path) -> None:
+    page = (DOCS / "own-technique.md").read_text(encoding="utf-8")
+    (found,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "mine.py").write_text(found)
+    recipe, _ = load_recipe(
+        DOCS.parent / "recipes" / "phantom.yaml", [f"technique={{name: '{tmp_path}/mine.py:Mine', weight: 0.8}}"]
+    )
+    assert [edge.weight for edge in recipe.plan().stages[-1].edges] == [0.8, 0.8]

@@ -4,28 +4,39 @@ Frozen pydantic models with defaults, checked when they are built, read from and
 Nothing here imports torch: a wrong recipe is refused at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator, model_validator
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
-from preceptor.knowledge.catalogue import entry_for
+from preceptor.knowledge.catalogue import entry_for, is_own
 from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
-from preceptor.techniques import TECHNIQUES, Technique
+from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
 from preceptor.techniques.base import LossSpec
+from preceptor.techniques.own import options_of
+
+
+def _own_or_known(raw: object, known: Callable[[object], Technique]) -> Technique:
+    """A technique of the package, or one that is named with its file."""
+    if isinstance(raw, OwnTechnique):
+        return raw
+    name = raw.get("name") if isinstance(raw, Mapping) else None
+    return OwnTechnique.model_validate(raw) if isinstance(name, str) and is_own(name) else known(raw)
+
 
 if TYPE_CHECKING:
     TechniqueSpec = Technique
 else:  # of the classes themselves, told apart by their names
-    TechniqueSpec = Annotated[Union[tuple(TECHNIQUES.values())], Field(discriminator="name")]  # noqa: UP007
+    _Known = Annotated[Union[tuple(TECHNIQUES.values())], Field(discriminator="name")]  # noqa: UP007
+    TechniqueSpec = Annotated[SerializeAsAny[_Known], WrapValidator(_own_or_known)]
 
 
 class Recipe(Model):
@@ -187,13 +198,19 @@ def _leave_out(technique: object, before: Mapping[str, Any], changed: Sequence[s
     """Drop the recipe's own technique options that a technique chosen by an override does not have."""
     if not isinstance(technique, dict) or technique.get("name") == before.get("name"):
         return []
-    spec = TECHNIQUES.get(str(technique.get("name")))
-    known = set(spec.model_fields) if spec else set()
+    known = _options_of(str(technique.get("name")))
     chosen = {where.removeprefix("technique.").split(".")[0] for where in changed}
     left_out = sorted(set(before) & set(technique) - known - chosen) if known else []
     for key in left_out:
         del technique[key]
     return [f"technique.{key} of the recipe is no option of {technique['name']}: left out" for key in left_out]
+
+
+def _options_of(technique: str) -> set[str]:
+    """What a technique can be told, its name included; nothing where there is no such technique."""
+    if is_own(technique):
+        return {"name", *(option.name for option in options_of(technique))}
+    return set(TECHNIQUES[technique].model_fields) if technique in TECHNIQUES else set()
 
 
 def parse_override(text: str) -> tuple[str, Any]:

@@ -82,21 +82,35 @@ class ClassText:
         """
         for statement in self.node.body:
             if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-                return tuple(self._option(*found) for found in _arguments(statement.args, self._where))
+                arguments = _arguments(statement.args, self._where)
+                return tuple(self._option(one.arg, one.annotation, default) for one, default in arguments)
         return ()
 
-    def _option(self, argument: ast.arg, default: ast.expr | None) -> Option:
-        where = f"{self._where}: option {argument.arg!r}"
-        if argument.annotation is None:
-            raise UserError(f"{where} has no type; write for example {argument.arg}: float = 1.0")
+    def fields(self) -> tuple[Option, ...]:
+        """The class attributes with a type, in order, as a data class has them.
+
+        Raises:
+            UserError: as :meth:`options`.
+        """
+        found = [one for one in self.node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
+        return tuple(
+            self._option(one.target.id, one.annotation, one.value)
+            for one in found
+            if isinstance(one.target, ast.Name) and not ast.unparse(one.annotation).startswith("ClassVar")
+        )
+
+    def _option(self, name: str, annotation: ast.expr | None, default: ast.expr | None) -> Option:
+        where = f"{self._where}: option {name!r}"
+        if annotation is None:
+            raise UserError(f"{where} has no type; write for example {name}: float = 1.0")
         value = None
         if default is not None:
             try:
                 value = ast.literal_eval(default)
             except ValueError:
                 raise UserError(f"{where} has the default {ast.unparse(default)}; write a plain value") from None
-        annotation = self._unaliased(argument.annotation)
-        return Option(argument.arg, ast.unparse(annotation), self._type(annotation, where), value, default is None)
+        annotation = self._unaliased(annotation)
+        return Option(name, ast.unparse(annotation), self._type(annotation, where), value, default is None)
 
     def _unaliased(self, node: ast.expr) -> ast.expr:
         if isinstance(node, ast.Name) and node.id in self.aliases:

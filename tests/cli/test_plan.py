@@ -46,6 +46,17 @@ def test_a_study_tells_what_its_runs_share():
     assert "2 runs compared with it" in answer.out
 
 
+def test_a_study_tells_which_runs_are_one(tmp_path):
+    study = tmp_path / "study.yaml"
+    axes = "axes: {technique: {online: {technique.name: kd_online}, both: {technique.name: kd_ml}}}"
+    study.write_text(f"name: mine\nrecipe: {PHANTOM}\nseeds: [0]\ntogether: true\n{axes}\n")
+    answer = preceptor("plan", str(study))
+    assert answer.code == 0, answer.error
+    (line,) = answer.out.partition("trained as one cohort:\n")[2].partition("\nfrom outside")[0].splitlines()
+    assert "online-seed0" in line
+    assert "both-seed0" in line
+
+
 @pytest.mark.parametrize("path", [PHANTOM, str(ROOT / "studies" / "phantom.yaml")])
 def test_nothing_heavy_is_imported(path):
     code = (

@@ -37,7 +37,8 @@ FitNet's two stages: the students learn the hint alone, without their task, then
 technique: {name: kd_offline, hint: {loss: fitnet}, hint_epochs: 20, losses: [{loss: kd}]}
 ```
 
-A loss of your own is named `path/to/module.py:ClassName`: see [own-loss.md](own-loss.md).
+A loss or technique of your own is named `path/to/module.py:ClassName`: see [own-loss.md](own-loss.md) and
+[own-technique.md](own-technique.md).
 """
 
 

@@ -59,9 +59,9 @@ def _show_study(console: Console, path: Path, overrides: list[str], scale: str |
             console.print(f"  {job.id}: {'; '.join(uses)}")
     if study.together:
         console.print("trained as one cohort:")
-        groups = dict.fromkeys(lockstep(made.jobs).values())
-        for group in (group for group in groups if len(group) > 1):
-            console.print(f"  {name_of(group)}: {', '.join(job.id for job in group)}")
+        groups = {name_of(group): group for group in lockstep(made.jobs).values() if len(group) > 1}
+        for name, group in groups.items():
+            console.print(f"  {name}: {', '.join(job.id for job in group)}")
     console.print("from outside:")
     wanted = dict.fromkeys(line for job in made.jobs for line in outside(job.recipe.plan()))
     for line in wanted or ["nothing"]:

@@ -34,7 +34,8 @@ def default_folder(path: Path, recipe: Recipe) -> Path:
     """``runs/RECIPE/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
     digest = hashlib.sha256(recipe.to_yaml().encode()).hexdigest()[:8]
     strategy = recipe.technique.shared
-    parts = [recipe.technique.name, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
+    technique = recipe.technique.name.rpartition("/")[2].replace(":", "-")  # your own is named with its file
+    parts = [technique, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
     return Path("runs") / path.stem / "-".join(parts)
 
 

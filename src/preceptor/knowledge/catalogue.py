@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -83,18 +83,15 @@ def entry_for(name: str, base_dir: Path = Path()) -> Entry:
     """
     if name in losses():
         return losses()[name]
-    file, colon, class_name = name.rpartition(":")
-    if not colon or not file.endswith(".py"):
+    if not is_own(name):
         raise UserError(
             f"no knowledge loss {name!r}; {_nearest(name, losses())} Your own is named path/to/module.py:ClassName."
         )
-    classes = classes_in(base_dir / Path(file).expanduser())
-    if class_name not in classes:
-        raise UserError(f"loss {name!r}: {file} has no class {class_name!r}; {_nearest(class_name, classes)}")
-    term = classes[class_name].attribute("key")
+    text = own_class(name, "loss", base_dir)
+    term = text.attribute("key")
     if not isinstance(term, ast.Constant):
-        raise UserError(f'loss {name!r}: a loss names its term in a class attribute like key = "{class_name.lower()}"')
-    return _entry(classes[class_name], key=name, term=str(term.value), module=None)
+        raise UserError(f'loss {name!r}: a loss names its term in a class attribute like key = "{text.name.lower()}"')
+    return _entry(text, key=name, term=str(term.value), module=None)
 
 
 def check_options(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,24 +100,31 @@ def check_options(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: an unknown option, with the nearest; a wrong type; a missing one.
     """
-    known = {option.name: option for option in entry.options}
-    for name in options:
+    return checked(f"loss {entry.key}", entry.options, options)
+
+
+def checked(what: str, options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` with the types that ``options`` ask for; ``what`` has them, for errors.
+
+    Raises:
+        UserError: as :func:`check_options`.
+    """
+    known = {option.name: option for option in options}
+    for name in given:
         if name not in known:
-            has = f"it has {', '.join(map(str, entry.options))}" if known else "it has none"
+            has = f"it has {', '.join(map(str, options))}" if known else "it has none"
             near = difflib.get_close_matches(str(name), known, n=1)
-            raise UserError(
-                f"loss {entry.key}: no option {name!r}; {f'did you mean {near[0]!r}? ' if near else ''}{has}"
-            )
+            raise UserError(f"{what}: no option {name!r}; {f'did you mean {near[0]!r}? ' if near else ''}{has}")
     fields: dict[str, Any] = {
-        option.name: (option.type, ... if option.is_required else option.default) for option in entry.options
+        option.name: (option.type, ... if option.is_required else option.default) for option in options
     }
     model = create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
     try:
-        checked = model.model_validate(dict(options))
+        found = model.model_validate(dict(given))
     except ValidationError as error:
-        lines = dict.fromkeys(_explain(entry, known, detail) for detail in error.errors())
+        lines = dict.fromkeys(_explain(what, known, detail) for detail in error.errors())
         raise UserError("\n".join(lines)) from None
-    return {name: getattr(checked, name) for name in known if name in options}
+    return {name: getattr(found, name) for name in known if name in given}
 
 
 def load(entry: Entry) -> type[Any]:
@@ -131,7 +135,7 @@ def load(entry: Entry) -> type[Any]:
     """
     from preceptor.knowledge.base import Loss
 
-    module = importlib.import_module(entry.module) if entry.module else _run_file(entry)
+    module = importlib.import_module(entry.module) if entry.module else run_file(entry.path, f"loss {entry.key!r}")
     found: type[Any] = getattr(module, entry.class_name)
     if not (isinstance(found, type) and issubclass(found, Loss)):
         raise UserError(f"loss {entry.key!r} is no subclass of preceptor.knowledge.base.Loss; let it extend that")
@@ -211,13 +215,32 @@ def _settings(text: ClassText) -> dict[Task, Setting]:
     return found
 
 
-def _run_file(entry: Entry) -> Any:
-    """The module of a user's file, run once for each content it has."""
-    digest = hashlib.sha256(entry.path.read_bytes() + str(entry.path).encode()).hexdigest()[:16]
-    name = f"preceptor_own_{entry.path.stem}_{digest}"
+def is_own(name: str) -> bool:
+    """Whether ``name`` means a class in a user's own file, as ``path/to/module.py:ClassName`` does."""
+    file, colon, _ = name.rpartition(":")
+    return bool(colon) and file.endswith(".py")
+
+
+def own_class(name: str, what: str, base_dir: Path = Path()) -> ClassText:
+    """The class that a user names, which is read and not run; ``what`` it is to be, for errors.
+
+    Raises:
+        UserError: no such file, or no such class in it, with the nearest.
+    """
+    file, _, class_name = name.rpartition(":")
+    classes = classes_in(base_dir / Path(file).expanduser())
+    if class_name not in classes:
+        raise UserError(f"{what} {name!r}: {file} has no class {class_name!r}; {_nearest(class_name, classes)}")
+    return classes[class_name]
+
+
+def run_file(path: Path, what: str) -> Any:
+    """The module of a user's file, run once for each content it has; ``what`` is wanted of it, for errors."""
+    digest = hashlib.sha256(path.read_bytes() + str(path).encode()).hexdigest()[:16]
+    name = f"preceptor_own_{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, entry.path)
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -226,15 +249,15 @@ def _run_file(entry: Entry) -> Any:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise UserError(f"loss {entry.key!r}: running its file fails with {type(error).__name__}: {error}") from error
+        raise UserError(f"{what}: running its file fails with {type(error).__name__}: {error}") from error
     return module
 
 
-def _explain(entry: Entry, known: Mapping[str, Option], detail: Mapping[str, Any]) -> str:
+def _explain(what: str, known: Mapping[str, Option], detail: Mapping[str, Any]) -> str:
     option = known[str(detail["loc"][0])]
     if detail["type"] == "missing":
-        return f"loss {entry.key}: option {option.name} ({option.annotation}) is missing"
-    return f"loss {entry.key}: option {option.name} wants {option.annotation}, got {detail['input']!r}"
+        return f"{what}: option {option.name} ({option.annotation}) is missing"
+    return f"{what}: option {option.name} wants {option.annotation}, got {detail['input']!r}"
 
 
 def _nearest(name: str, valid: Iterable[str]) -> str:

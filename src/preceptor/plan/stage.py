@@ -105,7 +105,8 @@ class Stage:
         snapshots: epochs (of the phase, from 1) after which the weights are kept.
         turns: groups of networks updated one after another in each step; empty updates all at once.
         fold: (k, K) trains without the k-th of K grouped, stratified folds of the training part; k counts from 1.
-        instead: the option by which a user may give what this stage leaves, for example ``technique.teacher``.
+        instead: the option by which a user may give what this stage leaves: ``technique.teacher`` takes one folder or
+            file, an option in the plural (``technique.teachers``, ``technique.snapshots``) a list.
     """
 
     name: str

@@ -63,8 +63,7 @@ class Job:
         if stage.snapshots:
             kept = Path(folders[0]) / "checkpoints" / "teacher"
             folders = [str(kept / f"T.epoch-{epoch:04d}.ckpt") for epoch in sorted(stage.snapshots)]
-        is_one = type(self.recipe.technique).model_fields[option].annotation == str | None
-        return _with(self.recipe, technique={option: folders[0] if is_one else folders})
+        return _with(self.recipe, technique={option: folders if option.endswith("s") else folders[0]})
 
 
 @dataclass

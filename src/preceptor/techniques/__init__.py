@@ -7,6 +7,7 @@ from pathlib import Path
 from preceptor.knowledge.catalogue import with_default
 from preceptor.signatures import source_of, summary_of
 from preceptor.techniques.base import Technique
+from preceptor.techniques.own import OwnTechnique
 
 
 def _found() -> dict[str, type[Technique]]:
@@ -41,4 +42,4 @@ def technique_rows() -> list[dict[str, str]]:
     return rows
 
 
-__all__ = ["TECHNIQUES", "Technique", "technique_rows"]
+__all__ = ["TECHNIQUES", "OwnTechnique", "Technique", "technique_rows"]

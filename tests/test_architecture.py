@@ -35,7 +35,7 @@ ROOMS = {
     "training": {"recipe", "plan", "techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
     "analysis": {"recipe", "plan", "training", "cohort", "built", "data", "networks", "measures"},
     "study": {"recipe", "plan", "techniques", "training"},
-    "report": {"recipe", "techniques", "measures", "__version__"},
+    "report": {"recipe", "plan", "techniques", "measures", "__version__"},
     "cli": {
         "analysis",
         "report",

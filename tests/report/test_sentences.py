@@ -135,6 +135,8 @@ def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
         "horizontal flips, vertical flips, rotation by up to 15°",
         "The students were test_resnet (trained from scratch).",
         "trained with adam for 3 epochs, batch size 8, learning rate 0.001 with a constant schedule",
+        "Minimised was 0.2 · task + 0.8 · kd(S2, temperature 2) (by S1); 0.2 · task + 0.8 · kd(S1, temperature 2) (by",
+        "Minimised was task + 1000 · at(T at stages, exponent 2) (by S1 and S2).",
         "Holm-corrected",
         "Seeds: 0, 1.",
         "arXiv:1706.00384",

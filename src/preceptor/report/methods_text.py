@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
+from preceptor.plan.show import formula
+from preceptor.recipe import parse_recipe
 from preceptor.report.comparison import LEVEL
 from preceptor.report.names import architecture, main_metric, metric_name
 from preceptor.report.runs import Run
@@ -76,7 +79,7 @@ def _on_networks(runs: Sequence[Run]) -> Iterable[str]:
     for name in used:
         if name in rows:
             what = rows[name]["what it does"].rstrip(".")
-            yield f"{name}: {what[0].lower()}{what[1:]}{_settings(runs, name)}."
+            yield f"{name}: {what[0].lower()}{what[1:]}{_settings(runs, name)}.{_formulas(runs, name)}"
     entries = catalogue.losses()
     for key in dict.fromkeys(key for run in runs for key in _losses(run)):
         if key in entries:
@@ -93,6 +96,27 @@ def _settings(runs: Sequence[Run], name: str) -> str:
         if values and name != "baseline" and not (key == "strategy" and all(one.get("losses") for one in mine)):
             parts.append(f"{key} {', '.join(values)}")
     return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _formulas(runs: Sequence[Run], name: str) -> str:
+    """What each student of a technique minimised, where all its runs agree."""
+    found: dict[str, set[str]] = {}
+    for run in () if name == "baseline" or catalogue.is_own(name) else runs:  # reading runs nobody's own file
+        if _technique(run).get("name") != name:
+            continue
+        try:
+            recipe = parse_recipe(run.recipe)
+            plan = recipe.plan()
+        except UserError:  # of another version
+            return ""
+        for student in plan.students:
+            found.setdefault(student, set()).add(formula(plan.stages[-1], student, recipe.task))
+    if not found or any(len(formulas) > 1 for formulas in found.values()):
+        return ""
+    students: dict[str, list[str]] = {}
+    for student, (one,) in found.items():
+        students.setdefault(one, []).append(student)
+    return f" Minimised was {'; '.join(f'{one} (by {_and(names)})' for one, names in students.items())}."
 
 
 def _on_training(runs: Sequence[Run]) -> Iterable[str]:
@@ -179,6 +203,11 @@ def _with_weights(run: Run, network: str) -> str:
         weights, "from own weights"
     )
     return f"{architecture(run, network)} ({start})"
+
+
+def _and(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _or(values: Iterable[str]) -> str:

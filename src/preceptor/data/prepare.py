@@ -133,12 +133,31 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
                 f"split: the {part} part holds no image, but {use}; give it a share, for example "
                 "split.fractions=[0.75, 0.10, 0.15]"
             )
+    if packed.task == "segmentation":
+        _require_foreground(packed, rows)
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
     if recipe.monitor == "auroc" and len(np.unique(labels)) < 2:
         raise UserError(
             f"training.monitor auroc: the validation part holds only class {packed.classes[labels[0]]!r}, auroc needs "
             "two.\nUse monitor: accuracy, other split.fractions, or another split.seed."
         )
+
+
+def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:
+    """UserError where a part has nothing to find. One mask after the other is looked at, up to the first that has."""
+    assert packed.masks is not None
+    without = [part for part, those in rows.items() if not any(packed.masks[row].any() for row in those)]
+    if not without:
+        return
+    what = f"every mask of the {' and the '.join(without)} part is empty"
+    if len(without) == len(rows):
+        what = "every mask is empty"
+    raise UserError(
+        f"{packed.source}: {what}: all pixels are {packed.classes[0]!r}, so there is no {packed.classes[1]!r} to learn "
+        "and every score would be 0 or 1 whatever a network says.\nCheck that the masks are the right files and which "
+        "value means what (`preceptor data inspect`)"
+        + ("." if len(without) == len(rows) else ", or use another split.seed or other split.fractions.")
+    )
 
 
 def _settled(frame: pd.DataFrame, policy: Literal["drop", "keep", "error"]) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -22,6 +22,7 @@ def multi_part(context: Context) -> Plan:
         remembered, distances are averaged over several students, and the last part always has the last snapshot.
     """
     spec, training = _spec(context), context.recipe.training
+    _require_parts(context, spec)
     teachers, first = _given(context, spec) if spec.snapshots else _trained(context, spec)
     students = tuple(context.recipe.networks.peers)
     alphas = per_student("alpha", spec.alpha, len(students), default=1.0 - spec.weight)
@@ -79,6 +80,22 @@ def _spec(context: Context) -> MultiPartSpec:
     spec = context.recipe.technique
     assert isinstance(spec, MultiPartSpec)
     return spec
+
+
+def _require_parts(context: Context, spec: MultiPartSpec) -> None:
+    """Refuse lengths of parts that no part could have."""
+    recipe = context.recipe
+    lengths = [("every", spec.every, "part", "training.epochs", recipe.training.epochs)]
+    if spec.teacher_every:
+        epochs = recipe.teacher_stage_training.epochs
+        lengths.append(("teacher_every", spec.teacher_every, "snapshot", "teacher_training.epochs", epochs))
+    for option, every, what, of, epochs in lengths:
+        if every > epochs:
+            raise UserError(
+                f"technique.{option} {every} is more than {of}, which is {epochs}: there would be one {what}, and so "
+                f"ordinary offline distillation.\nGive {option} at most {epochs}, train for longer, or use "
+                "technique.name=kd_offline."
+            )
 
 
 def _given(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], list[Stage]]:

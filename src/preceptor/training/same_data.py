@@ -8,10 +8,9 @@ import pandas as pd
 from preceptor.data.prepare import Prepared
 from preceptor.errors import UserError
 from preceptor.files import expand
-from preceptor.networks.build_classifier import LOCAL
 from preceptor.networks.export import CONFIG
 from preceptor.recipe import Recipe, load_recipe
-from preceptor.specs import NetworkSpec
+from preceptor.specs import LOCAL, NetworkSpec
 from preceptor.techniques.context import teacher_weights
 
 

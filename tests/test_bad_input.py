@@ -380,7 +380,13 @@ def test_a_variable_that_is_not_set_is_named(refused, monkeypatch, changes):
             ["technique graph wants `networks.teacher`"],
         ),
         (
-            {"technique": {"name": "graph", "edges": [], "alpha": [0.1, 0.2, 0.3]}},
+            {
+                "technique": {
+                    "name": "graph",
+                    "edges": [{"loss": "kd", "source": "S2", "target": "S1"}],
+                    "alpha": [0.1] * 3,
+                }
+            },
             ["technique.alpha: 3 values for 2 students"],
         ),
         (

@@ -179,6 +179,11 @@ class NetworkSpec(Model):
         is_folder = self.architecture.startswith(LOCAL) and self.weights == "imagenet"
         return self.architecture.removeprefix(LOCAL) if is_folder else None
 
+    @property
+    def may_be_trained(self) -> bool:
+        """Whether its weights may be those of a network that was trained for the data's own classes."""
+        return self.from_disk is not None or (self.architecture.startswith(HUB) and self.weights == "imagenet")
+
 
 class TaskLossSpec(Model):
     """The task's own loss: cross entropy for classes, focal plus Dice for masks.

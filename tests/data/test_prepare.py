@@ -72,5 +72,10 @@ def test_masks_in_which_there_is_nothing_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"every mask is empty: all pixels are 'background'"):
         prepare(masks_recipe(tmp_path / "none", filled=()))
     rows = prepare(masks_recipe(tmp_path / "all", filled=range(20))).rows
-    with pytest.raises(UserError, match=r"every mask of the validation and the test part is empty(?s:.)*split\.seed"):
-        prepare(masks_recipe(tmp_path / "some", filled=rows["train"].tolist()))
+    with pytest.raises(UserError, match=r"every mask of the training part is empty(?s:.)*split\.seed"):
+        prepare(masks_recipe(tmp_path / "test", filled=rows["test"].tolist()))
+    notes = prepare(masks_recipe(tmp_path / "train", filled=rows["train"].tolist())).notes
+    assert [note[:38] for note in notes if "empty" in note] == [
+        "Every mask of the validation part is e",
+        "Every mask of the test part is empty, ",
+    ]

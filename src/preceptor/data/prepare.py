@@ -82,11 +82,12 @@ def prepare(recipe: Recipe) -> Prepared:
     )
     rows = {part: np.sort(divided.rows(part)) for part in PARTS}
     _check_parts(recipe, packed, rows)
+    empty = _require_foreground(packed, rows)
     return Prepared(
         packed=packed,
         rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
-        notes=(*packed.notes, *settled, *divided.notes),
+        notes=(*packed.notes, *settled, *divided.notes, *empty),
     )
 
 
@@ -133,8 +134,6 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
                 f"split: the {part} part holds no image, but {use}; give it a share, for example "
                 "split.fractions=[0.75, 0.10, 0.15]"
             )
-    if packed.task == "segmentation":
-        _require_foreground(packed, rows)
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
     if recipe.monitor == "auroc" and len(np.unique(labels)) < 2:
         raise UserError(
@@ -143,20 +142,26 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
         )
 
 
-def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:
-    """UserError where a part has nothing to find. One mask after the other is looked at, up to the first that has."""
-    assert packed.masks is not None
-    without = [part for part, those in rows.items() if not any(packed.masks[row].any() for row in those)]
-    if not without:
-        return
-    what = f"every mask of the {' and the '.join(without)} part is empty"
-    if len(without) == len(rows):
-        what = "every mask is empty"
-    raise UserError(
-        f"{packed.source}: {what}: all pixels are {packed.classes[0]!r}, so there is no {packed.classes[1]!r} to learn "
-        "and every score would be 0 or 1 whatever a network says.\nCheck that the masks are the right files and which "
-        "value means what (`preceptor data inspect`)"
-        + ("." if len(without) == len(rows) else ", or use another split.seed or other split.fractions.")
+def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
+    """A note where the validation or test masks have nothing to find. They are looked at up to the first that has.
+
+    Raises:
+        UserError: the training masks have nothing.
+    """
+    if packed.masks is None:
+        return ()
+    masks = packed.masks
+    without = [part for part, those in rows.items() if not any(masks[row].any() for row in those)]
+    if "train" in without:
+        which = "every mask" if len(without) == len(rows) else "every mask of the training part"
+        raise UserError(
+            f"{packed.source}: {which} is empty: all pixels are {packed.classes[0]!r}, so there is no "
+            f"{packed.classes[1]!r} to learn.\nCheck that these are the right masks and which value means what "
+            "(`preceptor data inspect`), or use another split.seed if some have it."
+        )
+    return tuple(
+        f"Every mask of the {part} part is empty, so a score there only says whether a network finds anything at all."
+        for part in without
     )
 
 

@@ -23,7 +23,10 @@ def multi_part(context: Context) -> Plan:
     """
     spec, training = _spec(context), context.recipe.training
     _require_parts(context, spec)
-    teachers, first = _given(context, spec) if spec.snapshots else _trained(context, spec)
+    if spec.snapshots:
+        teachers, first = _given(context, spec)
+    else:
+        teachers, first = _taken(context, spec) if context.takes_teacher() else _trained(context, spec)
     students = tuple(context.recipe.networks.peers)
     alphas = per_student("alpha", spec.alpha, len(students), default=1.0 - spec.weight)
 
@@ -107,6 +110,16 @@ def _given(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], li
     return teachers, []
 
 
+def _taken(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], list[Stage]]:
+    """The one state of a teacher that ``networks.teacher`` gives, and no stage."""
+    if spec.teacher_every:
+        raise UserError(
+            "technique.teacher_every: networks.teacher has trained weights and is taken as it is, so it has no "
+            "snapshots; leave it out, or say with teacher_training how to train it further"
+        )
+    return {"as given": Member(build=context.teacher(), trains=False)}, []
+
+
 def _trained(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], list[Stage]]:
     """The snapshots of a teacher that is trained first, and the stage that trains it."""
     stage = keeping_snapshots(context.teacher_stage(), spec.teacher_every or spec.every)
@@ -137,5 +150,9 @@ def _anchors(
             f"but {parts} parts of {spec.every} epochs for the students: each part wants one snapshot.\n"
             "Change training.epochs, teacher_training.epochs, technique.every or technique.teacher_every until the "
             "numbers agree, or use technique.anchors=greedy or last."
+            + (
+                " A teacher with trained weights is one snapshot unless teacher_training is set."
+                * (len(snapshots) == 1)
+            )
         )
     return [(snapshot, {}) for snapshot in snapshots]

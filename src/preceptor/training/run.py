@@ -28,7 +28,7 @@ from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe
-from preceptor.techniques import TECHNIQUES, Context
+from preceptor.techniques import Context, plan_of
 from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
@@ -101,7 +101,7 @@ def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> 
 
 
 def _plan(recipe: Recipe, prepared: Prepared) -> Plan:
-    return TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size))
+    return plan_of(Context(recipe, prepared.packed.classes, prepared.packed.size))
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:

@@ -16,7 +16,7 @@ from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe
-from preceptor.techniques import TECHNIQUES, Context
+from preceptor.techniques import Context, plan_of
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
 from preceptor.training.run import Run
@@ -54,7 +54,7 @@ def train_together(
         require_student_alone(recipe)
         require_same_split(path, prepared)
         require_unseen(recipe, prepared)
-        plans.append(TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size)))
+        plans.append(plan_of(Context(recipe, prepared.packed.classes, prepared.packed.size)))
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)

@@ -65,7 +65,7 @@ def refused(tmp_path, monkeypatch):
     def attempt(raw, *more):
         before = contents(tmp_path)
         trained = (tmp_path / "run" / "checkpoints").exists()
-        asked = {"recipe.yaml"} | (set() if trained else {"run/recipe.yaml", "run/split.csv"})
+        asked = {"recipe.yaml"} | (set() if trained else {"run/recipe.yaml", "run/split.csv", "run/pixels.npz"})
         answer = run(tmp_path, raw, *more)
         assert answer.code == 2, answer.error
         assert answer.error.startswith("error: ")

@@ -24,7 +24,7 @@ from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare, training_folds
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text
+from preceptor.files import write_json
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe
@@ -37,7 +37,7 @@ from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.placement import MEASURED_FROM, Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.same_data import require_same_split, require_unseen, write_split
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
@@ -81,16 +81,16 @@ def train(
     with console.status("reading images"):
         prepared = prepare(recipe)
     require_same_split(out, prepared)
-    require_unseen(recipe, prepared)
+    seen = require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
     plan = _plan(recipe, prepared)
-    for note in (*prepared.notes, *plan.notes):
+    for note in (*prepared.notes, *plan.notes, *seen.notes):
         console.print(f"note: {note}")
-    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
+    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test, notes=[*seen.notes])
     with folder.held():
         folder.begin()
         if fabric.is_global_zero:
-            write_text(out / "split.csv", prepared.split_csv())
+            write_split(out, prepared, seen)
         return run.finish(run.train())
 
 
@@ -125,7 +125,7 @@ class Run:
     console: Console
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
-    notes: list[str] = field(default_factory=list)  # of the edges
+    notes: list[str] = field(default_factory=list)  # that came up on the way
     ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 

@@ -21,7 +21,7 @@ from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
 from preceptor.training.run import Run
 from preceptor.training.run_folder import HEADER, RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.same_data import require_same_split, require_unseen, write_split
 
 
 def train_together(
@@ -49,11 +49,11 @@ def train_together(
         return {path: folder.result or {} for path, folder in zip(runs, folders, strict=True)}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
     prepared = prepare(recipes[0])
-    plans = []
+    plans, seen = [], []
     for path, recipe in runs.items():
         require_student_alone(recipe)
         require_same_split(path, prepared)
-        require_unseen(recipe, prepared)
+        seen.append(require_unseen(recipe, prepared))
         plans.append(plan_of(Context(recipe, prepared.packed.classes, prepared.packed.size)))
     merged = merge(plans)
     _require_equal_batches(plans)
@@ -68,9 +68,13 @@ def train_together(
     for number, (folder, recipe, plan) in enumerate(zip(folders, recipes, plans, strict=True)):
         if folder.result is None:
             folder.begin()
-            write_text(folder.path / "split.csv", prepared.split_csv())
+            write_split(folder.path, prepared, seen[number])
             write_text(folder.metrics, _own_metrics(everything, merged, number))
-            notes = [*_own_notes(trunk.notes, merged, number), f"trained together with {len(runs) - 1} other runs"]
+            notes = [
+                *seen[number].notes,
+                *_own_notes(trunk.notes, merged, number),
+                f"trained together with {len(runs) - 1} other runs",
+            ]
             run = Run(recipe, prepared, plan, folder, fabric, console, notes=notes)
             run.finish(({name: networks[there] for name, there in merged.names[number].items()}, phases))
         results[folder.path] = folder.result or {}

@@ -29,7 +29,7 @@ from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe
 from preceptor.techniques import Context, plan_of
-from preceptor.training.audit import audit_teacher, require_student_alone
+from preceptor.training.audit import audit_teacher, before_teaching, require_student_alone, trained_teachers
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fabric import make_fabric
@@ -129,6 +129,8 @@ class Run:
     ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 
+    audited: set[tuple[object, ...]] = field(default_factory=set)  # teachers of which it was said how good they are
+
     def __post_init__(self) -> None:
         self.plan = replace(self.plan, stages=tuple(map(self._placed, self.plan.stages)))
 
@@ -159,6 +161,7 @@ class Run:
                     networks.pop(name, None)
                 stage = self.decided(planned)
                 cohort = self.cohort(stage)
+                self._audit(stage, cohort)
                 batches = self.batches(stage, cohort)
                 tell = self.console.print
                 with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as replay:
@@ -182,6 +185,18 @@ class Run:
                         networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
                 del cohort, batches, replay
         return networks, list(ended.values())
+
+    def _audit(self, stage: Stage, cohort: Cohort) -> None:
+        """Say of each teacher that is trained already how good it is, before anybody learns from it."""
+        teachers = trained_teachers(stage, cohort, self.audited)
+        if not teachers:
+            return
+        classes, found = self.prepared.packed.classes, self._evaluate(teachers, "validation")
+        for sentence, is_warning in before_teaching(self.recipe, classes, found):
+            if is_warning:
+                self._note(f"{stage.name}: {sentence}")
+            else:
+                self.console.print(f"  {sentence}", highlight=False)
 
     def _try_stages(self) -> None:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
@@ -233,7 +248,9 @@ class Run:
             "test": test.scores if test else {},
             "validation": validation.scores,
             "fidelity": test.fidelity if test else {},
-            "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
+            "teacher_audit": audit_teacher(
+                self.recipe, self.folder.path, self.plan, validation, self.prepared.packed.classes
+            ),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
             "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],

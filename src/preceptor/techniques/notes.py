@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from preceptor.cohort.stage import Plan
 from preceptor.errors import UserError
+from preceptor.files import expand
+from preceptor.networks.export import CONFIG
 from preceptor.specs import HUB, LOCAL, NetworkSpec
 from preceptor.techniques.context import Context
 
@@ -15,7 +17,8 @@ def require_weights_meant(context: Context) -> None:
         UserError: ``local-dir:FOLDER`` with ``weights: none``.
     """
     for where, spec in _networks(context):
-        if spec.architecture.startswith(LOCAL) and spec.weights == "none":
+        is_saved = (expand(spec.architecture.removeprefix(LOCAL)) / CONFIG).is_file()
+        if spec.architecture.startswith(LOCAL) and spec.weights == "none" and is_saved:
             raise UserError(
                 f"{where}: architecture {spec.architecture!r} names a folder with weights, and `weights: none` would "
                 "leave them out.\nLeave out `weights` to start from the folder's, or name the architecture itself to "

@@ -238,3 +238,19 @@ def test_the_file_is_small_and_plain_numpy(tmp_path):
         found = {name: stored[name].shape for name in stored.files}
     assert sum(rows for rows, _ in found.values()) == 40  # whole images, not their four tiles
     assert {width for _, width in found.values()} == {16}
+
+
+def test_a_flipped_bit_anywhere_in_the_keys_is_noticed_or_changes_nothing(tmp_path):
+    recipe = recipe_on(images(tmp_path / "data"))
+    file = left_by(recipe, tmp_path / "run") / FILE
+    content, draw, noticed = file.read_bytes(), np.random.default_rng(0), 0
+    wanted = read_pixel_keys(file.parent).parts["train"].tolist()
+    for place in draw.integers(8 * len(content), size=200).tolist():
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << place % 8
+        file.write_bytes(bytes(changed))
+        try:
+            assert read_pixel_keys(file.parent).parts["train"].tolist() == wanted
+        except ValueError as error:
+            noticed += "damaged" in str(error)
+    assert noticed > 180  # the rest is in the words before the seal

@@ -1,8 +1,9 @@
 """``pixels.npz`` of a run folder: which images its networks know, by what the images are and not by their names."""
 
-import zipfile
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from preceptor.data.packed import KEY_BYTES
 from preceptor.data.prepare import Prepared
 from preceptor.data.samples import PARTS
 from preceptor.files import write_with
+from preceptor.sealed import read_zip, sealed_zip
 
 FILE = "pixels.npz"
 _INHERITED = "inherited"
@@ -49,12 +51,10 @@ class PixelKeys:
     def write(self, run: Path) -> None:
         """Leave them in the run folder; numpy reads them: an array of 16 bytes an image for each part."""
         arrays = {name: _bytes(keys) for name, keys in (*self.parts.items(), (_INHERITED, self.inherited))}
-
-        def save(path: Path) -> None:
-            with path.open("wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy takes the names of arrays for options
-
-        write_with(run / FILE, save)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes the names of arrays for options
+        content = sealed_zip(buffer.getvalue())
+        write_with(run / FILE, lambda path: path.write_bytes(content))
 
 
 def pixel_keys(prepared: Prepared, inherited: Keys | None = None) -> PixelKeys:
@@ -78,9 +78,10 @@ def read_pixel_keys(run: Path) -> PixelKeys | None:
     if not (run / FILE).is_file():
         return None
     try:
-        with np.load(run / FILE) as stored:  # whose checksums numpy compares
+        content, _ = read_zip(run / FILE, "")
+        with np.load(io.BytesIO(content)) as stored:
             found = {name: _keys(stored[name]) for name in (*PARTS, _INHERITED)}
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:  # numpy's parsers
         raise ValueError(f"{FILE} is damaged") from error
     return PixelKeys({part: found[part] for part in PARTS}, found[_INHERITED])
 

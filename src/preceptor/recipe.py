@@ -6,6 +6,7 @@ Nothing here imports torch: a wrong recipe is refused at once.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
@@ -18,6 +19,7 @@ from preceptor.knowledge.catalogue import entry_for, is_own
 from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan
+from preceptor.plan.weights import notes_on_weights, require_weights_meant
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
 from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
 from preceptor.techniques.base import LossSpec
@@ -116,6 +118,7 @@ class Recipe(Model):
             teachers=self.networks.teachers,
             training=self.training,
             teacher_training=self.teacher_stage_training,
+            goes_on=bool(self.teacher_training),
             monitor=self.monitor,
             shots=self.split.shots,
             facts=facts or Usual(),
@@ -130,7 +133,10 @@ class Recipe(Model):
         Raises:
             UserError: options that do not fit these networks.
         """
-        return self.technique.plan(self.cast(facts))
+        plan = self.technique.plan(self.cast(facts))
+        require_weights_meant(plan)
+        notes = notes_on_weights(plan, self.technique.name, goes_on=bool(self.teacher_training))
+        return replace(plan, notes=(*plan.notes, *notes))
 
     def to_yaml(self) -> str:
         """The complete recipe, defaults included."""

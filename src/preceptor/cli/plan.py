@@ -63,7 +63,7 @@ def _show_study(console: Console, path: Path, overrides: list[str], scale: str |
         for name, group in groups.items():
             console.print(f"  {name}: {', '.join(job.id for job in group)}")
     console.print("from outside:")
-    wanted = dict.fromkeys(line for job in made.jobs for line in outside(job.recipe.plan()))
+    wanted = dict.fromkeys(line for job in made.jobs for line in outside(job.recipe.plan(Usual(trained=False))))
     for line in wanted or ["nothing"]:
         console.print(f"  {line}")
 

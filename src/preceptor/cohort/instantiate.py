@@ -34,6 +34,7 @@ class Workshop:
     image_size: tuple[int, int]
     seed: int
     _seen: dict[NetworkSpec, Mapping[str, tuple[int, ...]]] = field(default_factory=dict, init=False, compare=False)
+    _trained: dict[NetworkUse, bool] = field(default_factory=dict, init=False, compare=False)
 
     def settled(self, plan: Plan) -> Plan:
         """``plan`` with its rules applied: what depends on other networks or on files is a number, a name, a path.
@@ -42,6 +43,12 @@ class Workshop:
             UserError: weights that cannot be found, or networks that cannot share what they are to share.
         """
         return replace(plan, stages=tuple(self._settled_stage(stage) for stage in plan.stages))
+
+    def is_trained(self, network: NetworkUse) -> bool:
+        """Whether it begins with a head that was trained for these classes, and with its adapter."""
+        if network not in self._trained:
+            self._trained[network] = not self.network(network).has_new_head
+        return self._trained[network]
 
     def settled_network(self, use: NetworkUse) -> NetworkUse:
         """A network whose specification has the weights to begin with, and whose adapter is a number."""

@@ -13,6 +13,11 @@ from preceptor.specs import NetworkSpec, Task, TrainingSpec
 TEACHER = "T"
 
 
+def is_teacher(name: str) -> bool:
+    """Whether it is the name of a teacher: T, or T1, T2, … of several."""
+    return name == TEACHER or (name.startswith(TEACHER) and name[1:].isdigit())
+
+
 class Facts(Protocol):
     """What only the library of a network, or its weights, can tell."""
 
@@ -24,15 +29,23 @@ class Facts(Protocol):
         """Of how many blocks it is the chain."""
         ...
 
+    def is_trained(self, network: NetworkUse) -> bool:
+        """Whether it begins with a head that was trained for the data's classes, and with its adapter."""
+        ...
+
 
 class Usual:
     """What is taken to be so as long as no library is asked.
+
+    Args:
+        trained: whether weights that may have a head for the data's classes have one.
 
     Attributes:
         assumed: what was, one sentence each.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, trained: bool = True) -> None:
+        self._trained = trained
         self.assumed: dict[str, None] = {}
 
     def stages(self, spec: NetworkSpec) -> int:
@@ -46,6 +59,13 @@ class Usual:
         """One for each stage, and what comes after them."""
         return self.stages(spec) + 1
 
+    def is_trained(self, network: NetworkUse) -> bool:
+        """As said."""
+        self.assumed[
+            f"{network.name} is taken to have a head for these classes; its weights are read when training begins"
+        ] = None
+        return self._trained
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
@@ -57,6 +77,7 @@ class Cast:
         teacher, teachers: the one, or several in its place.
         training: of the stages in which students learn.
         teacher_training: of a stage in which a teacher learns alone.
+        goes_on: the recipe says how teachers are trained, even those that are trained already.
         monitor: the validation score that chooses weights.
         shots: how many images of each class there are to learn from, where they are few.
         facts: of networks; the usual ones unless a library is asked.
@@ -69,6 +90,7 @@ class Cast:
     teachers: tuple[NetworkSpec, ...]
     training: TrainingSpec
     teacher_training: TrainingSpec
+    goes_on: bool
     monitor: str
     shots: int | None = None
     facts: Facts = field(default_factory=Usual, compare=False)
@@ -89,8 +111,15 @@ class Cast:
         return NetworkUse(name=TEACHER, spec=self.teacher, given=weights or None, adapter=adapter)
 
     def takes(self, teacher: NetworkUse) -> bool:
-        """Whether a teacher is taken as it is instead of being trained in a stage of its own first."""
-        return teacher.given is not None
+        """Whether a teacher is taken as it is instead of being trained in a stage of its own first.
+
+        So it is where an option of the technique gives it, and where ``networks`` names weights with a head for these
+        classes, unless ``teacher_training`` says how to train it further.
+        """
+        if teacher.given:
+            return True
+        may_be = teacher.spec is not None and teacher.spec.may_be_trained and not self.goes_on
+        return may_be and self.facts.is_trained(teacher)
 
     def alone(self, teacher: NetworkUse, *, stage: str = "teacher", instead: str = "") -> Stage:
         """The stage in which a teacher learns alone; ``instead`` is the option that spares it, if there is one."""

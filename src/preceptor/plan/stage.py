@@ -10,9 +10,6 @@ from preceptor.plan.given import Given
 from preceptor.plan.network import Composed, NetworkUse
 from preceptor.specs import TrainingSpec
 
-LOCAL = "local-dir:"
-"""Begins an architecture that is a folder, from which its weights come unless others are named."""
-
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -202,13 +199,6 @@ class Plan:
         for network in self.networks:
             if network.given:
                 found[network.given] = None
-            elif network.spec and (path := _from_disk(network.spec.weights, network.spec.architecture)):
-                found[Given(f"networks, weights of {network.name}", path)] = None
+            elif network.spec and network.spec.from_disk:
+                found[Given(f"networks, weights of {network.name}", network.spec.from_disk)] = None
         return tuple(found)
-
-
-def _from_disk(weights: str, architecture: str) -> str | None:
-    """The file or folder that a network of a recipe starts from, if any."""
-    if weights == "imagenet" and architecture.startswith(LOCAL):
-        return architecture.removeprefix(LOCAL)
-    return None if weights in ("imagenet", "none") else weights

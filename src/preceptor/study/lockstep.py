@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from preceptor.plan.cast import Usual
 from preceptor.plan.merge import why_unshared
 from preceptor.study.plan import Job, all_but_technique
 
@@ -25,7 +26,7 @@ def _key(job: Job) -> tuple[object, ...]:
     training = job.recipe.training
     if job.kind != "run" or training.patience is not None or training.precision == "16-mixed":
         return (job.id,)
-    planned = job.recipe_in(Path()).plan()
+    planned = job.recipe_in(Path()).plan(Usual(trained=False))
     if why_unshared(planned):
         return (job.id,)
     whole_batches = any(edge.loss.entry.keeps_batch for edge in planned.stages[0].edges)

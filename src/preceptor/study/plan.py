@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
+from preceptor.plan.cast import Usual, is_teacher
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe, parse_recipe
@@ -117,7 +118,7 @@ def plan(study: Study) -> Plan:
         own = {axis: option for axis, option in labels.items() if axis not in free}
         alone = _share(shared, "baseline", student_alone(recipe), own)
         technique, needed, teachers = recipe.technique, teachers_before(recipe), []
-        for spec in all_teachers(recipe):
+        for spec in () if takes_teachers(recipe) else all_teachers(recipe):
             in_group = _digest(teacher_alone(recipe, spec, adapter=False)) in with_adapter
             asked = technique.adapter_asked or ("never" if needed else "auto")
             has_adapter = recipe.task == "classification" and (asked == "always" or (in_group and asked == "auto"))
@@ -139,7 +140,7 @@ def plan(study: Study) -> Plan:
             seed=recipe.seed,
             recipe=recipe,
             teachers=from_teachers,
-            after=(alone,) if teachers else (),
+            after=(alone,) if all_teachers(recipe) else (),
         )
 
     names = {digest: _shared_name(digest, one) for digest, one in shared.items()}
@@ -164,6 +165,8 @@ def all_teachers(recipe: Recipe) -> tuple[NetworkSpec, ...]:
 
 def stages_before(recipe: Recipe) -> tuple[Stage, ...]:
     """The stages in which a run of ``recipe`` would train its teachers alone, and which a finished run can spare it."""
+    if takes_teachers(recipe):
+        return ()
     found = tuple(stage for stage in recipe.plan().stages if stage.instead)
     if any(stage.fold for stage in found):
         return ()  # on a part of the data, as no other run does
@@ -175,6 +178,16 @@ def stages_before(recipe: Recipe) -> tuple[Stage, ...]:
 def teachers_before(recipe: Recipe) -> tuple[NetworkSpec, ...]:
     """The teachers that a run of ``recipe`` would begin by training alone, each on the whole training part."""
     return tuple(spec for stage in stages_before(recipe) if (spec := _teacher_in(stage).spec))
+
+
+def takes_teachers(recipe: Recipe) -> bool:
+    """Whether ``recipe`` names teachers with weights that its run may take as they are; it finds out itself."""
+    if recipe.teacher_training or not any(spec.may_be_trained for spec in all_teachers(recipe)):
+        return False
+    untrained = recipe.plan(Usual(trained=False)).stages  # if their heads were new
+    return any(stage.instead for stage in untrained) or not any(
+        is_teacher(n) for stage in untrained for n in stage.members
+    )
 
 
 def _teacher_in(stage: Stage) -> NetworkUse:
@@ -202,8 +215,8 @@ def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe
     peers = {json.dumps(spec.model_dump(mode="json")): spec for spec in recipe.networks.peers.values()}
     students = [spec.model_dump(mode="json") for spec in peers.values()] if adapter else [teacher]
     alone: dict[str, Any] = {"name": "baseline", "network": "teacher", "adapter": "always" if adapter else "never"}
-    for stage in recipe.plan().stages:
-        if stage.instead and stage.snapshots:
+    for stage in stages_before(recipe):
+        if stage.snapshots:
             alone["snapshots_every"] = min(stage.snapshots)
     return parse_recipe(
         raw
@@ -241,9 +254,10 @@ def _with_one_online_teacher(made: Sequence[tuple[dict[str, str], Recipe]]) -> l
 
 def _open_online_teacher(recipe: Recipe) -> NetworkUse | None:
     """A teacher that trains along and could have a convolution inside or not."""
-    technique, found = recipe.technique, recipe.plan()
+    technique = recipe.technique
     if recipe.task != "classification" or technique.adapter_asked != "auto" or technique.losses_named:
         return None
+    found = recipe.plan()
     member = found.stages[-1].members.get(found.teacher or "")
     return member.network if member and member.trains and isinstance(member.network, NetworkUse) else None
 

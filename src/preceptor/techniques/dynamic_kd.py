@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse, Ramp
 from preceptor.plan.stage import Member, Plan, Stage
-from preceptor.specs import Fraction, Weight
+from preceptor.specs import Fraction, Temperature, Weight
 from preceptor.techniques.base import PerStudent, Technique, given, per_student, students_of
 
 BEFORE = "T0"
@@ -38,7 +38,7 @@ class DynamicKD(Technique):
     warmup: Fraction = 0.1
     anchor: Weight = 0.5
     teacher_lr: Annotated[float, Field(ge=0)] = 0.1
-    temperature: Annotated[float, Field(gt=0)] = 4.0
+    temperature: Temperature = 4.0
     direction: Literal["forward", "reverse"] = "forward"
     teacher: str | None = None
     student_alone: str | None = None

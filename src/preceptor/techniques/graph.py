@@ -1,6 +1,8 @@
 """A cohort whose edges the recipe writes out one by one."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.stage import Member, Plan, Stage
@@ -13,6 +15,12 @@ class EdgeSpec(LossSpec):
     source: str
     target: str
     stop_gradient: bool = True
+
+    @model_validator(mode="after")
+    def _has_two_ends(self) -> Self:
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source}: a network cannot teach itself; name two")
+        return self
 
 
 class Graph(Technique):
@@ -28,6 +36,12 @@ class Graph(Technique):
     alpha: PerStudent | None = None
     teacher: str | None = None
     student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _has_edges(self) -> Self:
+        if not self.edges:
+            raise ValueError("edges: there is none, so nobody would teach anybody; write one, or use name: baseline")
+        return self
 
     @property
     def has_teacher(self) -> bool:

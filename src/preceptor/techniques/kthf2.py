@@ -9,7 +9,7 @@ from preceptor.plan.edge import Edge, LossUse, Ramp, facing
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import Composed
 from preceptor.plan.stage import Member, Plan, Stage
-from preceptor.specs import Fraction, Task, Weight
+from preceptor.specs import Fraction, Task, Temperature, Weight
 from preceptor.techniques.base import Technique, students_of
 
 FUSED, ENSEMBLE = "F", "E"
@@ -48,7 +48,7 @@ class KTHF2(Technique):
     fused_task: Weight = 1.0
     to_peers: Weight = 1.0
     from_ensemble: Weight = 1.0
-    temperature: Annotated[float, Field(gt=0)] = 3.0
+    temperature: Temperature = 3.0
     ramp: Fraction = 0.27
     levels: Annotated[int, Field(ge=1, le=4)] = 2
     cross_level: bool = True

@@ -16,7 +16,7 @@ from preceptor.plan.edge import Edge, LossUse, facing
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import NetworkUse, SharedWidth
 from preceptor.plan.stage import Member, Plan, Stage
-from preceptor.specs import Task
+from preceptor.specs import Task, Temperature
 from preceptor.techniques.base import LossSpec, PerStudent, Technique, given, per_student
 from preceptor.techniques.published import published_weights
 from preceptor.techniques.shares import Kind, Route, Shares, Strategy, completed, routes_for
@@ -68,7 +68,7 @@ class Mixture(Technique):
     alpha: PerStudent | None = None
     beta: PerStudent | None = None
     gamma: PerStudent | None = None
-    temperature: Annotated[float, Field(gt=0)] = 2.0
+    temperature: Temperature = 2.0
     direction: Literal["forward", "reverse"] = "forward"
     routing: tuple[Route, ...] = ()
     losses: tuple[LossSpec, ...] = ()

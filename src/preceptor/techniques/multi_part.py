@@ -11,6 +11,7 @@ from preceptor.plan.cast import TEACHER, Cast, keeping_snapshots
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.given import Given
 from preceptor.plan.stage import Choice, Member, Plan, Stage, Start
+from preceptor.specs import Temperature
 from preceptor.techniques.base import PerStudent, Technique, given, per_student, students_of
 
 
@@ -64,7 +65,7 @@ class MultiPart(Technique):
     ratio: Annotated[float, Field(gt=0)] = 1.25
     weight: Annotated[float, Field(ge=0)] = 0.5
     alpha: PerStudent | None = None
-    temperature: Annotated[float, Field(gt=0)] = 5.0
+    temperature: Temperature = 5.0
     direction: Literal["forward", "reverse"] = "forward"
     restart_lr: bool = False
     student_alone: str | None = None
@@ -87,7 +88,8 @@ class MultiPart(Technique):
     def plan(self, cast: Cast) -> Plan:
         """A stage for each part, after the teacher's own."""
         training, students = cast.training, tuple(cast.students)
-        teachers, first = self._given(cast) if self.snapshots else self._trained(cast)
+        self._require_parts(cast)
+        teachers, first = self._given(cast) if self.snapshots else self._of_one_teacher(cast)
         alphas = per_student("alpha", self.alpha, len(students), default=1.0 - self.weight)
         loss = LossUse("kd", temperature=self.temperature, direction=self.direction)
         edges = tuple(Edge(source=TEACHER, target=name, loss=loss, weight=self.weight) for name in students)
@@ -131,9 +133,31 @@ class MultiPart(Technique):
             teachers[f"{number} ({snapshot})"] = Member(network=network, trains=False)
         return teachers, []
 
-    def _trained(self, cast: Cast) -> tuple[dict[str, Member], list[Stage]]:
-        """The snapshots of a teacher that is trained first, and the stage that trains it."""
+    def _require_parts(self, cast: Cast) -> None:
+        """Refuse lengths of parts that no part could have."""
+        lengths = [("every", self.every, "part", "training.epochs", cast.training.epochs)]
+        if self.teacher_every:
+            epochs = cast.teacher_training.epochs
+            lengths.append(("teacher_every", self.teacher_every, "snapshot", "teacher_training.epochs", epochs))
+        for option, every, what, of, epochs in lengths:
+            if every > epochs:
+                raise UserError(
+                    f"technique.{option} {every} is more than {of}, which is {epochs}: there would be one {what}, and "
+                    f"so ordinary offline distillation.\nGive {option} at most {epochs}, train for longer, or use "
+                    "technique.name=kd_offline."
+                )
+
+    def _of_one_teacher(self, cast: Cast) -> tuple[dict[str, Member], list[Stage]]:
+        """The one state of a teacher that is taken as it is; else the snapshots of one that is trained first, and the
+        stage that trains it."""
         network = cast.the_teacher()
+        if cast.takes(network):
+            if self.teacher_every:
+                raise UserError(
+                    "technique.teacher_every: networks.teacher has trained weights and is taken as it is, so it has "
+                    "no snapshots; leave it out, or say with teacher_training how to train it further"
+                )
+            return {"as given": cast.frozen(network)}, []
         alone = cast.alone(network, instead="technique.snapshots")
         stage = keeping_snapshots(alone, self.teacher_every or self.every)
         teachers = {
@@ -152,11 +176,14 @@ class MultiPart(Technique):
             begin = [(snapshots[0], {}), *[(snapshots[0], {TEACHER: choice})] * parts]
             return [*begin[: parts - 1], (snapshots[-1], {})]
         if len(snapshots) != parts:
+            taken = " A teacher with trained weights is one snapshot unless teacher_training is set."
             raise UserError(
                 "technique.anchors equal: there are "
                 f"{len(snapshots)} snapshots of the teacher ({', '.join(teachers)}), but {parts} parts of {self.every} "
                 "epochs for the students: each part wants one snapshot.\n"
                 "Change training.epochs, teacher_training.epochs, technique.every or technique.teacher_every until the "
                 "numbers agree, or use technique.anchors=greedy or last."
+                + " A teacher with trained weights is one snapshot unless teacher_training is set."
+                * (len(snapshots) == 1)
             )
         return [(snapshot, {}) for snapshot in snapshots]

@@ -8,7 +8,7 @@ from preceptor.errors import UserError
 from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse, facing
 from preceptor.plan.stage import Plan, Stage
-from preceptor.specs import Integration
+from preceptor.specs import Integration, Temperature
 from preceptor.techniques.base import PerStudent, Technique, given, per_student, students_of
 from preceptor.techniques.shares import Shares
 from preceptor.techniques.teachers import committee, committee_notes, teacher_stages, teachers_of
@@ -41,7 +41,7 @@ class MultiTeacher(Technique):
     name: Literal["multi_teacher"]
     integration: Integration = "val_acc"
     power: Annotated[float, Field(gt=0)] | None = None
-    temperature: Annotated[float, Field(gt=0)] = 4.0
+    temperature: Temperature = 4.0
     alpha: PerStudent | None = None
     beta: PerStudent | None = None
     gamma: PerStudent | None = None

@@ -10,7 +10,7 @@ from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import Composed
 from preceptor.plan.stage import Member, Plan, Stage
-from preceptor.specs import Fraction, NetworkSpec, Task, Weight
+from preceptor.specs import Fraction, NetworkSpec, Task, Temperature, Weight
 from preceptor.techniques.base import Technique, given
 
 STUDENT = "S1"
@@ -51,7 +51,7 @@ class SelfDistill(Technique):
     method: Literal["byot", "tskd"] = "byot"
     exits: tuple[Annotated[int, Field(gt=0)], ...] = ()
     alpha: Fraction = 0.1
-    temperature: Annotated[float, Field(gt=0)] | None = None
+    temperature: Temperature | None = None
     beta: Weight = 1e-6
     teacher_share: Fraction | None = None
     teacher: str | None = None

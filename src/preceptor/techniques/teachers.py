@@ -49,7 +49,17 @@ def teacher_stages(cast: Cast, teachers: Mapping[str, NetworkUse], *, folds: int
 
     Args:
         folds: the k-th is trained without the k-th of so many folds of the training part.
+
+    Raises:
+        UserError: a trained network in the place of those that ``folds`` is to train.
     """
+    taken = [name for name, teacher in teachers.items() if cast.takes(teacher)]
+    if folds and taken:
+        raise UserError(
+            f"technique.folds: {folds} teachers are to be trained, each without a fold, but networks.teacher has "
+            "trained weights, which would be taken as they are; leave one out, or say with teacher_training how to "
+            "train them further"
+        )
     return tuple(
         replace(stage, fold=(number, folds) if folds else None)
         for number, (name, teacher) in enumerate(teachers.items(), start=1)

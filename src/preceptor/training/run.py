@@ -23,14 +23,14 @@ from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare, training_folds
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text
+from preceptor.files import write_json
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.plan.merge import lone
 from preceptor.plan.ready import require_trainable
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
-from preceptor.training.audit import audit_teacher, require_student_alone
+from preceptor.training.audit import audit_teacher, before_teaching, require_student_alone, trained_teachers
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fabric import make_fabric
@@ -38,7 +38,7 @@ from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.placement import MEASURED_FROM, Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.same_data import require_same_split, require_unseen, write_split
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
@@ -78,21 +78,21 @@ def train(
         console.print(f"{out} is {result['status']}")
         return result
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
-    require_student_alone(recipe)
     with console.status("reading images"):
         prepared = prepare(recipe)
     require_same_split(out, prepared)
-    require_unseen(recipe, prepared)
-    _require_image_each(prepared, fabric.world_size)
     workshop = workshop_of(recipe, prepared)
     plan = settled_plan(recipe, workshop)
-    for note in (*prepared.notes, *plan.notes):
+    require_student_alone(plan, recipe)
+    seen = require_unseen(plan, recipe.data, prepared)
+    _require_image_each(prepared, fabric.world_size)
+    for note in (*prepared.notes, *plan.notes, *seen.notes):
         console.print(f"note: {note}")
-    run = Run(recipe, prepared, workshop, plan, folder, fabric, console, watchers, opens_test)
+    run = Run(recipe, prepared, workshop, plan, folder, fabric, console, watchers, opens_test, notes=[*seen.notes])
     with folder.held():
         folder.begin()
         if fabric.is_global_zero:
-            write_text(out / "split.csv", prepared.split_csv())
+            write_split(out, prepared, seen)
         return run.finish(run.train())
 
 
@@ -142,9 +142,11 @@ class Run:
     console: Console
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
-    notes: list[str] = field(default_factory=list)  # of the edges
+    notes: list[str] = field(default_factory=list)  # that came up on the way
     ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
+
+    audited: set[tuple[object, ...]] = field(default_factory=set)  # teachers of which it was said how good they are
 
     def __post_init__(self) -> None:
         self.plan = replace(self.plan, stages=tuple(map(self._placed, self.plan.stages)))
@@ -176,6 +178,7 @@ class Run:
                     networks.pop(name, None)
                 stage = self.decided(planned)
                 cohort = self.cohort(stage)
+                self._audit(stage, cohort)
                 batches = self.batches(stage, cohort)
                 tell = self.console.print
                 with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as replay:
@@ -199,6 +202,18 @@ class Run:
                         networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
                 del cohort, batches, replay
         return networks, list(ended.values())
+
+    def _audit(self, stage: Stage, cohort: Cohort) -> None:
+        """Say of each teacher that is trained already how good it is, before anybody learns from it."""
+        teachers = trained_teachers(stage, cohort, self.audited)
+        if not teachers:
+            return
+        classes, found = self.prepared.packed.classes, self._evaluate(teachers, "validation")
+        for sentence, is_warning in before_teaching(self.recipe, classes, found):
+            if is_warning:
+                self._note(f"{stage.name}: {sentence}")
+            else:
+                self.console.print(f"  {sentence}", highlight=False)
 
     def _try_stages(self) -> None:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
@@ -250,7 +265,9 @@ class Run:
             "test": test.scores if test else {},
             "validation": validation.scores,
             "fidelity": test.fidelity if test else {},
-            "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
+            "teacher_audit": audit_teacher(
+                self.recipe, self.folder.path, self.plan, validation, self.prepared.packed.classes
+            ),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
             "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],

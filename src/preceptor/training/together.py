@@ -20,7 +20,7 @@ from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
 from preceptor.training.run import Run, settled_plan, workshop_of
 from preceptor.training.run_folder import HEADER, RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.same_data import require_same_split, require_unseen, write_split
 
 
 def train_together(
@@ -49,12 +49,12 @@ def train_together(
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
     prepared = prepare(recipes[0])
     workshop = workshop_of(recipes[0], prepared)
-    plans = []
+    plans, seen = [], []
     for path, recipe in runs.items():
-        require_student_alone(recipe)
-        require_same_split(path, prepared)
-        require_unseen(recipe, prepared)
         plans.append(settled_plan(recipe, workshop))
+        require_student_alone(plans[-1], recipe)
+        require_same_split(path, prepared)
+        seen.append(require_unseen(plans[-1], recipe.data, prepared))
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
@@ -68,9 +68,13 @@ def train_together(
     for number, (folder, recipe, plan) in enumerate(zip(folders, recipes, plans, strict=True)):
         if folder.result is None:
             folder.begin()
-            write_text(folder.path / "split.csv", prepared.split_csv())
+            write_split(folder.path, prepared, seen[number])
             write_text(folder.metrics, _own_metrics(everything, merged, number))
-            notes = [*_own_notes(trunk.notes, merged, number), f"trained together with {len(runs) - 1} other runs"]
+            notes = [
+                *seen[number].notes,
+                *_own_notes(trunk.notes, merged, number),
+                f"trained together with {len(runs) - 1} other runs",
+            ]
             run = Run(recipe, prepared, workshop, plan, folder, fabric, console, notes=notes)
             run.finish(({name: networks[there] for name, there in merged.names[number].items()}, phases))
         results[folder.path] = folder.result or {}

@@ -24,7 +24,7 @@ GROUND = {
 """What every room stands on."""
 
 ROOMS = {
-    "data": set(),
+    "data": {"networks.normalisation"},
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),

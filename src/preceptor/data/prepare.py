@@ -17,7 +17,7 @@ from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.recipe import Recipe
-from preceptor.specs import DataSpec
+from preceptor.specs import Colour, DataSpec
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,22 @@ def _packed(recipe: Recipe, path: str | None) -> PackedSet:
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
             f"change `task`, or give data.options what makes {spec.source} yield the other"
         )
-    return pack(table, size=spec.size, resize=spec.resize, tile=spec.tile, folder=cache_folder(spec))
+    padding = padding_of(recipe) or (0, 0, 0)
+    folder = cache_folder(spec)
+    return pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder)
+
+
+def padding_of(recipe: Recipe) -> Colour | None:
+    """The colour with which ``resize: pad`` fills: the first student's mean, as timm's ``border`` takes a model's own.
+
+    None where nothing is filled. Every network of a run sees the same pixels.
+    """
+    if recipe.data.tile or recipe.data.resize != "pad":
+        return None
+    from preceptor.networks.normalisation import mean_of, padding_for
+
+    first = next(iter(recipe.networks.peers.values()))
+    return padding_for(mean_of(first, recipe.task))
 
 
 def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:

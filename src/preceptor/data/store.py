@@ -32,12 +32,12 @@ from preceptor.data.fingerprint import (
     still_match,
 )
 from preceptor.data.packed import FORMAT, PackedSet, open_packed, save_table
-from preceptor.data.resize import ResizeRule, fit
+from preceptor.data.resize import ResizeRule, fit, rules_of
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import UserError
 from preceptor.files import alone, sync_folder, synced
-from preceptor.specs import TileSpec
+from preceptor.specs import Colour, TileSpec
 
 __all__ = ["PackedSet", "open_packed", "pack"]
 
@@ -51,6 +51,7 @@ def pack(
     *,
     size: tuple[int, int],
     resize: ResizeRule = "squash",
+    padding: Colour = (0, 0, 0),
     tile: TileSpec | None = None,
     folder: Path,
     workers: int = 2,
@@ -62,6 +63,7 @@ def pack(
         table: what to pack; ``table.read`` is called from several threads at once.
         size: (height, width) of a packed image.
         resize: what happens to images of another size.
+        padding: the colour around images that ``resize: pad`` fills up.
         tile: cut images into tiles of their own resolution instead; ``size`` and ``resize`` then do not
             apply. A tile keeps its image's label, split and group, and where there is no group the
             image becomes one: tiles of one image must never come on two sides of a split.
@@ -80,9 +82,10 @@ def pack(
         raise UserError(f"{table.source}: the id {twice!r} occurs more than once. Ids must be unique.")
     height, width = (tile.size, tile.size) if tile else size
     rules: dict[str, object] = {"size": (height, width), "format": FORMAT}
-    rules |= {"tile": tile.model_dump()} if tile else {"resize": resize}
+    rules |= {"tile": tile.model_dump()} if tile else rules_of(resize, padding)
     files = source_files(table)
-    job = _Job(table, (height, width), resize, tile, files, request_key(table, files, rules), rules, workers, progress)
+    request = request_key(table, files, rules)
+    job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress)
     _check_folder(folder)
 
     found = _find(folder, job)
@@ -105,6 +108,7 @@ class _Job:
     table: SampleTable
     size: tuple[int, int]
     rule: ResizeRule
+    padding: Colour
     tile: TileSpec | None
     files: Files
     request: str
@@ -207,7 +211,10 @@ def _write_pixels(job: _Job, part: Path) -> pd.DataFrame:
 
     def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
         image, mask = _read(table, row)
-        pieces = cut(image, mask, tile.size, tile.overlap) if tile else [(0, 0, *fit(image, mask, job.size, job.rule))]
+        if tile:
+            pieces = cut(image, mask, tile.size, tile.overlap)
+        else:
+            pieces = [(0, 0, *fit(image, mask, job.size, job.rule, job.padding))]
         return _pixel_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:

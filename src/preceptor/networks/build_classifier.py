@@ -9,6 +9,7 @@ import timm
 from torch import nn
 
 from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.networks import heads
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.classifier import Classifier
@@ -57,6 +58,15 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     network = _wrap(model, blueprint)
     network.has_new_head = has_new_head or adapter is not None
     return network
+
+
+def mean_of_classifier(spec: NetworkSpec) -> tuple[float, ...]:
+    """The mean by which such a classifier normalises, known before it is built."""
+    spec = _settle_name(spec)
+    require_classifier(spec.architecture)
+    if spec.weights not in ("imagenet", "none") and (folder := expand(spec.weights)).is_dir():
+        spec = _settle_saved(spec, read_config(folder))
+    return spec.mean or tuple(_library_config(spec.architecture)["mean"])
 
 
 def _settle_name(spec: NetworkSpec) -> NetworkSpec:

@@ -29,7 +29,7 @@ sides = st.integers(1, 40)
 
 
 @settings(max_examples=300, deadline=None)
-@given(found=st.tuples(sides, sides), wanted=st.tuples(sides, sides), square=st.booleans(), rule=st.sampled_from(["squash", "crop", "pad"]))  # fmt: skip
+@given(st.tuples(sides, sides), st.tuples(sides, sides), st.booleans(), st.sampled_from(["squash", "crop", "pad"]))
 def test_every_rule_is_timms_to_the_pixel(found, wanted, square, rule):
     """Odd sizes too, images smaller than the target, and targets that are not square."""
     wanted = (wanted[0], wanted[0]) if square else wanted

@@ -1,7 +1,7 @@
 """From a finished run to figures in ``RUN/analysis``."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -29,7 +29,13 @@ _CKA_BATCH = {"classification": 128, "segmentation": 16}
 
 
 def analyse(
-    run: Path, *, part: str = "test", pairs: Sequence[tuple[str, str]] = (), most: int = 6, device: str = "auto"
+    run: Path,
+    *,
+    part: str = "test",
+    pairs: Sequence[tuple[str, str]] = (),
+    most: int = 6,
+    device: str = "auto",
+    tell: Callable[[str], object] = lambda note: None,
 ) -> list[dict[str, str]]:
     """Write figures about a finished run's networks, and ``index.json`` with their titles and captions.
 
@@ -37,6 +43,7 @@ def analyse(
         part: ``test`` or ``validation``.
         pairs: networks to compare; by default the teacher with each student, and the students with each other.
         most: images in a gallery.
+        tell: called with what the user should know of the networks, one sentence each.
 
     Raises:
         UserError: the run is not finished, a network is not there, or the part is too small.
@@ -53,6 +60,8 @@ def analyse(
     fabric = make_fabric(device)
     folders = sorted((run / "networks").glob("*/config.json"))
     networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
+    for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
+        tell(note)
     chosen = list(pairs) or _pairs(networks)
     for name in (name for pair in chosen for name in pair if name not in networks):
         raise UserError(f"no network {name!r} in {run}; it has {', '.join(networks)}")

@@ -17,6 +17,13 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
 
     console = Console()
     with console.status("looking at the networks"):
-        entries = analyse(run, part=part, pairs=[(a, b) for a, b in split], most=images, device=device)
+        entries = analyse(
+            run,
+            part=part,
+            pairs=[(a, b) for a, b in split],
+            most=images,
+            device=device,
+            tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+        )
     for entry in entries:
         console.print(f"{entry['title']}: {run / 'analysis' / entry['file']}", highlight=False)

@@ -24,7 +24,15 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
     from preceptor.training.exported import evaluate_networks
 
-    evaluation = evaluate_networks(recipe, run / "networks", data=data, device=device, masks=masks)
+    console = console_of_first_process()
+    evaluation = evaluate_networks(
+        recipe,
+        run / "networks",
+        data=data,
+        device=device,
+        masks=masks,
+        tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+    )
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))
@@ -35,4 +43,4 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
         cells = [f"{found[metric]:.3f}" for metric in metrics]
         cells += [f"{fidelity[name][metric]:.3f}" if name in fidelity else "" for metric in agreement]
         table.add_row(name, *cells)
-    console_of_first_process().print(table)
+    console.print(table)

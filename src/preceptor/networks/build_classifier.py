@@ -48,7 +48,9 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     blueprint = replace(blueprint, spec=spec, adapter=adapter)
     blueprint = replace(blueprint, spec=spec.model_copy(update={"options": _options(blueprint)}))
     if weights is not None and (weights.adapter or weights.own.get("head")):
-        return _whole(blueprint, weights)
+        network = _whole(blueprint, weights)
+        network.notes = weights.notes
+        return network
     if weights is not None:
         model, has_new_head = _from_file(blueprint, weights)
     elif spec.weights == "imagenet":
@@ -57,6 +59,7 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
         model, has_new_head = _create(blueprint, num_classes=len(blueprint.classes)), True
     network = _wrap(model, blueprint)
     network.has_new_head = has_new_head or adapter is not None
+    network.notes = weights.notes if weights else ()
     return network
 
 

@@ -45,6 +45,7 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
         _load(model, blueprint, weights)
     network = _wrap(model, blueprint)
     network.has_new_head = weights is None or not _is_whole(weights)
+    network.notes = weights.notes if weights else ()
     return network
 
 

@@ -22,11 +22,13 @@ from preceptor.cohort.merge import lone
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import Prepared, prepare, training_folds
+from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
+from preceptor.networks.normalisation import padding_for
+from preceptor.networks.preprocessing import Preprocessing
 from preceptor.recipe import Recipe
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher, require_student_alone
@@ -212,7 +214,10 @@ class Run:
         return replace(stage, members={**stage.members, **decided}, choices={})
 
     def finish(self, trained: tuple[dict[str, Network], list[At]]) -> dict[str, Any]:
-        """Choose on validation, then open the test split once, export, and write the result."""
+        """Choose on validation, then open the test split once, export, and write the result.
+
+        What is chosen stands in a folder of its own and answers alone; ensembles are scored beside it.
+        """
         networks, ended = trained
         seconds = sum(at.seconds for at in ended)
         names = (*filter(None, [self.plan.teacher]), *self.plan.students)
@@ -220,8 +225,8 @@ class Run:
         evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported}
         validation = self._evaluate(evaluated, "validation", ensemble=True)
         scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
-        scored = {name: s for name, s in scores.items() if name in self.plan.students or name not in evaluated}
         test = self._evaluate(evaluated, "test", ensemble=True) if self.opens_test else None
+        images = self._preprocessing(reported)
         result: dict[str, Any] = {
             "status": "complete" if test else "validated",
             "name": self.recipe.name,
@@ -229,7 +234,7 @@ class Run:
             "technique": self.recipe.technique.name,
             "strategy": getattr(self.recipe.technique, "shared", None),
             "seed": self.recipe.seed,
-            "chosen": max(scored, key=lambda name: scored[name]),
+            "chosen": max(self.plan.students or reported, key=lambda name: scores[name]),
             "test": test.scores if test else {},
             "validation": validation.scores,
             "fidelity": test.fidelity if test else {},
@@ -245,7 +250,7 @@ class Run:
                 test.write(self.folder.path / "predictions" / "test.csv")
             validation.write(self.folder.path / "predictions" / "validation.csv")
             for name, network in reported.items():
-                network.save(self.folder.path / "networks" / name)
+                network.save(self.folder.path / "networks" / name, images)
             write_json(self.folder.path / "environment.json", self._environment())
             self.folder.write_result(result)
         self.fabric.barrier()
@@ -290,6 +295,8 @@ class Run:
     ) -> Network:
         """A member as its stage begins; ``networks`` are those before it."""
         network = member.build(*(networks[one] for one in member.builds_on))
+        for note in network.notes:
+            self._note(note)
         if not member.trains:
             if network.has_new_head and not member.starts:
                 raise UserError(
@@ -400,6 +407,19 @@ class Run:
             students=self.plan.students if ensemble else (),
             batch_size=self.recipe.training.batch_size,
         )
+
+    def _preprocessing(self, networks: Mapping[str, Network]) -> Preprocessing:
+        """How images came to the networks; says for whom timm's padding would have another colour."""
+        padding = padding_of(self.recipe)
+        data = self.recipe.data
+        found = Preprocessing(resize="squash" if data.tile else data.resize, padding=padding, tile=data.tile)
+        for name, network in networks.items() if padding else ():
+            if not isinstance(network, Built) and padding != (own := padding_for(network.blueprint.mean)):
+                self._note(
+                    f"{name} saw images padded with {padding}, the mean colour of the first student; timm's `border` "
+                    f"would take its own, {own}: pad as networks/{name}/config.json says"
+                )
+        return found
 
     def _costs(self, networks: Mapping[str, Network]) -> dict[str, dict[str, int]]:
         costs = {name: cost_of(network) for name, network in networks.items()}

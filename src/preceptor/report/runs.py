@@ -5,7 +5,7 @@ import json
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,13 @@ from preceptor.recipe import parse_recipe
 
 Array = NDArray[Any]
 
+MAIN_METRIC = {"classification": "accuracy", "segmentation": "iou"}
+"""The score by which weights are chosen, unless the recipe monitors another."""
+
 _BUDGET = ("task", "data", "split", "augment", "task_loss", "training")
+
+CHOSEN = "chosen"
+"""In the place of a network's name: the one that each run chose on validation."""
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The same YAML, ten times as fast where libyaml is there."""
@@ -100,11 +106,27 @@ class Run:
         """A score of ``result.json``; metrics of the agreement with the teacher are ``fidelity.NAME``."""
         if self.result is None:
             return None
+        if network == CHOSEN and CHOSEN not in self.result.get(part, {}):  # folds each have their own
+            network = self.chosen or CHOSEN
         if metric.startswith("fidelity."):
             found = self.result.get("fidelity", {}).get(network, {}).get(metric.removeprefix("fidelity."))
         else:
             found = self.result.get(part, {}).get(network, {}).get(metric)
         return None if found is None else float(found)
+
+    @cached_property
+    def chosen(self) -> str | None:
+        """The network that was chosen on validation, one that can be deployed; None where nothing is finished.
+
+        Older versions let an ensemble be chosen; of such a run it is the best single student.
+        """
+        result = self.result or {}
+        single = [str(name) for name in result.get("parameters", {}) if name in result.get("validation", {})]
+        if result.get("chosen") in single or not single:
+            return str(result["chosen"]) if "chosen" in result else None
+        metric = (self.recipe.get("training") or {}).get("monitor") or MAIN_METRIC[self.task]
+        students = [name for name in single if name != "T"] or single
+        return max(students, key=lambda name: self.score(name, metric, "validation") or 0.0)
 
     @cached_property
     def budget(self) -> str:
@@ -184,9 +206,13 @@ class Run:
     def predictions(self) -> Predictions | None:
         """``predictions/test.csv``; those of all folds one below the other."""
         if not self.folds:
-            return self._predictions("test")
-        found = [answer for fold in self.folds if (answer := fold.predictions) is not None]
-        return joined(found) if len(found) == len(self.folds) else None
+            found = self._predictions("test")
+            chosen = self.chosen
+            if found is None or chosen is None or chosen not in found.networks:
+                return found
+            return replace(found, networks={**found.networks, CHOSEN: found.networks[chosen]})
+        answers = [answer for fold in self.folds if (answer := fold.predictions) is not None]
+        return joined(answers) if len(answers) == len(self.folds) else None
 
     @cached_property
     def analysis(self) -> tuple[Note, ...]:

@@ -85,7 +85,7 @@ def trainer(tiny, tmp_path):
             facts=DataFacts(classes=3, batch_size=4),
         )
         folder = RunFolder(tmp_path / name, recipe)
-        folder.begin()
+        folder.begin("of no data", "")
         seen = []
 
         def validate(networks):
@@ -159,9 +159,8 @@ def test_a_kill_between_metrics_and_checkpoint_repeats_the_epoch(trainer, view):
     with pytest.raises(RuntimeError, match="power cut"):
         trainer("parted", 3, Held(on_step=fail))
     killed = RunFolder(folder.path.parent / "parted", parse_recipe_of(folder))
-    killed.append_metrics([("main", view + 1, "S1", "train", "loss:stray", 1.0)])
     with killed.metrics.open("a") as file:
-        file.write("mai")  # half a line, as a full disk leaves it
+        file.write(f"main,{view + 1},S1,train,loss:stray,1\nmai")  # half a line, as a full disk leaves it
     resumed, resumed_folder, *_ = trainer("parted", 3)
     assert same(straight, resumed)
     assert folder.metrics.read_text() == resumed_folder.metrics.read_text()

@@ -9,6 +9,7 @@ from rich.console import Console
 from preceptor.errors import UserError
 from preceptor.files import alone
 from preceptor.recipe import Recipe
+from preceptor.runs.place import require_place
 from preceptor.study.board import Board
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
@@ -45,6 +46,8 @@ def run_study(
     if dry:
         _list(board, console, find_runs(board, reuse))
         return True
+    data = [job.recipe.data.path for job in made.jobs]
+    require_place(out, data, is_own=(out / "index.json").exists(), what="study")
     out.mkdir(parents=True, exist_ok=True)
     try:
         with alone(out / ".lock", wait=False):

@@ -62,7 +62,17 @@ def trainer(tiny, tmp_path):
         }
     )
 
-    def train(name, epochs, batches=None, scores=None, stage_options=None, stage_name="main", kept=None, **options):
+    def train(
+        name,
+        epochs,
+        batches=None,
+        scores=None,
+        stage_options=None,
+        stage_name="main",
+        kept=None,
+        folder=None,
+        **options,
+    ):
         spec = TrainingSpec(epochs=epochs, batch_size=4, lr=0.01, schedule="step", step_epochs=1, **options)
         builders = {"S1": lambda: tiny(1, dropout=0.3), "S2": lambda: tiny(2, dropout=0.3)}
 
@@ -84,7 +94,7 @@ def trainer(tiny, tmp_path):
             task_loss=ClassificationLoss(),
             facts=DataFacts(classes=3, batch_size=4),
         )
-        folder = RunFolder(tmp_path / name, recipe)
+        folder = folder or RunFolder(tmp_path / name, recipe)
         folder.begin("of no data", "")
         seen = []
 
@@ -208,7 +218,7 @@ def test_a_stage_that_ended_early_keeps_the_rows_of_later_stages(trainer):
     """Its epochs are not all done, yet it is: resuming must not cut metrics.csv back to its end."""
     worse = {"scores": lambda epoch: 0.5, "patience": 1}
     _, folder, *_ = trainer("run", 9, **worse)
-    trainer("run", 1, stage_name="later")
+    trainer("run", 1, stage_name="later", folder=folder)
     text = folder.metrics.read_text()
     trainer("run", 9, **worse)
     assert folder.metrics.read_text() == text

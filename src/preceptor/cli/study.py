@@ -47,7 +47,7 @@ def run_study(
         _list(board, console, find_runs(board, reuse))
         return True
     data = [job.recipe.data.path for job in made.jobs]
-    require_place(out, data, is_own=(out / "index.json").exists(), what="study")
+    require_place(out, data, is_own=_is_study(out), what="study")
     out.mkdir(parents=True, exist_ok=True)
     try:
         with alone(out / ".lock", wait=False):
@@ -64,6 +64,10 @@ def run_study(
         ) from None
     _summarise(board, console)
     return not board.having("failed")
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / "study.yaml").exists() or (folder / "index.json").exists()
 
 
 def _default_folder(path: Path, scale: str | None) -> Path:

@@ -48,7 +48,6 @@ class Board:
     def begin(self) -> None:
         """Write the resolved study, the published table and the index."""
         self.out.mkdir(parents=True, exist_ok=True)
-        self._write()  # first: by its index a folder is known as a study's
         study = self.study
         if study.published:
             write_text(self.out / "published.csv", Path(study.published.file).read_text(encoding="utf-8"))
@@ -56,6 +55,7 @@ class Board:
                 update={"published": PublishedTable(file="published.csv", table=study.published.table)}
             )
         write_text(self.out / "study.yaml", study.to_yaml())
+        self._write()
 
     def having(self, *statuses: Status) -> list[str]:
         """Ids of the jobs that stand so, in the order of the plan."""

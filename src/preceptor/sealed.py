@@ -5,9 +5,11 @@ of the file. JSON has it as its last key; a zip (torch's checkpoints, numpy's ``
 readers of these formats pass over. What an older version wrote has no seal and is read as it is.
 """
 
+import errno
 import hashlib
 import io
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Collection, Mapping
@@ -16,6 +18,7 @@ from typing import Any
 
 from preceptor.errors import DamagedFileError
 from preceptor.files import write_json, write_with
+from preceptor.opening import open_file
 
 KEY = "sha256"
 _COMMENT = b"preceptor sha256 "
@@ -26,8 +29,21 @@ _NO_JSON = "is empty, cut short or no JSON"
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal text."""
-    with path.open("rb") as file:
+    with open_file(path, "file") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_whole(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UserError: it is a pipe, a device or a folder.
+    """
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    with open_file(path, "file") as file:
+        return file.read()
 
 
 def write_sealed(path: Path, value: Mapping[str, Any], *, but: Collection[str] = ()) -> None:
@@ -46,7 +62,7 @@ def read_sealed(path: Path, remedy: str, *, but: Collection[str] = ()) -> tuple[
         FileNotFoundError: there is no such file.
         DamagedFileError: no JSON object, or not what was written.
     """
-    content = path.read_bytes()
+    content = read_whole(path)
     try:
         value = json.loads(content, parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -99,7 +115,7 @@ def read_zip(path: Path, remedy: str) -> tuple[bytes, bool]:
         FileNotFoundError: there is no such file.
         DamagedFileError: no zip, or not what was written.
     """
-    content = path.read_bytes()
+    content = read_whole(path)
     return content, verify_zip(content, path, remedy)
 
 

@@ -20,6 +20,7 @@ from preceptor.measures import COUNTS
 from preceptor.recipe import parse_recipe
 from preceptor.runs.names import METRICS, NETWORKS, PREDICTIONS, RECIPE, SPLIT
 from preceptor.runs.result import RunResult, read_environment, read_result
+from preceptor.sealed import read_whole
 
 Array = NDArray[Any]
 
@@ -201,7 +202,7 @@ class Run:
         """A CSV file of the run, verified where the run is finished; None where there is none yet."""
         path = self.folder / name
         try:
-            content = self.source.content(name) if self.source else path.read_bytes()
+            content = self.source.content(name) if self.source else read_whole(path)
         except FileNotFoundError:
             return None
         return _table(path, content, columns, dtype=dtype)

@@ -9,7 +9,7 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import write_text
 from preceptor.runs.names import BEGUN, RECIPE, RESULT, SPLIT
 from preceptor.runs.result import read_environment, read_result, write_result
-from preceptor.sealed import CHANGED, file_sha256, read_sealed, write_sealed
+from preceptor.sealed import CHANGED, file_sha256, read_sealed, read_whole, write_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def read_split(run: Path) -> bytes:
         FileNotFoundError: there is none.
         DamagedFileError: it is not what the run wrote.
     """
-    content = (run / SPLIT).read_bytes()
+    content = read_whole(run / SPLIT)
     begun = read_begun(run)
     if begun is not None and hashlib.sha256(content).hexdigest() != begun.split:
         raise _damaged_split(run, CHANGED)
@@ -104,7 +104,7 @@ def require_same_data(run: Path, data: str, split: str, tell: Callable[[str], No
     """
     begun = read_begun(run)
     path = run / SPLIT
-    there = path.read_bytes() if path.exists() else None
+    there = read_whole(path) if path.exists() else None
     advice = "Bring the data back, or give another folder with --out."
     if begun is None:
         if there is not None and there != split.encode():

@@ -12,7 +12,7 @@ from typing import Any
 
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.runs.names import ENVIRONMENT, LISTED, METRICS, RECIPE, RESULT
-from preceptor.sealed import CHANGED, file_sha256, read_sealed, write_sealed
+from preceptor.sealed import CHANGED, file_sha256, read_sealed, read_whole, write_sealed
 
 _FILES = "files"
 _TIMES = ("seconds", "images_per_second")
@@ -97,7 +97,7 @@ class RunResult:
             FileNotFoundError: it is gone.
             DamagedFileError: it is not what the run left.
         """
-        content = (self.run / name).read_bytes()
+        content = read_whole(self.run / name)
         if name in self.files and hashlib.sha256(content).hexdigest() != self.files[name]:
             raise self._damaged(name)
         return content

@@ -18,7 +18,7 @@ from typing import Any
 
 from preceptor.errors import DamagedFileError
 from preceptor.files import write_json, write_with
-from preceptor.opening import open_file
+from preceptor.opening import open_file, require_file
 
 KEY = "sha256"
 _COMMENT = b"preceptor sha256 "
@@ -29,7 +29,8 @@ _NO_JSON = "is empty, cut short or no JSON"
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal text."""
-    with open_file(path, "file") as file:
+    require_file(path, "file")
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

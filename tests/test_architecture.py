@@ -29,13 +29,14 @@ ROOMS = {
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),
+    "runs": set(),
     "built": {"networks", "knowledge"},
     "cohort": {"built", "networks", "knowledge", "data.batches"},
-    "techniques": {"cohort", "built", "networks", "knowledge"},
-    "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
-    "analysis": {"training", "cohort", "built", "data", "networks", "measures"},
-    "study": {"training", "cohort.stage"},
-    "report": {"measures", "__version__"},
+    "techniques": {"cohort", "built", "networks", "knowledge", "runs"},
+    "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures", "runs"},
+    "analysis": {"training", "cohort", "built", "data", "networks", "measures", "runs"},
+    "study": {"training", "cohort.stage", "runs"},
+    "report": {"measures", "runs", "__version__"},
     "cli": {
         "analysis",
         "report",
@@ -47,6 +48,7 @@ ROOMS = {
         "networks",
         "knowledge",
         "measures",
+        "runs",
         "__version__",
     },
 }
@@ -77,6 +79,9 @@ WITHOUT_TORCH = [
     "data.splits",
     "data.inspect",
     "measures",
+    "runs.begun",
+    "runs.place",
+    "runs.result",
     "report",
 ]
 

@@ -1,6 +1,5 @@
 """From a finished run to figures in ``RUN/analysis``."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
@@ -20,6 +19,8 @@ from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe, load_recipe
+from preceptor.runs.names import NETWORKS, RECIPE
+from preceptor.runs.result import finished_run
 from preceptor.training.evaluate import whole_images, whole_part
 from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
@@ -48,17 +49,15 @@ def analyse(
     Raises:
         UserError: the run is not finished, a network is not there, or the part is too small.
     """
-    if not (run / "result.json").exists():
-        raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
-    if part == "test" and json.loads((run / "result.json").read_text())["status"] != "complete":
-        raise UserError(f"{run}: its test part is still sealed, as in every trial of a search; look at part validation")
+    result = finished_run(run, with_test=part == "test", instead="; look at part validation")
+    result.verify(RECIPE, NETWORKS)
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
-    recipe, _ = load_recipe(run / "recipe.yaml")
+    recipe, _ = load_recipe(run / RECIPE)
     prepared = prepare(recipe)
     require_same_split(run, prepared)
     fabric = make_fabric(device)
-    folders = sorted((run / "networks").glob("*/config.json"))
+    folders = sorted((run / NETWORKS).glob("*/config.json"))
     networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
     for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
         tell(note)

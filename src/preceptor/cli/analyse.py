@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from preceptor.errors import UserError
+from preceptor.runs.result import finished_run, unverified
 
 
 def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str) -> None:
@@ -16,6 +17,8 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
     from preceptor.analysis import analyse
 
     console = Console()
+    if not finished_run(run, with_test=False).is_sealed:
+        console.print(f"note: {unverified(run)}", highlight=False)
     with console.status("looking at the networks"):
         entries = analyse(
             run,

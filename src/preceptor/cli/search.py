@@ -8,6 +8,7 @@ from preceptor.errors import UserError
 from preceptor.explain import unknown
 from preceptor.files import alone
 from preceptor.recipe import apply_change, changed_recipe, parse_override, read_mapping
+from preceptor.runs.place import require_place
 from preceptor.study.local import LocalCrew, fair_workers
 from preceptor.study.search import SAMPLERS, Search, run_search
 from preceptor.study.space import parse_over
@@ -38,6 +39,7 @@ def search_recipe(
     out = out or Path("runs") / f"{path.stem}-search"
     search = Search(raw, [parse_over(text) for text in overs], out, sampler, trials, seed, prune)
     console = Console()
+    require_place(out, [search.base.data.path], is_own=(out / "journal.log").exists(), what="search")
     out.mkdir(parents=True, exist_ok=True)
     crew = LocalCrew(workers or fair_workers(threads, device), threads, device=device, work=train_trial)
     try:

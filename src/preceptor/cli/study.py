@@ -9,6 +9,7 @@ from rich.console import Console
 from preceptor.errors import UserError
 from preceptor.files import alone
 from preceptor.recipe import Recipe
+from preceptor.runs.place import require_place
 from preceptor.study.board import Board
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
@@ -45,6 +46,8 @@ def run_study(
     if dry:
         _list(board, console, find_runs(board, reuse))
         return True
+    data = [job.recipe.data.path for job in made.jobs]
+    require_place(out, data, is_own=_is_study(out), what="study")
     out.mkdir(parents=True, exist_ok=True)
     try:
         with alone(out / ".lock", wait=False):
@@ -61,6 +64,10 @@ def run_study(
         ) from None
     _summarise(board, console)
     return not board.having("failed")
+
+
+def _is_study(folder: Path) -> bool:
+    return (folder / "study.yaml").exists() or (folder / "index.json").exists()
 
 
 def _default_folder(path: Path, scale: str | None) -> Path:

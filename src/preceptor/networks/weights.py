@@ -1,5 +1,6 @@
 """Weights from files and folders, read without ever running what they hold."""
 
+import io
 import json
 import os
 import pickle
@@ -14,11 +15,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from preceptor.errors import UserError
+from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
 from preceptor.opening import read_text, require_file
+from preceptor.sealed import is_zip, verify_zip
 
 _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 _WRAPPERS = ("_orig_mod.", "module.")
@@ -193,8 +195,13 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
+        content = path.read_bytes()
+        if is_zip(content):  # else it was written by an old version of torch
+            verify_zip(content, path, "Bring the file back, or give other weights.")
         with warnings.catch_warnings(action="ignore"):  # torch warns of unusual pickles before it refuses them
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except DamagedFileError as error:
+        raise UserError(f"weights {error}") from None
     except pickle.UnpicklingError as error:
         # torch's own message advises loading it unsafely; only the line that names what was refused is shown.
         refused = next((line.strip() for line in str(error).splitlines() if "unsupported" in line.lower()), "")

@@ -1,8 +1,10 @@
 """Finding studies and loose runs in folders."""
 
+import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,18 @@ from preceptor.report.studies import KINDS, MAIN_METRICS, NETWORKS, STATUSES, Jo
 _INSIDE_A_RUN = {"checkpoints", "networks", "predictions", "analysis", "tensorboard"}
 
 
-def find_studies(folders: Sequence[Path]) -> list[Study]:
-    """The studies and loose runs in ``folders`` and below.
+def find_studies(folders: Sequence[Path], tell: Callable[[str], None] = lambda line: None) -> list[Study]:
+    """The studies and loose runs in ``folders`` and below. A damaged run stands beside the others as failed.
+
+    Args:
+        tell: says which runs are damaged, and how many are of a version that kept no checksums.
 
     Raises:
-        UserError: no run there, or a damaged file.
+        UserError: no run there, none that is whole, or a damaged index.
     """
     studies: list[Study] = []
     loose: list[Run] = []
+    damaged: dict[str, UserError] = {}
     taken: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
@@ -36,15 +42,51 @@ def find_studies(folders: Sequence[Path]) -> list[Study]:
         for path in runs:
             if path.resolve() not in taken:
                 taken.add(path.resolve())
-                loose.append(read_run(path, str(path.relative_to(folder)) if path != folder else path.name))
+                name = str(path.relative_to(folder)) if path != folder else path.name
+                try:
+                    loose.append(read_run(path, name))
+                except UserError as error:
+                    damaged[name] = error
     root = folders[0] if len(folders) == 1 else Path()
+    if damaged and not (loose or studies):
+        raise next(iter(damaged.values()))
     studies += of_loose(loose, root)
+    if damaged:
+        studies[-1] = replace(studies[-1], jobs=(*studies[-1].jobs, *itertools.starmap(_damaged_job, damaged.items())))
+    _tell_what_to_doubt(studies, tell)
     if not studies:
         raise UserError(
             f"no run in {', '.join(map(str, folders))}: a run folder holds recipe.yaml, a study's holds index.json; "
             "train one with `preceptor train RECIPE`"
         )
     return studies
+
+
+def _damaged_job(name: str, error: UserError) -> Job:
+    return Job(
+        name=name,
+        kind="run",
+        labels={"run": name},
+        seed=0,
+        status="failed",
+        error=str(error),
+        run=None,
+        is_damaged=True,
+    )
+
+
+def _tell_what_to_doubt(studies: Sequence[Study], tell: Callable[[str], None]) -> None:
+    jobs = [job for study in studies for job in study.jobs]
+    for job in jobs:
+        if job.is_damaged:
+            tell(f"{job.name} is left out: {job.error}")
+    sources = [job.run.source for job in jobs if job.run and job.run.source]
+    old = [source for source in sources if not source.is_sealed]
+    if old:
+        tell(
+            f"{len(old)} of {len(sources)} finished runs, such as {old[0].run}, were written before there were "
+            "checksums: what is read of them is not verified"
+        )
 
 
 def _below(folder: Path) -> tuple[list[Path], list[Path]]:
@@ -88,9 +130,13 @@ def _read_index(path: Path) -> Study:
 
 def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
     path = folder / str(job["folder"])
-    run = read_run(path, str(job["folder"])) if (path / "recipe.yaml").exists() else None
+    run, damage = None, None
+    try:
+        run = read_run(path, str(job["folder"])) if (path / "recipe.yaml").exists() else None
+    except UserError as error:
+        damage = str(error)
     # The folder knows better than an index whose writer was killed.
-    status = "done" if run and run.result is not None else str(job["status"])
+    status = "failed" if damage else "done" if run and run.result is not None else str(job["status"])
     if status not in STATUSES:
         raise UserError(f"job {job['id']!r} has the status {status!r}; there are {', '.join(STATUSES)}")
     if job["kind"] not in KINDS:
@@ -101,8 +147,9 @@ def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
         labels={str(axis): str(label) for axis, label in (job.get("cell") or {}).items()},
         seed=int(job["seed"]) if job.get("seed") is not None else 0,
         status=status,
-        error=job.get("error") if status != "done" else None,
+        error=damage or (job.get("error") if status != "done" else None),
         run=run,
         fold=run.fold if run else job.get("fold"),
         reused_from=job.get("reused_from"),
+        is_damaged=damage is not None,
     )

@@ -43,6 +43,7 @@ class Job:
         status: one of :data:`STATUSES`.
         run: its folder's content, where it has begun.
         reused_from: the folder of another study that the run was copied from.
+        is_damaged: whether its folder cannot be read, as ``error`` says.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Job:
     run: Run | None
     fold: int | None = None
     reused_from: str | None = None
+    is_damaged: bool = False
 
     @property
     def is_finished(self) -> bool:

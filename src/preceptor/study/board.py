@@ -11,6 +11,7 @@ import yaml
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.result import read_result
 from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
@@ -168,7 +169,7 @@ def _found(job: Job, out: Path) -> Standing:
 def is_finished(job: Job, out: Path) -> bool:
     """Whether the job's folder holds the result of exactly its recipe, wherever its teacher lay then."""
     folder = job.folder(out)
-    if not (folder / "result.json").exists():
+    if read_result(folder) is None:
         return False
     recipe = job.recipe_in(out)
     text = (folder / "recipe.yaml").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.result import finished_run
 from preceptor.study.work import Request, Tell
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def train_trial(request: Request, tell: Tell) -> None:
 
 def score_of(folder: Path, monitor: str) -> float:
     """The validation score of what a trial chose."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return float(result["validation"][result["chosen"]][monitor])
+    result = finished_run(folder, with_test=False)
+    return float(result.validation[result.chosen][monitor])
 
 
 class _HopelessError(Exception):

@@ -1,6 +1,5 @@
 """Several teachers: T1 … TK, given or trained in the run, and the committee T that they form."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from preceptor.errors import UserError
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.network import Network
 from preceptor.networks.weights import read_config
+from preceptor.runs.result import read_result
 from preceptor.specs import NetworkSpec
 from preceptor.technique_specs import Integration
 from preceptor.techniques.context import Context, learning, teacher_weights
@@ -159,5 +159,5 @@ def _score(weights: Path, monitor: str) -> float | None:
     run = next((folder for folder in network.absolute().parents if (folder / "result.json").exists()), None)
     if run is None:
         return None
-    score: float | None = json.loads((run / "result.json").read_text())["validation"].get(network.name, {}).get(monitor)
-    return score
+    result = read_result(run)
+    return None if result is None else result.validation.get(network.name, {}).get(monitor)

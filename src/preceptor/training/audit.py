@@ -1,6 +1,5 @@
 """Is the teacher any better than the student alone? Asked before anyone trusts a gain."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from preceptor.cohort.stage import Plan
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.recipe import Recipe, load_recipe
+from preceptor.runs.result import read_result
 from preceptor.technique_specs import MixtureSpec
 
 
@@ -25,10 +25,10 @@ def require_student_alone(recipe: Recipe) -> None:
         "Give the folder of a finished run with technique.name=baseline, or leave it out: a baseline with the same "
         "data, split, training and seed beside this run is found by itself."
     )
-    result = expand(given) / "result.json"
-    if not result.exists():
+    result = read_result(expand(given))
+    if result is None:
         raise UserError(f"technique.student_alone: {given!r} is no finished run: it has no result.json.\n{advice}")
-    scores = json.loads(result.read_text())["validation"]
+    scores = result.validation
     if not any(recipe.monitor in scores.get(name, {}) for name in recipe.networks.peers):
         raise UserError(
             f"technique.student_alone: {given!r} has no validation {recipe.monitor} of "
@@ -50,7 +50,7 @@ def audit_teacher(
     teacher = validation[plan.teacher][metric]
     given = getattr(recipe.technique, "student_alone", None)
     alone = expand(given) if given else _baseline_beside(recipe, run)
-    found = json.loads((alone / "result.json").read_text()) if alone and (alone / "result.json").exists() else None
+    found = read_result(alone) if alone else None
     if found is None:
         return {
             "metric": metric,
@@ -59,7 +59,7 @@ def audit_teacher(
             "verdict": "not audited: no finished run of the student alone with the same data, split, training and seed "
             "stands beside this run; train one with technique.name=baseline before trusting a gain",
         }
-    student = max(found["validation"][name][metric] for name in plan.students if name in found["validation"])
+    student = max(found.validation[name][metric] for name in plan.students if name in found.validation)
     words = (
         f"the teacher is better than the student alone on validation ({metric} {teacher:.4f} against {student:.4f})"
         if teacher > student
@@ -72,11 +72,11 @@ def audit_teacher(
 def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:
     wanted = _comparable(recipe)
     for other in sorted(run.resolve().parent.glob("*/recipe.yaml")):
-        if not (other.parent / "result.json").exists():
-            continue
         try:
+            if read_result(other.parent) is None:
+                continue
             written, _ = load_recipe(other)
-        except UserError:  # of another version, or not a recipe at all
+        except UserError:  # damaged, of another version, or not a recipe at all
             continue
         technique = written.technique
         is_alone = isinstance(technique, MixtureSpec) and (technique.name, technique.network) == ("baseline", "student")

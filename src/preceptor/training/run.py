@@ -24,12 +24,15 @@ from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.networks.normalisation import padding_for
 from preceptor.networks.preprocessing import Preprocessing
 from preceptor.recipe import Recipe
+from preceptor.runs.names import ENVIRONMENT, NETWORKS, PREDICTIONS
+from preceptor.runs.place import is_run, require_place
+from preceptor.runs.result import RunResult
+from preceptor.sealed import write_sealed
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
@@ -39,7 +42,7 @@ from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.placement import MEASURED_FROM, Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.same_data import require_unseen
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
@@ -73,16 +76,22 @@ def train(
     """
     fabric = make_fabric(device)
     console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
-    folder = RunFolder(out, recipe, writes=fabric.is_global_zero)
+    if fabric.is_global_zero:
+        require_place(out, [recipe.data.path], is_own=is_run(out))
+    folder = RunFolder(
+        out, recipe, writes=fabric.is_global_zero, tell=lambda line: console.print(f"note: {line}", highlight=False)
+    )
     result = folder.result
-    if result is not None and (result["status"] == "complete" or not opens_test):
-        console.print(f"{out} is {result['status']}")
-        return result
+    is_over = result is not None and (result.is_complete or not opens_test)
+    if result is not None and is_over and folder.moved_from is None:
+        return _over(result, console)
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     require_student_alone(recipe)
     with console.status("reading images"):
         prepared = prepare(recipe)
-    require_same_split(out, prepared)
+    folder.require_data(prepared.packed.fingerprint, prepared.split_csv())
+    if result is not None and is_over:
+        return _over(result, console)
     require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
     plan = _plan(recipe, prepared)
@@ -90,10 +99,15 @@ def train(
         console.print(f"note: {note}")
     run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
     with folder.held():
-        folder.begin()
-        if fabric.is_global_zero:
-            write_text(out / "split.csv", prepared.split_csv())
+        folder.begin(prepared.packed.fingerprint, prepared.split_csv())
         return run.finish(run.train())
+
+
+def _over(result: RunResult, console: Console) -> dict[str, Any]:
+    """What a run that is over has left, and that it is over."""
+    values = result.whole()
+    console.print(f"{result.run} is {values['status']}")
+    return values
 
 
 def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":
@@ -247,11 +261,11 @@ class Run:
         }
         if self.fabric.is_global_zero:
             if test:
-                test.write(self.folder.path / "predictions" / "test.csv")
-            validation.write(self.folder.path / "predictions" / "validation.csv")
+                test.write(self.folder.path / PREDICTIONS / "test.csv")
+            validation.write(self.folder.path / PREDICTIONS / "validation.csv")
             for name, network in reported.items():
-                network.save(self.folder.path / "networks" / name, images)
-            write_json(self.folder.path / "environment.json", self._environment())
+                network.save(self.folder.path / NETWORKS / name, images)
+            write_sealed(self.folder.path / ENVIRONMENT, self._environment())
             self.folder.write_result(result)
         self.fabric.barrier()
         return result

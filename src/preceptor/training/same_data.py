@@ -11,22 +11,18 @@ from preceptor.files import expand
 from preceptor.networks.build_classifier import LOCAL
 from preceptor.networks.export import CONFIG
 from preceptor.recipe import Recipe, load_recipe
+from preceptor.runs.begun import read_split, require_same_data
 from preceptor.specs import NetworkSpec
 from preceptor.techniques.context import teacher_weights
 
 
 def require_same_split(run: Path, prepared: Prepared) -> None:
-    """Refuse to go on with a run, or to evaluate it, on data that has changed since it was split.
+    """Refuse to look at a run's parts of data that have changed since it began.
 
     Raises:
-        UserError: ``split.csv`` of the run is not the split of today's data.
+        UserError: they have, or ``split.csv`` of the run is damaged.
     """
-    written = run / "split.csv"
-    if written.exists() and written.read_text() != prepared.split_csv():
-        raise UserError(
-            f"{run}: the data has changed since this run began: split.csv differs from today's split, so images that "
-            "were trained on could be tested.\nBring the data back, or give another folder with --out."
-        )
+    require_same_data(run, prepared.packed.fingerprint, prepared.split_csv())
 
 
 def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
@@ -78,7 +74,7 @@ def _require_unseen_by(given: str, option: str, recipe: Recipe, prepared: Prepar
     ):
         return
     their_split, mine = (
-        pd.read_csv(run / "split.csv", dtype=str),
+        pd.read_csv(io.BytesIO(read_split(run)), dtype=str),
         pd.read_csv(io.StringIO(prepared.split_csv()), dtype=str),
     )
     seen = set(their_split.loc[their_split["split"] == "train", "id"])

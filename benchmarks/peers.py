@@ -36,6 +36,7 @@ from lightning_fabric import Fabric
 
 from held import Held
 from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing, peers_of
+from plain_cells import MEAN, STD
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.data.batches import Batch
@@ -309,7 +310,9 @@ def tiny(cell: Cell) -> Cell:
     if cell.task == "segmentation":
         encoder = new("unet", "resnet18")
         return replace(cell, teacher=encoder, student=encoder, size=64, steps=1)
-    return replace(cell, teacher=new("resnet10t"), student=new("test_resnet"), batch=8, steps=1)
+    alike = {"mean": MEAN, "std": STD}  # peers get images that are normalised once
+    teacher, student = new("resnet10t") | alike, new("test_resnet") | alike
+    return replace(cell, teacher=teacher, student=student, batch=8, steps=1)
 
 
 def main() -> None:

@@ -18,12 +18,19 @@ STUDY = ("--teacher", "resnet10t", "--student", "test_resnet", "--steps", "2", "
 SCALE = ("--sizes", "400", "800", "--open", "1000", "--rounds", "1", "--steps", "3", "--batches", "5", "--threads", "1")
 PEERS = ("--tiny", "--rounds", "1", "--threads", "1")
 
+CONTESTS = {
+    "r50-r18-8": ["ratio to plain loop", "preceptor float32, teacher read", "preceptor bf16 "],
+    "kd-ml-8": ["KD+ML", "ratio to plain loop"],
+    "unet-4": ["U-Net", "preceptor bf16, teacher read"],
+}
+"""The kinds of work that peers.py knows -> what it prints."""
+
 RUNS = {
     "cache": (("cache", "--tiny", "--rounds", "2"), ["R50 to R18", "U-Net R34 to R18", "ratio"]),
     "cells": (("cells", *CELLS, "--cells", "few"), ["| baseline | 1 |", "| kd_ml-diverse | 1 |", "| teacher | 1 |"]),
-    "cka": (("cka", "--images", "4", "--batch", "2", "--threads", "1"), ["4 images in batches of 2"]),
+    "cka": (("cka", "--images", "8", "--batch", "4", "--threads", "1"), ["8 images in batches of 4"]),
     "data": (
-        ("data", "--images", "64", "--rounds", "1", "--student", "test_resnet", "--threads", "1"),
+        ("data", "--images", "160", "--rounds", "1", "--student", "test_resnet", "--threads", "1"),
         ["packed set + Batches", "waits for"],
     ),
     "losses of classes": (("losses", "--tiny", "--rounds", "1"), ["kd ", "crd ", "reviewkd "]),
@@ -31,12 +38,12 @@ RUNS = {
         ("losses", "--tiny", "--rounds", "1", "--task", "segmentation"),
         ["seg_kd ", "cwd ", "skd "],
     ),
-    "peers": (("peers", *PEERS), ["torchdistill", "timm", "ratio to t"]),
-    "peers, plain loop alone": (
-        ("peers", *PEERS, "--peers", "plain loop"),
-        ["ratio to plain loop", "preceptor float32, teacher read", "U-Net", "KD+ML"],
-    ),
-    "peers, timm": (("peers", *PEERS, "--cells", "r50-r18-8", "--peers", "timm"), ["ratio to timm"]),
+    **{f"peers, {cell}": (("peers", *PEERS, "--cells", cell), ["torchdistill"]) for cell in CONTESTS},
+    **{
+        f"plain loop, {cell}": (("peers", *PEERS, "--cells", cell, "--peers", "plain loop"), words)
+        for cell, words in CONTESTS.items()
+    },
+    "timm": (("peers", *PEERS, "--cells", "r50-r18-8", "--peers", "timm"), ["ratio to timm"]),
     "scale": (("scale", *SCALE), ["opening a packed set of 1,000", "first step after", "training      800 images"]),
     "step_overhead": (("step_overhead", "--steps", "1", "--rounds", "1"), ["preceptor: ", "bare loop: ", "ratio "]),
     "study, offline": (
@@ -50,18 +57,18 @@ RUNS = {
 }
 """Name -> script with arguments, and what it prints."""
 
-WANTED = {"peers": "torchdistill", "peers, timm": "timm.task"}
+WANTED = {**{f"peers, {cell}": "torchdistill" for cell in CONTESTS}, "timm": "timm.task"}
 """Name -> what the extra `peers` brings for it."""
 
-PARTS = {"held", "peer_loops", "peer_torchdistill", "plain_cells", "timing"}
+SHARED = {"held", "peer_loops", "peer_torchdistill", "plain_cells", "timing"}
 """What scripts share: none itself."""
 
 
 def test_no_script_is_forgotten():
     there = {path.stem for path in BENCHMARKS.glob("*.py")}
-    assert {script for (script, *_), _ in RUNS.values()} == there - PARTS
+    assert {script for (script, *_), _ in RUNS.values()} == there - SHARED
     scripts = {name for name in there if '__name__ == "__main__"' in (BENCHMARKS / f"{name}.py").read_text()}
-    assert scripts == there - PARTS
+    assert scripts == there - SHARED
 
 
 @pytest.mark.slow

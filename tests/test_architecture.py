@@ -15,7 +15,9 @@ GROUND = {
     "opening",
     "quoting",
     "randomness",
+    "sealed",
     "signatures",
+    "study_index",
     "catalogue",
     "recipe",
     "specs",
@@ -33,7 +35,7 @@ ROOMS = {
     "techniques": {"cohort", "built", "networks", "knowledge"},
     "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
     "analysis": {"training", "cohort", "built", "data", "networks", "measures"},
-    "study": {"training", "cohort.stage"},
+    "study": {"training", "techniques", "cohort.stage", "networks", "data"},
     "report": {"measures", "__version__"},
     "cli": {
         "analysis",

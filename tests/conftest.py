@@ -15,6 +15,7 @@ from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.specs import NetworkSpec
 
 torch.set_num_threads(1)
+os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read once, when CUDA starts: what deterministic kernels want
 
 
 @pytest.fixture(scope="session")

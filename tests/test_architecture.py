@@ -17,6 +17,7 @@ GROUND = {
     "randomness",
     "sealed",
     "signatures",
+    "study_index",
     "catalogue",
     "recipe",
     "specs",
@@ -35,7 +36,7 @@ ROOMS = {
     "techniques": {"cohort", "built", "networks", "knowledge", "runs"},
     "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures", "runs"},
     "analysis": {"training", "cohort", "built", "data", "networks", "measures", "runs"},
-    "study": {"training", "cohort.stage", "runs"},
+    "study": {"training", "techniques", "cohort.stage", "networks", "data", "runs"},
     "report": {"measures", "runs", "__version__"},
     "cli": {
         "analysis",

@@ -8,9 +8,10 @@ import pytest
 from preceptor.errors import UserError
 from preceptor.report.find import find_studies
 from preceptor.report.tables import runs
-from preceptor.study.board import Board, read_index
+from preceptor.study.board import Board
 from preceptor.study.plan import plan
 from preceptor.study.reuse import find_runs, take_over
+from preceptor.study_index import read_index
 
 from ..command import preceptor
 from .studies import RAW, raw, study
@@ -73,7 +74,7 @@ def test_the_index_says_where_a_run_is_from_and_goes_on_saying_it(tmp_path):
     said = {id: str(source) for id, source in found.items()}
     assert len(said) == 2
     board_of(tmp_path / "mine")
-    rows = {job["id"]: job["reused_from"] for job in read_index(tmp_path / "mine")["jobs"]}
+    rows = {job["id"]: job["reused_from"] for job in read_index(tmp_path / "mine")[0]["jobs"]}
     assert {id: source for id, source in rows.items() if source} == said
     assert len(rows) == 6
 

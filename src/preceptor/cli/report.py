@@ -14,7 +14,9 @@ def report_folders(folders: list[Path], out: Path | None) -> None:
     from preceptor.report import write_report
 
     console = Console()
-    page = write_report(
-        folders, out or folders[0], lambda line: console.print(f"note: {line}", highlight=False, soft_wrap=True)
-    )
+
+    def tell(line: str) -> None:
+        console.print(f"note: {line}", highlight=False, soft_wrap=True)
+
+    page = write_report(folders, out or folders[0], tell)
     console.print(f"report: {page} (tables in {page.parent / 'tables'})", highlight=False, soft_wrap=True)

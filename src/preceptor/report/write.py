@@ -10,7 +10,7 @@ from preceptor.report.html import FORMS, page, section
 
 
 def write_report(folders: Sequence[Path], out: Path, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """Report all runs and studies in ``folders``; return the page.
+    """Report all runs and studies in ``folders``; return the page. ``tell`` says a line to the user.
 
     The page holds everything; each table also stands in ``tables/`` as CSV, Markdown and LaTeX.
 

@@ -42,7 +42,19 @@ def take_over(board: Board, found: Mapping[str, Path], fingerprint: Fingerprint)
     """Copy runs into the study's folder, each whole or not at all.
 
     Raises:
-        UserError: a run was trained on other images than are there now.
+        UserError: as :func:`require_same_images`, before anything is copied.
+    """
+    require_same_images(board, found, fingerprint)
+    for id, source in found.items():
+        _copy(board.jobs[id], source, board.out)
+        board.reused(id, source)
+
+
+def require_same_images(board: Board, found: Mapping[str, Path], fingerprint: Fingerprint) -> None:
+    """Refuse runs that were trained on other images than are there now.
+
+    Raises:
+        UserError: naming the first.
     """
     for id, source in found.items():
         job = board.jobs[id]
@@ -52,8 +64,6 @@ def take_over(board: Board, found: Mapping[str, Path], fingerprint: Fingerprint)
                 f"{source} cannot be reused: it was trained on other images than {job.recipe.data.source} "
                 f"{job.recipe.data.path or ''} has now. Leave out --reuse {source.parents[1]}, or bring the data back."
             )
-        _copy(job, source, board.out)
-        board.reused(id, source)
 
 
 def _is_finished(folder: Path, job: Job, out: Path) -> bool:

@@ -17,7 +17,7 @@ from lightning_fabric import Fabric
 from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.stage import Stage
-from preceptor.data.batches import Batches
+from preceptor.data.batches import Feed
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
 from preceptor.randomness import key
@@ -59,7 +59,7 @@ def fit(
     fabric: Fabric,
     stage: Stage,
     cohort: Cohort,
-    batches: Batches,
+    batches: Feed,
     validate: Validate,
     folder: RunFolder,
     *,

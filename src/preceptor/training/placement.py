@@ -26,7 +26,7 @@ from preceptor.files import alone, expand, write_json
 from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
-from preceptor.training.graphed import WARM_UP, Cuda
+from preceptor.training.graphed import RECORDERS, WARM_UP, Recorder, Recording
 
 ROUNDS = 3
 WORTH = 0.95
@@ -165,14 +165,17 @@ def _times(
     Before each timed step comes one that is not: it finds again what the other ways have pushed out of caches, those of
     the convolution library's compiled kernels above all.
     """
-    recorder = Cuda() if network.mean.is_cuda else None
-    steps = {way: _step(network, batch_size, trains, precision, way, recorder) for way in ways}
-    rounds: dict[Way, list[float]] = {way: [] for way in steps}
-    for _ in range(ROUNDS):
-        for way, step in steps.items():
-            rounds[way].append(_second(step) / way.bunch)
+    device = network.mean.device
+    kind = RECORDERS.get(device.type)
+    recorder = kind() if kind else None
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        steps = {way: _step(network, batch_size, trains, precision, way, recorder) for way in ways}
+        rounds: dict[Way, list[float]] = {way: [] for way in steps}
+        for _ in range(ROUNDS):
+            for way in steps:
+                rounds[way].append(_second(steps[way]) / way.bunch)
     if recorder:
-        steps.clear()
+        steps.clear()  # graphs, copies of the network and images, which nothing else may refer to by now
         torch.cuda.empty_cache()
     return {way: statistics.median(seconds) for way, seconds in rounds.items()}
 
@@ -189,7 +192,7 @@ def _second(step: Callable[[], None]) -> float:
 
 
 def _step(
-    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, way: Way, recorder: Cuda | None
+    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, way: Way, recorder: Recorder | None
 ) -> Callable[[], None]:
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     twin = copy.deepcopy(folded(network) if way.folded else network).to(memory_format=layout).train(trains)
@@ -205,29 +208,29 @@ def _step(
             logits.float().square().mean().backward()
 
     if recorder is None:
-        return torch.random.fork_rng()(step)
-    return _OnGpu(step, recorder, is_recorded=trains)
+        return step
+    return _OnDevice(step, recorder, is_recorded=trains)
 
 
-class _OnGpu:
-    """A step and the wait for its end; recorded as a CUDA graph, as training will, when it is first made.
+class _OnDevice:
+    """A step and the wait for its end; recorded, as training will, when it is first made.
 
     One that cannot be recorded is timed as it is.
     """
 
-    def __init__(self, step: Callable[[], None], recorder: Cuda, *, is_recorded: bool) -> None:
+    def __init__(self, step: Callable[[], None], recorder: Recorder, *, is_recorded: bool) -> None:
         self._step, self._recorder, self._is_recorded = step, recorder, is_recorded
+        self._recording: Recording[None] | None = None
 
     def __call__(self) -> None:
         if self._is_recorded:
             self._is_recorded = False
-            with torch.random.fork_rng():
-                for _ in range(WARM_UP):
-                    self._recorder.aside(self._step)
-                with suppress(RuntimeError):
-                    self._step = self._recorder.record(self._step)[0]
-        self._step()
-        torch.cuda.synchronize()
+            for _ in range(WARM_UP):
+                self._recorder.aside(self._step)
+            with suppress(RuntimeError):
+                self._recording = self._recorder.record(self._step)
+        (self._recording or self._step)()
+        self._recorder.wait()
 
 
 def _folder() -> Path:

@@ -18,6 +18,9 @@ from preceptor.randomness import keys
 from preceptor.specs import Task
 
 FORMAT = 1
+KEY_BYTES = 16
+"""Of the hash of an image's pixels."""
+
 _NUMBERS = ("label", "y", "x", "height", "width")
 _REPEATED = ("group", "split", "parent")
 
@@ -100,6 +103,11 @@ class PackedSet:
         read = self._image_rows.read(rows, images)
         return read, None if self._mask_rows is None else self._mask_rows.read(rows, masks)
 
+    def pixel_keys(self) -> NDArray[np.uint8]:
+        """(N, KEY_BYTES) the hashes that ``frame["pixels"]`` numbers, read anew: the same in every packed set."""
+        with np.load(self.folder / "table.npz") as stored:
+            return _hashes(stored["pixels"], len(self))
+
 
 def open_packed(folder: Path) -> PackedSet:
     """Open a packed set; nothing is decoded and no pixel is read.
@@ -156,6 +164,12 @@ def _numbered(joined: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
     """
     hashes = np.append(joined, np.uint8(0)).reshape(count, -1)
     return np.unique(hashes.view(f"S{hashes.shape[1]}")[:, 0], return_inverse=True)[1].astype(np.int64)
+
+
+def _hashes(joined: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """(``count``, KEY_BYTES) of hashes written as hexadecimal digits, joined."""
+    digits = np.append(joined, np.uint8(0)).reshape(count, -1)[:, : 2 * KEY_BYTES]
+    return np.frombuffer(bytes.fromhex(digits.tobytes().decode("ascii")), dtype=np.uint8).reshape(count, KEY_BYTES)
 
 
 def _join(texts: list[str]) -> NDArray[np.uint8]:

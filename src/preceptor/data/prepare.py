@@ -82,11 +82,12 @@ def prepare(recipe: Recipe) -> Prepared:
     )
     rows = {part: np.sort(divided.rows(part)) for part in PARTS}
     _check_parts(recipe, packed, rows)
+    empty = _require_foreground(packed, rows)
     return Prepared(
         packed=packed,
         rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
-        notes=(*packed.notes, *settled, *divided.notes),
+        notes=(*packed.notes, *settled, *divided.notes, *empty),
     )
 
 
@@ -154,6 +155,29 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
             f"training.monitor auroc: the validation part holds only class {packed.classes[labels[0]]!r}, auroc needs "
             "two.\nUse monitor: accuracy, other split.fractions, or another split.seed."
         )
+
+
+def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
+    """A note where the validation or test masks have nothing to find. They are looked at up to the first that has.
+
+    Raises:
+        UserError: the training masks have nothing.
+    """
+    if packed.masks is None:
+        return ()
+    masks = packed.masks
+    without = [part for part, those in rows.items() if not any(masks[row].any() for row in those)]
+    if "train" in without:
+        which = "every mask" if len(without) == len(rows) else "every mask of the training part"
+        raise UserError(
+            f"{packed.source}: {which} is empty: all pixels are {packed.classes[0]!r}, so there is no "
+            f"{packed.classes[1]!r} to learn.\nCheck that these are the right masks and which value means what "
+            "(`preceptor data inspect`), or use another split.seed if some have it."
+        )
+    return tuple(
+        f"Every mask of the {part} part is empty, so a score there only says whether a network finds anything at all."
+        for part in without
+    )
 
 
 def _settled(frame: pd.DataFrame, policy: Literal["drop", "keep", "error"]) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -50,6 +50,7 @@ class Network(nn.Module, ABC):
         self.notes: tuple[str, ...] = ()
         self.has_new_head = True
         self.is_frozen = False
+        _require_normalisation(prepares)
         self.register_buffer("mean", torch.tensor(prepares.mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(prepares.std).reshape(1, 3, 1, 1), persistent=False)
 
@@ -162,6 +163,17 @@ class Network(nn.Module, ABC):
         """(1, 3, H, W) noise in [0, 1], the same in every call."""
         generator = torch.Generator().manual_seed(0)
         return torch.rand(1, 3, *self.image_size, generator=generator).to(self.mean.device)
+
+
+def _require_normalisation(blueprint: Blueprint) -> None:
+    """Refuse what turns every pixel into infinity or NaN, also where a saved network's config says it."""
+    mean, std = torch.tensor(blueprint.mean), torch.tensor(blueprint.std)
+    if not (torch.isfinite(mean).all() and torch.isfinite(std).all() and (std > 0).all()):
+        raise UserError(
+            f"architecture {blueprint.spec.architecture!r}: cannot normalise with mean {list(blueprint.mean)} and std "
+            f"{list(blueprint.std)}: finite numbers were wanted, std above 0.\nGive the network's `mean` and `std`, or "
+            "repair the config.json that they come from."
+        )
 
 
 def _draws(module: nn.Module) -> bool:

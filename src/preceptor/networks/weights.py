@@ -230,4 +230,15 @@ def _clean(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
         for prefix in prefixes:
             name = name.removeprefix(prefix)
         cleaned[name] = tensor
+    _require_finite(cleaned, path)
     return cleaned
+
+
+def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that would turn every answer into NaN."""
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if bad:
+        raise UserError(
+            f"weights {str(path)!r}: {len(bad)} of {len(state)} tensors hold NaN or infinity, for example {bad[0]!r}: "
+            "the training that they come from diverged, or the file is damaged.\nGive other weights, or train here."
+        )

@@ -7,7 +7,7 @@ from preceptor.report.comparison import LEVEL
 from preceptor.report.names import metric_name, network_name
 from preceptor.report.statistics import Statistics
 from preceptor.report.studies import STATUSES, Cell, Study
-from preceptor.report.teachers import audit_of
+from preceptor.report.teachers import audit_of, noise_of
 
 NOT_PUBLISHED = "Small scale: this is NOT the published protocol."
 
@@ -155,10 +155,15 @@ def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
 def _teacher_warnings(study: Study, statistics: Statistics) -> Iterable[str]:
     """Teachers that are no better than the student alone, and those that nobody compared."""
     audits: dict[str, list[str]] = {}
+    noise: dict[str, list[str]] = {}
     for cell in study.cells:
         taught = [run for run in cell.runs.values() if "T" in (run.result or {})["validation"]]
         if cell.kind == "run" and taught:
             audits.setdefault(audit_of(study, statistics, cell), []).append(cell.title)
+            noise.setdefault(noise_of(cell), []).append(cell.title)
+    noise.pop("", None)
+    for words, titles in noise.items():
+        yield f"Teacher of {_named(titles)} {words} on validation: what it teaches may be noise."
     for words, titles in audits.items():
         if words.startswith("NOT"):
             yield (

@@ -14,6 +14,7 @@ from preceptor.runs.names import (
     LOCK,
     METRICS,
     NETWORKS,
+    PIXELS,
     PREDICTIONS,
     RECIPE,
     RESULT,
@@ -22,7 +23,7 @@ from preceptor.runs.names import (
 )
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.part")
-_OWN = {BEGUN, RECIPE, SPLIT, METRICS, RESULT, ENVIRONMENT, TOGETHER}
+_OWN = {BEGUN, RECIPE, SPLIT, PIXELS, METRICS, RESULT, ENVIRONMENT, TOGETHER}
 _PRINTED = {".log", ".out", ".err", ".txt"}
 """What a shell or a cluster's scheduler puts into the folder before the command begins."""
 

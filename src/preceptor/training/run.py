@@ -33,8 +33,8 @@ from preceptor.runs.names import ENVIRONMENT, NETWORKS, PREDICTIONS
 from preceptor.runs.place import is_run, require_place
 from preceptor.runs.result import RunResult
 from preceptor.sealed import write_sealed
-from preceptor.techniques import TECHNIQUES, Context
-from preceptor.training.audit import audit_teacher, require_student_alone
+from preceptor.techniques import Context, plan_of
+from preceptor.training.audit import audit_teacher, before_teaching, require_student_alone, trained_teachers
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fabric import make_fabric
@@ -42,7 +42,7 @@ from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.placement import MEASURED_FROM, Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.same_data import require_unseen
+from preceptor.training.same_data import require_unseen, write_pixel_keys
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
@@ -92,14 +92,16 @@ def train(
     folder.require_data(prepared.packed.fingerprint, prepared.split_csv())
     if result is not None and is_over:
         return _over(result, console)
-    require_unseen(recipe, prepared)
+    seen = require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
     plan = _plan(recipe, prepared)
-    for note in (*prepared.notes, *plan.notes):
+    for note in (*prepared.notes, *plan.notes, *seen.notes):
         console.print(f"note: {note}")
-    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
+    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test, notes=[*seen.notes])
     with folder.held():
         folder.begin(prepared.packed.fingerprint, prepared.split_csv())
+        if folder.writes:
+            write_pixel_keys(out, prepared, seen)
         return run.finish(run.train())
 
 
@@ -117,7 +119,7 @@ def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> 
 
 
 def _plan(recipe: Recipe, prepared: Prepared) -> Plan:
-    return TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size))
+    return plan_of(Context(recipe, prepared.packed.classes, prepared.packed.size))
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:
@@ -141,9 +143,11 @@ class Run:
     console: Console
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
-    notes: list[str] = field(default_factory=list)  # of the edges
+    notes: list[str] = field(default_factory=list)  # that came up on the way
     ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
+
+    audited: set[tuple[object, ...]] = field(default_factory=set)  # teachers of which it was said how good they are
 
     def __post_init__(self) -> None:
         self.plan = replace(self.plan, stages=tuple(map(self._placed, self.plan.stages)))
@@ -175,6 +179,7 @@ class Run:
                     networks.pop(name, None)
                 stage = self.decided(planned)
                 cohort = self.cohort(stage)
+                self._audit(stage, cohort)
                 batches = self.batches(stage, cohort)
                 tell = self.console.print
                 with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as replay:
@@ -198,6 +203,18 @@ class Run:
                         networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
                 del cohort, batches, replay
         return networks, list(ended.values())
+
+    def _audit(self, stage: Stage, cohort: Cohort) -> None:
+        """Say of each teacher that is trained already how good it is, before anybody learns from it."""
+        teachers = trained_teachers(stage, cohort, self.audited)
+        if not teachers:
+            return
+        classes, found = self.prepared.packed.classes, self._evaluate(teachers, "validation")
+        for sentence, is_warning in before_teaching(self.recipe, classes, found):
+            if is_warning:
+                self._note(f"{stage.name}: {sentence}")
+            else:
+                self.console.print(f"  {sentence}", highlight=False)
 
     def _try_stages(self) -> None:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
@@ -252,7 +269,9 @@ class Run:
             "test": test.scores if test else {},
             "validation": validation.scores,
             "fidelity": test.fidelity if test else {},
-            "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
+            "teacher_audit": audit_teacher(
+                self.recipe, self.folder.path, self.plan, validation, self.prepared.packed.classes
+            ),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
             "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],

@@ -19,12 +19,12 @@ from preceptor.recipe import Recipe
 from preceptor.runs.metrics import HEADER
 from preceptor.runs.names import TOGETHER
 from preceptor.runs.place import is_run, require_place
-from preceptor.techniques import TECHNIQUES, Context
+from preceptor.techniques import Context, plan_of
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
 from preceptor.training.run import Run
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.same_data import require_unseen
+from preceptor.training.same_data import require_unseen, write_pixel_keys
 
 
 def train_together(
@@ -59,13 +59,13 @@ def train_together(
         return {result.run: result.whole() for result in finished if result is not None}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
     prepared = prepare(recipes[0])
-    plans = []
+    plans, seen = [], []
     fingerprint, split = prepared.packed.fingerprint, prepared.split_csv()
     for folder, recipe in zip(folders, recipes, strict=True):
         require_student_alone(recipe)
         folder.require_data(fingerprint, split)
-        require_unseen(recipe, prepared)
-        plans.append(TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size)))
+        seen.append(require_unseen(recipe, prepared))
+        plans.append(plan_of(Context(recipe, prepared.packed.classes, prepared.packed.size)))
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
@@ -82,7 +82,12 @@ def train_together(
         if result is None:
             folder.begin(fingerprint, split)
             folder.replace_metrics(_own_metrics(everything, merged, number))
-            notes = [*_own_notes(trunk.notes, merged, number), f"trained together with {len(runs) - 1} other runs"]
+            write_pixel_keys(folder.path, prepared, seen[number])
+            notes = [
+                *seen[number].notes,
+                *_own_notes(trunk.notes, merged, number),
+                f"trained together with {len(runs) - 1} other runs",
+            ]
             run = Run(recipe, prepared, plan, folder, fabric, console, notes=notes)
             own = {name: networks[there] for name, there in merged.names[number].items()}
             results[folder.path] = run.finish((own, phases))

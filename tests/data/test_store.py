@@ -125,6 +125,22 @@ def test_pixel_hash_is_of_the_image_before_resizing(tmp_path):
     assert small.frame["pixels"][0] == small.frame["pixels"][2]
 
 
+def test_content_hashes_tell_equal_images_in_any_packed_set(tmp_path):
+    table = files_table(tmp_path / "src")
+    same = dataclasses.replace(table, read=lambda row: table.read(row % 2), identity="pairs")
+    whole, tiled = (
+        pack(same, size=(4, 4), tile=tile, folder=tmp_path / "cache") for tile in (None, TileSpec(size=8, overlap=0))
+    )
+    hashes = whole.content_hashes()
+    assert hashes.shape == (5, 16)
+    assert hashes.dtype == np.uint8
+    assert bytes(hashes[0]).hex() == store._pixel_hash(table.read(0)[0])
+    np.testing.assert_array_equal(hashes[0], hashes[2])
+    assert bytes(hashes[0]) != bytes(hashes[1])
+    parents = tiled.frame["parent"].map(dict(zip(whole.frame["id"], map(bytes, hashes), strict=True)))
+    assert parents.tolist() == list(map(bytes, tiled.content_hashes()))
+
+
 def test_thread_count_changes_nothing(tmp_path):
     table = files_table(tmp_path / "src", count=20)
     one, four = (pack(table, size=(8, 8), folder=tmp_path / str(n), workers=n) for n in (1, 4))

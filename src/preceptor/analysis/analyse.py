@@ -16,6 +16,8 @@ from preceptor.analysis.page import Page
 from preceptor.built import load_network
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare
+from preceptor.data.repair import on_sound_pixels
+from preceptor.data.rows import DamagedRowError
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
@@ -47,6 +49,10 @@ def analyse(
         raise UserError(f"{run}: its test part is still sealed, as in every trial of a search; look at part validation")
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
+    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device))
+
+
+def _analyse(run: Path, part: str, pairs: Sequence[tuple[str, str]], most: int, device: str) -> list[dict[str, str]]:
     recipe, _ = load_recipe(run / "recipe.yaml")
     prepared = prepare(recipe)
     require_same_split(run, prepared)
@@ -107,6 +113,8 @@ def _gradients(
     """How much of each network's gradient comes from which loss term, and why of some this is not said."""
     try:
         stage, cohort, batches = last_stage(recipe, prepared, fabric, run)
+    except DamagedRowError:
+        raise
     except UserError as error:
         page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, str(error))})
         return

@@ -22,7 +22,9 @@ from preceptor.cohort.merge import lone
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
+from preceptor.data.cache import Tell
 from preceptor.data.prepare import Prepared, prepare, training_folds
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
@@ -78,9 +80,28 @@ def train(
         return result
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     require_student_alone(recipe)
+    return on_sound_pixels(
+        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), teller(console)
+    )
+
+
+def teller(console: Console) -> Tell:
+    """Says a note on ``console``."""
+    return lambda line: console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _train(
+    recipe: Recipe,
+    folder: RunFolder,
+    fabric: Fabric,
+    console: Console,
+    watchers: Sequence[Watcher],
+    *,
+    opens_test: bool,
+) -> dict[str, Any]:
     with console.status("reading images"):
-        prepared = prepare(recipe)
-    require_same_split(out, prepared)
+        prepared = prepare(recipe, teller(console))
+    require_same_split(folder.path, prepared)
     require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
     plan = _plan(recipe, prepared)
@@ -90,7 +111,7 @@ def train(
     with folder.held():
         folder.begin()
         if fabric.is_global_zero:
-            write_text(out / "split.csv", prepared.split_csv())
+            write_text(folder.path / "split.csv", prepared.split_csv())
         return run.finish(run.train())
 
 

@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from rich.console import Console
 
 from preceptor.cohort.merge import Merged, lone, merge
 from preceptor.cohort.stage import Plan
 from preceptor.data.prepare import prepare
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
-from preceptor.training.run import Run
+from preceptor.training.run import Run, teller
 from preceptor.training.run_folder import HEADER, RunFolder
 from preceptor.training.same_data import require_same_split, require_unseen
 
@@ -48,7 +50,14 @@ def train_together(
     if all(folder.result is not None for folder in folders):
         return {path: folder.result or {} for path, folder in zip(runs, folders, strict=True)}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
-    prepared = prepare(recipes[0])
+    return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), teller(console))
+
+
+def _train_prepared(
+    runs: Mapping[Path, Recipe], folders: Sequence[RunFolder], shared: Path, fabric: Fabric, console: Console
+) -> dict[Path, dict[str, Any]]:
+    recipes = list(runs.values())
+    prepared = prepare(recipes[0], teller(console))
     plans = []
     for path, recipe in runs.items():
         require_student_alone(recipe)

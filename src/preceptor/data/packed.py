@@ -1,7 +1,7 @@
 """A packed set on disk: opening it and reading rows of it.
 
 Nothing of it is believed: ``meta.json`` bears its seal and names that of ``table.npz``; ``sums.npz`` bears its own and
-has the checksum of every row of ``images.u8`` and ``masks.u8``, which is compared when the row is first read. Sets from
+has the checksum of every row of ``images.u8`` and ``masks.u8``, which is compared whenever the row is read. Sets from
 before there were seals have none of these; :func:`add_sums` seals what they hold.
 """
 

@@ -15,6 +15,7 @@ GROUND = {
     "opening",
     "quoting",
     "randomness",
+    "sealed",
     "signatures",
     "catalogue",
     "recipe",

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -218,7 +219,7 @@ def opening(count: int, folder: Path, rounds: int) -> None:
     """Time to open a set of which only the table is real."""
     import pandas as pd
 
-    from preceptor.data.packed import FORMAT, open_packed, save_table
+    from preceptor.data.packed import FORMAT, open_packed, save_about, save_sums, save_table
 
     numbers = range(count)
     frame = pd.DataFrame(
@@ -237,7 +238,8 @@ def opening(count: int, folder: Path, rounds: int) -> None:
         file.truncate(count * SIDE * SIDE * 3)
     about = {"format": FORMAT, "source": "phantom", "task": "classification", "classes": ["a", "b"], "grouping": None}
     more = {"notes": [], "rows": count, "size": [SIDE, SIDE], "fingerprint": ""}
-    (place / "meta.json").write_text(json.dumps(about | more))
+    save_sums(place, np.full(count, zlib.crc32(bytes(SIDE * SIDE * 3)), dtype=np.uint32), None)
+    save_about(place, about | more)
     taken = []
     for _ in range(rounds):
         began = time.perf_counter()

@@ -15,6 +15,8 @@ from preceptor.analysis.page import Page
 from preceptor.built import load_network
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare
+from preceptor.data.repair import on_sound_pixels
+from preceptor.data.rows import DamagedRowError
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
@@ -53,6 +55,17 @@ def analyse(
     result.verify(RECIPE, NETWORKS)
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
+    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, tell))
+
+
+def _analyse(
+    run: Path,
+    part: str,
+    pairs: Sequence[tuple[str, str]],
+    most: int,
+    device: str,
+    tell: Callable[[str], object],
+) -> list[dict[str, str]]:
     recipe, _ = load_recipe(run / RECIPE)
     prepared = prepare(recipe)
     require_same_split(run, prepared)
@@ -115,6 +128,8 @@ def _gradients(
     """How much of each network's gradient comes from which loss term, and why of some this is not said."""
     try:
         stage, cohort, batches = last_stage(recipe, prepared, fabric, run)
+    except DamagedRowError:
+        raise
     except UserError as error:
         page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, str(error))})
         return

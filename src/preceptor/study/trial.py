@@ -56,14 +56,13 @@ class _Teller:
         self.tell = tell
         self.monitor = monitor
         self._students: set[str] = set()
-        self._clock: str | None = None
-        self._before = self._epoch = 0
+        self._epochs: dict[str, int] = {}  # done, by the clock of the stage; a run that goes on tells stages again
+        self._clock = ""
 
     def stage(self, stage: "Stage", first_epoch: int, steps: int) -> None:
         """A stage begins; students whose task does not count in it, as under a hint, say nothing of the trial."""
-        if stage.clock != self._clock:
-            self._before += self._epoch
-        self._clock, self._epoch = stage.clock, first_epoch
+        self._clock = stage.clock
+        self._epochs[stage.clock] = first_epoch
         self._students = {name for name in stage.learners if name != "T" and stage.members[name].task_weight}
 
     def step(self, epoch: int, step: int, images: int, waited: float) -> None:
@@ -71,7 +70,7 @@ class _Teller:
 
     def epoch(self, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> None:
         """An epoch is validated."""
-        self._epoch = epoch
+        self._epochs[self._clock] = epoch
         found = [scores[name][self.monitor] for name in self._students & set(scores)]
-        if found and not self.tell(self._before + epoch, max(found)):
+        if found and not self.tell(sum(self._epochs.values()), max(found)):
             raise _HopelessError

@@ -6,6 +6,7 @@ from pathlib import Path
 from preceptor.built import load_network
 from preceptor.built.committee import teachers_in
 from preceptor.data.prepare import prepare, prepare_whole
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.recipe import Recipe
 from preceptor.training.evaluate import Evaluation, evaluate
@@ -26,12 +27,22 @@ def evaluate_networks(
 
     Args:
         masks: where every network's mask of every image is written, for segmentation.
-
         tell: called with what the user should know of the networks, one sentence each.
 
     Raises:
         UserError: no networks, or data with other classes.
     """
+    return on_sound_pixels(lambda: _evaluate(recipe, folder, data, device, masks, tell))
+
+
+def _evaluate(
+    recipe: Recipe,
+    folder: Path,
+    data: str | None,
+    device: str,
+    masks: Path | None,
+    tell: Callable[[str], object],
+) -> Evaluation:
     prepared = prepare(recipe) if data is None else prepare_whole(recipe, data)
     if data is None:
         require_same_split(folder.parent, prepared)

@@ -5,9 +5,9 @@ network is timed for a moment as it will be used, and what was found is remember
 """
 
 import copy
+import errno
 import hashlib
 import itertools
-import json
 import math
 import os
 import platform
@@ -22,10 +22,13 @@ from typing import NamedTuple
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from preceptor.files import alone, expand, write_json
+from preceptor.data.cache import note
+from preceptor.errors import DamagedFileError
+from preceptor.files import alone, expand
 from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
+from preceptor.sealed import read_sealed, write_sealed
 from preceptor.training.graphed import RECORDERS, WARM_UP, Recorder, Recording
 
 ROUNDS = 3
@@ -71,7 +74,8 @@ class Placement:
     """How one network is computed.
 
     Args:
-        times: seconds of a batch by way, medians of :data:`ROUNDS`; None for what does not work here.
+        times: seconds of a batch by way, medians of :data:`ROUNDS`; None for what does not work here. Empty where
+            nothing was measured.
     """
 
     way: Way
@@ -79,6 +83,8 @@ class Placement:
 
     def words(self) -> str:
         """The choice and why, in one line."""
+        if not self.times:
+            return f"{self.way}, unmeasured"
         told = {way: "fails" if seconds is None else f"{1000 * seconds:.0f} ms" for way, seconds in self.times.items()}
         return f"{self.way} ({', '.join(f'{way} {word}' for way, word in told.items())})"
 
@@ -127,20 +133,43 @@ def place(
     bunch = 1 if trains else largest_bunch(batch_size, network.image_size, steps, network.mean.device.type)
     if bunch > 1:
         found = better(found, found.way._replace(bunch=bunch), f"bunch{bunch}")
-    if epochs * steps * (found.times[str(found.way)] or 0) >= LONG:
+    if epochs * steps * (found.times.get(str(found.way)) or 0) >= LONG:
         found = better(found, found.way._replace(compiled=True), f"compiled{found.way.bunch}")
     return found
 
 
 def _remembered(file: Path, measure: Callable[[], Placement]) -> Placement:
-    """What ``file`` holds; where it is missing, measured, by one process of this machine at a time."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with alone(file.parent / "lock"):
-            if not file.exists():  # by now
-                write_json(file, asdict(measure()))
-    found = json.loads(file.read_text())
-    return Placement(Way(*found["way"]), found["times"])
+    """What ``file`` holds; where it is missing or damaged, measured, by one process of this machine at a time.
+
+    Where nothing can be written, the plain way: unremembered, another could be found by a run that goes on.
+    """
+    if (found := _read(file)) is None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with alone(file.parent / "lock"):
+                if (found := _read(file)) is None:  # by now
+                    found = measure()
+                    write_sealed(file, asdict(found))
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            note(f"{file.parent}: cannot be written ({error.strerror}), so no way of computing is measured")
+            return Placement(PLAIN, {})
+    return found
+
+
+def _read(file: Path) -> Placement | None:
+    try:
+        about, _ = read_sealed(file, "")
+        return Placement(Way(*about["way"]), about["times"])
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError) as error:
+        reason = error.reason if isinstance(error, DamagedFileError) else "is no measurement"
+        note(f"{file}: {reason}; it is measured anew")
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        return None
 
 
 def choose(times: Mapping[Way, float], plain: Way = PLAIN) -> Placement:

@@ -22,7 +22,9 @@ from preceptor.cohort.merge import lone
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
+from preceptor.data.cache import Tell
 from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
@@ -78,20 +80,37 @@ def train(
     console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
     if fabric.is_global_zero:
         require_place(out, [recipe.data.path], is_own=is_run(out))
-    folder = RunFolder(
-        out, recipe, writes=fabric.is_global_zero, tell=lambda line: console.print(f"note: {line}", highlight=False)
-    )
-    result = folder.result
-    is_over = result is not None and (result.is_complete or not opens_test)
-    if result is not None and is_over and folder.moved_from is None:
-        return _over(result, console)
+    folder = RunFolder(out, recipe, writes=fabric.is_global_zero, tell=teller(console))
+    over = _result_if_over(folder, opens_test=opens_test)
+    if over is not None and folder.moved_from is None:
+        return _over(over, console)
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     require_student_alone(recipe)
+    return on_sound_pixels(
+        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), teller(console)
+    )
+
+
+def teller(console: Console) -> Tell:
+    """Says a note on ``console``."""
+    return lambda line: console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _train(
+    recipe: Recipe,
+    folder: RunFolder,
+    fabric: Fabric,
+    console: Console,
+    watchers: Sequence[Watcher],
+    *,
+    opens_test: bool,
+) -> dict[str, Any]:
     with console.status("reading images"):
-        prepared = prepare(recipe)
+        prepared = prepare(recipe, teller(console))
     folder.require_data(prepared.packed.fingerprint, prepared.split_csv())
-    if result is not None and is_over:
-        return _over(result, console)
+    over = _result_if_over(folder, opens_test=opens_test)
+    if over is not None:
+        return _over(over, console)
     seen = require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
     plan = _plan(recipe, prepared)
@@ -101,8 +120,14 @@ def train(
     with folder.held():
         folder.begin(prepared.packed.fingerprint, prepared.split_csv())
         if folder.writes:
-            write_pixel_keys(out, prepared, seen)
+            write_pixel_keys(folder.path, prepared, seen)
         return run.finish(run.train())
+
+
+def _result_if_over(folder: RunFolder, *, opens_test: bool) -> RunResult | None:
+    """The result of a run of which nothing is left to do."""
+    result = folder.result
+    return result if result is not None and (result.is_complete or not opens_test) else None
 
 
 def _over(result: RunResult, console: Console) -> dict[str, Any]:

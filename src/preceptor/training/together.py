@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from rich.console import Console
 
 from preceptor.cohort.merge import Merged, lone, merge
 from preceptor.cohort.stage import Plan
 from preceptor.data.prepare import prepare
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe
@@ -22,7 +24,7 @@ from preceptor.runs.place import is_run, require_place
 from preceptor.techniques import Context, plan_of
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
-from preceptor.training.run import Run
+from preceptor.training.run import Run, teller
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_unseen, write_pixel_keys
 
@@ -49,16 +51,19 @@ def train_together(
     console = console or Console()
     for path in (*runs, shared):
         require_place(path, [recipes[0].data.path], is_own=is_run(path))
-
-    def tell(line: str) -> None:
-        console.print(f"note: {line}", highlight=False)
-
-    folders = [RunFolder(path, recipe, tell=tell) for path, recipe in runs.items()]
+    folders = [RunFolder(path, recipe, tell=teller(console)) for path, recipe in runs.items()]
     finished = [folder.result for folder in folders]
     if all(finished):
         return {result.run: result.whole() for result in finished if result is not None}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
-    prepared = prepare(recipes[0])
+    return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), teller(console))
+
+
+def _train_prepared(
+    runs: Mapping[Path, Recipe], folders: Sequence[RunFolder], shared: Path, fabric: Fabric, console: Console
+) -> dict[Path, dict[str, Any]]:
+    recipes = list(runs.values())
+    prepared = prepare(recipes[0], teller(console))
     plans, seen = [], []
     fingerprint, split = prepared.packed.fingerprint, prepared.split_csv()
     for folder, recipe in zip(folders, recipes, strict=True):
@@ -69,7 +74,7 @@ def train_together(
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
-    everything = RunFolder(shared, recipes[0], tell=tell)
+    everything = RunFolder(shared, recipes[0], tell=teller(console))
     everything.require_data(fingerprint, split)
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
     trunk = Run(recipes[0], prepared, trunk_plan, everything, fabric, console)

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "segmentation"]
+ResizeRule = Literal["squash", "crop", "pad"]
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Integration = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
@@ -59,7 +62,8 @@ class DataSpec(Model):
 
     ``image_size`` is (height, width) or one number for both. ``resize`` is what happens to images
     of another size: ``squash`` stretches, ``crop`` scales the short side and cuts the centre,
-    ``pad`` scales the long side and fills with the border colour. ``tile`` cuts instead.
+    ``pad`` scales the long side and fills with the mean colour by which the first student normalises,
+    as timm's ``border`` does. ``tile`` cuts instead.
     ``duplicates`` is what happens to images with equal pixels: ``drop`` keeps one where the labels
     agree and none where they differ, ``keep`` puts all of them on one side of the split,
     ``error`` refuses. What was done is stated on the terminal and in the result.
@@ -69,7 +73,7 @@ class DataSpec(Model):
     path: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     image_size: Annotated[int, Field(gt=0)] | tuple[int, int] = 224
-    resize: Literal["squash", "crop", "pad"] = "squash"
+    resize: ResizeRule = "squash"
     tile: TileSpec | None = None
     duplicates: Literal["drop", "keep", "error"] = "drop"
     cache: str | None = None

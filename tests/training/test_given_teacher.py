@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.training.same_data import Seen, write_split
+from preceptor.training.same_data import Seen, write_pixel_keys
 
 from .phantoms import TEACHERS, exported, recipe_for, train
 
@@ -44,7 +44,8 @@ def untrained(folder, packed, task):
     network = build_network(spec, task=task, classes=packed_set.classes, image_size=packed_set.size, seed=1)
     network.save(folder / "networks" / "T")
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
-    write_split(folder, prepared, Seen())
+    (folder / "split.csv").write_text(prepared.split_csv())
+    write_pixel_keys(folder, prepared, Seen())
     return folder
 
 

@@ -8,8 +8,9 @@ import pytest
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
-from preceptor.training.pixel_keys import FILE, read_pixel_keys
-from preceptor.training.same_data import Seen, require_same_split, require_unseen, write_split
+from preceptor.runs.names import PIXELS
+from preceptor.training.pixel_keys import read_pixel_keys
+from preceptor.training.same_data import Seen, require_unseen, write_pixel_keys
 
 from ..data.trees import save_image, write
 
@@ -45,7 +46,9 @@ def left_by(recipe, run, seen=None):
     """A run folder as far as it tells what its networks have seen."""
     write(run / "networks" / "T" / "config.json", "{}")
     write(run / "recipe.yaml", recipe.to_yaml())
-    write_split(run, prepare(recipe), seen or Seen())
+    prepared = prepare(recipe)
+    write(run / "split.csv", prepared.split_csv())
+    write_pixel_keys(run, prepared, seen or Seen())
     return run
 
 
@@ -54,7 +57,7 @@ def taught_by(teacher, path, **more):
 
 
 def checked(recipe):
-    return require_unseen(recipe, prepare(recipe))
+    return require_unseen(recipe.plan(), recipe.data, prepare(recipe))
 
 
 REFUSED = r"was trained on \d+ images that are validation or test here, for example [ab]/"
@@ -111,7 +114,7 @@ def ways(run):
             "technique": {**offline, "teacher": str(write(run / "checkpoints" / "main" / "T.best.ckpt", ""))}
         },
         "teachers": {"technique": {"name": "multi_teacher", "teachers": [str(run)]}},
-        "snapshots": {"technique": {"name": "multi_part", "snapshots": [str(run)]}},
+        "snapshots": {"technique": {"name": "multi_part", "anchors": "last", "snapshots": [str(run)]}},
         "networks.teacher": {"technique": offline, "teacher": by_path},
         "local-dir teacher": {"technique": offline, "teacher": by_architecture},
         "student": {"technique": offline, "student": by_path},
@@ -139,7 +142,7 @@ def test_every_way_in_is_guarded(tmp_path, way):
     run = left_by(recipe_on(data, seed=1), tmp_path / "run")
     with pytest.raises(UserError, match=REFUSED):
         checked(recipe_on(data, **ways(run)[way]))
-    for file in (FILE, "split.csv"):
+    for file in (PIXELS, "split.csv"):
         (run / file).unlink()
     (note,) = checked(recipe_on(data, **ways(run)[way])).notes
     assert "so it cannot be checked whether it has seen images" in note
@@ -166,11 +169,11 @@ def test_what_a_teacher_was_taught_by_those_who_know_them_counts_too(tmp_path):
 def test_runs_of_older_versions_are_compared_by_name_which_is_said(tmp_path):
     data = images(tmp_path / "data")
     for name, seed in (("alike", 0), ("unlike", 1)):
-        (left_by(recipe_on(data, seed=seed), tmp_path / name) / FILE).unlink()
+        (left_by(recipe_on(data, seed=seed), tmp_path / name) / PIXELS).unlink()
     with pytest.raises(UserError, match=REFUSED):
         checked(taught_by(tmp_path / "unlike", "./data/"))
     (note,) = checked(taught_by(tmp_path / "alike", "./data/")).notes
-    assert f"there is no {FILE}, so images were compared by their names alone" in note
+    assert f"there is no {PIXELS}, so images were compared by their names alone" in note
     (note,) = checked(taught_by(tmp_path / "unlike", images(tmp_path / "elsewhere"))).notes
     assert "its data is not known to be the same, so it cannot be checked" in note
 
@@ -181,8 +184,8 @@ def test_a_damaged_split_is_said(tmp_path, content):
     run = left_by(recipe_on(data), tmp_path / "run")
     (run / "split.csv").write_bytes(content)
     (note,) = checked(taught_by(run, data)).notes
-    assert f"split.csv is damaged; {FILE} alone was compared" in note
-    (run / FILE).unlink()
+    assert f"split.csv is damaged; {PIXELS} alone was compared" in note
+    (run / PIXELS).unlink()
     (note,) = checked(taught_by(run, data)).notes
     assert "split.csv is damaged, so it cannot be checked" in note
 
@@ -190,13 +193,13 @@ def test_a_damaged_split_is_said(tmp_path, content):
 def test_damaged_keys_are_said_and_names_compared(tmp_path):
     data = images(tmp_path / "data")
     run = left_by(recipe_on(data, seed=1), tmp_path / "run")
-    flipped(run / FILE)
+    flipped(run / PIXELS)
     with pytest.raises(UserError, match=REFUSED):
         checked(taught_by(run, data))
     run = left_by(recipe_on(data), tmp_path / "alike")
-    flipped(run / FILE)
+    flipped(run / PIXELS)
     (note,) = checked(taught_by(run, data)).notes
-    assert f"{FILE} is damaged, so images were compared by their names alone" in note
+    assert f"{PIXELS} is damaged, so images were compared by their names alone" in note
 
 
 def flipped(path):
@@ -216,25 +219,10 @@ def test_weights_that_lie_alone_are_said_to_be_unknown(tmp_path):
     assert "lies in no run folder" in note
 
 
-def test_a_run_does_not_go_on_with_other_pixels_under_the_same_names(tmp_path):
-    data = images(tmp_path / "data")
-    recipe = recipe_on(data)
-    run = left_by(recipe, tmp_path / "run")
-    require_same_split(run, prepare(recipe))
-    save_image(data / "a" / "3.png", seed=4321)
-    with pytest.raises(UserError, match="the same names, but other pixels"):
-        require_same_split(run, prepare(recipe))
-    save_image(data / "a" / "3.png", seed=3)
-    require_same_split(run, prepare(recipe))
-    flipped(run / FILE)
-    with pytest.raises(UserError, match=rf"{FILE} is damaged(?s:.)*delete .*{FILE}"):
-        require_same_split(run, prepare(recipe))
-
-
 def test_the_file_is_small_and_plain_numpy(tmp_path):
     recipe = recipe_on(images(tmp_path / "data"), tile={"size": 4})
     run = left_by(recipe, tmp_path / "run")
-    with np.load(run / FILE) as stored:
+    with np.load(run / PIXELS) as stored:
         found = {name: stored[name].shape for name in stored.files}
     assert sum(rows for rows, _ in found.values()) == 40  # whole images, not their four tiles
     assert {width for _, width in found.values()} == {16}
@@ -242,7 +230,7 @@ def test_the_file_is_small_and_plain_numpy(tmp_path):
 
 def test_a_flipped_bit_anywhere_in_the_keys_is_noticed_or_changes_nothing(tmp_path):
     recipe = recipe_on(images(tmp_path / "data"))
-    file = left_by(recipe, tmp_path / "run") / FILE
+    file = left_by(recipe, tmp_path / "run") / PIXELS
     content, draw, noticed = file.read_bytes(), np.random.default_rng(0), 0
     wanted = read_pixel_keys(file.parent).parts["train"].tolist()
     for place in draw.integers(8 * len(content), size=200).tolist():

@@ -9,6 +9,7 @@ import timm
 from torch import nn
 
 from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.networks import heads
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.classifier import Classifier
@@ -46,7 +47,9 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     blueprint = replace(blueprint, spec=spec, adapter=adapter)
     blueprint = replace(blueprint, spec=spec.model_copy(update={"options": _options(blueprint)}))
     if weights is not None and (weights.adapter or weights.own.get("head")):
-        return _whole(blueprint, weights)
+        network = _whole(blueprint, weights)
+        network.notes = weights.notes
+        return network
     if weights is not None:
         model, has_new_head = _from_file(blueprint, weights)
     elif spec.weights == "imagenet":
@@ -55,7 +58,17 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
         model, has_new_head = _create(blueprint, num_classes=len(blueprint.classes)), True
     network = _wrap(model, blueprint)
     network.has_new_head = has_new_head or adapter is not None
+    network.notes = weights.notes if weights else ()
     return network
+
+
+def mean_of_classifier(spec: NetworkSpec) -> tuple[float, ...]:
+    """The mean by which such a classifier normalises, known before it is built."""
+    spec = _settle_name(spec)
+    require_classifier(spec.architecture)
+    if spec.weights not in ("imagenet", "none") and (folder := expand(spec.weights)).is_dir():
+        spec = _settle_saved(spec, read_config(folder))
+    return spec.mean or tuple(_library_config(spec.architecture)["mean"])
 
 
 def _settle_name(spec: NetworkSpec) -> NetworkSpec:

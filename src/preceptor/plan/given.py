@@ -1,11 +1,12 @@
 """Weights from outside: what a user's words mean on disk."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.runs.names import RESULT
+from preceptor.runs.result import read_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,13 @@ class Given:
     def score(self, monitor: str) -> float | None:
         """The network's validation score in its own run; None where no result tells it."""
         network = self.weights if self.weights.is_dir() else self.weights.parent
-        run = next((folder for folder in network.absolute().parents if (folder / "result.json").exists()), None)
+        run = next((folder for folder in network.absolute().parents if (folder / RESULT).exists()), None)
         if run is None:
             return None
-        validation = json.loads((run / "result.json").read_text(encoding="utf-8"))["validation"]
-        score: float | None = validation.get(network.name, {}).get(monitor)
-        return score
+        result = read_result(run)
+        return None if result is None else result.validation.get(network.name, {}).get(monitor)
 
     @property
     def is_finished_run(self) -> bool:
         """Whether it is the folder of a run that has a result."""
-        return (expand(self.path) / "result.json").is_file()
+        return (expand(self.path) / RESULT).is_file()

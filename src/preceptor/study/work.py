@@ -17,8 +17,8 @@ from typing import Literal, TextIO
 import yaml
 
 from preceptor.errors import InterruptedRunError, UserError
-from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.begun import replace_recipe
 from preceptor.study.board import is_same_elsewhere
 from preceptor.study.lockstep import name_of
 from preceptor.study.plan import Job
@@ -100,7 +100,7 @@ def _recipe_for(folder: Path, text: str) -> Recipe:
     recipe = parse_recipe(yaml.safe_load(text))
     written = folder / "recipe.yaml"
     if written.exists() and is_same_elsewhere(written.read_text(encoding="utf-8"), recipe):
-        write_text(written, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
+        replace_recipe(folder, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
     return recipe
 
 

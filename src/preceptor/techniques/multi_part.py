@@ -182,8 +182,6 @@ class MultiPart(Technique):
                 f"{len(snapshots)} snapshots of the teacher ({', '.join(teachers)}), but {parts} parts of {self.every} "
                 "epochs for the students: each part wants one snapshot.\n"
                 "Change training.epochs, teacher_training.epochs, technique.every or technique.teacher_every until the "
-                "numbers agree, or use technique.anchors=greedy or last."
-                + " A teacher with trained weights is one snapshot unless teacher_training is set."
-                * (len(snapshots) == 1)
+                "numbers agree, or use technique.anchors=greedy or last." + taken * (len(snapshots) == 1)
             )
         return [(snapshot, {}) for snapshot in snapshots]

@@ -1,9 +1,8 @@
 """Is the teacher any better than the student alone? Asked before anyone trusts a gain."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from preceptor.built.base import Built, standing
 from preceptor.cohort.cohort import Cohort
@@ -14,6 +13,7 @@ from preceptor.plan.cast import is_teacher
 from preceptor.plan.merge import lone
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe, load_recipe
+from preceptor.runs.result import read_result
 from preceptor.techniques.baseline import Baseline
 from preceptor.training.evaluate import Evaluation
 from preceptor.training.trivial import trivial_answer
@@ -34,12 +34,10 @@ def require_student_alone(plan: Plan, recipe: Recipe) -> None:
         "Give the folder of a finished run with technique.name=baseline, or leave it out: a baseline with the same "
         "data, split, training and seed beside this run is found by itself."
     )
-    result = expand(given) / "result.json"
-    if not result.exists():
+    result = read_result(expand(given))
+    if result is None:
         raise UserError(f"technique.student_alone: {given!r} is no finished run: it has no result.json.\n{advice}")
-    scores = _validation_in(result)
-    if scores is None:
-        raise UserError(f"technique.student_alone: {result} is damaged: it holds no validation scores.\n{advice}")
+    scores = result.validation
     if not any(recipe.monitor in scores.get(name, {}) for name in recipe.networks.peers):
         raise UserError(
             f"technique.student_alone: {given!r} has no validation {recipe.monitor} of "
@@ -100,14 +98,14 @@ def audit_teacher(
     }
     prefix = f"{against}; " if against else ""
     alone = expand(plan.student_alone.path) if plan.student_alone else _baseline_beside(recipe, run)
-    found = _validation_in(alone / "result.json") if alone else None
+    found = read_result(alone) if alone else None
     if found is None:
         return audit | {
             "student_alone": None,
             "verdict": f"{prefix}not audited: no finished run of the student alone with the same data, split, training "
             "and seed stands beside this run; train one with technique.name=baseline before trusting a gain",
         }
-    student = max(found[name][metric] for name in plan.students if name in found)
+    student = max(found.validation[name][metric] for name in plan.students if name in found.validation)
     words = (
         f"the teacher is better than the student alone on validation ({metric} {teacher:.4f} against {student:.4f})"
         if teacher > student
@@ -117,24 +115,14 @@ def audit_teacher(
     return audit | {"student_alone": student, "run": str(alone), "verdict": prefix + words}
 
 
-def _validation_in(result: Path) -> Scores | None:
-    """The validation scores in a ``result.json``; None where it is not there, or damaged."""
-    try:
-        found = json.loads(result.read_text())["validation"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    is_whole = isinstance(found, dict) and all(isinstance(scores, dict) for scores in found.values())
-    return cast(Scores, found) if is_whole else None
-
-
 def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:
     wanted = _comparable(recipe)
     for other in sorted(run.resolve().parent.glob("*/recipe.yaml")):
-        if not (other.parent / "result.json").exists():
-            continue
         try:
+            if read_result(other.parent) is None:
+                continue
             written, _ = load_recipe(other)
-        except UserError:  # of another version, or not a recipe at all
+        except UserError:  # damaged, of another version, or not a recipe at all
             continue
         technique = written.technique
         is_alone = isinstance(technique, Baseline) and not technique.is_lone_teacher

@@ -179,7 +179,7 @@ def whole_images(
     def whole() -> tuple[str, dict[str, Array], NDArray[np.int64]]:
         tiles = table.iloc[rows]
         assert prepared.packed.masks is not None
-        masks = np.asarray(prepared.packed.masks[rows])
+        masks = prepared.packed.masks.read(np.array(rows))
         name = str(images[rows[0]])
         _require_finite(logits)
         found = {network: np.stack(parts) for network, parts in logits.items()}

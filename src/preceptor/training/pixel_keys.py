@@ -8,13 +8,13 @@ from tokenize import TokenError
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.data.packed import KEY_BYTES
+from preceptor.data.packed import HASH_BYTES
 from preceptor.data.prepare import Prepared
 from preceptor.data.samples import PARTS
 from preceptor.files import write_with
+from preceptor.runs.names import PIXELS
 from preceptor.sealed import read_zip, sealed_zip
 
-FILE = "pixels.npz"
 _INHERITED = "inherited"
 
 Keys = NDArray[np.bytes_]
@@ -23,7 +23,7 @@ Keys = NDArray[np.bytes_]
 
 def no_keys() -> Keys:
     """Of no image."""
-    return np.empty(0, dtype=f"S{KEY_BYTES}")
+    return np.empty(0, dtype=f"S{HASH_BYTES}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class PixelKeys:
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes the names of arrays for options
         content = sealed_zip(buffer.getvalue())
-        write_with(run / FILE, lambda path: path.write_bytes(content))
+        write_with(run / PIXELS, lambda path: path.write_bytes(content))
 
 
 def pixel_keys(prepared: Prepared, inherited: Keys | None = None) -> PixelKeys:
@@ -66,7 +66,7 @@ def pixel_keys(prepared: Prepared, inherited: Keys | None = None) -> PixelKeys:
 
 def row_keys(prepared: Prepared) -> Keys:
     """(rows,) the key of each packed image, for a tile that of its whole image; not sorted."""
-    return _keys(prepared.packed.pixel_keys())
+    return _keys(prepared.packed.content_hashes())
 
 
 def read_pixel_keys(run: Path) -> PixelKeys | None:
@@ -75,22 +75,22 @@ def read_pixel_keys(run: Path) -> PixelKeys | None:
     Raises:
         ValueError: it is damaged.
     """
-    if not (run / FILE).is_file():
+    if not (run / PIXELS).is_file():
         return None
     try:
-        content, _ = read_zip(run / FILE, "")
+        content, _ = read_zip(run / PIXELS, "")
         with np.load(io.BytesIO(content)) as stored:
             found = {name: _keys(stored[name]) for name in (*PARTS, _INHERITED)}
     except (OSError, KeyError, ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:  # numpy's parsers
-        raise ValueError(f"{FILE} is damaged") from error
+        raise ValueError(f"{PIXELS} is damaged") from error
     return PixelKeys({part: found[part] for part in PARTS}, found[_INHERITED])
 
 
 def _keys(rows: NDArray[np.uint8]) -> Keys:
-    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != KEY_BYTES:
-        raise ValueError(f"keys of {KEY_BYTES} bytes were wanted")
-    return np.ascontiguousarray(rows).view(f"S{KEY_BYTES}")[:, 0]
+    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != HASH_BYTES:
+        raise ValueError(f"keys of {HASH_BYTES} bytes were wanted")
+    return np.ascontiguousarray(rows).view(f"S{HASH_BYTES}")[:, 0]
 
 
 def _bytes(keys: Keys) -> NDArray[np.uint8]:
-    return np.frombuffer(keys.tobytes(), dtype=np.uint8).reshape(-1, KEY_BYTES)
+    return np.frombuffer(keys.tobytes(), dtype=np.uint8).reshape(-1, HASH_BYTES)

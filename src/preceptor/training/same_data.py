@@ -11,45 +11,26 @@ import pandas as pd
 from preceptor.data.prepare import Prepared
 from preceptor.data.samples import PARTS
 from preceptor.errors import UserError
-from preceptor.files import expand, write_text
+from preceptor.files import expand
 from preceptor.networks.export import CONFIG
 from preceptor.plan.given import Given
 from preceptor.plan.stage import Plan
 from preceptor.recipe import load_recipe
+from preceptor.runs.begun import read_split, require_same_data
+from preceptor.runs.names import PIXELS, RECIPE, SPLIT
 from preceptor.specs import DataSpec
-from preceptor.training.pixel_keys import FILE, Keys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
+from preceptor.training.pixel_keys import Keys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
 
-SPLIT = "split.csv"
 _TILE = r"@\d+,\d+$"
 
 
 def require_same_split(run: Path, prepared: Prepared) -> None:
-    """Refuse to go on with a run, or to evaluate it, on data that has changed since it was split.
+    """Refuse to look at a run's parts of data that have changed since it began.
 
     Raises:
-        UserError: the split or the pixels of the run are not those of today's data.
+        UserError: they have, or ``split.csv`` of the run is damaged.
     """
-    written = run / SPLIT
-    if written.exists() and written.read_text() != prepared.split_csv():
-        raise UserError(
-            f"{run}: the data has changed since this run began: split.csv differs from today's split, so images that "
-            "were trained on could be tested.\nBring the data back, or give another folder with --out."
-        )
-    try:
-        known = read_pixel_keys(run)
-    except ValueError as error:
-        raise UserError(
-            f"{run}: {error}, so it cannot be told whether the images are still those that this run began with.\n"
-            f"If they are, delete {run / FILE} and call the same command again; it is written anew."
-        ) from None
-    if known is None:
-        return
-    today = pixel_keys(prepared).parts
-    if any(not np.array_equal(keys, today[part]) for part, keys in known.parts.items()):
-        raise UserError(
-            f"{run}: the data has changed since this run began: there are the same names, but other pixels.\n"
-            "Bring the images back, or give another folder with --out."
-        )
+    require_same_data(run, prepared.packed.fingerprint, prepared.split_csv())
 
 
 @dataclass(frozen=True)
@@ -86,9 +67,8 @@ def require_unseen(plan: Plan, data: DataSpec, prepared: Prepared) -> Seen:
     return seen
 
 
-def write_split(run: Path, prepared: Prepared, seen: Seen) -> None:
-    """Leave in a run's folder which images it has, by name in ``split.csv`` and by their pixels."""
-    write_text(run / SPLIT, prepared.split_csv())
+def write_pixel_keys(run: Path, prepared: Prepared, seen: Seen) -> None:
+    """Leave in a run's folder which images it has, by their pixels."""
     pixel_keys(prepared, seen.keys).write(run)
 
 
@@ -101,14 +81,14 @@ def _there(given: Given) -> bool:
 def _run_around(weights: Path) -> Path | None:
     """The run folder in which weights lie, also where the path to them is a link."""
     above = (*weights.absolute().parents, *weights.resolve().parents)
-    return next((folder for folder in above if (folder / FILE).is_file() or (folder / SPLIT).is_file()), None)
+    return next((folder for folder in above if (folder / PIXELS).is_file() or (folder / SPLIT).is_file()), None)
 
 
 def _checked(what: str, run: Path | None, data: DataSpec, prepared: Prepared, mine: PixelKeys) -> Seen:
     """What the networks of ``run`` have seen, or a note that it is not known."""
     unknown = "so it cannot be checked whether it has seen images that are validation or test here"
     if run is None:
-        return Seen(notes=(f"{what} lies in no run folder ({FILE}, {SPLIT}), {unknown}.",))
+        return Seen(notes=(f"{what} lies in no run folder ({PIXELS}, {SPLIT}), {unknown}.",))
     split, trouble = _split_of(run)
     try:
         theirs = read_pixel_keys(run)
@@ -116,16 +96,16 @@ def _checked(what: str, run: Path | None, data: DataSpec, prepared: Prepared, mi
         theirs, trouble = None, str(error)
     if theirs is not None:
         _refuse(what, _names(prepared, np.intersect1d(theirs.known, mine.held_out)))
-        return Seen(theirs.known, (f"{what}: {trouble}; {FILE} alone was compared.",) if trouble else ())
+        return Seen(theirs.known, (f"{what}: {trouble}; {PIXELS} alone was compared.",) if trouble else ())
     if split is None:
         return Seen(notes=(f"{what}: {trouble}, {unknown}.",))
     if not _is_same_place(run, data):
         place = "and its data is not known to be the same"
-        return Seen(notes=(f"{what}: {trouble or f'there is no {FILE}'}, {place}, {unknown}.",))
+        return Seen(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {place}, {unknown}.",))
     own = _without_tiles(pd.read_csv(io.StringIO(prepared.split_csv()), dtype=str))
     _refuse(what, set(split.loc[split["split"] == "train", "id"]) & set(own.loc[own["split"] != "train", "id"]))
     by_name = "so images were compared by their names alone: equal ones under other names would not be noticed"
-    return Seen(notes=(f"{what}: {trouble or f'there is no {FILE}'}, {by_name}.",))
+    return Seen(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {by_name}.",))
 
 
 def _refuse(what: str, leaked: set[str]) -> None:
@@ -149,7 +129,7 @@ def _names(prepared: Prepared, leaked: Keys) -> set[str]:
 def _split_of(run: Path) -> tuple[pd.DataFrame | None, str | None]:
     """(id, split) of the samples of a run, tiles by their image; or what is wrong with the file."""
     try:
-        table = pd.read_csv(run / SPLIT, dtype=str)[["id", "split"]]
+        table = pd.read_csv(io.BytesIO(read_split(run)), dtype=str)[["id", "split"]]
     except FileNotFoundError:
         return None, f"there is no {SPLIT}"
     except (OSError, ValueError, KeyError):  # pandas' own errors are ValueErrors
@@ -164,7 +144,7 @@ def _without_tiles(table: pd.DataFrame) -> pd.DataFrame:
 def _is_same_place(run: Path, data: DataSpec) -> bool:
     """Whether the recipe in ``run`` names this data, however its path is spelled."""
     try:
-        theirs = load_recipe(run / "recipe.yaml")[0].data
+        theirs = load_recipe(run / RECIPE)[0].data
         if theirs.source != data.source:
             return False
         if theirs.path is None or data.path is None:

@@ -4,11 +4,12 @@ import pytest
 import timm
 import torch
 
+from preceptor.cohort.instantiate import Workshop
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.recipe import parse_recipe
 from preceptor.specs import NetworkSpec
-from preceptor.techniques import Context, plan_of
+from preceptor.training.run import settled_plan
 
 SMALL = {"architecture": "test_resnet", "weights": "none"}
 CLASSES = ("benign", "tumour")
@@ -47,7 +48,9 @@ def plan(technique, teacher, classes=CLASSES, **changes):
         "training": {"epochs": 6},
         **changes,
     }
-    return plan_of(Context(parse_recipe(raw), classes, (32, 32)))
+    recipe = parse_recipe(raw)
+    shop = Workshop(task=recipe.task, classes=classes, image_size=(32, 32), seed=recipe.seed)
+    return settled_plan(recipe, shop)
 
 
 def trained_alone(found):

@@ -59,7 +59,8 @@ from preceptor.recipe import Recipe, parse_recipe
 from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
 from preceptor.training.placement import largest_bunch
-from preceptor.training.run import Run, settled_plan, workshop_of
+from preceptor.training.planning import settled_plan, workshop_of
+from preceptor.training.run import Run
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from timing import Stamps, spread

@@ -9,7 +9,7 @@ from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.recipe import parse_recipe
 from preceptor.specs import NetworkSpec
-from preceptor.training.run import settled_plan
+from preceptor.training.planning import settled_plan
 
 SMALL = {"architecture": "test_resnet", "weights": "none"}
 CLASSES = ("benign", "tumour")

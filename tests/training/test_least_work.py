@@ -10,6 +10,7 @@ from preceptor.data import batches
 from preceptor.data.prepare import prepare
 from preceptor.plan.merge import lone
 from preceptor.training import run
+from preceptor.training.planning import workshop_of
 from preceptor.training.together import train_together
 
 from .phantoms import BATCH, recipe_for
@@ -76,7 +77,7 @@ def recipe(technique, strategy, cache, seed, **options):
 def teacher(tmp_path):
     """A frozen teacher that bears the convolution inside; that it has learned nothing does not matter here."""
     online = recipe("kd_online", "features", tmp_path, 0)
-    shop = run.workshop_of(online, prepare(online))
+    shop = workshop_of(online, prepare(online))
     shop.network(online.plan().stages[0].members["T"].network).save(tmp_path / "teacher")
     return str(tmp_path / "teacher")
 

@@ -14,6 +14,7 @@ from preceptor.networks.classifier import Classifier
 from preceptor.techniques.multi_part import LatestWithin
 from preceptor.training import choose, run
 from preceptor.training.fit import fit
+from preceptor.training.planning import workshop_of
 
 from .phantoms import exported, last, recipe_for, train
 
@@ -225,7 +226,7 @@ def test_distances_are_those_of_the_networks_as_they_stood(tmp_path, packed, tas
     train(recipe, tmp_path)
     made = json.loads((tmp_path / "checkpoints" / "main-2" / "choices.json").read_text())["T"]["distances"]
     prepared = prepare(recipe)
-    cast, shop = recipe.cast(), run.workshop_of(recipe, prepared)
+    cast, shop = recipe.cast(), workshop_of(recipe, prepared)
     images = torch.from_numpy(prepared.packed.images[prepared.rows["validation"]].copy()).permute(0, 3, 1, 2) / 255
     student, teacher = (shop.network(one).eval() for one in (cast.student("S1"), cast.the_teacher()))
     left = last(tmp_path, "main-1")

@@ -13,6 +13,7 @@ from preceptor.training.pixel_keys import read_pixel_keys
 from preceptor.training.same_data import Seen, require_unseen, write_pixel_keys
 
 from ..data.trees import save_image, write
+from ..own_technique import OWN
 
 NETWORK = {"architecture": "test_resnet", "weights": "none"}
 
@@ -119,6 +120,7 @@ def ways(run):
         "local-dir teacher": {"technique": offline, "teacher": by_architecture},
         "student": {"technique": offline, "student": by_path},
         "local-dir student": {"technique": {"name": "baseline"}, "student": by_architecture},
+        "own technique": {"technique": {"name": f"{write(run.parent / 'own.py', OWN)}:Mine", "teacher": str(run)}},
     }
 
 
@@ -133,6 +135,7 @@ WAYS = [
     "local-dir teacher",
     "student",
     "local-dir student",
+    "own technique",
 ]
 
 

@@ -31,7 +31,7 @@ def check_recipes(recipes: Iterable[tuple[Recipe, bool]], console: Console) -> N
         UserError: what is wrong, as the run itself would say.
     """
     from preceptor.data.prepare import Prepared, prepare
-    from preceptor.training.run import settled_plan, workshop_of
+    from preceptor.training.planning import settled_plan, workshop_of
     from preceptor.training.same_data import require_unseen
 
     prepared: dict[str, Prepared] = {}

@@ -14,7 +14,7 @@ class Baseline(Mixture):
     Source: plain supervised training.
     """
 
-    uses: ClassVar[tuple[str, ...]] = ("network", "snapshots_every")
+    uses: ClassVar[frozenset[str]] = frozenset({"network", "snapshots_every"})
 
     name: Literal["baseline"]
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from preceptor.techniques.mixture import Mixture
+from preceptor.techniques.mixture import SHARING, Mixture
 
 
 class KDML(Mixture):
@@ -12,21 +12,14 @@ class KDML(Mixture):
         biomedical imaging".
     """
 
-    uses: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "weights",
-        "alpha",
+    uses: ClassVar[frozenset[str]] = SHARING | {
         "beta",
         "gamma",
-        "temperature",
-        "direction",
-        "routing",
         "teacher",
-        "adapter",
         "teacher_learns",
         "sequential",
         "student_alone",
-    )
+    }
     fewest_students: ClassVar[int] = 2
     peers_teach: ClassVar[bool] = True
 

@@ -8,7 +8,7 @@ from preceptor.knowledge.catalogue import entry_for
 from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.stage import Member, Plan, Stage, Start
 from preceptor.techniques.base import LossSpec
-from preceptor.techniques.mixture import Mixture
+from preceptor.techniques.mixture import SHARING, Mixture
 
 
 class KDOffline(Mixture):
@@ -18,21 +18,7 @@ class KDOffline(Mixture):
         of Romero et al. 2015, arXiv:1412.6550.
     """
 
-    uses: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "weights",
-        "alpha",
-        "beta",
-        "temperature",
-        "direction",
-        "routing",
-        "losses",
-        "hint",
-        "hint_epochs",
-        "teacher",
-        "adapter",
-        "student_alone",
-    )
+    uses: ClassVar[frozenset[str]] = SHARING | {"beta", "losses", "hint", "hint_epochs", "teacher", "student_alone"}
     teacher_is_frozen: ClassVar[bool] = True
 
     name: Literal["kd_offline"]

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from preceptor.techniques.mixture import Mixture
+from preceptor.techniques.mixture import SHARING, Mixture
 
 
 class KDOnline(Mixture):
@@ -12,21 +12,14 @@ class KDOnline(Mixture):
         biomedical imaging".
     """
 
-    uses: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "weights",
-        "alpha",
+    uses: ClassVar[frozenset[str]] = SHARING | {
         "beta",
-        "temperature",
-        "direction",
-        "routing",
         "losses",
         "teacher",
-        "adapter",
         "teacher_learns",
         "sequential",
         "student_alone",
-    )
+    }
 
     name: Literal["kd_online"]
 

@@ -24,6 +24,9 @@ from preceptor.techniques.shares import Kind, Route, Shares, Strategy, completed
 SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decoder1"}
 """The feature map that is shared: the last one, or the first decoder block's (section 3.4 of the paper)."""
 
+SHARING = frozenset({"strategy", "weights", "alpha", "temperature", "direction", "routing", "adapter"})
+"""Options that have a meaning wherever something is shared."""
+
 
 class Mixture(Technique):
     """Every mixture of distillation and mutual learning (methods of Niyaz et al.).
@@ -59,7 +62,7 @@ class Mixture(Technique):
         teacher_is_frozen: whether a teacher only teaches.
     """
 
-    uses: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[frozenset[str]] = frozenset()
     peers_teach: ClassVar[bool] = False
     teacher_is_frozen: ClassVar[bool] = False
 
@@ -96,7 +99,7 @@ class Mixture(Technique):
 
     @classmethod
     def options(cls) -> tuple[str, ...]:
-        return cls.uses
+        return tuple(option for option in super().options() if option in cls.uses)
 
     @property
     def is_lone_teacher(self) -> bool:

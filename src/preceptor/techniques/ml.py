@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from preceptor.techniques.mixture import Mixture
+from preceptor.techniques.mixture import SHARING, Mixture
 
 
 class ML(Mixture):
@@ -11,17 +11,7 @@ class ML(Mixture):
     Source: Zhang et al. 2018, arXiv:1706.00384; strategies of Niyaz, Sambyal & Bathula.
     """
 
-    uses: ClassVar[tuple[str, ...]] = (
-        "strategy",
-        "weights",
-        "alpha",
-        "gamma",
-        "temperature",
-        "direction",
-        "routing",
-        "adapter",
-        "sequential",
-    )
+    uses: ClassVar[frozenset[str]] = SHARING | {"gamma", "sequential"}
     fewest_students: ClassVar[int] = 2
     peers_teach: ClassVar[bool] = True
 

@@ -30,7 +30,6 @@ from preceptor.networks.network import Network
 from preceptor.networks.normalisation import padding_for
 from preceptor.networks.preprocessing import Preprocessing
 from preceptor.plan.merge import lone
-from preceptor.plan.ready import require_trainable
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
 from preceptor.runs.names import ENVIRONMENT, NETWORKS, PREDICTIONS
@@ -43,6 +42,7 @@ from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.placement import MEASURED_FROM, Way, place
+from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_unseen, write_pixel_keys
@@ -144,23 +144,6 @@ def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> 
     folder_read = RunFolder(folder, recipe, writes=False)
     workshop = workshop_of(recipe, prepared)
     return Run(recipe, prepared, workshop, settled_plan(recipe, workshop), folder_read, fabric, Console(quiet=True))
-
-
-def workshop_of(recipe: Recipe, prepared: Prepared) -> Workshop:
-    """What makes the networks of a recipe for its images."""
-    packed = prepared.packed
-    return Workshop(task=recipe.task, classes=packed.classes, image_size=packed.size, seed=recipe.seed)
-
-
-def settled_plan(recipe: Recipe, workshop: Workshop) -> Plan:
-    """The plan of a recipe, ready to be trained.
-
-    Raises:
-        UserError: options, weights or networks that do not fit each other.
-    """
-    plan = recipe.plan(workshop)
-    require_trainable(plan, shots=recipe.split.shots)
-    return workshop.settled(plan)
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:

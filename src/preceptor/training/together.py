@@ -23,7 +23,8 @@ from preceptor.runs.names import TOGETHER
 from preceptor.runs.place import is_run, require_place
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
-from preceptor.training.run import Run, settled_plan, teller, workshop_of
+from preceptor.training.planning import settled_plan, workshop_of
+from preceptor.training.run import Run, teller
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_unseen, write_pixel_keys
 

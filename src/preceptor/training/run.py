@@ -70,7 +70,7 @@ def train(
             call that opens it goes on from there.
 
     Returns:
-        ``result.json`` as a dict.
+        ``result.json`` as a dict, without its checksums.
 
     Raises:
         UserError: recipe, data or weights are wrong.

@@ -98,10 +98,11 @@ def test_a_flipped_bit_in_an_index_is_noticed(tmp_path):
     index = study / "index.json"
     told = []
     find_studies([study], told.append)
-    assert told == [f"{index} is of an older version and has no checksum: it is read as it is"]
+    older = f"{index} is of an older version and has no checksum: it is read as it is"
+    assert told.count(older) == 1
     write_sealed(index, json.loads(index.read_text()))
     find_studies([study], told.append)
-    assert len(told) == 1
+    assert told.count(older) == 1
     index.write_text(index.read_text().replace("A study made by hand", "A study made by hanf"))
     with pytest.raises(UserError, match=r"was changed or damaged .*\n.*writes the index anew"):
         find_studies([study])

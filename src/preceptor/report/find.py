@@ -51,9 +51,11 @@ def find_studies(folders: Sequence[Path], tell: Callable[[str], None] = lambda l
                 taken.add(path.resolve())
                 name = str(path.relative_to(folder)) if path != folder else path.name
                 try:
-                    loose.setdefault(_study_around(path, indexes), []).append(read_run(path, name))
+                    run = read_run(path, name)
                 except UserError as error:
                     damaged[name] = error
+                else:
+                    loose.setdefault(_study_around(path, indexes), []).append(run)
     root = folders[0] if len(folders) == 1 else Path()
     if damaged and not (loose or studies):
         raise next(iter(damaged.values()))

@@ -9,17 +9,18 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "preceptor"
 GROUND = {
+    "catalogue",
     "errors",
     "explain",
     "files",
     "opening",
     "quoting",
     "randomness",
-    "signatures",
-    "catalogue",
     "recipe",
+    "signatures",
     "specs",
     "technique_specs",
+    "yaml_text",
 }
 """What every room stands on."""
 

@@ -7,6 +7,7 @@ Nothing here imports torch: a wrong recipe is refused at once.
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Self
 
 import yaml
@@ -16,6 +17,7 @@ from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
 from preceptor.technique_specs import TAGS, GraphSpec, LossSpec, MixtureSpec, TechniqueSpec
+from preceptor.yaml_text import read_yaml, read_yaml_file
 
 
 class Recipe(Model):
@@ -116,14 +118,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
 def read_mapping(path: Path, what: str) -> dict[str, Any]:
     """The YAML mapping in ``path``, unchecked; ``what`` it is called in errors."""
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = read_yaml_file(path, f"{what} {str(path)!r}")
     except FileNotFoundError:
         example = "recipes/phantom.yaml" if what == "recipe" else "studies/phantom.yaml"
         raise UserError(f"no {what} {str(path)!r}: give the path of a .yaml file, for example {example}") from None
     except IsADirectoryError:
         raise UserError(f"{what} {str(path)!r} is a folder: give the .yaml file in it") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{what} {str(path)!r} is not readable YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{what} {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
     return raw
@@ -174,10 +174,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     where, equals, value = text.partition("=")
     if not equals or not where:
         raise UserError(f"--set {text!r}: write it as key.key=value, for example training.epochs=5")
-    try:
-        return where, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {where}: {value!r} is not a YAML value: {error}") from None
+    return where, read_yaml(value, f"--set {where}: {shorten(value, 80, placeholder=' …')!r}")
 
 
 def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:

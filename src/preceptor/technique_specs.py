@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from preceptor.specs import Fraction, Model, Task, Weight
+from preceptor.specs import Epochs, Fraction, Model, Task, Weight
 
 Strategy = Literal["predictions", "features", "diverse"]
 Integration = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
@@ -20,7 +20,7 @@ class LossSpec(Model):
     weight: float | None = None
     student_tap: str | tuple[str, ...] | None = None
     teacher_tap: str | tuple[str, ...] | None = None
-    warmup: Annotated[int, Field(ge=0)] | None = None
+    warmup: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -97,13 +97,13 @@ class MixtureSpec(Technique):
     routing: tuple[Route, ...] = ()
     losses: tuple[LossSpec, ...] = ()
     hint: LossSpec | None = None
-    hint_epochs: Annotated[int, Field(gt=0)] | None = None
+    hint_epochs: Epochs | None = None
     teacher: str | None = None
     adapter: Literal["auto", "always", "never"] = "auto"
     teacher_learns: Annotated[float, Field(ge=0)] = 0.0
     sequential: bool = False
     network: Literal["student", "teacher"] = "student"
-    snapshots_every: Annotated[int, Field(gt=0)] | None = None
+    snapshots_every: Epochs | None = None
     student_alone: str | None = None
 
     @model_validator(mode="after")
@@ -183,8 +183,8 @@ class MultiPartSpec(Technique):
     """
 
     name: Literal["multi_part"]
-    every: Annotated[int, Field(gt=0)] = 5
-    teacher_every: Annotated[int, Field(gt=0)] | None = None
+    every: Epochs = 5
+    teacher_every: Epochs | None = None
     snapshots: tuple[str, ...] = ()
     anchors: Literal["equal", "greedy", "last"] = "equal"
     ratio: Annotated[float, Field(gt=0)] = 1.25
@@ -280,7 +280,7 @@ class MultiTeacherSpec(Technique):
     beta: PerStudent | None = None
     gamma: PerStudent | None = None
     teachers: tuple[str, ...] = ()
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
     student_alone: str | None = None
 
     @model_validator(mode="after")
@@ -332,8 +332,8 @@ class GraftSpec(Technique):
     loss: Literal["grafting", "mse", "kd"] | None = None
     temperature: Annotated[float, Field(gt=0)] = 4.0
     task_weight: Weight = 0.0
-    block_epochs: Annotated[int, Field(gt=0)] | None = None
-    chain_epochs: Annotated[int, Field(gt=0)] | None = None
+    block_epochs: Epochs | None = None
+    chain_epochs: Epochs | None = None
     chain_lr: Annotated[float, Field(gt=0)] = 1.0
     adapter_lr: Annotated[float, Field(gt=0)] = 10.0
     at_once: bool = True

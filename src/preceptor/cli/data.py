@@ -83,9 +83,8 @@ def parse_options(texts: list[str]) -> dict[str, Any]:
     Raises:
         UserError: no ``=``, or no YAML.
     """
-    import yaml
-
     from preceptor.errors import UserError
+    from preceptor.yaml_text import NotYamlError, read_yaml
 
     options = {}
     for text in texts:
@@ -93,8 +92,8 @@ def parse_options(texts: list[str]) -> dict[str, Any]:
         if not equals or not name:
             raise UserError(f"--option {text!r}: write it as name=value, for example image=ImageName")
         try:
-            options[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            options[name.strip()] = read_yaml(value, f"--option {text!r}")
+        except NotYamlError:
             options[name.strip()] = value  # a regular expression, for example, need not be YAML
     return options
 

@@ -26,6 +26,7 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value, or several after one another.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Runs side by side; by default what fits.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,7 +84,7 @@ def study(
     overrides: Overrides = None,
     scale: Annotated[str | None, typer.Option(help="Another size of the study, such as small.")] = None,
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs side by side; by default what fits.")] = None,
+    workers: Workers = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
     reuse: Annotated[
         list[Path] | None, typer.Option(help="A study folder whose finished runs are taken over; repeat it.")
@@ -120,11 +121,11 @@ def search(
         list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value; repeat it.")
     ] = None,
     sampler: Annotated[str, typer.Option(help="grid, random or tpe.")] = "tpe",
-    trials: Annotated[int, typer.Option(min=1, help="How many in all; a grid has its own number.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, max=100_000, help="How many in all; a grid has its own number.")] = 20,
     seed: Annotated[int, typer.Option(help="Of random and tpe.")] = 0,
     prune: Annotated[bool, typer.Option(help="Cut trials short that are worse than most.")] = True,
     out: Annotated[Path | None, typer.Option(help="Search folder; by default below runs/.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side; by default what fits.")] = None,
+    workers: Workers = None,
     device: Device = "auto",
 ) -> None:
     """Find the settings that are best on validation; the same command again goes on. Test images stay unseen."""
@@ -162,7 +163,7 @@ def analyse(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     part: Annotated[str, typer.Option(help="test or validation.")] = "test",
     pairs: Annotated[list[str] | None, typer.Option("--pair", help="Two networks to compare, as T:S1.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="Images in a gallery.")] = 6,
+    images: Annotated[int, typer.Option(min=1, max=1000, help="Images in a gallery.")] = 6,
     device: Device = "auto",
 ) -> None:
     """CKA, latency, and the images that are hardest or in dispute, as figures in RUN/analysis."""
@@ -187,7 +188,7 @@ def bench(
     context: typer.Context,
     recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
     overrides: Overrides = None,
-    steps: Annotated[int, typer.Option(min=2, help="Steps to time of each kind.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, max=100_000, help="Steps to time of each kind.")] = 8,
     device: Device = "auto",
 ) -> None:
     """How fast a recipe trains here, where the time goes, and what to change first. Trains nothing, writes no run."""

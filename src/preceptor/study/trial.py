@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
 from rich.console import Console
 
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.study.work import Request, Tell
+from preceptor.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from preceptor.cohort.stage import Stage
@@ -29,7 +29,7 @@ def train_trial(request: Request, tell: Tell) -> None:
     """Train a trial up to validation."""
     from preceptor.training.run import train
 
-    recipe = parse_recipe(yaml.safe_load(request.recipe))
+    recipe = parse_recipe(read_yaml(request.recipe, "the recipe of a trial"))
     console = Console(file=sys.stdout, width=160)
     teller = _Teller(tell, recipe.monitor)
     try:

@@ -14,14 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, TextIO
 
-import yaml
-
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.study.board import is_same_elsewhere
 from preceptor.study.lockstep import name_of
 from preceptor.study.plan import Job
+from preceptor.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ def train_job(request: Request, tell: Tell) -> None:
 
 
 def _recipe_for(folder: Path, text: str) -> Recipe:
-    recipe = parse_recipe(yaml.safe_load(text))
+    recipe = parse_recipe(read_yaml(text, "the recipe of a job"))
     written = folder / "recipe.yaml"
     if written.exists() and is_same_elsewhere(written.read_text(encoding="utf-8"), recipe):
         write_text(written, recipe.to_yaml())  # the study's folder has moved, and the teacher with it

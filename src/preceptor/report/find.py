@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.report.loose import of_loose
 from preceptor.report.runs import Run, analysis_in, read_run
 from preceptor.report.studies import KINDS, MAIN_METRICS, NETWORKS, STATUSES, Job, Layout, Study
@@ -87,7 +88,7 @@ def _read_index(path: Path) -> Study:
 
 
 def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
-    path = folder / str(job["folder"])
+    path = inside(folder, job["folder"], said_by=folder / "index.json")
     run = read_run(path, str(job["folder"])) if (path / "recipe.yaml").exists() else None
     # The folder knows better than an index whose writer was killed.
     status = "done" if run and run.result is not None else str(job["status"])
@@ -101,8 +102,12 @@ def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
         labels={str(axis): str(label) for axis, label in (job.get("cell") or {}).items()},
         seed=int(job["seed"]) if job.get("seed") is not None else 0,
         status=status,
-        error=job.get("error") if status != "done" else None,
+        error=_text(job.get("error")) if status != "done" else None,
         run=run,
         fold=run.fold if run else job.get("fold"),
-        reused_from=job.get("reused_from"),
+        reused_from=_text(job.get("reused_from")),
     )
+
+
+def _text(found: object) -> str | None:
+    return None if found is None else str(found)

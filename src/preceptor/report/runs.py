@@ -15,11 +15,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.measures import COUNTS
 from preceptor.recipe import parse_recipe
+from preceptor.report.shapes import check_recipe, check_result
 from preceptor.yaml_text import read_yaml_file
 
 Array = NDArray[Any]
+
+LARGEST = 64 * 2**20
+"""Bytes of a picture or text that goes into the page."""
 
 _BUDGET = ("task", "data", "split", "augment", "task_loss", "training")
 
@@ -130,8 +135,12 @@ class Run:
     @cached_property
     def latency(self) -> Mapping[str, float]:
         """Milliseconds for one image by network, where they were measured."""
-        found = _json(self.folder / "analysis" / "latency.json") or {}
-        return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
+        path = self.folder / "analysis" / "latency.json"
+        found = _json(path) or {}
+        try:
+            return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
+        except (TypeError, ValueError):
+            raise UserError(f"{path}: wanted median_ms of each network; run `preceptor analyse` again") from None
 
     @cached_property
     def gradients(self) -> Mapping[str, Any]:
@@ -233,32 +242,55 @@ def read_run(folder: Path, name: str) -> Run:
         raise UserError(f"{path}: {error.strerror}") from None
     if not isinstance(recipe, dict) or recipe.get("task") not in ("classification", "segmentation"):
         raise UserError(f"{path} is no recipe of a run: it names no task, classification or segmentation")
+    check_recipe(path, recipe)
     # Options that have come since it was written are at their defaults. One of a newer version, or with a loss from a
     # file that is gone, is read as it is.
     with suppress(UserError):
         recipe = parse_recipe(recipe).model_dump(mode="json")
     result = _json(folder / "result.json")
-    return Run(folder, name, recipe, result if result and result.get("status") == "complete" else None)
+    if not result or result.get("status") != "complete":
+        return Run(folder, name, recipe, None)
+    check_result(folder / "result.json", result)
+    return Run(folder, name, recipe, result)
 
 
 def analysis_in(folder: Path) -> tuple[Note, ...]:
-    """What ``analysis/index.json`` of a folder lists, without what is missing."""
+    """What ``analysis/index.json`` of a folder lists, without what is missing.
+
+    Raises:
+        UserError: an entry names a file that does not lie there, which the page would show to whoever it is passed to.
+    """
     path = folder / "analysis" / "index.json"
     listed = _json(path, kind=list) or []
     try:
-        notes = [Note(str(one["title"]), path.parent / str(one["file"]), str(one.get("caption", ""))) for one in listed]
-    except (KeyError, TypeError):
+        named = [(str(one["title"]), one["file"], str(one.get("caption", ""))) for one in listed]
+    except (AttributeError, KeyError, TypeError):
         raise UserError(f"{path}: wanted a list of entries with title, file and caption") from None
-    return tuple(note for note in notes if note.file.is_file())
+    inside(folder, "analysis", said_by=folder)
+    notes = [Note(title, inside(path.parent, file, said_by=path), caption) for title, file, caption in named]
+    found = tuple(note for note in notes if note.file.is_file())
+    for note in found:
+        if note.file.stat().st_size > LARGEST:
+            raise UserError(
+                f"{note.file} is larger than {LARGEST >> 20} MiB, too much for a page; remove it or its entry"
+            )
+    return found
+
+
+def _require_file(path: Path) -> None:
+    """Refuse what would be waited for without end."""
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no plain file; remove it")
 
 
 def _json(path: Path, kind: type = dict) -> Any:
     """The content of a file, None where there is none."""
+    _require_file(path)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(found, kind):
         raise UserError(f"{path} holds {type(found).__name__}, {kind.__name__} was wanted")
@@ -267,6 +299,7 @@ def _json(path: Path, kind: type = dict) -> Any:
 
 def _table(path: Path, columns: tuple[str, ...], *, dtype: Any) -> pd.DataFrame | None:
     """A CSV file without a last line that is still being written; None where there is none yet."""
+    _require_file(path)
     try:
         text = path.read_bytes()
     except FileNotFoundError:

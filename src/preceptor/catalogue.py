@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import ConfigDict, ValidationError, create_model
 
 from preceptor.errors import UserError
+from preceptor.refusals import OWN_MODULE, refusal
 from preceptor.signatures import ClassText, Option, classes_in, functions_in, options_of, source_of, summary_of
 
 _PACKAGE = Path(__file__).parent
@@ -264,7 +265,7 @@ def _settings(text: ClassText) -> dict[str, Setting]:
 def _run_file(entry: Entry) -> Any:
     """The module of a user's file, run once for each content it has."""
     digest = hashlib.sha256(entry.path.read_bytes() + str(entry.path).encode()).hexdigest()[:16]
-    name = f"preceptor_own_{entry.path.stem}_{digest}"
+    name = f"{OWN_MODULE}{entry.path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, entry.path)
@@ -274,9 +275,10 @@ def _run_file(entry: Entry) -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        where = refusal(error) or f"{type(error).__name__}: {error}"
         del sys.modules[name]
-        raise UserError(f"loss {entry.key!r}: running its file fails with {type(error).__name__}: {error}") from error
+        raise UserError(f"loss {entry.key!r}: running its file fails: {where}") from error
     return module
 
 
@@ -290,4 +292,4 @@ def _explain(entry: Entry, known: Mapping[str, Option], detail: Mapping[str, Any
 def _nearest(name: str, valid: Iterable[str]) -> str:
     names = list(valid)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}."
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}." if names else "it has none."

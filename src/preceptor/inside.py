@@ -16,7 +16,7 @@ def inside(folder: Path, name: object, *, said_by: Path) -> Path:
     """
     wrong = None
     parts = PurePosixPath(name).parts if isinstance(name, str) else ()
-    if not parts or "\0" in str(name) or "\\" in str(name):
+    if not parts or "\0" in str(name):
         wrong = "that is no name of a file"
     elif parts[0] == "/" or ".." in parts:
         wrong = "that leads out of it"

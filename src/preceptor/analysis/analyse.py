@@ -18,8 +18,11 @@ from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.networks.network import Network
+from preceptor.own_files import own_files, require_trust
 from preceptor.recipe import Recipe, load_recipe
+from preceptor.shown import without_places
 from preceptor.training.evaluate import whole_images, whole_part
 from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
@@ -29,7 +32,13 @@ _CKA_BATCH = {"classification": 128, "segmentation": 16}
 
 
 def analyse(
-    run: Path, *, part: str = "test", pairs: Sequence[tuple[str, str]] = (), most: int = 6, device: str = "auto"
+    run: Path,
+    *,
+    part: str = "test",
+    pairs: Sequence[tuple[str, str]] = (),
+    most: int = 6,
+    device: str = "auto",
+    trust: bool = False,
 ) -> list[dict[str, str]]:
     """Write figures about a finished run's networks, and ``index.json`` with their titles and captions.
 
@@ -37,9 +46,11 @@ def analyse(
         part: ``test`` or ``validation``.
         pairs: networks to compare; by default the teacher with each student, and the students with each other.
         most: images in a gallery.
+        trust: run Python files that the run's recipe names: its gradients are those of its losses.
 
     Raises:
-        UserError: the run is not finished, a network is not there, or the part is too small.
+        UserError: the run is not finished, a network is not there, the part is too small, or the recipe names a
+            Python file and there is no ``trust``.
     """
     if not (run / "result.json").exists():
         raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
@@ -48,6 +59,9 @@ def analyse(
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
     recipe, _ = load_recipe(run / "recipe.yaml")
+    if not trust:
+        require_trust(own_files(recipe), run / "recipe.yaml")
+    inside(run, "analysis", said_by=run)
     prepared = prepare(recipe)
     require_same_split(run, prepared)
     fabric = make_fabric(device)
@@ -108,7 +122,7 @@ def _gradients(
     try:
         stage, cohort, batches = last_stage(recipe, prepared, fabric, run)
     except UserError as error:
-        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, str(error))})
+        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, without_places(str(error)))})
         return
     found = gradients.pulls(cohort, batches, stage, recipe.seed)
     shown, left_out = gradients.divided(found, cohort, networks)

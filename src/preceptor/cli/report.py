@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from preceptor.errors import UserError
+from preceptor.screen import Screen
 
 
 def report_folders(folders: list[Path], out: Path | None) -> None:
@@ -14,4 +13,4 @@ def report_folders(folders: list[Path], out: Path | None) -> None:
     from preceptor.report import write_report
 
     page = write_report(folders, out or folders[0])
-    Console().print(f"report: {page} (tables in {page.parent / 'tables'})", highlight=False, soft_wrap=True)
+    Screen().print(f"report: {page} (tables in {page.parent / 'tables'})", highlight=False, soft_wrap=True)

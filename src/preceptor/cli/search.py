@@ -1,5 +1,6 @@
 """``preceptor search``."""
 
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -7,7 +8,9 @@ from rich.console import Console
 from preceptor.errors import UserError
 from preceptor.explain import unknown
 from preceptor.files import alone
+from preceptor.own_files import settle
 from preceptor.recipe import apply_change, changed_recipe, parse_override, read_mapping
+from preceptor.screen import Screen
 from preceptor.study.local import LocalCrew, fair_workers
 from preceptor.study.search import SAMPLERS, Search, run_search
 from preceptor.study.space import parse_over
@@ -26,6 +29,7 @@ def search_recipe(
     out: Path | None,
     workers: int | None,
     device: str,
+    trust: bool = False,
 ) -> None:
     """Search, and say what was best on validation."""
     if sampler not in SAMPLERS:
@@ -33,11 +37,13 @@ def search_recipe(
     raw = read_mapping(path, "recipe")
     for key, value in map(parse_override, overrides):
         apply_change(raw, key, value)
-    threads = changed_recipe(raw, [], origin=str(path))[0].training.threads or 1
+    recipe, _ = changed_recipe(raw, [], origin=str(path))
+    console = Screen()
+    settle(recipe, path, partial(console.print, highlight=False, soft_wrap=True), trust=trust)
+    threads = recipe.training.threads or 1
     apply_change(raw, "training.threads", threads)
     out = out or Path("runs") / f"{path.stem}-search"
     search = Search(raw, [parse_over(text) for text in overs], out, sampler, trials, seed, prune)
-    console = Console()
     out.mkdir(parents=True, exist_ok=True)
     crew = LocalCrew(workers or fair_workers(threads, device), threads, device=device, work=train_trial)
     try:

@@ -8,7 +8,9 @@ from rich.console import Console
 
 from preceptor.errors import UserError
 from preceptor.files import alone
+from preceptor.own_files import settle
 from preceptor.recipe import Recipe
+from preceptor.screen import Screen
 from preceptor.study.board import Board
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
@@ -31,17 +33,20 @@ def run_study(
     device: str,
     dry: bool,
     reuse: Sequence[Path] = (),
+    trust: bool = False,
 ) -> bool:
     """Do what is missing of a study; True when every job is done."""
     study = load_study(path, scale, overrides)
     made = plan(study)
     out = out or _default_folder(path, scale)
-    console = Console()
+    console = Screen()
     if scale:
         console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")
     for note in made.notes:
         console.print(f"note: {note}", highlight=False)
     board = Board(study, made.jobs, out)
+    if not dry:
+        _settle(made.jobs, path, console, trust=trust)
     if dry:
         _list(board, console, find_runs(board, reuse))
         return True
@@ -61,6 +66,15 @@ def run_study(
         ) from None
     _summarise(board, console)
     return not board.having("failed")
+
+
+def _settle(jobs: Sequence[Job], path: Path, console: Console, *, trust: bool) -> None:
+    """Name the users' own files that the jobs run, each once."""
+    said: dict[str, None] = {}
+    for job in jobs:
+        settle(job.recipe, path, lambda line: said.setdefault(line), trust=trust)
+    for line in said:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _default_folder(path: Path, scale: str | None) -> Path:

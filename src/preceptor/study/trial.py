@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.screen import Screen
 from preceptor.study.work import Request, Tell
 from preceptor.yaml_text import read_yaml
 
@@ -30,7 +29,7 @@ def train_trial(request: Request, tell: Tell) -> None:
     from preceptor.training.run import train
 
     recipe = parse_recipe(read_yaml(request.recipe, "the recipe of a trial"))
-    console = Console(file=sys.stdout, width=160)
+    console = Screen(file=sys.stdout, width=160)
     teller = _Teller(tell, recipe.monitor)
     try:
         train(recipe, request.folder, device=request.device, console=console, watchers=[teller], opens_test=False)

@@ -17,6 +17,7 @@ from typing import Literal, TextIO
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.refusals import refusal
 from preceptor.study.board import is_same_elsewhere
 from preceptor.study.lockstep import name_of
 from preceptor.study.plan import Job
@@ -80,9 +81,9 @@ def log_of(id: str, out: Path) -> Path:
 
 def train_job(request: Request, tell: Tell) -> None:
     """Train one run of a study, or several as one, or go on with it."""
-    from rich.console import Console
+    from preceptor.screen import Screen
 
-    console = Console(file=sys.stdout, width=160)
+    console = Screen(file=sys.stdout, width=160)
     if request.shared:
         from preceptor.training.together import train_together
 
@@ -118,7 +119,8 @@ def answer(work: Work, request: Request, tell: Tell) -> Answer:
             return Answer("stopped")
         except Exception as error:
             traceback.print_exc()
-            words = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            words = str(error) if isinstance(error, UserError) else refusal(error)
+            words = words or f"{type(error).__name__}: {error}"
             return Answer("failed", words)
     return Answer("done")
 

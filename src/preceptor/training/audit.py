@@ -1,6 +1,7 @@
 """Is the teacher any better than the student alone? Asked before anyone trusts a gain."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,7 @@ def audit_teacher(
     teacher = validation[plan.teacher][metric]
     given = getattr(recipe.technique, "student_alone", None)
     alone = expand(given) if given else _baseline_beside(recipe, run)
-    found = json.loads((alone / "result.json").read_text()) if alone and (alone / "result.json").exists() else None
-    if found is None:
+    if alone is None or not (alone / "result.json").exists():
         return {
             "metric": metric,
             "teacher": teacher,
@@ -59,6 +59,7 @@ def audit_teacher(
             "verdict": "not audited: no finished run of the student alone with the same data, split, training and seed "
             "stands beside this run; train one with technique.name=baseline before trusting a gain",
         }
+    found = json.loads((alone / "result.json").read_text())
     student = max(found["validation"][name][metric] for name in plan.students if name in found["validation"])
     words = (
         f"the teacher is better than the student alone on validation ({metric} {teacher:.4f} against {student:.4f})"
@@ -66,7 +67,19 @@ def audit_teacher(
         else f"the teacher is NOT better than the student alone on validation ({metric} {teacher:.4f} against "
         f"{student:.4f}): a gain of the students cannot be put down to its knowledge"
     )
-    return {"metric": metric, "teacher": teacher, "student_alone": student, "run": str(alone), "verdict": words}
+    return {
+        "metric": metric,
+        "teacher": teacher,
+        "student_alone": student,
+        "run": _called(alone, run),
+        "verdict": words,
+    }
+
+
+def _called(alone: Path, run: Path) -> str:
+    """The run of the student alone as seen from ``run``, so that both may move; its name where it lies far away."""
+    found = os.path.relpath(alone.resolve(), run.resolve())
+    return found if found.count("..") <= 2 else alone.name
 
 
 def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:

@@ -28,6 +28,8 @@ from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.recipe import Recipe
+from preceptor.screen import Screen
+from preceptor.shown import without_places
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices
@@ -70,7 +72,7 @@ def train(
         InterruptedRunError: SIGTERM or SIGINT came; the same call goes on.
     """
     fabric = make_fabric(device)
-    console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
+    console = (console or Screen()) if fabric.is_global_zero else Screen(quiet=True)
     folder = RunFolder(out, recipe, writes=fabric.is_global_zero)
     result = folder.result
     if result is not None and (result["status"] == "complete" or not opens_test):
@@ -97,7 +99,7 @@ def train(
 def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":
     """What :func:`train` makes of the recipe; it writes nothing into ``folder``, and says nothing."""
     folder_read = RunFolder(folder, recipe, writes=False)
-    return Run(recipe, prepared, _plan(recipe, prepared), folder_read, fabric, Console(quiet=True))
+    return Run(recipe, prepared, _plan(recipe, prepared), folder_read, fabric, Screen(quiet=True))
 
 
 def _plan(recipe: Recipe, prepared: Prepared) -> Plan:
@@ -236,7 +238,7 @@ class Run:
             "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
-            "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],
+            "notes": [without_places(note) for note in (*self.prepared.notes, *self.plan.notes, *self.notes)],
             "seconds": seconds,
             "images_per_second": sum(at.images for at in ended) / max(seconds, 1e-9),
         }

@@ -16,6 +16,7 @@ from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe
+from preceptor.screen import Screen
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
@@ -43,7 +44,7 @@ def train_together(
     recipes = list(runs.values())
     require_alike(recipes)
     fabric = make_fabric(device)
-    console = console or Console()
+    console = console or Screen()
     folders = [RunFolder(path, recipe) for path, recipe in runs.items()]
     if all(folder.result is not None for folder in folders):
         return {path: folder.result or {} for path, folder in zip(runs, folders, strict=True)}

@@ -115,5 +115,5 @@ def test_files_that_would_break_the_reader_are_refused(tmp_path, text, message):
 
 def test_a_pipe_is_no_loss(tmp_path):
     os.mkfifo(tmp_path / "own.py")
-    with pytest.raises(UserError, match="is no plain file"):
+    with pytest.raises(UserError, match="is a named pipe"):
         catalogue.entry_for("own.py:Own", tmp_path)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from preceptor.errors import ClosedOutputError
-from preceptor.shown import plain
+from preceptor.quoting import plain
 
 
 class Screen(Console):

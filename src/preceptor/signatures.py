@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from preceptor.errors import UserError
+from preceptor.opening import open_file
 
 _LONGEST = 1_000_000
 """Bytes of a user's own file."""
@@ -170,14 +171,14 @@ def classes_in(path: Path) -> dict[str, ClassText]:
     Raises:
         UserError: the file is not there or is no Python.
     """
-    if path.exists() and not path.is_file():
-        raise UserError(f"{str(path)!r} is no plain file; give the path of a Python file")
-    if path.exists() and path.stat().st_size > _LONGEST:
+    if not path.exists():
+        raise UserError(f"no file {str(path)!r}; give its path from the current folder")
+    with open_file(path, "Python file") as file:
+        content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
         raise UserError(f"{str(path)!r} is longer than {_LONGEST:,} bytes; a loss needs a file of its own")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"no file {str(path)!r}; give its path from the current folder") from None
+        tree = ast.parse(content.decode("utf-8"))
     except (RecursionError, MemoryError):
         raise UserError(f"{str(path)!r} is nested too deeply to be read") from None
     except (SyntaxError, ValueError) as error:

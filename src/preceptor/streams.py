@@ -6,7 +6,7 @@ import select
 import sys
 
 from preceptor.errors import ClosedOutputError
-from preceptor.shown import plain
+from preceptor.quoting import plain
 
 
 def say(text: str = "", *, nl: bool = True) -> None:

@@ -3,6 +3,8 @@
 Nothing in it is run, no key hides another of the same name, and a text of a few lines cannot stand for gigabytes.
 """
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import shorten
@@ -11,6 +13,7 @@ from typing import Any
 import yaml
 
 from preceptor.errors import UserError
+from preceptor.opening import open_file
 
 LONGEST = 2_000_000
 """Characters of a text; the largest shipped study has 3,000."""
@@ -39,16 +42,16 @@ def read_yaml_file(path: Path, named: str) -> Any:
         UserError: it is no plain file in UTF-8, or see :func:`read_yaml`.
         FileNotFoundError, IsADirectoryError: for the caller, who knows what was wanted.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(f"{named} is a pipe or device, which may never end; give a plain file")
+    if not path.exists():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with open_file(path, "YAML file") as file:
+        content = file.read(4 * LONGEST + 1)
     try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(LONGEST + 1)
-    except (FileNotFoundError, IsADirectoryError):
-        raise
-    except (OSError, UnicodeDecodeError) as error:
+        return read_yaml(content.decode("utf-8"), named)
+    except UnicodeDecodeError as error:
         raise UserError(f"{named} is not readable YAML: {error}") from None
-    return read_yaml(text, named)
 
 
 def read_yaml(text: str, named: str) -> Any:

@@ -21,8 +21,8 @@ from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.networks.network import Network
 from preceptor.own_files import own_files, require_trust
+from preceptor.places import without_places
 from preceptor.recipe import Recipe, load_recipe
-from preceptor.shown import without_places
 from preceptor.training.evaluate import whole_images, whole_part
 from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage

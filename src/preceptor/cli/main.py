@@ -13,8 +13,8 @@ from typer.core import TyperGroup
 from preceptor import __version__
 from preceptor.cli import cache, data
 from preceptor.errors import ClosedOutputError, InterruptedRunError, UserError
+from preceptor.quoting import plain
 from preceptor.refusals import own_files_run, refusal
-from preceptor.shown import plain
 from preceptor.streams import drop_output, flush_output, is_output_closed, open_standard_streams, say
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from preceptor.measures import Interval, Spread
-from preceptor.shown import one_line, without_places
+from preceptor.places import without_places
+from preceptor.quoting import one_line
 
 PLAIN = ("fidelity.kl",)
 """Scores that are no shares of something: everything else is shown in percent."""

@@ -12,6 +12,8 @@ import jinja2
 import yaml
 
 from preceptor import __version__
+from preceptor.places import place_free, without_places
+from preceptor.quoting import plain
 from preceptor.report import figures, tables
 from preceptor.report.data_card import DataCard, data_card
 from preceptor.report.grid import Grid, as_csv, as_latex, as_markdown
@@ -23,7 +25,6 @@ from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell, Study
 from preceptor.report.teachers import teachers
 from preceptor.report.verdict import NOT_PUBLISHED, Verdict, verdict
-from preceptor.shown import place_free, plain, without_places
 from preceptor.yaml_text import read_yaml_file
 
 _PAGE = Path(__file__).parent / "page"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.measures import COUNTS
+from preceptor.opening import open_file, read_text
 from preceptor.recipe import parse_recipe
 from preceptor.report.shapes import check_recipe, check_result
 from preceptor.yaml_text import read_yaml_file
@@ -277,19 +278,14 @@ def analysis_in(folder: Path) -> tuple[Note, ...]:
     return found
 
 
-def _require_file(path: Path) -> None:
-    """Refuse what would be waited for without end."""
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no plain file; remove it")
-
-
 def _json(path: Path, kind: type = dict) -> Any:
     """The content of a file, None where there is none."""
-    _require_file(path)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
+    try:
+        found = json.loads(read_text(path, "file of a run"))
+    except UserError:
+        raise
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(found, kind):
@@ -299,11 +295,10 @@ def _json(path: Path, kind: type = dict) -> Any:
 
 def _table(path: Path, columns: tuple[str, ...], *, dtype: Any) -> pd.DataFrame | None:
     """A CSV file without a last line that is still being written; None where there is none yet."""
-    _require_file(path)
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return None
+    with open_file(path, "table") as file:
+        text = file.read()
     whole = text[: text.rfind(b"\n") + 1]
     if not whole:
         return None

@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from preceptor.places import place_free
+from preceptor.quoting import one_line
 from preceptor.report.folds import pooled
 from preceptor.report.runs import Note, Run
-from preceptor.shown import one_line, place_free
 
 Labels = Mapping[str, str]
 

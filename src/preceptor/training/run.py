@@ -27,9 +27,9 @@ from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
+from preceptor.places import without_places
 from preceptor.recipe import Recipe
 from preceptor.screen import Screen
-from preceptor.shown import without_places
 from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.audit import audit_teacher, require_student_alone
 from preceptor.training.choose import make_choices

@@ -2,7 +2,8 @@
 
 import pytest
 
-from preceptor.shown import one_line, place_free, plain, without_places
+from preceptor.places import place_free, without_places
+from preceptor.quoting import one_line, plain
 
 
 @pytest.mark.parametrize(
@@ -12,7 +13,7 @@ from preceptor.shown import one_line, place_free, plain, without_places
         ("a\tb\nc", "a\tb\nc"),
         ("\x1b[2J\x07", r"\x1b[2J\x07"),
         ("\x9b31m\x7f", r"\x9b31m\x7f"),
-        ("a\rb", r"a\x0db"),
+        ("a\rb", r"a\rb"),
         ("gnp.exe\u202egpj", r"gnp.exe\u202egpj"),
         ("h\udce4matom", r"h\xe4matom"),
         ("می\u200cخواهم", "می\u200cخواهم"),

@@ -12,7 +12,7 @@ step's median, and of the ratio to the faster of torchdistill and timm in the sa
 
     python benchmarks/peers.py [--rounds 5] [--cells r50-r18-8 …] [--threads 2]
 
-Needs the extra `peers`.
+Needs the extra `peers`, or --peers with those that are installed.
 """
 
 import argparse
@@ -23,9 +23,10 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +34,9 @@ from typing import Any, Protocol
 import torch
 from lightning_fabric import Fabric
 
-from peer_loops import ALPHA, CPU, LR, TEMPERATURE, gaps, peers_of
+from held import Held
+from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing, peers_of
+from plain_cells import MEAN, STD
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.data.batches import Batch
@@ -113,25 +116,6 @@ class Contestant(Protocol):
 # preceptor ------------------------------------------------------------------------------------------------------------
 
 
-class Held:
-    """Batches that are already there, as the loop takes them: those that are asked about together lie together."""
-
-    def __init__(self, batches: list[Batch], bunch: int) -> None:
-        self.batches: list[Batch] = []
-        for first in range(0, len(batches), bunch):
-            images = torch.cat([batch.images for batch in batches[first : first + bunch]])
-            for number, batch in enumerate(batches[first : first + bunch]):
-                start = number * len(batch.images)
-                own = images[start : start + len(batch.images)]
-                self.batches.append(replace(batch, images=own, bunch=images, start=start))
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def epochs(self, first: int, last: int, start: int = 0) -> Generator[Batch]:
-        yield from self.batches[start:]
-
-
 class Ours:
     """What ``preceptor train`` does with a recipe, but for the batches and for writing."""
 
@@ -144,6 +128,10 @@ class Ours:
         self.bunch = self.cohort.bunches.get("T", 1)
         self.live = FixedSize(cell.batch, bunches=self.cohort.bunches)
         self.words = "; ".join(note.removeprefix("main: ") for note in self.run.notes if "is computed" in note)
+
+    def held(self, batches: list[Batch]) -> Held:
+        """The batches; those about which the teacher is asked at once lie together."""
+        return Held(self.prepared.packed, batches, self.bunch)
 
     def reading(self, batches: list[Batch], root: Path) -> Replay:
         """What the teacher says of ``batches``, computed once and then read."""
@@ -160,7 +148,7 @@ class Ours:
         self.cohort.ask_frozen = replay
         with torch.no_grad():
             for epoch in (1, 2):
-                for batch in Held(batches, self.bunch).batches:
+                for batch in self.held(batches).batches:
                     self.cohort(batch, epoch, 0)
         return replay
 
@@ -185,7 +173,7 @@ class Way:
             ours.run.fabric,
             replace(ours.stage, name=f"main{time.perf_counter_ns()}"),
             ours.cohort,
-            Held(batches, ours.bunch),  # type: ignore[arg-type]
+            ours.held(batches),
             lambda networks: {name: {ours.recipe.monitor: 0.0} for name in networks},
             ours.run.folder,
             monitor=ours.recipe.monitor,
@@ -221,10 +209,12 @@ def recipe_of(cell: Cell, folder: Path, precision: str) -> Recipe:
 # the contest ----------------------------------------------------------------------------------------------------------
 
 
-def peers(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
+def peers(
+    wanted: Sequence[str], cell: Cell, batches: list[Batch], folder: Path
+) -> tuple[dict[str, Contestant], list[str]]:
     networks = Ours(cell, folder, "32-true", Fabric(accelerator="cpu", devices=1)).cohort.networks
-    found = peers_of(networks, online=cell.technique["name"] == "kd_ml", masks=cell.task == "segmentation")
-    return dict(found), []
+    online, masks = cell.technique["name"] == "kd_ml", cell.task == "segmentation"
+    return dict(peers_of(networks, online=online, masks=masks, wanted=wanted)), []
 
 
 def preceptors(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
@@ -296,18 +286,17 @@ def made_up(cell: Cell) -> list[Batch]:
     return found
 
 
-def contest(cell: Cell, rounds: int, threads: int) -> None:
+def contest(cell: Cell, wanted: Sequence[str], rounds: int, threads: int) -> None:
     print(f"\n{cell.title}", flush=True)
-    corners = [Corner(make, cell, threads) for make in (peers, preceptors)]
+    corners = [Corner(make, cell, threads) for make in (partial(peers, wanted), preceptors)]
     check_losses({name: loss for corner in corners for name, loss in corner.losses.items()})
     taken: dict[str, list[float]] = {name: [] for corner in corners for name in corner.losses}
     for _ in range(rounds):
         for corner in corners:
             for name in corner.losses:
                 taken[name].append(corner.seconds(name))
-    faster = min(
-        (name for name in ("torchdistill", "timm") if name in taken), key=lambda n: statistics.median(taken[n])
-    )
+    libraries: list[str] = [name for name in ("torchdistill", "timm") if name in taken] or ["plain loop"]
+    faster = min(libraries, key=lambda name: statistics.median(taken[name]))
     for name, seconds in taken.items():
         ratios = [peer / own for peer, own in zip(taken[faster], seconds, strict=True)]
         print(f"  {name:<32} {spread(seconds, ' ms', 1e3):<26} ratio to {faster} {spread(ratios, digits=2)}")
@@ -316,16 +305,35 @@ def contest(cell: Cell, rounds: int, threads: int) -> None:
         print("".join(f"  {note}\n" for note in corner.notes), end="", flush=True)
 
 
+def tiny(cell: Cell) -> Cell:
+    """The same work with networks, images and batches that show whether it can be done, and no more."""
+    if cell.task == "segmentation":
+        encoder = new("unet", "resnet18")
+        return replace(cell, teacher=encoder, student=encoder, size=64, steps=1)
+    alike = {"mean": MEAN, "std": STD}  # peers get images that are normalised once
+    teacher, student = new("resnet10t") | alike, new("test_resnet") | alike
+    return replace(cell, teacher=teacher, student=student, batch=8, steps=1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="the plain loop is always there")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--tiny", action="store_true", help="the smallest of everything: only to see that it runs")
     given = parser.parse_args()
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "timm", "torchdistill"))
+    if absent := missing(given.peers):
+        raise SystemExit(
+            f"not installed: {', '.join(absent)}. Take the extra `peers` (pip install 'preceptor[peers]'), or name "
+            "with --peers those that are there."
+        )
+    wanted = [name for name in PEERS if name in given.peers or name == "plain loop"]
+    packages = ("torch", *(name for name in ("timm", "torchdistill") if name in wanted))
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     print(f"{versions}; {given.threads} threads; {given.rounds} rounds", flush=True)
     for name in given.cells:
-        contest(CELLS[name], given.rounds, given.threads)
+        contest(tiny(CELLS[name]) if given.tiny else CELLS[name], wanted, given.rounds, given.threads)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def refused(tmp_path, monkeypatch):
     def attempt(raw, *more):
         before = contents(tmp_path)
         trained = (tmp_path / "run" / "checkpoints").exists()
-        asked = {"recipe.yaml"} | (set() if trained else {"run/recipe.yaml", "run/split.csv"})
+        asked = {"recipe.yaml"} | (set() if trained else {"run/recipe.yaml", "run/split.csv", "run/pixels.npz"})
         answer = run(tmp_path, raw, *more)
         assert answer.code == 2, answer.error
         assert answer.error.startswith("error: ")
@@ -380,7 +380,13 @@ def test_a_variable_that_is_not_set_is_named(refused, monkeypatch, changes):
             ["technique graph wants `networks.teacher`"],
         ),
         (
-            {"technique": {"name": "graph", "edges": [], "alpha": [0.1, 0.2, 0.3]}},
+            {
+                "technique": {
+                    "name": "graph",
+                    "edges": [{"loss": "kd", "source": "S2", "target": "S1"}],
+                    "alpha": [0.1] * 3,
+                }
+            },
             ["technique.alpha: 3 values for 2 students"],
         ),
         (

@@ -2,13 +2,14 @@
 
 import io
 import json
+import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
 
-from preceptor.errors import DamagedFileError
+from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import write_json
 from preceptor.sealed import read_sealed, read_zip, sealed_zip, write_sealed
 
@@ -91,3 +92,16 @@ def test_the_error_survives_being_passed_between_processes(tmp_path):
     error = DamagedFileError(tmp_path / "a.json", "is empty", "Train again.")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.path) == (str(error), error.path)
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "result.json")
+    with pytest.raises(UserError, match="named pipe"):
+        read_sealed(tmp_path / "result.json", "x")
+
+
+def test_a_number_that_json_does_not_know_is_damage(tmp_path):
+    write_sealed(tmp_path / "a.json", {"x": 1.5e300})
+    (tmp_path / "a.json").write_text((tmp_path / "a.json").read_text().replace("1.5e+300", "1.5e+900"))
+    with pytest.raises(DamagedFileError, match="was changed"):
+        read_sealed(tmp_path / "a.json", "x")

@@ -3,12 +3,19 @@
 Frozen pydantic models with defaults, checked when they are built. Nothing here imports torch.
 """
 
+import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "segmentation"]
+ResizeRule = Literal["squash", "crop", "pad"]
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
+LOCAL, HUB = "local-dir:", "hf-hub:"
+"""How architectures begin that name a saved network: a folder, or a model of the Hugging Face hub."""
 
 # Upper ends far above what anybody trains with: beyond them stands a typing mistake, which would take all memory, all
 # threads, or for ever.
@@ -20,9 +27,29 @@ Threads = Annotated[int, Field(gt=0, le=1024)]
 
 
 class Model(BaseModel):
-    """Base of every recipe part: frozen, and unknown keys are errors."""
+    """Base of every recipe part: frozen; unknown keys are errors, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _finite_in_free_parts(self) -> Self:
+        """What pydantic's own rule does not reach: mappings whose values may be anything."""
+        for name, value in self:
+            for where, number in _not_finite(value, name):
+                raise ValueError(f"{where}: should be a finite number, got {number}")
+        return self
+
+
+def _not_finite(value: object, where: str) -> Iterator[tuple[str, float]]:
+    """Infinities and NaN in nested mappings and lists, each with its dotted key."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield where, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_finite(inner, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for place, inner in enumerate(value):
+            yield from _not_finite(inner, f"{where}.{place}")
 
 
 class TileSpec(Model):
@@ -37,7 +64,8 @@ class DataSpec(Model):
 
     ``image_size`` is (height, width) or one number for both. ``resize`` is what happens to images
     of another size: ``squash`` stretches, ``crop`` scales the short side and cuts the centre,
-    ``pad`` scales the long side and fills with the border colour. ``tile`` cuts instead.
+    ``pad`` scales the long side and fills with the mean colour by which the first student normalises,
+    as timm's ``border`` does. ``tile`` cuts instead.
     ``duplicates`` is what happens to images with equal pixels: ``drop`` keeps one where the labels
     agree and none where they differ, ``keep`` puts all of them on one side of the split,
     ``error`` refuses. What was done is stated on the terminal and in the result.
@@ -47,7 +75,7 @@ class DataSpec(Model):
     path: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
     image_size: Pixels | tuple[Pixels, Pixels] = 224
-    resize: Literal["squash", "crop", "pad"] = "squash"
+    resize: ResizeRule = "squash"
     tile: TileSpec | None = None
     duplicates: Literal["drop", "keep", "error"] = "drop"
     cache: str | None = None
@@ -134,21 +162,39 @@ class AugmentSpec(Model):
         return epoch % self.views if self.views else epoch
 
 
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-3, le=10)]
+
+
 class NetworkSpec(Model):
     """One network.
 
     ``architecture`` is a timm name for classification (``hf-hub:`` and ``local-dir:`` work) or a
     segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``.
-    ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``options`` go to the library.
+    ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``mean`` and ``std`` normalise each
+    channel of pixels from 0 to 1. ``options`` go to the library.
     """
 
     architecture: str
     encoder: str | None = None
     weights: str = "imagenet"
     input_size: Pixels | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[Mean, Mean, Mean] | None = None
+    std: tuple[Deviation, Deviation, Deviation] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def from_disk(self) -> str | None:
+        """The file or folder that it starts from, if any."""
+        if self.weights not in ("imagenet", "none"):
+            return self.weights
+        is_folder = self.architecture.startswith(LOCAL) and self.weights == "imagenet"
+        return self.architecture.removeprefix(LOCAL) if is_folder else None
+
+    @property
+    def may_be_trained(self) -> bool:
+        """Whether its weights may be those of a network that was trained for the data's own classes."""
+        return self.from_disk is not None or (self.architecture.startswith(HUB) and self.weights == "imagenet")
 
 
 class TaskLossSpec(Model):
@@ -194,6 +240,8 @@ class NetworksSpec(Model):
 
 
 Weight = Annotated[float, Field(ge=0)]
+Temperature = Annotated[float, Field(ge=0.01, le=1000)]
+"""Beyond these bounds soft targets are hard or flat, and float32 knows no such exponentials and squares."""
 
 
 class CacheSpec(Model):

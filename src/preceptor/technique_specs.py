@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from preceptor.specs import Epochs, Fraction, Model, Task, Weight
+from preceptor.specs import Epochs, Fraction, Model, Task, Temperature, Weight
 
 Strategy = Literal["predictions", "features", "diverse"]
 Integration = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
@@ -92,7 +92,7 @@ class MixtureSpec(Technique):
     alpha: PerStudent | None = None
     beta: PerStudent | None = None
     gamma: PerStudent | None = None
-    temperature: Annotated[float, Field(gt=0)] = 2.0
+    temperature: Temperature = 2.0
     direction: Literal["forward", "reverse"] = "forward"
     routing: tuple[Route, ...] = ()
     losses: tuple[LossSpec, ...] = ()
@@ -140,6 +140,12 @@ class EdgeSpec(LossSpec):
     target: str
     stop_gradient: bool = True
 
+    @model_validator(mode="after")
+    def _has_two_ends(self) -> Self:
+        if self.source == self.target:
+            raise ValueError(f"source and target are both {self.source}: a network cannot teach itself; name two")
+        return self
+
 
 class GraphSpec(Technique):
     """A cohort with its transfers written out. Networks are called T, S1, S2, …
@@ -152,6 +158,12 @@ class GraphSpec(Technique):
     alpha: PerStudent | None = None
     teacher: str | None = None
     student_alone: str | None = None
+
+    @model_validator(mode="after")
+    def _has_edges(self) -> Self:
+        if not self.edges:
+            raise ValueError("edges: there is none, so nobody would teach anybody; write one, or use name: baseline")
+        return self
 
     @property
     def has_teacher(self) -> bool:
@@ -190,7 +202,7 @@ class MultiPartSpec(Technique):
     ratio: Annotated[float, Field(gt=0)] = 1.25
     weight: Annotated[float, Field(ge=0)] = 0.5
     alpha: PerStudent | None = None
-    temperature: Annotated[float, Field(gt=0)] = 5.0
+    temperature: Temperature = 5.0
     direction: Literal["forward", "reverse"] = "forward"
     restart_lr: bool = False
     student_alone: str | None = None
@@ -234,7 +246,7 @@ class KTHF2Spec(Technique):
     fused_task: Weight = 1.0
     to_peers: Weight = 1.0
     from_ensemble: Weight = 1.0
-    temperature: Annotated[float, Field(gt=0)] = 3.0
+    temperature: Temperature = 3.0
     ramp: Fraction = 0.27
     levels: Annotated[int, Field(ge=1, le=4)] = 2
     cross_level: bool = True
@@ -275,7 +287,7 @@ class MultiTeacherSpec(Technique):
     name: Literal["multi_teacher"]
     integration: Integration = "val_acc"
     power: Annotated[float, Field(gt=0)] | None = None
-    temperature: Annotated[float, Field(gt=0)] = 4.0
+    temperature: Temperature = 4.0
     alpha: PerStudent | None = None
     beta: PerStudent | None = None
     gamma: PerStudent | None = None
@@ -330,7 +342,7 @@ class GraftSpec(Technique):
 
     name: Literal["graft"]
     loss: Literal["grafting", "mse", "kd"] | None = None
-    temperature: Annotated[float, Field(gt=0)] = 4.0
+    temperature: Temperature = 4.0
     task_weight: Weight = 0.0
     block_epochs: Epochs | None = None
     chain_epochs: Epochs | None = None
@@ -381,7 +393,7 @@ class SelfDistillSpec(Technique):
     method: Literal["byot", "tskd"] = "byot"
     exits: tuple[Annotated[int, Field(gt=0)], ...] = ()
     alpha: Fraction = 0.1
-    temperature: Annotated[float, Field(gt=0)] | None = None
+    temperature: Temperature | None = None
     beta: Weight = 1e-6
     teacher_share: Fraction | None = None
     teacher: str | None = None
@@ -430,7 +442,7 @@ class DynamicKDSpec(Technique):
     warmup: Fraction = 0.1
     anchor: Weight = 0.5
     teacher_lr: Annotated[float, Field(ge=0)] = 0.1
-    temperature: Annotated[float, Field(gt=0)] = 4.0
+    temperature: Temperature = 4.0
     direction: Literal["forward", "reverse"] = "forward"
     teacher: str | None = None
     student_alone: str | None = None

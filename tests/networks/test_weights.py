@@ -242,3 +242,24 @@ def test_claims_of_a_file(tmp_path):
     make(classes=("x", "y")).save(tmp_path)
     assert read_weights(str(tmp_path / "model.safetensors")).classes == ("x", "y")
     assert read_weights(str(tmp_path)).classes == ("x", "y")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_weights_that_are_no_numbers_are_refused(tmp_path, number, suffix):
+    state = make().model.state_dict()
+    state["conv1.0.weight"][0, 0, 0, 0] = number
+    path = tmp_path / f"weights.{suffix}"
+    save_file(state, path) if suffix == "safetensors" else torch.save(state, path)
+    with pytest.raises(UserError, match=r"1 of \d+ tensors hold NaN or infinity, for example 'conv1\.0\.weight'"):
+        make(weights=path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("std", [0.0, 0.2, 0.2]), ("mean", [float("nan"), 0.0, 0.0])])
+def test_a_saved_normalisation_that_no_image_survives_is_refused(tmp_path, key, value):
+    make().save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["pretrained_cfg"][key] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"cannot normalise with mean .* std above 0(?s:.)*config\.json"):
+        make(weights=tmp_path)

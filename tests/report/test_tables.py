@@ -17,6 +17,7 @@ from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell
 from preceptor.report.tables import gradients
 from preceptor.report.teachers import teachers
+from preceptor.report.verdict import verdict
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
 
@@ -165,6 +166,25 @@ def test_teachers_are_audited_seed_by_seed(tmp_path):
     assert [d.text for d in row[:3]] == ["kd_offline · predictions", "80.00 ± 14.14", "20.00 ± 0.00"]
     assert [d.text for d in row[3:]] == ["80.00 ± 0.00", "10.00 ± 0.00", "NOT better in 1 of 2 seeds"]
     assert row[-1].is_warning
+
+
+def test_a_teacher_that_a_constant_answer_equals_is_marked(tmp_path):
+    for seed, beaten in enumerate((True, False)):
+        run = make_run(tmp_path / f"b{seed}", technique("kd_offline"), seed=seed)
+        result = json.loads((run / "result.json").read_text())
+        result["teacher_audit"] = {"constant_answer": {"class": "benign", "score": 0.4, "beaten": beaten}}
+        (run / "result.json").write_text(json.dumps(result))
+    (study,) = find_studies([tmp_path])
+    grid = teachers(study, Statistics(study))
+    assert "constant answer accuracy" in grid.heads[-1]
+    *_, constant, audit = grid.rows[0]
+    assert constant.text == "40.00 ± 0.00"
+    assert audit.text.endswith("not clearly better than a constant answer in 1 of 2 seeds")
+    assert audit.is_warning
+    assert any(
+        "Teacher of kd_offline · predictions not clearly better than a constant answer in 1 of 2 seeds" in warning
+        for warning in verdict(study, Statistics(study)).warnings
+    )
 
 
 def test_a_teacher_without_students_alone_is_not_audited(tmp_path):

@@ -57,7 +57,7 @@ def test_several_folders_want_a_place(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("result.json", "{", "result.json is not readable JSON"),
+        ("result.json", "{", "result.json: is empty, cut short or no JSON"),
         ("recipe.yaml", "a: [", "recipe.yaml is not readable YAML"),
         ("recipe.yaml", "a: 1", "names no task"),
         ("split.csv", "name\n1\n", "split.csv: column 'id' is missing"),

@@ -9,9 +9,9 @@ import yaml
 
 from preceptor.recipe import parse_recipe
 from preceptor.report.find import find_studies
-from preceptor.study.board import read_index
 from preceptor.study.plan import plan
 from preceptor.study.work import request_for, train_job
+from preceptor.study_index import read_index
 from preceptor.training.run import train
 
 from ..command import preceptor
@@ -72,7 +72,7 @@ def test_a_run_that_cannot_be_is_told_and_gives_1(written, tmp_path):
     answer = preceptor("study", written(axes=axes), "--out", tmp_path / "out", "--workers", 1, "--device", "cpu")
     assert answer.code == 1
     assert re.search("FAILED off-seed0-.*technique.teacher: 'nowhere' does not exist", answer.out)
-    jobs = read_index(tmp_path / "out")["jobs"]
+    jobs = read_index(tmp_path / "out")[0]["jobs"]
     assert {job["id"].partition("-")[0]: job["status"] for job in jobs} == {
         "teacher": "done",
         "baseline": "done",

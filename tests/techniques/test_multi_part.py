@@ -75,7 +75,7 @@ def test_greedy_begins_with_the_first_snapshot_and_ends_with_the_last():
     assert [bool(part.choices) for part in parts] == [False, True, True, False]
     assert (anchors(plan)[0], anchors(plan)[-1]) == (2, 8)
     assert list(parts[1].choices["T"].candidates) == ["epoch 2", "epoch 4", "epoch 6", "epoch 8"]
-    assert anchors(plan_of({"anchors": "greedy"}, epochs=4)) == [4]
+    assert anchors(plan_of({"anchors": "greedy"}, epochs=5)) == [5]
 
 
 @pytest.mark.parametrize(
@@ -112,3 +112,12 @@ def test_snapshots_that_do_not_exist_are_named(tmp_path):
         plan_of({"snapshots": [str(tmp_path / "absent")]})
     with pytest.raises(UserError, match="teacher_every: the snapshots are given"):
         plan_of({"snapshots": ["one"], "teacher_every": 2})
+
+
+def test_parts_longer_than_the_training_are_refused():
+    with pytest.raises(UserError, match=r"technique\.every 6 is more than training\.epochs, which is 5: .*one part"):
+        plan_of({"every": 6}, epochs=5)
+    with pytest.raises(
+        UserError, match=r"teacher_every 4 is more than teacher_training\.epochs, which is 3: .*snapshot"
+    ):
+        plan_of({"every": 2, "teacher_every": 4, "anchors": "last"}, epochs=5, teacher=3)

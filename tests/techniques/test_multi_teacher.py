@@ -110,7 +110,9 @@ def run(tmp_path):
         spec = NetworkSpec(architecture=architecture, weights="none")
         network = build_network(spec, task="classification", classes=CLASSES, image_size=(32, 32), seed=0)
         network.save(folder / "networks" / "T")
-        (folder / "result.json").write_text(json.dumps({"validation": {"T": {"accuracy": accuracy}}}))
+        (folder / "result.json").write_text(
+            json.dumps({"status": "complete", "validation": {"T": {"accuracy": accuracy}}})
+        )
         return folder
 
     return make

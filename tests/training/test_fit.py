@@ -62,7 +62,17 @@ def trainer(tiny, tmp_path):
         }
     )
 
-    def train(name, epochs, batches=None, scores=None, stage_options=None, stage_name="main", kept=None, **options):
+    def train(
+        name,
+        epochs,
+        batches=None,
+        scores=None,
+        stage_options=None,
+        stage_name="main",
+        kept=None,
+        folder=None,
+        **options,
+    ):
         spec = TrainingSpec(epochs=epochs, batch_size=4, lr=0.01, schedule="step", step_epochs=1, **options)
         builders = {"S1": lambda: tiny(1, dropout=0.3), "S2": lambda: tiny(2, dropout=0.3)}
 
@@ -84,8 +94,8 @@ def trainer(tiny, tmp_path):
             task_loss=ClassificationLoss(),
             facts=DataFacts(classes=3, batch_size=4),
         )
-        folder = RunFolder(tmp_path / name, recipe)
-        folder.begin()
+        folder = folder or RunFolder(tmp_path / name, recipe)
+        folder.begin("of no data", "")
         seen = []
 
         def validate(networks):
@@ -159,9 +169,8 @@ def test_a_kill_between_metrics_and_checkpoint_repeats_the_epoch(trainer, view):
     with pytest.raises(RuntimeError, match="power cut"):
         trainer("parted", 3, Held(on_step=fail))
     killed = RunFolder(folder.path.parent / "parted", parse_recipe_of(folder))
-    killed.append_metrics([("main", view + 1, "S1", "train", "loss:stray", 1.0)])
     with killed.metrics.open("a") as file:
-        file.write("mai")  # half a line, as a full disk leaves it
+        file.write(f"main,{view + 1},S1,train,loss:stray,1\nmai")  # half a line, as a full disk leaves it
     resumed, resumed_folder, *_ = trainer("parted", 3)
     assert same(straight, resumed)
     assert folder.metrics.read_text() == resumed_folder.metrics.read_text()
@@ -209,7 +218,7 @@ def test_a_stage_that_ended_early_keeps_the_rows_of_later_stages(trainer):
     """Its epochs are not all done, yet it is: resuming must not cut metrics.csv back to its end."""
     worse = {"scores": lambda epoch: 0.5, "patience": 1}
     _, folder, *_ = trainer("run", 9, **worse)
-    trainer("run", 1, stage_name="later")
+    trainer("run", 1, stage_name="later", folder=folder)
     text = folder.metrics.read_text()
     trainer("run", 9, **worse)
     assert folder.metrics.read_text() == text

@@ -128,3 +128,15 @@ def test_a_folder_holds_one_training(packed, tmp_path):
     together(found, tmp_path, ("online", "alone"))
     with pytest.raises(UserError, match="other runs"):
         together(found, tmp_path, ("online", "diverse"))
+
+
+def test_lost_metrics_of_several_runs_are_refused(packed, tmp_path, monkeypatch):
+    found = recipes(packed)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "fit", stopping_fit("main", 1, 2))
+        with pytest.raises(InterruptedRunError):
+            together(found, tmp_path, ("online", "alone"))
+    metrics = tmp_path / "shared" / "metrics.csv"
+    metrics.write_bytes(metrics.read_bytes()[:-5])
+    with pytest.raises(UserError, match=r"metrics\.csv: was cut short"):
+        together(found, tmp_path, ("online", "alone"))

@@ -17,6 +17,7 @@ from preceptor.inside import inside
 from preceptor.networks import build
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
+from preceptor.networks.verify import verified_weights
 from preceptor.networks.weights import first_line, read_config
 
 BUILT: dict[str, Callable[..., Network]] = {
@@ -30,7 +31,8 @@ def load_network(folder: Path | str) -> Network:
     """The network that :meth:`Network.save` wrote, whatever its kind, in eval mode.
 
     Raises:
-        UserError: not a folder that preceptor wrote, or a damaged one.
+        UserError: not a folder that preceptor wrote.
+        DamagedFileError: one that is not what was written.
     """
     folder = Path(folder)
     own: Mapping[str, Any] = read_config(folder).get(OWN_KEY, {})
@@ -43,11 +45,14 @@ def load_network(folder: Path | str) -> Network:
         name: load_network(inside(folder / "sources", name, said_by=folder / CONFIG)) for name in saved["sources"]
     }
     bare = BUILT[saved["kind"]](sources, **saved["options"])
+    note = verified_weights(folder / WEIGHTS, own) if (folder / WEIGHTS).is_file() else None
     try:
         bare.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{folder / WEIGHTS}: missing, damaged or of another network: {first_line(error)}") from error
-    return (bare.alone(sources) if isinstance(bare, Built) else bare).eval()
+    network = (bare.alone(sources) if isinstance(bare, Built) else bare).eval()
+    network.notes = (*filter(None, [note]), *(one for source in sources.values() for one in source.notes))
+    return network
 
 
 __all__ = ["BUILT", "Built", "load_network"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from preceptor.errors import UserError
+from preceptor.runs.result import finished_run, unverified
 from preceptor.screen import Screen
 
 
@@ -15,7 +16,17 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
     from preceptor.analysis import analyse
 
     console = Screen()
+    if not finished_run(run, with_test=False).is_sealed:
+        console.print(f"note: {unverified(run)}", highlight=False)
     with console.status("looking at the networks"):
-        entries = analyse(run, part=part, pairs=[(a, b) for a, b in split], most=images, device=device, trust=trust)
+        entries = analyse(
+            run,
+            part=part,
+            pairs=[(a, b) for a, b in split],
+            most=images,
+            device=device,
+            trust=trust,
+            tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+        )
     for entry in entries:
         console.print(f"{entry['title']}: {run / 'analysis' / entry['file']}", highlight=False)

@@ -106,7 +106,7 @@ def study(
     study: Annotated[Path, typer.Argument(help="A study, for example studies/phantom.yaml.")],
     overrides: Overrides = None,
     scale: Annotated[str | None, typer.Option(help="Another size of the study, such as small.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/studies/.")] = None,
     workers: Workers = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
     reuse: Annotated[
@@ -149,7 +149,7 @@ def search(
     trials: Annotated[int, typer.Option(min=1, max=100_000, help="How many in all; a grid has its own number.")] = 20,
     seed: Annotated[int, typer.Option(help="Of random and tpe.")] = 0,
     prune: Annotated[bool, typer.Option(help="Cut trials short that are worse than most.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Search folder; by default below runs/.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Search folder; by default below runs/searches/.")] = None,
     workers: Workers = None,
     device: Device = "auto",
     trust: Trust = False,

@@ -48,7 +48,14 @@ def build_network(
 
 
 def load_network(folder: Path | str) -> Network:
-    """The network that :meth:`Network.save` wrote, adapters and replaced heads included, in eval mode."""
+    """The network that :meth:`Network.save` wrote, adapters and replaced heads included, in eval mode.
+
+    Its ``notes`` say so where the folder is older than checksums and could not be verified.
+
+    Raises:
+        UserError: not a folder that preceptor wrote.
+        DamagedFileError: one that is not what was written.
+    """
     own = read_config(Path(folder)).get(OWN_KEY)
     if own is None:
         raise UserError(
@@ -80,7 +87,9 @@ def _load_chain(blueprint: Blueprint, folder: Path) -> Network:
         seed=0,
     )
     chain = Chain.unfilled(student)
-    chain.load_state_dict(read_weights(str(folder)).state)
+    weights = read_weights(str(folder))
+    chain.load_state_dict(weights.state)
+    chain.notes = weights.notes
     return chain.eval()
 
 

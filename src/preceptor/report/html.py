@@ -159,7 +159,7 @@ def _shown(value: object) -> object:
 
 def _method(study: Study, cell: Cell) -> Method:
     network = "T" if cell.kind == "teacher" else study.network
-    networks = [name for name in study.layout.networks if cell.kind == "run" or name != "T"]
+    networks = [name for name in study.networks if cell.kind == "run" or name != "T"]
     drawn = [
         _drawn("Learning curves", figures.curves(cell, study.task), "A line per seed; the validation part."),
         _drawn("Loss terms", figures.terms(cell), "Weighted as in the sum, mean over seeds."),

@@ -11,7 +11,7 @@ from typing import Any
 from preceptor.places import place_free
 from preceptor.quoting import one_line
 from preceptor.report.folds import pooled
-from preceptor.report.runs import Note, Run
+from preceptor.report.runs import CHOSEN, Note, Run
 
 Labels = Mapping[str, str]
 
@@ -45,6 +45,7 @@ class Job:
         status: one of :data:`STATUSES`.
         run: its folder's content, where it has begun.
         reused_from: the folder of another study that the run was copied from.
+        is_damaged: whether its folder cannot be read, as ``error`` says.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Job:
     run: Run | None
     fold: int | None = None
     reused_from: str | None = None
+    is_damaged: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -158,10 +160,21 @@ class Study:
         main = MAIN_METRICS[self.task]
         return next((metric for metric in self.layout.metrics if metric in main), main[0])
 
-    @property
+    @cached_property
     def network(self) -> str:
-        """The one that verdicts are about: the layout's first that is no teacher."""
-        return next((name for name in self.layout.networks if name != "T"), "T")
+        """The one that verdicts are about: what was chosen on validation, which is what would be deployed.
+
+        Its own name where every run chose the same; the layout's first student where nothing is finished.
+        """
+        found = {run.chosen for cell in self.cells if cell.kind != "teacher" for run in cell.runs.values()} - {None}
+        if len(found) > 1:
+            return CHOSEN
+        return next(iter(found), None) or next((name for name in self.layout.networks if name != "T"), "T")
+
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """Those of the layout, and what the verdict is about where that is none of them."""
+        return tuple(dict.fromkeys((*self.layout.networks, self.network)))
 
     @property
     def is_small(self) -> bool:

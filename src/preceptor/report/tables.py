@@ -92,7 +92,7 @@ def runs(study: Study) -> Grid:
     for cell in study.cells:
         for job in cell.jobs:
             result = job.run.result if job.run else None
-            chosen = str((result or {}).get("chosen", ""))
+            chosen = (job.run.chosen if job.run else None) or ""
             score = job.run.score(chosen, study.metric) if job.run and result else None
             source = f"reused from {_study_of(job.reused_from)}" if job.reused_from else None
             rows.append(

@@ -1,5 +1,6 @@
 """Where every job of a study stands, on disk as ``index.json`` after every change."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text
+from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.result import read_result
+from preceptor.sealed import write_sealed
 from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
+from preceptor.study_index import INDEX, STUDY
 from preceptor.yaml_text import read_yaml
 
 Status = Literal["waiting", "running", "done", "failed"]
@@ -41,6 +45,7 @@ class Board:
         self.out = out
         self.jobs = {job.id: job for job in jobs}
         self.standing = {job.id: _found(job, out) for job in jobs}
+        self._study_sha256 = ""  # of study.yaml, once it is written
         self.groups = lockstep(jobs) if study.together else {job.id: (job,) for job in jobs}
 
     def begin(self) -> None:
@@ -52,7 +57,9 @@ class Board:
             study = study.model_copy(
                 update={"published": PublishedTable(file="published.csv", table=study.published.table)}
             )
-        write_text(self.out / "study.yaml", study.to_yaml())
+        text = study.to_yaml()
+        write_text(self.out / STUDY, text)
+        self._study_sha256 = hashlib.sha256(text.encode()).hexdigest()
         self._write()
 
     def having(self, *statuses: Status) -> list[str]:
@@ -115,12 +122,13 @@ class Board:
 
     def _write(self) -> None:
         study = self.study
-        write_json(
-            self.out / "index.json",
+        write_sealed(
+            self.out / INDEX,
             {
                 "name": study.name,
                 "title": study.title,
                 "scale": study.scale,
+                "study_sha256": self._study_sha256,
                 "task": next(iter(self.jobs.values())).recipe.task,
                 "published_protocol": study.is_published_protocol,
                 "layout": layout_of(study, list(self.jobs.values())),
@@ -167,7 +175,7 @@ def _found(job: Job, out: Path) -> Standing:
 def is_finished(job: Job, out: Path) -> bool:
     """Whether the job's folder holds the result of exactly its recipe, wherever its teacher lay then."""
     folder = job.folder(out)
-    if not (folder / "result.json").exists():
+    if read_result(folder) is None:
         return False
     recipe = job.recipe_in(out)
     text = (folder / "recipe.yaml").read_text(encoding="utf-8")
@@ -200,9 +208,3 @@ def _without_place(recipe: Recipe) -> Mapping[str, Any]:
 def _content(run: Path) -> str:
     """The digest of a study's run, whatever its cell is called; else the folder's name."""
     return digest_of(run.name) or run.name
-
-
-def read_index(out: Path) -> dict[str, Any]:
-    """``index.json`` of a study's folder."""
-    index: dict[str, Any] = json.loads((out / "index.json").read_text(encoding="utf-8"))
-    return index

@@ -125,7 +125,7 @@ def plan(study: Study) -> Plan:
         own = {axis: option for axis, option in labels.items() if axis not in free}
         alone = _share(shared, "baseline", student_alone(recipe), own)
         technique, needed, teachers = recipe.technique, teachers_before(recipe), []
-        for spec in all_teachers(recipe):
+        for spec in () if takes_teachers(recipe) else all_teachers(recipe):
             in_group = _digest(teacher_alone(recipe, spec, adapter=False)) in with_adapter
             asked = getattr(technique, "adapter", "never" if needed else "auto")
             has_adapter = recipe.task == "classification" and (asked == "always" or (in_group and asked == "auto"))
@@ -147,7 +147,7 @@ def plan(study: Study) -> Plan:
             seed=recipe.seed,
             recipe=recipe,
             teachers=from_teachers,
-            after=(alone,) if teachers else (),
+            after=(alone,) if all_teachers(recipe) else (),
         )
 
     names = {digest: _shared_name(digest, one) for digest, one in shared.items()}
@@ -177,9 +177,18 @@ def teachers_before(recipe: Recipe) -> tuple[NetworkSpec, ...]:
     known = FROM_TRAINED_TEACHERS if several else FROM_A_TRAINED_TEACHER
     if given or technique.name not in known or not technique.has_teacher:
         return ()
+    if takes_teachers(recipe):
+        return ()
     if several and any(one == other for one, other in combinations(several, 2)):
         return ()  # equal networks differ by their place in the run, which trains them itself
     return all_teachers(recipe)
+
+
+def takes_teachers(recipe: Recipe) -> bool:
+    """Whether ``recipe`` names teachers with weights that its run may take as they are; it finds out itself."""
+    if recipe.teacher_training or not any(spec.may_be_trained for spec in all_teachers(recipe)):
+        return False
+    return not recipe.technique.has_teacher or recipe.technique.name in FROM_A_TRAINED_TEACHER | FROM_TRAINED_TEACHERS
 
 
 def snapshots_of(recipe: Recipe, technique: MultiPartSpec) -> list[int]:

@@ -283,6 +283,11 @@ def settings_of(search: Search, params: Mapping[str, Any]) -> dict[str, Any]:
     return {over.key: over.value(params[over.key]) if over.choices else params[over.key] for over in search.overs}
 
 
+def require_optuna() -> None:
+    """UserError where Optuna is not installed."""
+    _optuna()
+
+
 def _optuna() -> Any:
     try:
         import optuna

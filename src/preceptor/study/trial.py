@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.result import finished_run
 from preceptor.screen import Screen
 from preceptor.study.work import Request, Tell
 from preceptor.yaml_text import read_yaml
@@ -39,8 +40,8 @@ def train_trial(request: Request, tell: Tell) -> None:
 
 def score_of(folder: Path, monitor: str) -> float:
     """The validation score of what a trial chose."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return float(result["validation"][result["chosen"]][monitor])
+    result = finished_run(folder, with_test=False)
+    return float(result.validation[result.chosen][monitor])
 
 
 class _HopelessError(Exception):
@@ -54,14 +55,13 @@ class _Teller:
         self.tell = tell
         self.monitor = monitor
         self._students: set[str] = set()
-        self._clock: str | None = None
-        self._before = self._epoch = 0
+        self._epochs: dict[str, int] = {}  # done, by the clock of the stage; a run that goes on tells stages again
+        self._clock = ""
 
     def stage(self, stage: "Stage", first_epoch: int, steps: int) -> None:
         """A stage begins; students whose task does not count in it, as under a hint, say nothing of the trial."""
-        if stage.clock != self._clock:
-            self._before += self._epoch
-        self._clock, self._epoch = stage.clock, first_epoch
+        self._clock = stage.clock
+        self._epochs[stage.clock] = first_epoch
         self._students = {name for name in stage.learners if name != "T" and stage.members[name].task_weight}
 
     def step(self, epoch: int, step: int, images: int, waited: float) -> None:
@@ -69,7 +69,7 @@ class _Teller:
 
     def epoch(self, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> None:
         """An epoch is validated."""
-        self._epoch = epoch
+        self._epochs[self._clock] = epoch
         found = [scores[name][self.monitor] for name in self._students & set(scores)]
-        if found and not self.tell(self._before + epoch, max(found)):
+        if found and not self.tell(sum(self._epochs.values()), max(found)):
             raise _HopelessError

@@ -15,9 +15,9 @@ from types import FrameType
 from typing import Literal, TextIO
 
 from preceptor.errors import InterruptedRunError, UserError
-from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.refusals import refusal
+from preceptor.runs.begun import replace_recipe
 from preceptor.study.board import is_same_elsewhere
 from preceptor.study.lockstep import name_of
 from preceptor.study.plan import Job
@@ -100,7 +100,7 @@ def _recipe_for(folder: Path, text: str) -> Recipe:
     recipe = parse_recipe(read_yaml(text, "the recipe of a job"))
     written = folder / "recipe.yaml"
     if written.exists() and is_same_elsewhere(written.read_text(encoding="utf-8"), recipe):
-        write_text(written, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
+        replace_recipe(folder, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
     return recipe
 
 

@@ -1,7 +1,7 @@
 """What a technique may use to turn a recipe into stages."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -34,6 +34,7 @@ class Context:
     recipe: Recipe
     classes: tuple[str, ...]
     image_size: tuple[int, int]
+    _trained: dict[tuple[str, int | None], bool] = field(default_factory=dict, compare=False, repr=False)
 
     def builder(self, name: str, spec: NetworkSpec, adapter: int | None = None) -> Callable[[], Network]:
         """Makes network ``name``; its start depends on the recipe's seed and the name alone."""
@@ -80,6 +81,25 @@ class Context:
         if weights:
             spec = spec.model_copy(update={"weights": str(weights)})
         return self.builder("T", spec, adapter)
+
+    def takes_teacher(self, adapter: int | None = None) -> bool:
+        """Whether the teacher is taken as it is, frozen, instead of being trained in a stage of its own first.
+
+        So it is where ``technique.teacher`` gives it, and where ``networks.teacher`` has weights with a head for these
+        classes, unless ``teacher_training`` says how to train it further.
+        """
+        if getattr(self.recipe.technique, "teacher", None):
+            return True
+        spec = self.recipe.networks.teacher
+        return spec is not None and not self.recipe.teacher_training and self.is_trained("T", spec, adapter)
+
+    def is_trained(self, name: str, spec: NetworkSpec, adapter: int | None = None) -> bool:
+        """Whether network ``name`` starts with a head that was trained for these classes, and with the adapter."""
+        if not spec.may_be_trained:
+            return False
+        if (name, adapter) not in self._trained:
+            self._trained[name, adapter] = not self.builder(name, spec, adapter)().has_new_head
+        return self._trained[name, adapter]
 
     def teacher_stage(self, adapter: int | None = None) -> Stage:
         """The stage that trains the teacher alone.

@@ -18,8 +18,9 @@ def dynamic_kd(context: Context) -> Plan:
     assert isinstance(spec, DynamicKDSpec)
     students = tuple(context.recipe.networks.peers)
     alphas = per_student("alpha", spec.alpha, len(students), default=1.0)
-    first = () if spec.teacher else (context.teacher_stage(),)
-    build, start = context.teacher(), None if spec.teacher else Start("teacher", "T")
+    is_taken = context.takes_teacher()
+    first = () if is_taken else (context.teacher_stage(),)
+    build, start = context.teacher(), None if is_taken else Start("teacher", "T")
     members = {"T": Member(build=build, start=start, trains=spec.teacher_lr > 0, lr=spec.teacher_lr or 1.0)}
     if spec.anchor:
         members["T0"] = Member(build=build, start=start, trains=False)

@@ -61,14 +61,15 @@ def _one(context: Context) -> Teaching:
     if spec.host or spec.host_weight:
         option = "host" if spec.host else "host_weight"
         raise UserError(f"technique.{option}: there is one teacher, which is the host; it is for several (teachers)")
-    if shots and not spec.teacher:
+    is_taken = context.takes_teacher()
+    if shots and not is_taken:
         raise UserError(
             f"split.shots {shots}: the teacher would be trained on these few images too. Train it in a run of its own "
             "(technique.name=baseline technique.network=teacher, no split.shots) and give the run folder as "
             "technique.teacher."
         )
-    start = None if spec.teacher else Start("teacher", "T")
-    first = () if spec.teacher else (context.teacher_stage(),)
+    start = None if is_taken else Start("teacher", "T")
+    first = () if is_taken else (context.teacher_stage(),)
     return first, {"T": Member(build=context.teacher(), trains=False, start=start)}, "T"
 
 

@@ -48,7 +48,8 @@ def kd_offline(context: Context) -> Plan:
         of Romero et al. 2015, arXiv:1412.6550.
     """
     spec, main = _spec(context), _main_stage(context)
-    first = [] if spec.teacher else [context.teacher_stage(_adapters(context, spec, _routes(context)).get("T"))]
+    adapter = _adapters(context, spec, _routes(context)).get("T")
+    first = [] if context.takes_teacher(adapter) else [context.teacher_stage(adapter)]
     if spec.hint:
         hint = _hint_stage(context, spec.hint, main)
         first.append(hint)
@@ -161,7 +162,8 @@ def _teacher_member(context: Context, spec: MixtureSpec, adapters: dict[str, int
     build = context.teacher(adapters.get("T"))
     if spec.name != "kd_offline":
         return {"T": Member(build=build)}
-    return {"T": Member(build=build, trains=False, start=None if spec.teacher else Start("teacher", "T"))}
+    start = None if context.takes_teacher(adapters.get("T")) else Start("teacher", "T")
+    return {"T": Member(build=build, trains=False, start=start)}
 
 
 def _from_teacher(spec: MixtureSpec, name: str, share: Shares, route: Route, context: Context) -> list[Transfer]:

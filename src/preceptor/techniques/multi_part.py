@@ -22,7 +22,11 @@ def multi_part(context: Context) -> Plan:
         remembered, distances are averaged over several students, and the last part always has the last snapshot.
     """
     spec, training = _spec(context), context.recipe.training
-    teachers, first = _given(context, spec) if spec.snapshots else _trained(context, spec)
+    _require_parts(context, spec)
+    if spec.snapshots:
+        teachers, first = _given(context, spec)
+    else:
+        teachers, first = _taken(context, spec) if context.takes_teacher() else _trained(context, spec)
     students = tuple(context.recipe.networks.peers)
     alphas = per_student("alpha", spec.alpha, len(students), default=1.0 - spec.weight)
 
@@ -81,6 +85,22 @@ def _spec(context: Context) -> MultiPartSpec:
     return spec
 
 
+def _require_parts(context: Context, spec: MultiPartSpec) -> None:
+    """Refuse lengths of parts that no part could have."""
+    recipe = context.recipe
+    lengths = [("every", spec.every, "part", "training.epochs", recipe.training.epochs)]
+    if spec.teacher_every:
+        epochs = recipe.teacher_stage_training.epochs
+        lengths.append(("teacher_every", spec.teacher_every, "snapshot", "teacher_training.epochs", epochs))
+    for option, every, what, of, epochs in lengths:
+        if every > epochs:
+            raise UserError(
+                f"technique.{option} {every} is more than {of}, which is {epochs}: there would be one {what}, and so "
+                f"ordinary offline distillation.\nGive {option} at most {epochs}, train for longer, or use "
+                "technique.name=kd_offline."
+            )
+
+
 def _given(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], list[Stage]]:
     """The snapshots that the recipe names, and no stage."""
     teachers = {}
@@ -88,6 +108,16 @@ def _given(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], li
         weights = teacher_weights(snapshot, f"technique.snapshots, number {number}")
         teachers[f"{number} ({snapshot})"] = Member(build=context.teacher(weights=weights), trains=False)
     return teachers, []
+
+
+def _taken(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], list[Stage]]:
+    """The one state of a teacher that ``networks.teacher`` gives, and no stage."""
+    if spec.teacher_every:
+        raise UserError(
+            "technique.teacher_every: networks.teacher has trained weights and is taken as it is, so it has no "
+            "snapshots; leave it out, or say with teacher_training how to train it further"
+        )
+    return {"as given": Member(build=context.teacher(), trains=False)}, []
 
 
 def _trained(context: Context, spec: MultiPartSpec) -> tuple[dict[str, Member], list[Stage]]:
@@ -120,5 +150,9 @@ def _anchors(
             f"but {parts} parts of {spec.every} epochs for the students: each part wants one snapshot.\n"
             "Change training.epochs, teacher_training.epochs, technique.every or technique.teacher_every until the "
             "numbers agree, or use technique.anchors=greedy or last."
+            + (
+                " A teacher with trained weights is one snapshot unless teacher_training is set."
+                * (len(snapshots) == 1)
+            )
         )
     return [(snapshot, {}) for snapshot in snapshots]

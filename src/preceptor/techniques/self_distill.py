@@ -61,9 +61,9 @@ def self_distill(context: Context) -> Plan:
             kept_with=STUDENT,
         )
     if spec.has_teacher:
-        start = None if spec.teacher else Start("teacher", "T")
+        start = None if context.takes_teacher() else Start("teacher", "T")
         members = {"T": Member(build=context.teacher(), trains=False, start=start), **members}
-    first = (context.teacher_stage(),) if spec.has_teacher and not spec.teacher else ()
+    first = (context.teacher_stage(),) if spec.has_teacher and not context.takes_teacher() else ()
     main = Stage(name="main", members=members, training=recipe.training, transfers=edges)
     return Plan(
         stages=(*first, main),

@@ -1,6 +1,5 @@
 """Several teachers: T1 … TK, given or trained in the run, and the committee T that they form."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from preceptor.errors import UserError
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.network import Network
 from preceptor.networks.weights import read_config
+from preceptor.runs.result import read_result
 from preceptor.specs import NetworkSpec
 from preceptor.technique_specs import Integration
 from preceptor.techniques.context import Context, learning, teacher_weights
@@ -49,8 +49,29 @@ def teacher_builders(context: Context, *, folds: int | None = None) -> dict[str,
     return {name: context.builder(name, spec) for name, spec in teacher_specs(context, folds=folds).items()}
 
 
+def taken_teachers(context: Context, *, folds: int | None = None) -> frozenset[str]:
+    """Which of T1 … TK are taken as they are, as :meth:`Context.takes_teacher` does the only one.
+
+    Raises:
+        UserError: a trained network in the place of those that ``folds`` is to train.
+    """
+    specs = teacher_specs(context, folds=folds)
+    if getattr(context.recipe.technique, "teachers", ()):
+        return frozenset(specs)
+    if context.recipe.teacher_training:
+        return frozenset()
+    taken = frozenset(name for name, spec in specs.items() if context.is_trained(name, spec))
+    if folds and taken:
+        raise UserError(
+            f"technique.folds: {folds} teachers are to be trained, each without a fold, but networks.teacher has "
+            "trained weights, which would be taken as they are; leave one out, or say with teacher_training how to "
+            "train them further"
+        )
+    return taken
+
+
 def teacher_stages(context: Context, *, folds: int | None = None) -> tuple[Stage, ...]:
-    """A stage for each teacher that trains it alone; none where the teachers are given.
+    """A stage for each teacher that trains it alone; none for those that are taken as they are.
 
     Args:
         folds: K teachers, the k-th trained without the k-th fold of the training part.
@@ -59,7 +80,9 @@ def teacher_stages(context: Context, *, folds: int | None = None) -> tuple[Stage
         UserError: few shots would train the teachers too.
     """
     recipe = context.recipe
-    if getattr(recipe.technique, "teachers", ()):
+    taken = taken_teachers(context, folds=folds)
+    builders = teacher_builders(context, folds=folds)
+    if taken == set(builders):
         return ()
     context.require_more_than_shots()
     return tuple(
@@ -69,7 +92,8 @@ def teacher_stages(context: Context, *, folds: int | None = None) -> tuple[Stage
             training=recipe.teacher_stage_training,
             fold=(number, folds) if folds else None,
         )
-        for number, (name, build) in enumerate(teacher_builders(context, folds=folds).items(), start=1)
+        for number, (name, build) in enumerate(builders.items(), start=1)
+        if name not in taken
     )
 
 
@@ -83,11 +107,11 @@ def committee_members(
 ) -> dict[str, Member]:
     """T1 … TK, frozen, and after them their committee T.
 
-    Where no teachers are given they start from what :func:`teacher_stages` leaves.
+    Those that are not taken as they are start from what :func:`teacher_stages` leaves.
     """
-    is_given = bool(getattr(context.recipe.technique, "teachers", ()))
+    taken = taken_teachers(context, folds=folds)
     members = {
-        name: Member(build=build, trains=False, start=None if is_given else Start(_stage(name), name))
+        name: Member(build=build, trains=False, start=None if name in taken else Start(_stage(name), name))
         for name, build in teacher_builders(context, folds=folds).items()
     }
     names = tuple(members)
@@ -159,5 +183,5 @@ def _score(weights: Path, monitor: str) -> float | None:
     run = next((folder for folder in network.absolute().parents if (folder / "result.json").exists()), None)
     if run is None:
         return None
-    score: float | None = json.loads((run / "result.json").read_text())["validation"].get(network.name, {}).get(monitor)
-    return score
+    result = read_result(run)
+    return None if result is None else result.validation.get(network.name, {}).get(monitor)

@@ -22,16 +22,23 @@ from preceptor.cohort.merge import lone
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import Prepared, prepare, training_folds
+from preceptor.data.cache import Tell
+from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
+from preceptor.networks.normalisation import padding_for
+from preceptor.networks.preprocessing import Preprocessing
 from preceptor.places import without_places
 from preceptor.recipe import Recipe
+from preceptor.runs.names import ENVIRONMENT, NETWORKS, PREDICTIONS
+from preceptor.runs.place import is_run, require_place
+from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
-from preceptor.techniques import TECHNIQUES, Context
-from preceptor.training.audit import audit_teacher, require_student_alone
+from preceptor.sealed import write_sealed
+from preceptor.techniques import Context, plan_of
+from preceptor.training.audit import audit_teacher, before_teaching, require_student_alone, trained_teachers
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fabric import make_fabric
@@ -39,7 +46,7 @@ from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.placement import MEASURED_FROM, Way, place
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.same_data import require_unseen, write_pixel_keys
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
@@ -73,27 +80,63 @@ def train(
     """
     fabric = make_fabric(device)
     console = (console or Screen()) if fabric.is_global_zero else Screen(quiet=True)
-    folder = RunFolder(out, recipe, writes=fabric.is_global_zero)
-    result = folder.result
-    if result is not None and (result["status"] == "complete" or not opens_test):
-        console.print(f"{out} is {result['status']}")
-        return result
+    if fabric.is_global_zero:
+        require_place(out, [recipe.data.path], is_own=is_run(out))
+    folder = RunFolder(out, recipe, writes=fabric.is_global_zero, tell=teller(console))
+    over = _result_if_over(folder, opens_test=opens_test)
+    if over is not None and folder.moved_from is None:
+        return _over(over, console)
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     require_student_alone(recipe)
+    return on_sound_pixels(
+        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), teller(console)
+    )
+
+
+def teller(console: Console) -> Tell:
+    """Says a note on ``console``."""
+    return lambda line: console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _train(
+    recipe: Recipe,
+    folder: RunFolder,
+    fabric: Fabric,
+    console: Console,
+    watchers: Sequence[Watcher],
+    *,
+    opens_test: bool,
+) -> dict[str, Any]:
     with console.status("reading images"):
-        prepared = prepare(recipe)
-    require_same_split(out, prepared)
-    require_unseen(recipe, prepared)
+        prepared = prepare(recipe, teller(console))
+    folder.require_data(prepared.packed.fingerprint, prepared.split_csv())
+    over = _result_if_over(folder, opens_test=opens_test)
+    if over is not None:
+        return _over(over, console)
+    seen = require_unseen(recipe, prepared)
     _require_image_each(prepared, fabric.world_size)
     plan = _plan(recipe, prepared)
-    for note in (*prepared.notes, *plan.notes):
+    for note in (*prepared.notes, *plan.notes, *seen.notes):
         console.print(f"note: {note}")
-    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
+    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test, notes=[*seen.notes])
     with folder.held():
-        folder.begin()
-        if fabric.is_global_zero:
-            write_text(out / "split.csv", prepared.split_csv())
+        folder.begin(prepared.packed.fingerprint, prepared.split_csv())
+        if folder.writes:
+            write_pixel_keys(folder.path, prepared, seen)
         return run.finish(run.train())
+
+
+def _result_if_over(folder: RunFolder, *, opens_test: bool) -> RunResult | None:
+    """The result of a run of which nothing is left to do."""
+    result = folder.result
+    return result if result is not None and (result.is_complete or not opens_test) else None
+
+
+def _over(result: RunResult, console: Console) -> dict[str, Any]:
+    """What a run that is over has left, and that it is over."""
+    values = result.whole()
+    console.print(f"{result.run} is {values['status']}")
+    return values
 
 
 def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":
@@ -103,7 +146,7 @@ def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> 
 
 
 def _plan(recipe: Recipe, prepared: Prepared) -> Plan:
-    return TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size))
+    return plan_of(Context(recipe, prepared.packed.classes, prepared.packed.size))
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:
@@ -127,9 +170,11 @@ class Run:
     console: Console
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
-    notes: list[str] = field(default_factory=list)  # of the edges
+    notes: list[str] = field(default_factory=list)  # that came up on the way
     ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
+
+    audited: set[tuple[object, ...]] = field(default_factory=set)  # teachers of which it was said how good they are
 
     def __post_init__(self) -> None:
         self.plan = replace(self.plan, stages=tuple(map(self._placed, self.plan.stages)))
@@ -161,6 +206,7 @@ class Run:
                     networks.pop(name, None)
                 stage = self.decided(planned)
                 cohort = self.cohort(stage)
+                self._audit(stage, cohort)
                 batches = self.batches(stage, cohort)
                 tell = self.console.print
                 with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as replay:
@@ -184,6 +230,18 @@ class Run:
                         networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
                 del cohort, batches, replay
         return networks, list(ended.values())
+
+    def _audit(self, stage: Stage, cohort: Cohort) -> None:
+        """Say of each teacher that is trained already how good it is, before anybody learns from it."""
+        teachers = trained_teachers(stage, cohort, self.audited)
+        if not teachers:
+            return
+        classes, found = self.prepared.packed.classes, self._evaluate(teachers, "validation")
+        for sentence, is_warning in before_teaching(self.recipe, classes, found):
+            if is_warning:
+                self._note(f"{stage.name}: {sentence}")
+            else:
+                self.console.print(f"  {sentence}", highlight=False)
 
     def _try_stages(self) -> None:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
@@ -214,7 +272,10 @@ class Run:
         return replace(stage, members={**stage.members, **decided}, choices={})
 
     def finish(self, trained: tuple[dict[str, Network], list[At]]) -> dict[str, Any]:
-        """Choose on validation, then open the test split once, export, and write the result."""
+        """Choose on validation, then open the test split once, export, and write the result.
+
+        What is chosen stands in a folder of its own and answers alone; ensembles are scored beside it.
+        """
         networks, ended = trained
         seconds = sum(at.seconds for at in ended)
         names = (*filter(None, [self.plan.teacher]), *self.plan.students)
@@ -222,8 +283,8 @@ class Run:
         evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported}
         validation = self._evaluate(evaluated, "validation", ensemble=True)
         scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
-        scored = {name: s for name, s in scores.items() if name in self.plan.students or name not in evaluated}
         test = self._evaluate(evaluated, "test", ensemble=True) if self.opens_test else None
+        images = self._preprocessing(reported)
         result: dict[str, Any] = {
             "status": "complete" if test else "validated",
             "name": self.recipe.name,
@@ -231,11 +292,13 @@ class Run:
             "technique": self.recipe.technique.name,
             "strategy": getattr(self.recipe.technique, "shared", None),
             "seed": self.recipe.seed,
-            "chosen": max(scored, key=lambda name: scored[name]),
+            "chosen": max(self.plan.students or reported, key=lambda name: scores[name]),
             "test": test.scores if test else {},
             "validation": validation.scores,
             "fidelity": test.fidelity if test else {},
-            "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
+            "teacher_audit": audit_teacher(
+                self.recipe, self.folder.path, self.plan, validation, self.prepared.packed.classes
+            ),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
             "notes": [without_places(note) for note in (*self.prepared.notes, *self.plan.notes, *self.notes)],
@@ -244,11 +307,11 @@ class Run:
         }
         if self.fabric.is_global_zero:
             if test:
-                test.write(self.folder.path / "predictions" / "test.csv")
-            validation.write(self.folder.path / "predictions" / "validation.csv")
+                test.write(self.folder.path / PREDICTIONS / "test.csv")
+            validation.write(self.folder.path / PREDICTIONS / "validation.csv")
             for name, network in reported.items():
-                network.save(self.folder.path / "networks" / name)
-            write_json(self.folder.path / "environment.json", self._environment())
+                network.save(self.folder.path / NETWORKS / name, images)
+            write_sealed(self.folder.path / ENVIRONMENT, self._environment())
             self.folder.write_result(result)
         self.fabric.barrier()
         return result
@@ -292,6 +355,8 @@ class Run:
     ) -> Network:
         """A member as its stage begins; ``networks`` are those before it."""
         network = member.build(*(networks[one] for one in member.builds_on))
+        for note in network.notes:
+            self._note(note)
         if not member.trains:
             if network.has_new_head and not member.starts:
                 raise UserError(
@@ -402,6 +467,19 @@ class Run:
             students=self.plan.students if ensemble else (),
             batch_size=self.recipe.training.batch_size,
         )
+
+    def _preprocessing(self, networks: Mapping[str, Network]) -> Preprocessing:
+        """How images came to the networks; says for whom timm's padding would have another colour."""
+        padding = padding_of(self.recipe)
+        data = self.recipe.data
+        found = Preprocessing(resize="squash" if data.tile else data.resize, padding=padding, tile=data.tile)
+        for name, network in networks.items() if padding else ():
+            if not isinstance(network, Built) and padding != (own := padding_for(network.blueprint.mean)):
+                self._note(
+                    f"{name} saw images padded with {padding}, the mean colour of the first student; timm's `border` "
+                    f"would take its own, {own}: pad as networks/{name}/config.json says"
+                )
+        return found
 
     def _costs(self, networks: Mapping[str, Network]) -> dict[str, dict[str, int]]:
         costs = {name: cost_of(network) for name, network in networks.items()}

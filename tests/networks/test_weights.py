@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import re
+import warnings
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,25 @@ def test_a_pickle_with_code_in_a_folder_is_refused_and_never_run(tmp_path):
         with pytest.raises(UserError, match="refused"):
             make(**spec)
     assert not touched.exists()
+
+
+class Foreign:
+    """Of a package that torch neither knows nor blocks."""
+
+
+def test_nobody_is_advised_to_load_what_was_refused(tmp_path):
+    class Net(nn.Module):
+        def forward(self, images):
+            return images
+
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.save(torch.jit.trace(Net(), torch.zeros(1)), tmp_path / "script.pt")
+    torch.save({"net": Foreign()}, tmp_path / "foreign.pt")
+    for name in ("script.pt", "foreign.pt"):
+        with pytest.raises(UserError) as found:
+            make(weights=tmp_path / name)
+        assert not re.search("weights_only|allow_pickle|safe_globals|trusted source|Re-running", str(found.value))
+        assert re.search("of which nothing was run|Nothing in it was run", str(found.value))
 
 
 @pytest.mark.parametrize(

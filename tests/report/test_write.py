@@ -41,7 +41,10 @@ def test_commands_can_be_pasted_whatever_a_folder_is_called(tmp_path):
     make_run(folder, ALONE)
     preceptor("report", folder)
     page = html.unescape((folder / "report.html").read_text())
-    assert f"preceptor train '{folder}/recipe.yaml' --out '{folder}'" in page
+    assert "preceptor train a/recipe.yaml --out a" in page
+    preceptor("report", folder.parent)
+    page = html.unescape((folder.parent / "report.html").read_text())
+    assert "preceptor train 'my runs/a/recipe.yaml' --out 'my runs/a'" in page
 
 
 def test_several_folders_want_a_place(tmp_path):

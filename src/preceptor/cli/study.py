@@ -10,13 +10,15 @@ from rich.console import Console
 from preceptor.cli.places import STUDIES, other_data, require_own_place
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import alone
+from preceptor.own_files import settle
 from preceptor.recipe import Recipe
 from preceptor.runs.place import require_place
+from preceptor.screen import Screen
 from preceptor.study.board import Board
 from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
-from preceptor.study.plan import plan
+from preceptor.study.plan import Job, plan
 from preceptor.study.ray import RayCrew, require_ray
 from preceptor.study.reuse import Fingerprint, find_runs, require_same_images, take_over
 from preceptor.study.run import run_jobs
@@ -36,18 +38,21 @@ def run_study(
     device: str,
     dry: bool,
     reuse: Sequence[Path] = (),
+    trust: bool = False,
 ) -> bool:
     """Do what is missing of a study; True when every job is done."""
     study, data = _named(path, scale, overrides)
     made = plan(study)
     out = out or _default_folder(path, data, scale)
-    console = Console()
+    console = Screen()
     if scale:
         console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")
     for note in made.notes:
         console.print(f"note: {note}", highlight=False)
     require_own_place(out, "a study", name=study.name, there=_name_in(out, console))
     board = Board(study, made.jobs, out)
+    if not dry:
+        _settle(made.jobs, path, console, trust=trust)
     if dry:
         _list(board, console, find_runs(board, reuse))
         return True
@@ -69,6 +74,15 @@ def run_study(
             run_jobs(board, overview, crew, device=device)
     _summarise(board, console)
     return not board.having("failed")
+
+
+def _settle(jobs: Sequence[Job], path: Path, console: Console, *, trust: bool) -> None:
+    """Name the users' own files that the jobs run, each once."""
+    said: dict[str, None] = {}
+    for job in jobs:
+        settle(job.recipe, path, lambda line: said.setdefault(line), trust=trust)
+    for line in said:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _named(path: Path, scale: str | None, overrides: list[str]) -> tuple[Study, str | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.errors import DamagedFileError, UserError
+from preceptor.inside import inside
 from preceptor.report.loose import of_loose
 from preceptor.report.runs import Run, analysis_in, read_run
 from preceptor.report.studies import KINDS, MAIN_METRICS, NETWORKS, STATUSES, Job, Layout, Study
@@ -155,7 +156,7 @@ def _read_index(path: Path, tell: Callable[[str], None]) -> Study:
 
 
 def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
-    path = folder / str(job["folder"])
+    path = inside(folder, job["folder"], said_by=folder / "index.json")
     run, damage = None, None
     try:
         run = read_run(path, str(job["folder"])) if (path / "recipe.yaml").exists() else None
@@ -173,9 +174,13 @@ def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
         labels={str(axis): str(label) for axis, label in (job.get("cell") or {}).items()},
         seed=int(job["seed"]) if job.get("seed") is not None else 0,
         status=status,
-        error=damage or (job.get("error") if status != "done" else None),
+        error=damage or (_text(job.get("error")) if status != "done" else None),
         run=run,
         fold=run.fold if run else job.get("fold"),
-        reused_from=job.get("reused_from"),
+        reused_from=_text(job.get("reused_from")),
         is_damaged=damage is not None,
     )
+
+
+def _text(found: object) -> str | None:
+    return None if found is None else str(found)

@@ -47,9 +47,8 @@ def test_each_flipped_bit_of_json_is_noticed_or_changes_nothing(tmp_path):
         except DamagedFileError:
             noticed += 1
         else:
-            value.pop(next((key for key in value if key not in VALUE), ""), None)  # the seal under a broken name
             assert value == VALUE
-            assert is_sealed or bit // 8 > whole.index(b'"sha') - 1
+            assert is_sealed
     assert noticed > 0.9 * 8 * len(whole)
 
 

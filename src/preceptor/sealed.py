@@ -72,7 +72,11 @@ def read_sealed(path: Path, remedy: str, *, but: Collection[str] = ()) -> tuple[
         raise DamagedFileError(path, f"holds {type(value).__name__}, not the JSON object that was written", remedy)
     seal = value.pop(KEY, None)
     try:
-        is_whole = seal is None or seal == seal_of(_without(value, but))
+        if seal is None:  # of an older version, unless it is the seal's own name that was hit
+            *_, last = ["", *value]
+            is_whole = not last or value[last] != seal_of(_without(value, {*but, last}))
+        else:
+            is_whole = seal == seal_of(_without(value, but))
     except ValueError:  # a number that JSON does not know
         is_whole = False
     if not is_whole:

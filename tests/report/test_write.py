@@ -1,10 +1,13 @@
 """The command, from folders to files."""
 
 import html
+import json
 import re
 import time
 
 import pytest
+
+from preceptor.runs.result import write_result
 
 from ..command import preceptor
 from .folders import ALONE, TEACHER, make_run, make_study, technique
@@ -70,6 +73,23 @@ def test_damaged_files_are_named(tmp_path, name, content, message):
     answer = preceptor("report", tmp_path)
     assert answer.code == 2
     assert message in answer.error
+
+
+@pytest.mark.parametrize("name", ["result.json", "recipe.yaml", "predictions/test.csv"])
+def test_a_damaged_run_is_left_out_and_said_to_be(tmp_path, name):
+    make_run(tmp_path / "whole", ALONE)
+    damaged = make_run(tmp_path / "hit", technique("ml"))
+    write_result(damaged, json.loads((damaged / "result.json").read_text()))
+    (damaged / name).write_bytes((damaged / name).read_bytes()[:-3])
+    answer = preceptor("report", tmp_path)
+    assert answer.code == 0
+    text = " ".join(answer.out.split())
+    assert "note: hit is left out" in text
+    assert name in text
+    assert "1 of 1 finished runs" in text
+    page = (tmp_path / "report.html").read_text()
+    assert "whole" in page
+    assert name in page
 
 
 def test_a_folder_without_runs_is_the_users_mistake(tmp_path):

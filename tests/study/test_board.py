@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from preceptor.errors import UserError
 from preceptor.study.board import Board, is_finished, layout_of
 from preceptor.study.plan import plan
 from preceptor.study_index import read_index
@@ -105,3 +106,16 @@ def test_the_index_is_json_at_any_moment(board, monkeypatch):
         board.started([next(iter(board.jobs))])
     assert (board.out / "index.json").read_text() == before
     json.loads(before)
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "result.json"])
+def test_a_damaged_run_is_named_or_trained_anew(board, name):
+    """A result that is no JSON is refused; a recipe that cannot be read is not the job's."""
+    job = next(iter(board.jobs.values()))
+    finish(job, board.out)
+    (job.folder(board.out) / name).write_bytes(b"\xff\xfebad")
+    if name == "recipe.yaml":
+        assert not is_finished(job, board.out)
+    else:
+        with pytest.raises(UserError, match=r"result\.json: (.|\n)*Delete it"):
+            is_finished(job, board.out)

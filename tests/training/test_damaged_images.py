@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from preceptor.analysis.analyse import analyse
 from preceptor.errors import InterruptedRunError
@@ -84,6 +85,14 @@ def test_damage_between_two_runs(calm, tmp_path, name):
     assert same(tmp_path / "run", undamaged)
     (line,) = (line for line in said.splitlines() if "anew" in line or "compared instead" in line)
     assert line.startswith(f"note: {folder / name}: ")
+
+
+def test_what_a_process_with_a_quiet_console_repairs_is_said_too(calm, tmp_path, capsys):
+    """Under torchrun any process may be the one that packs."""
+    recipe, cache, _ = calm
+    flip(packed_in(cache) / "table.npz", 900)
+    run.train(recipe, tmp_path / "run", device="cpu", console=Console(quiet=True))
+    assert capsys.readouterr().err.count("the images are packed anew") == 1
 
 
 @pytest.mark.parametrize("at", [(1, 2), (2, 5)], ids=["training", "validation"])

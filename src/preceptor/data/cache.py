@@ -14,7 +14,7 @@ from preceptor.files import alone
 Tell = Callable[[str], None]
 
 
-def note(line: str) -> None:
+def say(line: str) -> None:
     """Say a line to the user where the caller has no better place for it."""
     print(f"note: {line}", file=sys.stderr)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from preceptor.data.cache import Tell, note
+from preceptor.data.cache import Tell, say
 from preceptor.data.samples import PARTS
 from preceptor.data.sources import open_source
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
@@ -61,7 +61,7 @@ def cache_folder(spec: DataSpec) -> Path:
     return cache_root(spec.cache) / "packed"
 
 
-def prepare(recipe: Recipe, tell: Tell = note) -> Prepared:
+def prepare(recipe: Recipe, tell: Tell = say) -> Prepared:
     """Open the source, pack it or reuse the packed set, settle duplicates, and split.
 
     Args:
@@ -95,7 +95,7 @@ def prepare(recipe: Recipe, tell: Tell = note) -> Prepared:
     )
 
 
-def prepare_whole(recipe: Recipe, path: str, tell: Tell = note) -> Prepared:
+def prepare_whole(recipe: Recipe, path: str, tell: Tell = say) -> Prepared:
     """Other data at ``path`` in the recipe's layout, all of it as the test part."""
     packed = _packed(recipe, path, tell)
     nothing = np.empty(0, dtype=np.int64)

@@ -4,14 +4,14 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from preceptor.data.cache import Tell, discard, note
+from preceptor.data.cache import Tell, discard, say
 from preceptor.data.rows import DamagedRowError
 from preceptor.errors import DamagedFileError
 
 _T = TypeVar("_T")
 
 
-def on_sound_pixels(work: Callable[[], _T], tell: Tell = note) -> _T:
+def on_sound_pixels(work: Callable[[], _T], tell: Tell = say) -> _T:
     """Do ``work``, which prepares images and reads them; once more where a row that it reads is damaged.
 
     Raises:

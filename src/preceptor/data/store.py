@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
-from preceptor.data.cache import NotWritableError, Tell, locked, note
+from preceptor.data.cache import NotWritableError, Tell, locked, say
 from preceptor.data.fingerprint import (
     Files,
     content_key,
@@ -70,7 +70,7 @@ def pack(
     folder: Path,
     workers: int = 2,
     progress: Progress = lambda done, total: None,
-    tell: Tell = note,
+    tell: Tell = say,
 ) -> PackedSet:
     """The packed form of ``table``, made now or, if it still matches its source files, reused.
 

@@ -1,7 +1,6 @@
 """Where every job of a study stands, on disk as ``index.json`` after every change."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any, Literal
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.names import RECIPE
 from preceptor.runs.result import read_result
-from preceptor.sealed import write_sealed
+from preceptor.sealed import read_sealed, write_sealed
 from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
@@ -169,16 +169,22 @@ def _found(job: Job, out: Path) -> Standing:
     if not is_finished(job, out):
         return Standing()
     note = job.folder(out) / REUSED
-    return Standing("done", reused_from=json.loads(note.read_text(encoding="utf-8"))["from"] if note.exists() else None)
+    return Standing("done", reused_from=_source(note) if note.exists() else None)
+
+
+def _source(note: Path) -> str:
+    """Where a run was copied from."""
+    return str(read_sealed(note, "Delete it: the run then counts as trained here.")[0].get("from"))
 
 
 def is_finished(job: Job, out: Path) -> bool:
     """Whether the job's folder holds the result of exactly its recipe, wherever its teacher lay then."""
     folder = job.folder(out)
-    if read_result(folder) is None:
+    result = read_result(folder)
+    if result is None or not (folder / RECIPE).exists():
         return False
     recipe = job.recipe_in(out)
-    text = (folder / "recipe.yaml").read_text(encoding="utf-8")
+    text = result.content(RECIPE).decode(errors="replace")
     return text == recipe.to_yaml() or is_same_elsewhere(text, recipe)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from preceptor.errors import UserError
-from preceptor.files import sync_folder, write_json
+from preceptor.files import sync_folder
 from preceptor.recipe import Recipe
 from preceptor.runs.begun import known_fingerprint, replace_recipe
 from preceptor.runs.names import LISTED, RECIPE
 from preceptor.runs.result import read_result
+from preceptor.sealed import write_sealed
 from preceptor.study.board import REUSED, Board, is_same_elsewhere
 from preceptor.study.plan import Job, digest_of
 
@@ -82,7 +83,7 @@ def _copy(job: Job, source: Path, out: Path) -> None:
     try:
         shutil.copytree(source, part, copy_function=_copy_synced, ignore=shutil.ignore_patterns(".*"))
         replace_recipe(part, job.recipe_in(out).to_yaml())  # its teacher lies here now
-        write_json(part / REUSED, {"from": str(source.resolve())})
+        write_sealed(part / REUSED, {"from": str(source.resolve())})
         part.rename(folder)
         sync_folder(folder.parent)
     finally:

@@ -99,7 +99,7 @@ def train_job(request: Request, tell: Tell) -> None:
 def _recipe_for(folder: Path, text: str) -> Recipe:
     recipe = parse_recipe(read_yaml(text, "the recipe of a job"))
     written = folder / "recipe.yaml"
-    if written.exists() and is_same_elsewhere(written.read_text(encoding="utf-8"), recipe):
+    if written.exists() and is_same_elsewhere(written.read_bytes().decode(errors="replace"), recipe):
         replace_recipe(folder, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
     return recipe
 

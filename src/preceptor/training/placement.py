@@ -22,7 +22,7 @@ from typing import NamedTuple
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from preceptor.data.cache import note
+from preceptor.data.cache import say
 from preceptor.errors import DamagedFileError
 from preceptor.files import alone, expand
 from preceptor.networks.compiled import compiled
@@ -153,7 +153,7 @@ def _remembered(file: Path, measure: Callable[[], Placement]) -> Placement:
         except OSError as error:
             if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
                 raise
-            note(f"{file.parent}: cannot be written ({error.strerror}), so no way of computing is measured")
+            say(f"{file.parent}: cannot be written ({error.strerror}), so no way of computing is measured")
             return Placement(PLAIN, {})
     return found
 
@@ -166,7 +166,7 @@ def _read(file: Path) -> Placement | None:
         return None
     except (KeyError, TypeError, ValueError) as error:
         reason = error.reason if isinstance(error, DamagedFileError) else "is no measurement"
-        note(f"{file}: {reason}; it is measured anew")
+        say(f"{file}: {reason}; it is measured anew")
         with suppress(OSError):
             file.unlink(missing_ok=True)
         return None

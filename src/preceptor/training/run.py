@@ -22,7 +22,7 @@ from preceptor.cohort.merge import lone
 from preceptor.cohort.stage import Member, Plan, Stage
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
-from preceptor.data.cache import Tell
+from preceptor.data.cache import Tell, say
 from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
@@ -72,7 +72,7 @@ def train(
             call that opens it goes on from there.
 
     Returns:
-        ``result.json`` as a dict.
+        ``result.json`` as a dict, without its checksums.
 
     Raises:
         UserError: recipe, data or weights are wrong.
@@ -94,7 +94,9 @@ def train(
 
 
 def teller(console: Console) -> Tell:
-    """Says a note on ``console``."""
+    """Says a note on ``console``, or aside where that is quiet: any one of several processes may have to say it."""
+    if console.quiet:
+        return say
     return lambda line: console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -63,7 +63,7 @@ def recipe(**technique):
 def test_every_option_that_names_a_file_is_seen(here, technique):
     parsed = parse_recipe(recipe(**technique))
     (file,) = own_files(parsed)
-    assert (file.loss, file.sha256, file.path) == ("own.py:Own", DIGEST, here / "own.py")
+    assert (file.use, file.sha256, file.path) == ("the loss own.py:Own", DIGEST, here / "own.py")
     said = []
     settle(parsed, here / "recipe.yaml", said.append, trust=False)
     assert said == [f"Python code of your own is run: {here}/own.py (sha256 {DIGEST}) for the loss own.py:Own"]
@@ -72,6 +72,42 @@ def test_every_option_that_names_a_file_is_seen(here, technique):
         settle(parsed, here / "recipe.yaml", said.append, trust=False)
     settle(parsed, here / "recipe.yaml", said.append, trust=True)
     assert not (here / "RAN").exists()
+
+
+TECHNIQUE = '''
+from pathlib import Path
+
+from preceptor.techniques import Technique
+
+Path("RAN").write_text("code of the folder was run")
+
+
+class Alone(Technique):
+    """Nobody teaches.
+
+    Source: none.
+    """
+
+    name: str
+
+    def plan(self, cast):
+        raise AssertionError
+'''
+
+
+def test_a_technique_of_ones_own_is_seen_and_a_plan_of_a_received_recipe_asks(here):
+    (here / "own_technique.py").write_text(TECHNIQUE)
+    raw = recipe(name="own_technique.py:Alone")
+    (file,) = own_files(parse_recipe(raw))
+    assert (file.use, file.path) == ("the technique own_technique.py:Alone", here / "own_technique.py")
+    (here / "recipe.yaml").write_text(yaml.safe_dump(raw))
+    (here / "split.csv").write_text("")
+    answer = preceptor("plan", here / "recipe.yaml")
+    assert answer.code == 2
+    assert "give --trust" in answer.error
+    assert not (here / "RAN").exists()
+    preceptor("plan", here / "recipe.yaml", "--trust")
+    assert (here / "RAN").exists()
 
 
 def test_a_recipe_without_such_a_file_is_never_asked(here):

@@ -98,11 +98,11 @@ def test_a_flipped_bit_in_an_index_is_noticed(tmp_path):
     index = study / "index.json"
     told = []
     find_studies([study], told.append)
-    assert told[0] == f"{index} is of an older version and has no checksum: it is read as it is"
-    assert len(told) == 2  # the other is about the run in it
+    older = f"{index} is of an older version and has no checksum: it is read as it is"
+    assert told.count(older) == 1
     write_sealed(index, json.loads(index.read_text()))
     find_studies([study], told.append)
-    assert told[2:] == told[1:2]
+    assert told.count(older) == 1
     index.write_text(index.read_text().replace("A study made by hand", "A study made by hanf"))
     with pytest.raises(UserError, match=r"was changed or damaged .*\n.*writes the index anew"):
         find_studies([study])

@@ -233,11 +233,12 @@ def plan(
     overrides: Overrides = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the graph of the last stage into this file.")] = None,
     scale: Annotated[str | None, typer.Option(help="Another size of a study, such as small.")] = None,
+    trust: Trust = False,
 ) -> None:
     """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
     from preceptor.cli.plan import show_plan
 
-    show_plan(recipe, [*(overrides or []), *_more_changes(context)], svg, scale)
+    show_plan(recipe, [*(overrides or []), *_more_changes(context)], svg, scale, trust=trust)
 
 
 @app.command()

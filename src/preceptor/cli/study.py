@@ -18,7 +18,7 @@ from preceptor.study.board import Board
 from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
-from preceptor.study.plan import Job, plan
+from preceptor.study.plan import plan, recipes_of
 from preceptor.study.ray import RayCrew, require_ray
 from preceptor.study.reuse import Fingerprint, find_runs, require_same_images, take_over
 from preceptor.study.run import run_jobs
@@ -42,17 +42,16 @@ def run_study(
 ) -> bool:
     """Do what is missing of a study; True when every job is done."""
     study, data = _named(path, scale, overrides)
+    console = Screen()
+    settle_study(study, path, console, trust=trust)
     made = plan(study)
     out = out or _default_folder(path, data, scale)
-    console = Screen()
     if scale:
         console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")
     for note in made.notes:
         console.print(f"note: {note}", highlight=False)
     require_own_place(out, "a study", name=study.name, there=_name_in(out, console))
     board = Board(study, made.jobs, out)
-    if not dry:
-        _settle(made.jobs, path, console, trust=trust)
     if dry:
         _list(board, console, find_runs(board, reuse))
         return True
@@ -76,11 +75,11 @@ def run_study(
     return not board.having("failed")
 
 
-def _settle(jobs: Sequence[Job], path: Path, console: Console, *, trust: bool) -> None:
-    """Name the users' own files that the jobs run, each once."""
+def settle_study(study: Study, path: Path, console: Console, *, trust: bool) -> None:
+    """Name the users' own files that the runs of a study run, each once, before any is."""
     said: dict[str, None] = {}
-    for job in jobs:
-        settle(job.recipe, path, lambda line: said.setdefault(line), trust=trust)
+    for _, recipe in recipes_of(study)[0]:
+        settle(recipe, path, lambda line: said.setdefault(line), trust=trust)
     for line in said:
         console.print(line, highlight=False, soft_wrap=True)
 

@@ -18,7 +18,7 @@ from preceptor.plan.network import NetworkUse, SharedWidth
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.specs import Epochs, Task, Temperature
 from preceptor.techniques.base import LossSpec, PerStudent, Technique, given, per_student
-from preceptor.techniques.published import published_weights
+from preceptor.techniques.published import published_shares
 from preceptor.techniques.shares import Kind, Route, Shares, Strategy, completed, routes_for
 
 SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decoder1"}
@@ -156,7 +156,9 @@ class Mixture(Technique):
     def shares(self, cast: Cast) -> list[Shares]:
         """alpha, beta and gamma of each student, given, published, or from a sum of 1."""
         if self.weights == "published":
-            return self._published(cast)
+            if any(share is not None for share in (self.alpha, self.beta, self.gamma)):
+                raise UserError("technique.weights: published weights and alpha, beta or gamma exclude each other")
+            return published_shares(cast, self.name, self.strategy)
         if self.losses and self.peers_teach:
             raise UserError(
                 f"technique.losses: they stand on the teacher's edges of kd_offline and kd_online, not in {self.name}; "
@@ -173,23 +175,6 @@ class Mixture(Technique):
             completed(self.name, *one, teacher=self.has_teacher, peers=self.peers_teach)
             for one in zip(alphas, betas, gammas, strict=True)
         ]
-
-    def _published(self, cast: Cast) -> list[Shares]:
-        if any(share is not None for share in (self.alpha, self.beta, self.gamma)):
-            raise UserError("technique.weights: published weights and alpha, beta or gamma exclude each other")
-        teacher, student = cast.teacher, next(iter(cast.students.values()))
-        cell = published_weights(
-            dataset=cast.source,
-            task=cast.task,
-            teacher=(teacher.encoder or teacher.architecture) if teacher else None,
-            student=student.encoder or student.architecture,
-            technique=self.name,
-            strategy=self.strategy,
-        )
-        count = len(cast.students)
-        if len(cell) != count:
-            raise UserError(f"technique.weights: published weights are for {len(cell)} students, here are {count}")
-        return [Shares(weights.alpha, weights.beta, weights.gamma) for weights in cell]
 
     def _routes(self, cast: Cast) -> dict[str, Route]:
         return dict(zip(cast.students, routes_for(self.strategy, self.routing, len(cast.students)), strict=True))

@@ -66,17 +66,17 @@ def test_two_workers_leave_the_bits_of_one_and_the_same_command_again_does_nothi
 
 @pytest.mark.slow
 def test_a_run_that_cannot_be_is_told_and_gives_1(written, tmp_path):
-    cold = ["technique.name=ml", "technique.temperature=1.0e-30"]  # nobody knows before that its loss is no number
-    axes = {"technique": {"ml": ["technique.name=ml"], "cold": cold}}
+    huge = ["technique.name=ml", "technique.alpha=1.0e39"]  # its loss is larger than float32 holds
+    axes = {"technique": {"ml": ["technique.name=ml"], "huge": huge}}
     answer = preceptor("study", written(axes=axes), "--out", tmp_path / "out", "--workers", 1, "--device", "cpu")
     assert answer.code == 1
-    assert re.search("FAILED cold-seed0-.*: the loss is no finite number", answer.out)
+    assert re.search("FAILED huge-seed0-.*: the loss is no finite number", answer.out)
     jobs = read_index(tmp_path / "out")[0]["jobs"]
     assert {job["id"].partition("-")[0]: job["status"] for job in jobs} == {
         "teacher": "done",
         "baseline": "done",
         "ml": "done",
-        "cold": "failed",
+        "huge": "failed",
     }
     log = next((tmp_path / "out" / "logs").glob("ml-*.log")).read_text()
     assert "epoch 1/1" in log

@@ -32,6 +32,7 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/preceptor methods --markdown > docs/methods.md
+	$(BIN)/preceptor plan recipes/phantom.yaml --svg docs/cohort.svg
 
 clean:
 	rm -rf .venv runs .cache

@@ -11,23 +11,24 @@ import argparse
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from preceptor.catalogue import entry_for, load
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
+from preceptor.knowledge.catalogue import entry_for, load
 from preceptor.networks.build import build_network
 from preceptor.specs import NetworkSpec, Task, TrainingSpec
 from preceptor.training.optim import Group, make_optimizer
 from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
 from preceptor.training.teacher_cache.folder import Kept
 from preceptor.training.teacher_cache.replay import Replay
+from timing import spread
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class Contest:
         began = time.perf_counter()
         for step, batch in enumerate(self.batches):
             self.optimizer.zero_grad()
-            torch.stack(tuple(self.cohort(batch, epoch, step).values())).sum().backward()
+            torch.autograd.backward(torch.stack(tuple(self.cohort(batch, epoch, step).values())).sum())
             self.optimizer.step()
         return (time.perf_counter() - began) / len(self.batches)
 
@@ -129,19 +130,22 @@ class Contest:
         return (time.perf_counter() - began) / len(self.batches)
 
 
-def quartiles(values: list[float]) -> str:
-    low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle * 1e3:.0f} ms ({low * 1e3:.0f}–{high * 1e3:.0f})"
+def tiny(case: Case) -> Case:
+    """The same with networks, images and batches that show whether it can be done, and no more."""
+    if case.task == "segmentation":
+        return replace(case, teacher=UNET_R18, size=64, batch=2)
+    return replace(case, teacher=spec("resnet10t"), student=spec("test_resnet"), size=32, batch=8)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
+    parser.add_argument("--tiny", action="store_true", help="the smallest of everything: only to see that it runs")
     given = parser.parse_args()
     precision = torch.bfloat16 if given.precision == "bf16-mixed" else None
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {given.precision}, {given.rounds} rounds")
-    for case in CASES:
+    for case in map(tiny, CASES) if given.tiny else CASES:
         with tempfile.TemporaryDirectory() as folder:
             contest = Contest(case, Path(folder), precision)
             live, kept, reading = [], [], []
@@ -150,11 +154,10 @@ def main() -> None:
                 kept.append(contest.run(contest.replay, 2))
                 reading.append(contest.reading())
             ratios = [a / b for a, b in zip(live, kept, strict=True)]
-            low, middle, high = statistics.quantiles(ratios, n=4)
             share = contest.record_bytes / (case.batch * case.steps)
             print(
-                f"{case.name}: computed {quartiles(live)}, read {quartiles(kept)}, ratio {middle:.2f} "
-                f"({low:.2f}–{high:.2f}); reading alone {1e3 * statistics.median(reading):.1f} ms, "
+                f"{case.name}: computed {spread(live, ' ms', 1e3)}, read {spread(kept, ' ms', 1e3)}, "
+                f"ratio {spread(ratios, digits=2)}; reading alone {1e3 * statistics.median(reading):.1f} ms, "
                 f"{share:,.0f} bytes an image and view",
                 flush=True,
             )

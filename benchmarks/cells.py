@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from preceptor.catalogue import losses
+from preceptor.knowledge.catalogue import losses
 from preceptor.measures.uncertainty import bootstrap_sums
 from preceptor.recipe import load_recipe
 

@@ -13,13 +13,14 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from preceptor import catalogue
 from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
 from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.networks.build import build_network
 from preceptor.networks.network import Network
@@ -43,23 +44,30 @@ class Setup:
     classes: int
 
 
-def classification() -> Setup:
-    """ResNet-50 to ResNet-18 at 96 px, batch 64."""
-    teacher, student = (
-        _network(NetworkSpec(architecture=name, weights="none"), "classification", CLASSES, 96)
-        for name in ("resnet50", "resnet18")
+def classification(teacher: str = "resnet50", student: str = "resnet18", size: int = 96, batch: int = 64) -> Setup:
+    """One classifier to another, eight classes."""
+    t, s = (
+        _network(NetworkSpec(architecture=name, weights="none"), "classification", CLASSES, size)
+        for name in (teacher, student)
     )
-    return Setup("classification", teacher, student, torch.rand(64, 3, 96, 96), torch.arange(64) % 8, len(CLASSES))
+    return Setup("classification", t, s, torch.rand(batch, 3, size, size), torch.arange(batch) % 8, len(CLASSES))
 
 
-def segmentation() -> Setup:
-    """U-Nets on the same encoders at 256 px, batch 8, one foreground class."""
-    teacher, student = (
-        _network(NetworkSpec(architecture="unet", encoder=name, weights="none"), "segmentation", ("a", "b"), 256)
-        for name in ("resnet50", "resnet18")
+def segmentation(teacher: str = "resnet50", student: str = "resnet18", size: int = 256, batch: int = 8) -> Setup:
+    """U-Nets on these encoders, one foreground class."""
+    t, s = (
+        _network(NetworkSpec(architecture="unet", encoder=name, weights="none"), "segmentation", ("a", "b"), size)
+        for name in (teacher, student)
     )
-    targets = (torch.rand(8, 256, 256) > 0.7).long()
-    return Setup("segmentation", teacher, student, torch.rand(8, 3, 256, 256), targets, 2)
+    targets = (torch.rand(batch, size, size) > 0.7).long()
+    return Setup("segmentation", t, s, torch.rand(batch, 3, size, size), targets, 2)
+
+
+SETUPS = {"classification": classification, "segmentation": segmentation}
+TINY = {
+    "classification": partial(classification, "resnet10t", "test_resnet", size=32, batch=16),
+    "segmentation": partial(segmentation, "resnet18", "resnet18", size=64, batch=2),
+}
 
 
 def _network(spec: NetworkSpec, task: Task, classes: tuple[str, ...], size: int) -> Network:
@@ -125,12 +133,13 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", choices=("classification", "segmentation"), default="classification")
+    parser.add_argument("--task", choices=SETUPS, default="classification")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--tiny", action="store_true", help="the smallest of everything: only to see that it runs")
     given = parser.parse_args()
 
-    setup = classification() if given.task == "classification" else segmentation()
+    setup = (TINY if given.tiny else SETUPS)[given.task]()
     setup.teacher.freeze()
     with torch.no_grad():
         student, teacher = setup.student(setup.images), setup.teacher(setup.images)

@@ -1,20 +1,17 @@
-"""torchdistill, timm and a plain loop, each set up as its documentation shows; see peers.py."""
+"""timm and a plain loop, set up as its documentation shows, and which peers there are; see peers.py."""
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
 import torch
-from timm.task import LogitDistillationTask
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchdistill.core.distillation import DistillationBox
-from torchdistill.core.training import TrainingBox
-from torchdistill.losses.registry import register_mid_level_loss
 
 from preceptor.cohort.task_loss import MaskLoss
 from preceptor.data.batches import Batch
@@ -25,6 +22,13 @@ from preceptor.networks.outputs import Outputs
 
 LR, TEMPERATURE, ALPHA = 1e-4, 2.0, 0.2
 CPU = torch.device("cpu")
+PEERS = {"torchdistill": "torchdistill", "timm": "timm.task", "plain loop": "torch"}
+"""Whom preceptor is timed against, and the module that this wants."""
+
+
+def missing(peers: Collection[str]) -> list[str]:
+    """Those of ``peers`` that are not installed."""
+    return [name for name in peers if find_spec(PEERS[name]) is None]
 
 
 def gaps(stamps: list[float]) -> list[float]:
@@ -73,7 +77,7 @@ class Plain(Loop):
 
     def update(self, loss: Tensor) -> None:
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
 
 
@@ -81,6 +85,8 @@ class Timm(Loop):
     """timm's task for distilling logits."""
 
     def __init__(self, teacher: nn.Module, student: nn.Module) -> None:
+        from timm.task import LogitDistillationTask  # newer than what preceptor wants of timm
+
         self.task = LogitDistillationTask(
             student_model=student,
             teacher_model=teacher,
@@ -96,53 +102,10 @@ class Timm(Loop):
 
     def update(self, loss: Tensor) -> None:
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
 
 
-class TorchDistill(Loop):
-    """torchdistill's box, with a teacher or, where everything trains, without."""
-
-    def __init__(self, criterion: dict[str, Any], student: nn.Module, teacher: nn.Module | None = None) -> None:
-        config: dict[str, Any] = {
-            "num_epochs": 1,
-            "optimizer": {"key": "Adam", "kwargs": {"lr": LR}},
-            "criterion": {"key": "WeightedSumLoss", "kwargs": {"sub_terms": {"all": {**criterion, "weight": 1.0}}}},
-        }
-        if teacher is None:
-            self.box = TrainingBox(student, {}, {**config, "model": FORWARD}, CPU, None, False, 1)
-        else:
-            teacher.eval()
-            parts = {"teacher": {**FORWARD, "requires_grad": False}, "student": FORWARD}
-            self.box = DistillationBox(teacher, student, {}, {**config, **parts}, CPU, None, False, 1)
-        self.box.pre_epoch_process(epoch=0)
-
-    def forward(self, images: Tensor, targets: Tensor) -> Tensor:
-        loss: Tensor = self.box.forward_process(images, targets, None)
-        return loss
-
-    def update(self, loss: Tensor) -> None:
-        self.box.post_forward_process(loss=loss)
-
-
-FORWARD = {"forward_proc": "forward_batch_only"}
-KD_CRITERION = {
-    "criterion": {
-        "key": "KDLoss",
-        "kwargs": {
-            "student_module_path": ".",
-            "student_module_io": "output",
-            "teacher_module_path": ".",
-            "teacher_module_io": "output",
-            "temperature": TEMPERATURE,
-            "alpha": ALPHA,
-            "reduction": "batchmean",
-        },
-    }
-}
-
-
-@register_mid_level_loss
 class MaskKD(nn.Module):
     """Masks: the loss of the task and that of the teacher's logits."""
 
@@ -158,7 +121,6 @@ class MaskKD(nn.Module):
         return loss
 
 
-@register_mid_level_loss
 class Diverse(nn.Module):
     """KD+ML: S1 learns the teacher's features and S2's predictions, S2 the other way round; the teacher its task."""
 
@@ -237,29 +199,44 @@ def library_model(network: Any) -> nn.Module:
     return made.to(memory_format=torch.contiguous_format)
 
 
-def peers_of(networks: Mapping[str, Any], *, online: bool, masks: bool) -> dict[str, Loop]:
-    """The peers that can do the work, from the weights of ``networks``."""
-    if online:
+def peers_of(networks: Mapping[str, Any], *, online: bool, masks: bool, wanted: Collection[str]) -> dict[str, Loop]:
+    """Those of the ``wanted`` peers that can do the work, from the weights of ``networks``."""
+    found = _online(networks, wanted) if online else _offline(networks, masks, wanted)
+    for peer in found.values():
+        if not online:  # there they are preceptor's own networks, which normalise
+            peer.mean, peer.std = networks["S1"].mean, networks["S1"].std
+    return found
 
-        def together() -> Together:
-            twins = {name: copy.deepcopy(network) for name, network in networks.items()}
-            for twin in twins.values():
-                twin.channels_last = False
-            return Together(twins).to(memory_format=torch.contiguous_format)
 
-        custom = {"criterion": {"key": "Diverse", "kwargs": {}}}
-        return {"torchdistill": TorchDistill(custom, together()), "plain loop": Plain(Online(together()))}
+def _online(networks: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Loop]:
+    def together() -> Together:
+        twins = {name: copy.deepcopy(network) for name, network in networks.items()}
+        for twin in twins.values():
+            twin.channels_last = False
+        return Together(twins).to(memory_format=torch.contiguous_format)
 
+    found: dict[str, Loop] = {}
+    if "torchdistill" in wanted:
+        from peer_torchdistill import DIVERSE, TorchDistill
+
+        found["torchdistill"] = TorchDistill(DIVERSE, together())
+    if "plain loop" in wanted:
+        found["plain loop"] = Plain(Online(together()))
+    return found
+
+
+def _offline(networks: Mapping[str, Any], masks: bool, wanted: Collection[str]) -> dict[str, Loop]:
     def pair() -> tuple[nn.Module, nn.Module]:
         return library_model(networks["T"]), library_model(networks["S1"])
 
     found: dict[str, Loop] = {}
-    teacher, student = pair()
-    criterion = {"criterion": {"key": "MaskKD", "kwargs": {}}} if masks else KD_CRITERION
-    found["torchdistill"] = TorchDistill(criterion, student, teacher)
-    if not masks:
+    if "torchdistill" in wanted:
+        from peer_torchdistill import KD, MASK_KD, TorchDistill
+
+        teacher, student = pair()
+        found["torchdistill"] = TorchDistill(MASK_KD if masks else KD, student, teacher)
+    if "timm" in wanted and not masks:
         found["timm"] = Timm(*pair())
-    found["plain loop"] = Plain(Offline(*pair(), masks))
-    for peer in found.values():
-        peer.mean, peer.std = networks["S1"].mean, networks["S1"].std
+    if "plain loop" in wanted:
+        found["plain loop"] = Plain(Offline(*pair(), masks))
     return found

@@ -12,7 +12,7 @@ step's median, and of the ratio to the faster of torchdistill and timm in the sa
 
     python benchmarks/peers.py [--rounds 5] [--cells r50-r18-8 …] [--threads 2]
 
-Needs the extra `peers`.
+Needs the extra `peers`, or --peers with those that are installed.
 """
 
 import argparse
@@ -23,9 +23,10 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +34,8 @@ from typing import Any, Protocol
 import torch
 from lightning_fabric import Fabric
 
-from peer_loops import ALPHA, CPU, LR, TEMPERATURE, gaps, peers_of
+from held import Held
+from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing, peers_of
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.data.batches import Batch
@@ -62,11 +64,13 @@ class Cell:
     task: str = "classification"
     technique: Mapping[str, Any] = field(default_factory=lambda: {"name": "kd_offline", "strategy": "predictions"})
     count: int = 1
+    batches: int = 32  # of phantom images, which tell how long an epoch is
+    longest: int = 2**10  # steps of an epoch, from which is told how many batches the teacher is asked about at most
 
     @property
     def warm_up(self) -> int:
         """Steps that are not timed: as many as ask the teacher at once."""
-        return largest_bunch(self.batch, (self.size, self.size), 2**10, "cpu")
+        return largest_bunch(self.batch, (self.size, self.size), self.longest, "cpu")
 
 
 def new(architecture: str, encoder: str | None = None) -> dict[str, Any]:
@@ -113,25 +117,6 @@ class Contestant(Protocol):
 # preceptor ------------------------------------------------------------------------------------------------------------
 
 
-class Held:
-    """Batches that are already there, as the loop takes them: those that are asked about together lie together."""
-
-    def __init__(self, batches: list[Batch], bunch: int) -> None:
-        self.batches: list[Batch] = []
-        for first in range(0, len(batches), bunch):
-            images = torch.cat([batch.images for batch in batches[first : first + bunch]])
-            for number, batch in enumerate(batches[first : first + bunch]):
-                start = number * len(batch.images)
-                own = images[start : start + len(batch.images)]
-                self.batches.append(replace(batch, images=own, bunch=images, start=start))
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def epochs(self, first: int, last: int, start: int = 0) -> Generator[Batch]:
-        yield from self.batches[start:]
-
-
 class Ours:
     """What ``preceptor train`` does with a recipe, but for the batches and for writing."""
 
@@ -144,6 +129,10 @@ class Ours:
         self.bunch = self.cohort.bunches.get("T", 1)
         self.live = FixedSize(cell.batch, bunches=self.cohort.bunches)
         self.words = "; ".join(note.removeprefix("main: ") for note in self.run.notes if "is computed" in note)
+
+    def held(self, batches: list[Batch]) -> Held:
+        """The batches; those about which the teacher is asked at once lie together."""
+        return Held(self.prepared.packed, batches, self.bunch)
 
     def reading(self, batches: list[Batch], root: Path) -> Replay:
         """What the teacher says of ``batches``, computed once and then read."""
@@ -160,7 +149,7 @@ class Ours:
         self.cohort.ask_frozen = replay
         with torch.no_grad():
             for epoch in (1, 2):
-                for batch in Held(batches, self.bunch).batches:
+                for batch in self.held(batches).batches:
                     self.cohort(batch, epoch, 0)
         return replay
 
@@ -185,7 +174,7 @@ class Way:
             ours.run.fabric,
             replace(ours.stage, name=f"main{time.perf_counter_ns()}"),
             ours.cohort,
-            Held(batches, ours.bunch),  # type: ignore[arg-type]
+            ours.held(batches),
             lambda networks: {name: {ours.recipe.monitor: 0.0} for name in networks},
             ours.run.folder,
             monitor=ours.recipe.monitor,
@@ -197,7 +186,7 @@ class Way:
 
 def recipe_of(cell: Cell, folder: Path, precision: str) -> Recipe:
     """The cell as a user would write it; its phantom images only stand in for the batches."""
-    options = {"task": cell.task, "size": cell.size, "images": 32 * cell.batch, "patients": 8}
+    options = {"task": cell.task, "size": cell.size, "images": cell.batches * cell.batch, "patients": 8}
     if cell.task == "classification":
         options["classes"] = 4
     return parse_recipe(
@@ -221,10 +210,12 @@ def recipe_of(cell: Cell, folder: Path, precision: str) -> Recipe:
 # the contest ----------------------------------------------------------------------------------------------------------
 
 
-def peers(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
+def peers(
+    wanted: Sequence[str], cell: Cell, batches: list[Batch], folder: Path
+) -> tuple[dict[str, Contestant], list[str]]:
     networks = Ours(cell, folder, "32-true", Fabric(accelerator="cpu", devices=1)).cohort.networks
-    found = peers_of(networks, online=cell.technique["name"] == "kd_ml", masks=cell.task == "segmentation")
-    return dict(found), []
+    online, masks = cell.technique["name"] == "kd_ml", cell.task == "segmentation"
+    return dict(peers_of(networks, online=online, masks=masks, wanted=wanted)), []
 
 
 def preceptors(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str, Contestant], list[str]]:
@@ -296,18 +287,17 @@ def made_up(cell: Cell) -> list[Batch]:
     return found
 
 
-def contest(cell: Cell, rounds: int, threads: int) -> None:
+def contest(cell: Cell, wanted: Sequence[str], rounds: int, threads: int) -> None:
     print(f"\n{cell.title}", flush=True)
-    corners = [Corner(make, cell, threads) for make in (peers, preceptors)]
+    corners = [Corner(make, cell, threads) for make in (partial(peers, wanted), preceptors)]
     check_losses({name: loss for corner in corners for name, loss in corner.losses.items()})
     taken: dict[str, list[float]] = {name: [] for corner in corners for name in corner.losses}
     for _ in range(rounds):
         for corner in corners:
             for name in corner.losses:
                 taken[name].append(corner.seconds(name))
-    faster = min(
-        (name for name in ("torchdistill", "timm") if name in taken), key=lambda n: statistics.median(taken[n])
-    )
+    libraries: list[str] = [name for name in ("torchdistill", "timm") if name in taken] or ["plain loop"]
+    faster = min(libraries, key=lambda name: statistics.median(taken[name]))
     for name, seconds in taken.items():
         ratios = [peer / own for peer, own in zip(taken[faster], seconds, strict=True)]
         print(f"  {name:<32} {spread(seconds, ' ms', 1e3):<26} ratio to {faster} {spread(ratios, digits=2)}")
@@ -316,16 +306,36 @@ def contest(cell: Cell, rounds: int, threads: int) -> None:
         print("".join(f"  {note}\n" for note in corner.notes), end="", flush=True)
 
 
+def tiny(cell: Cell) -> Cell:
+    """The same work with networks, images and batches that show whether it can be done, and no more."""
+    cell = replace(cell, steps=1, batches=4, longest=2)
+    if cell.task == "segmentation":
+        network = new("unet", "resnet18")
+        return replace(cell, teacher=network, student=network, size=64)
+    # Offline peers get images that are normalised once: for a teacher of the student's family.
+    teacher, student = new("resnet10t" if cell.count > 1 else "test_resnet"), new("test_resnet")
+    return replace(cell, teacher=teacher, student=student, batch=8)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--cells", nargs="+", choices=CELLS, default=list(CELLS))
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="the plain loop is always there")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--tiny", action="store_true", help="the smallest of everything: only to see that it runs")
     given = parser.parse_args()
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "timm", "torchdistill"))
+    if absent := missing(given.peers):
+        raise SystemExit(
+            f"not installed: {', '.join(absent)}. Take the extra `peers` (pip install 'preceptor[peers]'), or name "
+            "with --peers those that are there."
+        )
+    wanted = [name for name in PEERS if name in given.peers or name == "plain loop"]
+    packages = ("torch", *(name for name in ("timm", "torchdistill") if name in wanted))
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
     print(f"{versions}; {given.threads} threads; {given.rounds} rounds", flush=True)
     for name in given.cells:
-        contest(CELLS[name], given.rounds, given.threads)
+        contest(tiny(CELLS[name]) if given.tiny else CELLS[name], wanted, given.rounds, given.threads)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ class PlainCell:
     def step(self, images: Tensor, targets: Tensor) -> None:
         of_students, of_teacher = self.losses(images, targets)
         self.optimizer.zero_grad()
-        (of_students + of_teacher).backward()
+        torch.autograd.backward(of_students + of_teacher)
         self.optimizer.step()
         self.online_updates += self.is_online
 
@@ -123,7 +123,7 @@ def normalised(images: Tensor) -> Tensor:
     return (images - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
 
 
-class CountedFolder(ImageFolder):
+class CountedFolder(ImageFolder):  # type: ignore[misc]  # torchvision has no types
     """An ImageFolder that notes how many images it has decoded, where it has no workers."""
 
     decoded = 0

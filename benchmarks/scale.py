@@ -23,15 +23,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 SIDE, BATCH, PICTURES = 96, 32, 400
-LOADED = 1000  # batches in a round without training, of which many take as long as a few steps
 SECONDS = ("first", "imports")
 STARTED = (
     time.time()
@@ -57,6 +57,9 @@ builtins.__import__ = _timed_import
 import numpy as np  # noqa: E402
 
 from preceptor.recipe import Recipe, load_recipe, parse_recipe  # noqa: E402
+
+if TYPE_CHECKING:
+    from preceptor.data.batches import Batch, Batches
 
 
 def recipe_of(count: int, cache: Path, threads: int) -> Recipe:
@@ -98,13 +101,13 @@ def pack_phantoms(recipe: Recipe) -> None:
 class Steps:
     """So many batches, epoch after epoch, as one epoch; the same every time, so that the system has them in memory."""
 
-    def __init__(self, batches: Any, count: int) -> None:
+    def __init__(self, batches: "Batches", count: int) -> None:
         self._batches, self._count, self.packed = batches, count, batches.packed
 
     def __len__(self) -> int:
         return self._count
 
-    def epochs(self, first: int, last: int, start: int = 0) -> Generator[Any]:
+    def epochs(self, first: int, last: int, start: int = 0) -> Generator["Batch"]:
         with closing(self._batches.epochs(0, -(-self._count // len(self._batches)))) as coming:
             yield from islice(coming, self._count)
 
@@ -112,7 +115,7 @@ class Steps:
 class Size:
     """A packed set of one size, ready to train."""
 
-    def __init__(self, recipe: Recipe, folder: Path, steps: int) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, steps: int, loaded: int) -> None:
         from preceptor.data.prepare import prepare
         from preceptor.training.fabric import make_fabric
         from preceptor.training.run import run_of
@@ -121,7 +124,7 @@ class Size:
         self._stage = self._run.plan.stages[0]
         self._cohort = self._run.cohort(self._stage)
         batches = self._run.batches(self._stage, self._cohort)
-        self._steps, self._loaded = Steps(batches, steps), Steps(batches, LOADED)
+        self._steps, self._loaded = Steps(batches, steps), Steps(batches, loaded)
 
     def batches(self) -> float:
         """Images per second."""
@@ -137,7 +140,7 @@ class Size:
             self._run.fabric,
             replace(self._stage, name=f"main{time.perf_counter_ns()}", epochs=1),
             self._cohort,
-            self._steps,  # type: ignore[arg-type]
+            self._steps,
             lambda networks: {name: {"accuracy": 0.0} for name in networks},
             self._run.folder,
             monitor="accuracy",
@@ -146,11 +149,11 @@ class Size:
         return at.images / at.seconds
 
 
-def rates(recipes: dict[int, Recipe], folder: Path, rounds: int, steps: int) -> None:
+def rates(recipes: dict[int, Recipe], folder: Path, rounds: int, steps: int, loaded: int) -> None:
     import torch
 
     torch.set_num_threads(next(iter(recipes.values())).training.threads or torch.get_num_threads())
-    sizes = {count: Size(recipe, folder, steps) for count, recipe in recipes.items()}
+    sizes = {count: Size(recipe, folder, steps, loaded) for count, recipe in recipes.items()}
     for what in ("batches", "training"):
         found: dict[int, list[float]] = {count: [] for count in sizes}
         for _ in range(rounds + 1):  # the first round warms up
@@ -216,7 +219,7 @@ def opening(count: int, folder: Path, rounds: int) -> None:
     """Time to open a set of which only the table is real."""
     import pandas as pd
 
-    from preceptor.data.packed import FORMAT, open_packed, save_table
+    from preceptor.data.packed import FORMAT, open_packed, save_about, save_sums, save_table
 
     numbers = range(count)
     frame = pd.DataFrame(
@@ -235,7 +238,8 @@ def opening(count: int, folder: Path, rounds: int) -> None:
         file.truncate(count * SIDE * SIDE * 3)
     about = {"format": FORMAT, "source": "phantom", "task": "classification", "classes": ["a", "b"], "grouping": None}
     more = {"notes": [], "rows": count, "size": [SIDE, SIDE], "fingerprint": ""}
-    (place / "meta.json").write_text(json.dumps(about | more))
+    save_sums(place, np.full(count, zlib.crc32(bytes(SIDE * SIDE * 3)), dtype=np.uint32), None)
+    save_about(place, about | more)
     taken = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -255,11 +259,13 @@ def main() -> None:
     parser.add_argument("--open", type=int, default=220_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--batches", type=int, default=1000, help="in a round without training: they are fast")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--child", nargs=2, type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        train_in_this_process(*given.child, given.steps)
+        file, out = given.child
+        train_in_this_process(file, out, given.steps)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -270,7 +276,7 @@ def main() -> None:
             print(f"packing  {count:8d} images: {time.perf_counter() - began:.1f} s", flush=True)
         opening(given.open, folder, given.rounds)
         processes(recipes, folder, given.rounds, given.steps)
-        rates(recipes, folder, given.rounds, given.steps)
+        rates(recipes, folder, given.rounds, given.steps, given.batches)
 
 
 if __name__ == "__main__":

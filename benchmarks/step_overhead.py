@@ -13,86 +13,88 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch.nn import functional as F
 
+from held import Held
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.stage import Member, Stage
 from preceptor.cohort.task_loss import ClassificationLoss
-from preceptor.data.batches import Batch
+from preceptor.data.batches import Batches
+from preceptor.data.prepare import prepare
 from preceptor.networks.build import build_network
+from preceptor.networks.network import Network
+from preceptor.plan.network import NetworkUse
+from preceptor.plan.stage import Member, Stage
 from preceptor.recipe import Recipe
 from preceptor.specs import NetworkSpec, TrainingSpec
 from preceptor.training.fit import fit
 from preceptor.training.optim import Group, make_optimizer
 from preceptor.training.run_folder import RunFolder
+from timing import spread
 
 SIZE, BATCH, CLASSES = 96, 32, ("a", "b", "c", "d")
 SPEC = NetworkSpec(architecture="resnet18", weights="none")
 
 
-class Held:
-    """Batches that are already there."""
-
-    def __init__(self, steps: int) -> None:
-        rows = torch.arange(BATCH)
-        self.batches = [
-            Batch(images=torch.rand(BATCH, 3, SIZE, SIZE), targets=rows % 4, positions=rows, rows=rows, whole=BATCH)
-            for _ in range(steps)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def epochs(self, first: int, last: int, start: int = 0):
-        yield from self.batches[start:]
+RECIPE = Recipe.model_validate(
+    {
+        "task": "classification",
+        "data": {
+            "source": "phantom",
+            "options": {"size": SIZE, "classes": len(CLASSES), "images": 64},
+            "image_size": SIZE,
+        },
+        "networks": {"student": SPEC, "count": 1},
+        "technique": {"name": "baseline"},
+        "training": {"epochs": 1, "batch_size": BATCH},
+    }
+)
 
 
-def network():
+def held(steps: int) -> Held:
+    """The first batch of phantom tissue, again and again."""
+    packed = prepare(RECIPE).packed
+    first = next(Batches(packed, np.arange(len(packed)), batch_size=BATCH).epoch(0))
+    return Held(packed, [first] * steps)
+
+
+def network() -> Network:
     return build_network(SPEC, task="classification", classes=CLASSES, image_size=(SIZE, SIZE), seed=0)
 
 
-def timed_fit(held: Held, fabric: Fabric) -> float:
-    training = TrainingSpec(epochs=1, batch_size=BATCH)
-    recipe = Recipe.model_validate(
-        {
-            "task": "classification",
-            "data": {"source": "phantom"},
-            "networks": {"student": SPEC, "count": 1},
-            "technique": {"name": "baseline"},
-        }
-    )
-    stage = Stage(name="main", members={"S1": Member(build=network)}, training=training)
+def timed_fit(batches: Held, fabric: Fabric) -> float:
+    members = {"S1": Member(network=NetworkUse(name="S1", spec=SPEC))}
+    stage = Stage(name="main", members=members, training=RECIPE.training)
     cohort = Cohort(
         task="classification",
         networks={"S1": network()},
         transfers=[],
         task_loss=ClassificationLoss(),
-        facts=DataFacts(classes=4, batch_size=BATCH),
+        facts=DataFacts(classes=len(CLASSES), batch_size=BATCH),
     )
     with tempfile.TemporaryDirectory() as folder:
-        run = RunFolder(Path(folder), recipe)
         at = fit(
             fabric,
             stage,
             cohort,
-            held,  # type: ignore[arg-type]
+            batches,
             lambda networks: {"S1": {"accuracy": 0.0}},
-            run,
+            RunFolder(Path(folder), RECIPE),
             monitor="accuracy",
             seed=0,
         )
     return at.seconds
 
 
-def timed_bare(held: Held) -> float:
+def timed_bare(batches: Held) -> float:
     model = network().train()
     optimizer = make_optimizer([Group(list(model.parameters()))], TrainingSpec())
     began = time.monotonic()
-    for batch in held.batches:
+    for batch in batches.batches:
         optimizer.zero_grad()
-        F.cross_entropy(model(batch.images).logits, batch.targets).backward()
+        torch.autograd.backward(F.cross_entropy(model(batch.images).logits, batch.targets))
         optimizer.step()
     return time.monotonic() - began
 
@@ -102,15 +104,14 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    held, fabric = Held(given.steps), Fabric(accelerator="cpu", devices=1)
-    timed_fit(held, fabric), timed_bare(held)
+    batches, fabric = held(given.steps), Fabric(accelerator="cpu", devices=1)
+    timed_fit(batches, fabric), timed_bare(batches)
     ours, bare = [], []
     for _ in range(given.rounds):
-        ours.append(timed_fit(held, fabric) / given.steps)
-        bare.append(timed_bare(held) / given.steps)
+        ours.append(timed_fit(batches, fabric) / given.steps)
+        bare.append(timed_bare(batches) / given.steps)
     for name, values in (("preceptor", ours), ("bare loop", bare)):
-        low, middle, high = statistics.quantiles(values, n=4)
-        print(f"{name}: {middle * 1e3:.1f} ms a step (quartiles {low * 1e3:.1f}–{high * 1e3:.1f})")
+        print(f"{name}: {spread(values, ' ms', 1e3, digits=1)} a step (quartiles)")
     ratio = statistics.median(a / b for a, b in zip(ours, bare, strict=True))
     print(f"ratio {ratio:.3f} ({torch.get_num_threads()} threads, torch {torch.__version__})")
 

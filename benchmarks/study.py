@@ -47,19 +47,19 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from plain_cells import ALPHA, LR, MEAN, STD, TEMPERATURE, PlainCell, folder_loader, normalised
 from preceptor.cohort.frozen import FixedSize
-from preceptor.cohort.merge import lone, merge
-from preceptor.cohort.stage import Plan
 from preceptor.data import augment as augment_module
 from preceptor.data import batches as batches_module
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.networks.classifier import Classifier
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.plan.merge import lone, merge
+from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.techniques import TECHNIQUES, Context
 from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
 from preceptor.training.placement import largest_bunch
+from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.run import Run
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.teacher_cache.of_stage import frozen_of
@@ -84,11 +84,12 @@ class Setting:
     steps: int
     folder: Path
     cache: Path
+    longest: int
 
     @property
     def warm_up(self) -> int:
         """Steps that are not timed: as many as ask the offline teacher at once."""
-        return largest_bunch(self.batch, (self.size, self.size), 2**10, "cpu")
+        return largest_bunch(self.batch, (self.size, self.size), self.longest, "cpu")
 
     def recipe(self, technique: str, strategy: str, seed: int, precision: str) -> Recipe:
         """One cell as a study writes it, with one view that is shown again and again."""
@@ -131,9 +132,8 @@ class Setting:
     def save_teacher(self) -> None:
         """A frozen teacher: its numbers are random, its arithmetic is that of a trained one."""
         recipe = self.recipe("kd_online", "features", 0, "32-true")
-        packed = prepare(recipe).packed
-        plan = TECHNIQUES["kd_online"](Context(recipe, packed.classes, packed.size))
-        plan.stages[0].members["T"].build().save(self.folder / "teacher")
+        workshop = workshop_of(recipe, prepare(recipe))
+        workshop.network(recipe.plan().stages[0].members["T"].network).save(self.folder / "teacher")
 
 
 def _new(architecture: str) -> dict[str, Any]:
@@ -147,13 +147,12 @@ class Ours:
         recipes = [setting.recipe(*cell, seed, precision) for cell in cells]
         self.cells, self.warm_up = cells, setting.warm_up
         self.prepared: Prepared = prepare(recipes[0])
-        packed = self.prepared.packed
-        plans = [TECHNIQUES[r.technique.name](Context(r, packed.classes, packed.size)) for r in recipes]
-        self.merged = merge(plans)
+        workshop = workshop_of(recipes[0], self.prepared)
+        self.merged = merge([settled_plan(recipe, workshop) for recipe in recipes])
         self.stage = replace(self.merged.stage, phase="main")
         plan = Plan(stages=(self.stage,), students=tuple(self.stage.members))
         nowhere = RunFolder(setting.folder / "run", recipes[0], writes=False)
-        self.run = Run(recipes[0], self.prepared, plan, nowhere, make_fabric("cpu"), Console(quiet=True))
+        self.run = Run(recipes[0], self.prepared, workshop, plan, nowhere, make_fabric("cpu"), Console(quiet=True))
         self.cohort = self.run.cohort(self.stage)
         self.batches = self.run.batches(self.stage, self.cohort)
 
@@ -375,6 +374,9 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--views", type=int, default=8, help="of `mixed`: views that are shown in turn")
     parser.add_argument("--epochs", type=int, default=20, help="of `mixed`")
+    parser.add_argument(
+        "--longest", type=int, default=2**10, help="an epoch for which bunches are sized; less warms up less"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -382,9 +384,9 @@ def main() -> None:
     all_least = True
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PRECEPTOR_CACHE"] = folder  # placements are measured anew
-        setting = Setting(
-            given.teacher, given.student, given.size, given.batch, given.steps, Path(folder), Path(folder) / "cache"
-        )
+        place = Path(folder)
+        sizes = (given.size, given.batch, given.steps)
+        setting = Setting(given.teacher, given.student, *sizes, place, place / "cache", given.longest)
         setting.save_teacher()
         for part in given.parts:
             all_least &= contest(part, setting, given)

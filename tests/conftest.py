@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.specs import NetworkSpec
 
 torch.set_num_threads(1)
+os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read once, when CUDA starts: what deterministic kernels want
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +54,7 @@ class TinyNetwork(Network):
         embedding = self.dropout(last.mean(dim=(2, 3)))
         return Outputs(logits=self.head(embedding), embedding=embedding, maps={"stage1": last, "last": last})
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         raise AssertionError("tiny networks are not exported")
 
     @property

@@ -8,38 +8,75 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "preceptor"
-GROUND = {"errors", "explain", "files", "randomness", "signatures", "catalogue", "recipe", "specs", "technique_specs"}
+GROUND = {
+    "catalogue",
+    "errors",
+    "explain",
+    "files",
+    "inside",
+    "opening",
+    "places",
+    "quoting",
+    "randomness",
+    "refusals",
+    "screen",
+    "sealed",
+    "signatures",
+    "knowledge.setting",
+    "knowledge.catalogue",
+    "specs",
+    "streams",
+    "study_index",
+    "yaml_text",
+}
 """What every room stands on."""
 
 ROOMS = {
-    "data": set(),
+    "runs": set(),
+    "plan": {"runs"},
+    "techniques": {"plan"},
+    "data": {"recipe", "networks.normalisation"},
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),
     "built": {"networks", "knowledge"},
-    "cohort": {"built", "networks", "knowledge", "data.batches"},
-    "techniques": {"cohort", "built", "networks", "knowledge"},
-    "training": {"techniques", "cohort", "built", "data", "networks", "knowledge", "measures"},
-    "analysis": {"training", "cohort", "built", "data", "networks", "measures"},
-    "study": {"training", "cohort.stage"},
-    "report": {"measures", "__version__"},
+    "cohort": {"plan", "built", "networks", "knowledge", "data.batches"},
+    "training": {
+        "recipe",
+        "plan",
+        "techniques",
+        "cohort",
+        "built",
+        "data",
+        "networks",
+        "knowledge",
+        "measures",
+        "runs",
+    },
+    "analysis": {"recipe", "own_files", "plan", "training", "cohort", "built", "data", "networks", "measures", "runs"},
+    "study": {"recipe", "own_files", "plan", "techniques", "training", "networks", "data", "runs"},
+    "report": {"recipe", "plan", "techniques", "measures", "runs", "__version__"},
     "cli": {
         "analysis",
         "report",
         "study",
         "training",
+        "recipe",
+        "own_files",
+        "plan",
         "techniques",
         "cohort",
         "data",
         "networks",
         "knowledge",
         "measures",
+        "runs",
         "__version__",
     },
 }
 """Room -> what it may import besides the ground and itself."""
 
-LOADS = {("catalogue", "knowledge.base")}
+LOADS = {("knowledge.catalogue", "knowledge.base")}
 """The catalogue imports a loss when it is asked for one."""
 
 WITHOUT_TORCH = [
@@ -51,19 +88,28 @@ WITHOUT_TORCH = [
     "cli.demo",
     "cli.evaluate",
     "cli.methods",
+    "cli.plan",
     "cli.report",
     "cli.search",
     "cli.study",
     "cli.train",
     "recipe",
+    "places",
     "specs",
-    "technique_specs",
-    "catalogue",
+    "plan.draw",
+    "plan.merge",
+    "plan.ready",
+    "plan.show",
+    "techniques",
+    "knowledge.catalogue",
     "training.teacher_cache.folder",
     "data.sources",
     "data.splits",
     "data.inspect",
     "measures",
+    "runs.begun",
+    "runs.place",
+    "runs.result",
     "report",
 ]
 
@@ -107,6 +153,12 @@ def test_the_ground_stands_on_itself():
     assert loads == LOADS
     wrong = [(module, name) for module, name in found if not within(name, GROUND | {base for _, base in LOADS})]
     assert wrong == []
+
+
+@pytest.mark.parametrize(("module", "more"), [("recipe", set()), ("own_files", {"recipe"})])
+def test_a_recipe_stands_on_plans_and_techniques(module, more):
+    found = [name for one, name in imports() if one == module]
+    assert [name for name in found if not within(name, {*GROUND, "plan", "techniques", *more})] == []
 
 
 def test_nothing_imports_the_command_line():

@@ -65,7 +65,7 @@ def refused(tmp_path, monkeypatch):
     def attempt(raw, *more):
         before = contents(tmp_path)
         trained = (tmp_path / "run" / "checkpoints").exists()
-        asked = {"recipe.yaml"} | (set() if trained else {"run/recipe.yaml", "run/split.csv"})
+        asked = {"recipe.yaml"} | (set() if trained else {"run/recipe.yaml", "run/split.csv", "run/pixels.npz"})
         answer = run(tmp_path, raw, *more)
         assert answer.code == 2, answer.error
         assert answer.error.startswith("error: ")
@@ -116,6 +116,36 @@ def image_with_nan(root):
     values[0, 0, 0] = np.nan
     tifffile.imwrite(root / "cat" / "nan.tif", values, photometric="rgb")
     return data, ["cat/nan.tif", "1 pixel values that are NaN or infinite", "repair or remove it"]
+
+
+def pipe_called_like_an_image(root):
+    data = folders(root)
+    os.mkfifo(root / "cat" / "pipe.png")
+    return data, ["cat/pipe.png", "is a named pipe (FIFO); a regular file was expected"]
+
+
+def postscript_called_like_an_image(root):
+    data = folders(root)
+    write(root / "cat" / "ps.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    return data, ["cat/ps.png", "no PNG, JPEG, TIFF, BMP or WebP"]
+
+
+def class_with_a_latin_1_name(root):
+    data = folders(root)
+    os.rename(os.fsencode(root / "dog"), os.fsencode(root) + b"/h\xe4matom")
+    return data, [r"h\xe4matom", "not UTF-8", "convmv"]
+
+
+def image_with_a_terminal_escape_as_name(root):
+    data = folders(root)
+    save_image(root / "cat" / "\x1b]0;owned\x07.png")
+    return data, [r"cat/\x1b]0;owned\x07.png", "control characters"]
+
+
+def group_rule_without_end(root):
+    data = folders(root)
+    save_image(root / "cat" / f"{'a' * 60}!.png")
+    return {**data, "options": {"group": "^(a+)+$"}}, ["group ^(a+)+$ does not come to an end", "aaa!", "Repeat once"]
 
 
 def mask_of_another_size(root):
@@ -207,6 +237,11 @@ def folder_without_images(root):
 BROKEN_DATA = [
     truncated_image,
     image_with_nan,
+    pipe_called_like_an_image,
+    postscript_called_like_an_image,
+    class_with_a_latin_1_name,
+    image_with_a_terminal_escape_as_name,
+    group_rule_without_end,
     mask_of_another_size,
     mask_with_unexpected_values,
     mask_without_image,
@@ -226,7 +261,8 @@ BROKEN_DATA = [
 
 
 @pytest.mark.parametrize("broken", BROKEN_DATA, ids=lambda broken: broken.__name__)
-def test_broken_data_is_named(refused, tmp_path, broken):
+def test_broken_data_is_named(refused, tmp_path, broken, monkeypatch):
+    monkeypatch.setattr("preceptor.data.patterns.SECONDS", 1.0)
     data, parts = broken(tmp_path / "data")
     task = "segmentation" if (tmp_path / "data" / "masks").exists() else "classification"
     message = refused(recipe_for(task, data={"options": {}, **data}))
@@ -235,13 +271,40 @@ def test_broken_data_is_named(refused, tmp_path, broken):
     assert not (tmp_path / "run").exists(), "a refused run leaves nothing"
 
 
-@pytest.mark.parametrize("broken", [truncated_image, image_with_nan, mask_of_another_size, mask_with_unexpected_values])
+LISTED = [
+    truncated_image,
+    image_with_nan,
+    pipe_called_like_an_image,
+    postscript_called_like_an_image,
+    mask_of_another_size,
+    mask_with_unexpected_values,
+]
+
+
+@pytest.mark.parametrize("broken", LISTED, ids=lambda broken: broken.__name__)
 def test_inspection_goes_on_and_lists_damaged_files(tmp_path, broken):
     _, (name, *_) = broken(tmp_path / "data")
     answer = preceptor("data", "inspect", tmp_path / "data")
     assert answer.code == 0
     assert "1 damaged" in answer.out
     assert name in answer.out.partition("\ndamaged\n")[2]
+
+
+def test_inspection_of_names_that_are_no_text(tmp_path):
+    _, parts = class_with_a_latin_1_name(tmp_path / "data")
+    answer = preceptor("data", "inspect", tmp_path / "data")
+    assert answer.code == 2
+    assert all(part in answer.error for part in parts)
+
+
+def test_pipes_in_place_of_weights(refused, tmp_path):
+    for name in ("weights.safetensors", "weights.pth"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "network").mkdir()
+    os.mkfifo(tmp_path / "network" / "config.json")
+    for name in ("weights.safetensors", "weights.pth", "network"):
+        message = refused(recipe_for(networks={"student": {**CLASSIFIER, "weights": str(tmp_path / name)}}))
+        assert "is a named pipe" in message
 
 
 def test_an_unreadable_folder_is_named(refused, tmp_path, monkeypatch):
@@ -317,7 +380,13 @@ def test_a_variable_that_is_not_set_is_named(refused, monkeypatch, changes):
             ["technique graph wants `networks.teacher`"],
         ),
         (
-            {"technique": {"name": "graph", "edges": [], "alpha": [0.1, 0.2, 0.3]}},
+            {
+                "technique": {
+                    "name": "graph",
+                    "edges": [{"loss": "kd", "source": "S2", "target": "S1"}],
+                    "alpha": [0.1] * 3,
+                }
+            },
             ["technique.alpha: 3 values for 2 students"],
         ),
         (
@@ -344,7 +413,7 @@ def test_mistaken_recipes_are_explained(refused, changes, parts):
     [
         ("training.epochs", "--set 'training.epochs': write it as key.key=value, for example training.epochs=5"),
         ("name.x=1", "--set name.x: 'name' is a single value in the recipe and has no keys below it"),
-        ("name=[1", "--set name: '[1' is not a YAML value"),
+        ("name=[1", "--set name: '[1' is not readable YAML"),
     ],
 )
 def test_mistaken_overrides_are_explained(refused, override, message):

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from preceptor import catalogue
 from preceptor.cli.methods import methods_page
-from preceptor.recipe import parse_recipe
+from preceptor.knowledge import catalogue
+from preceptor.plan.draw import cohort_svg
+from preceptor.recipe import load_recipe, parse_recipe
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -17,22 +18,17 @@ def test_the_page_of_methods_is_up_to_date() -> None:
     assert (DOCS / "methods.md").read_text(encoding="utf-8") == methods_page(), "run `make docs`"
 
 
+def test_the_picture_of_the_readme_is_that_of_its_recipe() -> None:
+    recipe, _ = load_recipe(DOCS.parent / "recipes" / "phantom.yaml")
+    assert (DOCS / "cohort.svg").read_text(encoding="utf-8") == cohort_svg(recipe.plan(), recipe.task), (
+        "run `make docs`"
+    )
+
+
 def test_the_page_has_a_row_for_every_method() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", methods_page(), flags=re.MULTILINE)
-    techniques = [
-        "baseline",
-        "kd_offline",
-        "kd_online",
-        "ml",
-        "kd_ml",
-        "multi_part",
-        "kthf2",
-        "multi_teacher",
-        "graft",
-        "self_distill",
-        "dynamic_kd",
-        "graph",
-    ]
+    techniques = ["baseline", "dynamic_kd", "graft", "graph", "kd_ml", "kd_offline", "kd_online", "kthf2", "ml"]
+    techniques += ["multi_part", "multi_teacher", "self_distill"]
     assert rows == [*techniques, *catalogue.losses()]
 
 
@@ -48,3 +44,13 @@ def test_the_examples_of_the_page_are_recipes(number: int) -> None:
             **yaml.safe_load(example),
         }
     )
+
+
+def test_the_example_technique_is_one(tmp_path: Path) -> None:
+    page = (DOCS / "own-technique.md").read_text(encoding="utf-8")
+    (found,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (tmp_path / "mine.py").write_text(found)
+    recipe, _ = load_recipe(
+        DOCS.parent / "recipes" / "phantom.yaml", [f"technique={{name: '{tmp_path}/mine.py:Mine', weight: 0.8}}"]
+    )
+    assert [edge.weight for edge in recipe.plan().stages[-1].edges] == [0.8, 0.8]

@@ -13,6 +13,7 @@ BASE = {
     "networks": {"teacher": SMALL, "student": SMALL},
     "technique": {"name": "kd_ml", "strategy": "diverse"},
 }
+EDGES = "technique.edges=[{source: T, target: S1, loss: kd}]"
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.yaml"))
 
 
@@ -36,14 +37,14 @@ def test_overrides_reach_any_depth(written):
 
 
 def test_options_that_a_new_technique_does_not_have_are_left_out_and_said(written):
-    recipe, notes = load_recipe(written, ["technique.name=graph", "technique.edges=[]"])
+    recipe, notes = load_recipe(written, ["technique.name=graph", EDGES])
     assert recipe.technique.name == "graph"
     assert notes == ["technique.strategy of the recipe is no option of graph: left out"]
 
 
 def test_an_option_given_for_the_new_technique_is_not_left_out(written):
     with pytest.raises(UserError, match="strategy"):
-        load_recipe(written, ["technique.name=graph", "technique.edges=[]", "technique.strategy=features"])
+        load_recipe(written, ["technique.name=graph", EDGES, "technique.strategy=features"])
 
 
 @pytest.mark.parametrize(
@@ -65,6 +66,19 @@ def test_an_option_given_for_the_new_technique_is_not_left_out(written):
         ({"split": {"shots_seed": 1}}, "shots_seed: there are no shots to draw"),
         ({"split": {"shots": 0}}, "split.shots: .*greater than 0"),
         ({"technique": {"name": "ml", "snapshots_every": 2}}, "snapshots_every: is for a teacher alone"),
+        ({"training": {"threads": 100_000}}, "training.threads: .*less than or equal to 1024, got 100000"),
+        ({"training": {"workers": 100_000}}, "training.workers: .*less than or equal to 256"),
+        ({"training": {"epochs": 10**30}}, "training.epochs: .*less than or equal to 1000000"),
+        ({"training": {"batch_size": 10**12}}, "training.batch_size: .*less than or equal to 1000000"),
+        ({"training": {"patience": 10**30}}, "training.patience: .*less than or equal to 1000000"),
+        ({"teacher_training": {"epochs": 10**30}}, "epochs: .*less than or equal to 1000000"),
+        ({"data": {"source": "phantom", "image_size": 10**6}}, "data.image_size.*less than or equal to 32768"),
+        ({"data": {"source": "phantom", "image_size": [32, -5]}}, "data.image_size.*greater than 0"),
+        ({"data": {"source": "phantom", "tile": {"size": 10**6}}}, "data.tile.size: .*less than or equal to 32768"),
+        ({"networks": {"teacher": SMALL, "student": SMALL, "count": 10**9}}, "networks.count: .*equal to 100"),
+        ({"split": {"folds": 10**9}}, "split.folds: .*less than or equal to 1000"),
+        ({"technique": {"name": "multi_part", "every": 10**30}}, "technique.every: .*equal to 1000000"),
+        ({"technique": {"name": "graft", "chain_epochs": 10**30}}, "technique.chain_epochs: .*equal to 1000000"),
         ({"training": {"monitor": "iou"}}, "training.monitor: classification has accuracy, f1, auroc"),
     ],
 )
@@ -105,3 +119,43 @@ def test_the_published_setting_of_multi_part():
     assert recipe.split.fractions == (0.64, 0.16, 0.20)
     assert (recipe.augment.flip_horizontal, recipe.augment.flip_vertical) == (True, False)
     assert (recipe.networks.teacher.weights, recipe.networks.peers["S1"].weights) == ("imagenet", "none")
+
+
+EDGE = {"source": "S1", "target": "S1", "loss": "kd"}
+INFINITE, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "message"),
+    [
+        ("training.lr", INFINITE, r"training\.lr: should be a finite number, got inf"),
+        ("training.warmup_epochs", INFINITE, r"warmup_epochs: should be a finite number"),
+        ("teacher_training.lr", INFINITE, r"teacher_training\.lr: should be a finite number"),
+        ("teacher_training.weight_decay", NAN, r"weight_decay: should be .*got nan"),
+        ("technique.temperature", INFINITE, r"technique\.temperature: should be a finite number"),
+        ("technique.temperature", 1e-30, r"technique\.temperature: should be greater than or equal to 0\.01"),
+        ("technique.alpha", NAN, r"technique\.alpha.*: should be a finite number, got nan"),
+        ("technique.alpha", [0.1, NAN], r"technique\.alpha.*1: should be a finite number, got nan"),
+        ("networks.student.std", [0, 0, 0], r"networks\.student\.std\.0: should be greater than .*got 0"),
+        ("networks.student.mean", [INFINITE, 0, 0], r"networks\.student\.mean\.0: should be a finite number"),
+        ("networks.student.mean", [123.7, 116.3, 103.5], r"mean\.0: should be less than or equal to 1, got 123\.7"),
+        ("networks.student.options", {"a": [{"b": NAN}]}, r"options\.a\.0\.b: should be a finite number, got nan"),
+        ("data.options", {"difficulty": INFINITE}, r"options\.difficulty: should be a finite number"),
+        ("technique", {"name": "graph", "edges": []}, r"edges: there is none, so nobody would teach anybody"),
+        ("technique", {"name": "graph", "edges": [EDGE]}, r"source and target are both S1.*cannot teach itself"),
+        (
+            "technique",
+            {"name": "kd_offline", "losses": [{"loss": "kd", "options": {"temperature": INFINITE}}]},
+            r"options\.temperature: should be a finite number",
+        ),
+    ],
+)
+def test_what_no_training_can_use_is_refused_when_it_is_read(where, value, message):
+    raw = yaml.safe_load(yaml.safe_dump(BASE))
+    *parents, last = where.split(".")
+    node = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[last] = value
+    with pytest.raises(UserError, match=message):
+        parse_recipe(raw)

@@ -17,11 +17,12 @@ class DamagedFileError(UserError):
 
     Attributes:
         path: the file.
+        reason: what is wrong with it.
     """
 
     def __init__(self, path: Path, reason: str, remedy: str) -> None:
         super().__init__(f"{path}: {reason}.\n{remedy}")
-        self.path = path
+        self.path, self.reason = path, reason
         self._parts = (path, reason, remedy)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str, str]]:
@@ -34,3 +35,7 @@ class NonFiniteLossError(UserError):
 
 class InterruptedRunError(Exception):
     """The user or the system asked to stop; the message says where the checkpoint is and how to go on."""
+
+
+class ClosedOutputError(Exception):
+    """What reads the standard output has ended, as ``| head`` does; the message, if any, is for the error output."""

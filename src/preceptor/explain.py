@@ -23,6 +23,8 @@ def explain(detail: Mapping[str, Any], root: type[BaseModel], tags: Mapping[str,
         return f"{where}: {unknown(parts[-1], fields)}"
     if detail["type"] == "missing":
         return f"{where}: is missing"
+    if detail["type"] == "union_tag_not_found":
+        return f"{where}.name: is missing; valid: {', '.join(tags)}"
     if detail["type"] == "union_tag_invalid":
         return f"{where}.name: {unknown(str(detail['input'].get('name')), tags)}"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")

@@ -1,9 +1,11 @@
 """Paths as users write them, and files of which nothing is ever half new: temporary name, sync, rename."""
 
+import errno
 import fcntl
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,12 +88,14 @@ def synced(path: Path) -> Iterator[BinaryIO]:
 def alone(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock ``path``, waiting for other processes; False where the file system knows no locks.
 
-    The operating system drops the lock when its holder dies, so none is ever left behind.
+    The operating system drops the lock when its holder dies, so none is ever left behind. A file that is there keeps
+    its content.
 
     Raises:
         BlockingIOError: another process holds it and ``wait`` is False.
+        UserError: ``path`` is a link or no plain file.
     """
-    with path.open("wb") as file:
+    with _open_lock(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -100,3 +104,16 @@ def alone(path: Path, *, wait: bool = True) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def _open_lock(path: Path) -> BinaryIO:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a link; it should be a lock that preceptor makes. Remove it.") from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path} is no plain file; it should be a lock that preceptor makes. Remove it.")
+    return open(descriptor, "r+b")

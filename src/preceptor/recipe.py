@@ -4,18 +4,43 @@ Frozen pydantic models with defaults, checked when they are built, read from and
 Nothing here imports torch: a wrong recipe is refused at once.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator, model_validator
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
+from preceptor.knowledge.catalogue import entry_for, is_own
+from preceptor.plan.cast import Cast, Facts, Usual
+from preceptor.plan.frozen import FrozenMap
+from preceptor.plan.stage import Plan
+from preceptor.plan.weights import notes_on_weights, require_weights_meant
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
-from preceptor.technique_specs import TAGS, GraphSpec, LossSpec, MixtureSpec, TechniqueSpec
+from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
+from preceptor.techniques.base import LossSpec
+from preceptor.techniques.own import options_of
+from preceptor.yaml_text import read_yaml, read_yaml_file
+
+
+def _own_or_known(raw: object, known: Callable[[object], Technique]) -> Technique:
+    """A technique of the package, or one that is named with its file."""
+    if isinstance(raw, OwnTechnique):
+        return raw
+    name = raw.get("name") if isinstance(raw, Mapping) else None
+    return OwnTechnique.model_validate(raw) if isinstance(name, str) and is_own(name) else known(raw)
+
+
+if TYPE_CHECKING:
+    TechniqueSpec = Technique
+else:  # of the classes themselves, told apart by their names
+    _Known = Annotated[Union[tuple(TECHNIQUES.values())], Field(discriminator="name")]  # noqa: UP007
+    TechniqueSpec = Annotated[SerializeAsAny[_Known], WrapValidator(_own_or_known)]
 
 
 class Recipe(Model):
@@ -45,38 +70,29 @@ class Recipe(Model):
         monitors = {"classification": ("accuracy", "f1", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
         if self.training.monitor not in (None, *monitors[self.task]):
             raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors[self.task])}")
-        technique = self.technique
-        named: tuple[LossSpec | None, ...] = ()
-        if isinstance(technique, GraphSpec):
-            named = technique.edges
-        elif isinstance(technique, MixtureSpec):
-            named = (*technique.losses, technique.hint)
-        for spec in filter(None, named):
+        self._suits_the_technique()
+        return self
+
+    def _suits_the_technique(self) -> None:
+        technique, networks = self.technique, self.networks
+        for spec in technique.losses_named:
             self._require_task(spec)
         if self.task not in technique.tasks:
             raise ValueError(
                 f"technique {technique.name} is for {', '.join(technique.tasks)}, this recipe's task is {self.task}: "
                 f"{technique.instead}"
             )
-        takes_several = "teachers" in type(technique).model_fields
-        if self.networks.teachers and not takes_several:
+        if networks.teachers and not technique.takes_teachers:
             raise ValueError(f"networks.teachers: {technique.name} has one teacher at most; give `networks.teacher`")
-        has_some = self.networks.teachers or getattr(technique, "teachers", ())
-        if technique.has_teacher and self.networks.teacher is None and not has_some:
+        has_some = networks.teacher or networks.teachers or technique.brings_teachers
+        if technique.has_teacher and not has_some:
             wanted = "`networks.teacher`, `networks.teachers` or `technique.teachers`"
-            raise ValueError(f"technique {technique.name} wants {wanted if takes_several else '`networks.teacher`'}")
-        if self.technique.name in ("ml", "kd_ml", "kthf2") and len(self.networks.peers) < 2:
-            raise ValueError(f"{self.technique.name} wants at least two students (`networks.count: 2`)")
-        if self.technique.name == "self_distill" and len(self.networks.peers) > 1:
             raise ValueError(
-                f"self_distill is about one student with exits, here are {len(self.networks.peers)}; "
-                "set `networks.count: 1`"
+                f"technique {technique.name} wants {wanted if technique.takes_teachers else '`networks.teacher`'}"
             )
-        return self
+        technique.require_students(len(networks.peers))
 
     def _require_task(self, spec: LossSpec) -> None:
-        from preceptor.catalogue import entry_for
-
         tasks = entry_for(spec.loss).settings
         if self.task not in tasks:
             raise ValueError(
@@ -93,6 +109,36 @@ class Recipe(Model):
     def monitor(self) -> str:
         """The validation score that chooses weights."""
         return self.training.monitor or ("accuracy" if self.task == "classification" else "iou")
+
+    def cast(self, facts: Facts | None = None) -> Cast:
+        """Who takes part, as a technique is told."""
+        return Cast(
+            task=self.task,
+            source=self.data.source,
+            students=FrozenMap(self.networks.peers),
+            teacher=self.networks.teacher,
+            teachers=self.networks.teachers,
+            training=self.training,
+            teacher_training=self.teacher_stage_training,
+            goes_on=bool(self.teacher_training),
+            monitor=self.monitor,
+            shots=self.split.shots,
+            facts=facts or Usual(),
+        )
+
+    def plan(self, facts: Facts | None = None) -> Plan:
+        """What the technique makes of it.
+
+        Args:
+            facts: what networks are like; as most are unless it is given.
+
+        Raises:
+            UserError: options that do not fit these networks.
+        """
+        plan = self.technique.plan(self.cast(facts))
+        require_weights_meant(plan)
+        notes = notes_on_weights(plan, self.technique.name, goes_on=bool(self.teacher_training))
+        return replace(plan, notes=(*plan.notes, *notes))
 
     def to_yaml(self) -> str:
         """The complete recipe, defaults included."""
@@ -116,14 +162,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
 def read_mapping(path: Path, what: str) -> dict[str, Any]:
     """The YAML mapping in ``path``, unchecked; ``what`` it is called in errors."""
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = read_yaml_file(path, f"{what} {str(path)!r}")
     except FileNotFoundError:
         example = "recipes/phantom.yaml" if what == "recipe" else "studies/phantom.yaml"
         raise UserError(f"no {what} {str(path)!r}: give the path of a .yaml file, for example {example}") from None
     except IsADirectoryError:
         raise UserError(f"{what} {str(path)!r} is a folder: give the .yaml file in it") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{what} {str(path)!r} is not readable YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{what} {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
     return raw
@@ -152,7 +196,7 @@ def parse_recipe(raw: object, origin: str = "recipe") -> Recipe:
     try:
         return Recipe.model_validate(raw)
     except ValidationError as error:
-        lines = [explain(detail, Recipe, TAGS) for detail in error.errors(include_url=False)]
+        lines = [explain(detail, Recipe, TECHNIQUES) for detail in error.errors(include_url=False)]
         raise UserError("\n".join([f"{origin}:", *(f"  {line}" for line in dict.fromkeys(lines))])) from None
 
 
@@ -160,8 +204,7 @@ def _leave_out(technique: object, before: Mapping[str, Any], changed: Sequence[s
     """Drop the recipe's own technique options that a technique chosen by an override does not have."""
     if not isinstance(technique, dict) or technique.get("name") == before.get("name"):
         return []
-    spec = TAGS.get(str(technique.get("name")))
-    known = set(spec.model_fields) if spec else set()
+    known = _options_of(str(technique.get("name")))
     chosen = {where.removeprefix("technique.").split(".")[0] for where in changed}
     left_out = sorted(set(before) & set(technique) - known - chosen) if known else []
     for key in left_out:
@@ -169,15 +212,19 @@ def _leave_out(technique: object, before: Mapping[str, Any], changed: Sequence[s
     return [f"technique.{key} of the recipe is no option of {technique['name']}: left out" for key in left_out]
 
 
+def _options_of(technique: str) -> set[str]:
+    """What a technique can be told, its name included; nothing where there is no such technique."""
+    if is_own(technique):
+        return {"name", *(option.name for option in options_of(technique))}
+    return set(TECHNIQUES[technique].model_fields) if technique in TECHNIQUES else set()
+
+
 def parse_override(text: str) -> tuple[str, Any]:
     """Dotted key and value of ``a.b=value``, the value being YAML."""
     where, equals, value = text.partition("=")
     if not equals or not where:
         raise UserError(f"--set {text!r}: write it as key.key=value, for example training.epochs=5")
-    try:
-        return where, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {where}: {value!r} is not a YAML value: {error}") from None
+    return where, read_yaml(value, f"--set {where}: {shorten(value, 80, placeholder=' …')!r}")
 
 
 def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from preceptor.errors import UserError
+from preceptor.opening import open_file
+
+_LONGEST = 1_000_000
+"""Bytes of a user's own file."""
 
 _PLAIN: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
 _CONTAINERS: dict[str, Any] = {"tuple": tuple, "list": list, "dict": dict}
@@ -70,6 +74,10 @@ class ClassText:
                 return statement.value
         return None
 
+    def defines(self, method: str) -> bool:
+        """Whether the class has a method of this name of its own."""
+        return any(isinstance(one, ast.FunctionDef) and one.name == method for one in self.node.body)
+
     def options(self) -> tuple[Option, ...]:
         """The arguments of ``__init__``, in order.
 
@@ -78,27 +86,46 @@ class ClassText:
         """
         for statement in self.node.body:
             if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-                return tuple(self._option(*found) for found in _arguments(statement.args, self._where))
+                arguments = _arguments(statement.args, self._where)
+                return tuple(self._option(one.arg, one.annotation, default) for one, default in arguments)
         return ()
 
-    def _option(self, argument: ast.arg, default: ast.expr | None) -> Option:
-        where = f"{self._where}: option {argument.arg!r}"
-        if argument.annotation is None:
-            raise UserError(f"{where} has no type; write for example {argument.arg}: float = 1.0")
+    def fields(self) -> tuple[Option, ...]:
+        """The class attributes with a type, in order, as a data class has them.
+
+        Raises:
+            UserError: as :meth:`options`.
+        """
+        found = [one for one in self.node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)]
+        return tuple(
+            self._option(one.target.id, one.annotation, one.value)
+            for one in found
+            if isinstance(one.target, ast.Name) and not ast.unparse(one.annotation).startswith("ClassVar")
+        )
+
+    def _option(self, name: str, annotation: ast.expr | None, default: ast.expr | None) -> Option:
+        where = f"{self._where}: option {name!r}"
+        if annotation is None:
+            raise UserError(f"{where} has no type; write for example {name}: float = 1.0")
         value = None
         if default is not None:
             try:
                 value = ast.literal_eval(default)
             except ValueError:
                 raise UserError(f"{where} has the default {ast.unparse(default)}; write a plain value") from None
-        annotation = self._unaliased(argument.annotation)
-        return Option(argument.arg, ast.unparse(annotation), self._type(annotation, where), value, default is None)
+        annotation = self._unaliased(annotation)
+        return Option(name, ast.unparse(annotation), self._type(annotation, where), value, default is None)
 
     def _unaliased(self, node: ast.expr) -> ast.expr:
-        if isinstance(node, ast.Name) and node.id in self.aliases:
-            return self._unaliased(self.aliases[node.id])
+        followed = set()
+        while isinstance(node, ast.Name) and node.id in self.aliases and node.id not in followed:
+            followed.add(node.id)
+            node = self.aliases[node.id]
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return ast.parse(node.value, mode="eval").body
+            try:
+                return ast.parse(node.value, mode="eval").body
+            except SyntaxError:
+                raise UserError(f"{self._where}: {node.value!r} is no type") from None
         return node
 
     def _type(self, node: ast.expr, where: str) -> Any:
@@ -139,17 +166,6 @@ def source_of(docstring: str) -> str:
     return _paragraph(docstring, "Source")
 
 
-def options_of(docstring: str) -> tuple[str, ...]:
-    """The names that follow ``Options:``."""
-    return tuple(re.findall(r"\w+", _paragraph(docstring, "Options")))
-
-
-def functions_in(path: Path) -> dict[str, str]:
-    """Docstrings of the top-level functions of a file, by name."""
-    nodes = ast.parse(path.read_text(encoding="utf-8")).body
-    return {node.name: ast.get_docstring(node) or "" for node in nodes if isinstance(node, ast.FunctionDef)}
-
-
 def _paragraph(docstring: str, name: str) -> str:
     """What follows ``name:`` up to an empty line or the next such word, on one line."""
     found = re.search(rf"^{name}:(.*(?:\n(?![A-Z]\w+:)\S.*|\n[ \t]+\S.*)*)", docstring, flags=re.MULTILINE)
@@ -162,10 +178,16 @@ def classes_in(path: Path) -> dict[str, ClassText]:
     Raises:
         UserError: the file is not there or is no Python.
     """
+    if not path.exists():
+        raise UserError(f"no file {str(path)!r}; give its path from the current folder")
+    with open_file(path, "Python file") as file:
+        content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
+        raise UserError(f"{str(path)!r} is longer than {_LONGEST:,} bytes; a loss needs a file of its own")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"no file {str(path)!r}; give its path from the current folder") from None
+        tree = ast.parse(content.decode("utf-8"))
+    except (RecursionError, MemoryError):
+        raise UserError(f"{str(path)!r} is nested too deeply to be read") from None
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise UserError(f"{str(path)!r} is not valid Python{f' (line {line})' if line else ''}: {error}") from None

@@ -3,25 +3,66 @@
 Frozen pydantic models with defaults, checked when they are built. Nothing here imports torch.
 """
 
+import math
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["classification", "segmentation"]
+ResizeRule = Literal["squash", "crop", "pad"]
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Integration = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
+"""How much each of several teachers counts."""
+
+NEEDS_LABELS: tuple[Integration, ...] = ("ce", "correct_only")
+"""Those that depend on the truth."""
+LOCAL, HUB = "local-dir:", "hf-hub:"
+"""How architectures begin that name a saved network: a folder, or a model of the Hugging Face hub."""
+
+# Upper ends far above what anybody trains with: beyond them stands a typing mistake, which would take all memory, all
+# threads, or for ever.
+Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
+Pixels = Annotated[int, Field(gt=0, le=32_768)]
+Images = Annotated[int, Field(gt=0, le=1_000_000)]
+Networks = Annotated[int, Field(gt=0, le=100)]
+Threads = Annotated[int, Field(gt=0, le=1024)]
 
 
 class Model(BaseModel):
-    """Base of every recipe part: frozen, and unknown keys are errors."""
+    """Base of every recipe part: frozen; unknown keys are errors, and so is a number that is not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _finite_in_free_parts(self) -> Self:
+        """What pydantic's own rule does not reach: mappings whose values may be anything."""
+        for name, value in self:
+            for where, number in _not_finite(value, name):
+                raise ValueError(f"{where}: should be a finite number, got {number}")
+        return self
+
+
+def _not_finite(value: object, where: str) -> Iterator[tuple[str, float]]:
+    """Infinities and NaN in nested mappings and lists, each with its dotted key."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield where, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_finite(inner, f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for place, inner in enumerate(value):
+            yield from _not_finite(inner, f"{where}.{place}")
 
 
 class TileSpec(Model):
     """Cut images into square tiles of ``size`` pixels, neighbours sharing ``overlap`` pixels."""
 
-    size: Annotated[int, Field(gt=0)]
-    overlap: Annotated[int, Field(ge=0)] = 0
+    size: Pixels
+    overlap: Annotated[int, Field(ge=0, le=32_768)] = 0
 
 
 class DataSpec(Model):
@@ -29,7 +70,8 @@ class DataSpec(Model):
 
     ``image_size`` is (height, width) or one number for both. ``resize`` is what happens to images
     of another size: ``squash`` stretches, ``crop`` scales the short side and cuts the centre,
-    ``pad`` scales the long side and fills with the border colour. ``tile`` cuts instead.
+    ``pad`` scales the long side and fills with the mean colour by which the first student normalises,
+    as timm's ``border`` does. ``tile`` cuts instead.
     ``duplicates`` is what happens to images with equal pixels: ``drop`` keeps one where the labels
     agree and none where they differ, ``keep`` puts all of them on one side of the split,
     ``error`` refuses. What was done is stated on the terminal and in the result.
@@ -38,8 +80,8 @@ class DataSpec(Model):
     source: str
     path: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
-    image_size: Annotated[int, Field(gt=0)] | tuple[int, int] = 224
-    resize: Literal["squash", "crop", "pad"] = "squash"
+    image_size: Pixels | tuple[Pixels, Pixels] = 224
+    resize: ResizeRule = "squash"
     tile: TileSpec | None = None
     duplicates: Literal["drop", "keep", "error"] = "drop"
     cache: str | None = None
@@ -62,10 +104,10 @@ class SplitSpec(Model):
 
     by: Literal["auto", "group", "image", "official"] = "auto"
     fractions: tuple[Fraction, Fraction, Fraction] = (0.75, 0.10, 0.15)
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
     fold: Annotated[int, Field(ge=0)] = 0
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    shots: Annotated[int, Field(gt=0)] | None = None
+    shots: Images | None = None
     shots_seed: int | None = None
     seed: int | None = None
 
@@ -107,7 +149,7 @@ class AugmentSpec(Model):
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stain: Annotated[float, Field(ge=0, lt=1)] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    views: Annotated[int, Field(gt=0)] | None = None
+    views: Epochs | None = None
     seed: int | None = None
 
     @property
@@ -126,21 +168,42 @@ class AugmentSpec(Model):
         return epoch % self.views if self.views else epoch
 
 
+Mean = Annotated[float, Field(ge=0, le=1)]
+Deviation = Annotated[float, Field(ge=1e-3, le=10)]
+
+
 class NetworkSpec(Model):
     """One network.
 
     ``architecture`` is a timm name for classification (``hf-hub:`` and ``local-dir:`` work) or a
     segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``.
-    ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``options`` go to the library.
+    ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``mean`` and ``std`` normalise each
+    channel of pixels from 0 to 1. ``options`` go to the library.
     """
 
     architecture: str
     encoder: str | None = None
     weights: str = "imagenet"
-    input_size: Annotated[int, Field(gt=0)] | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    input_size: Pixels | None = None
+    mean: tuple[Mean, Mean, Mean] | None = None
+    std: tuple[Deviation, Deviation, Deviation] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash((self.architecture, self.encoder, self.weights))  # options may hold what has no hash
+
+    @property
+    def from_disk(self) -> str | None:
+        """The file or folder that it starts from, if any."""
+        if self.weights not in ("imagenet", "none"):
+            return self.weights
+        is_folder = self.architecture.startswith(LOCAL) and self.weights == "imagenet"
+        return self.architecture.removeprefix(LOCAL) if is_folder else None
+
+    @property
+    def may_be_trained(self) -> bool:
+        """Whether its weights may be those of a network that was trained for the data's own classes."""
+        return self.from_disk is not None or (self.architecture.startswith(HUB) and self.weights == "imagenet")
 
 
 class TaskLossSpec(Model):
@@ -167,7 +230,7 @@ class NetworksSpec(Model):
     teacher: NetworkSpec | None = None
     teachers: tuple[NetworkSpec, ...] = ()
     student: NetworkSpec | None = None
-    count: Annotated[int, Field(gt=0)] = 2
+    count: Networks = 2
     students: tuple[NetworkSpec, ...] = ()
 
     @model_validator(mode="after")
@@ -185,7 +248,8 @@ class NetworksSpec(Model):
         return {f"S{number}": spec for number, spec in enumerate(specs, start=1) if spec is not None}
 
 
-Weight = Annotated[float, Field(ge=0)]
+Temperature = Annotated[float, Field(ge=0.01, le=1000)]
+"""Beyond these bounds soft targets are hard or flat, and float32 knows no such exponentials and squares."""
 
 
 class CacheSpec(Model):
@@ -232,15 +296,15 @@ class TrainingSpec(Model):
         teacher_cache: see :class:`CacheSpec`.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 20
-    batch_size: Annotated[int, Field(gt=0)] = 8
+    epochs: Epochs = 20
+    batch_size: Images = 8
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     schedule: Literal["constant", "step", "cosine", "polynomial"] = "constant"
-    step_epochs: Annotated[int, Field(gt=0)] = 5
+    step_epochs: Epochs = 5
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
     power: Annotated[float, Field(gt=0)] = 0.9
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
@@ -249,14 +313,14 @@ class TrainingSpec(Model):
     sync_batchnorm: bool = False
     channels_last: bool = False
     placement: Literal["auto", "measured", "fixed"] = "auto"
-    validate_every: Annotated[int, Field(gt=0)] = 1
-    patience: Annotated[int, Field(gt=0)] | None = None
+    validate_every: Epochs = 1
+    patience: Epochs | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     monitor: Literal["accuracy", "f1", "auroc", "iou", "iou_per_image"] | None = None
     balance: Literal["over", "under"] | None = None
     drop_last: bool = False
-    threads: Annotated[int, Field(gt=0)] | None = None
-    workers: Annotated[int, Field(ge=0)] = 1
+    threads: Threads | None = None
+    workers: Annotated[int, Field(ge=0, le=256)] = 1
     tensorboard: bool = False
     teacher_cache: CacheSpec = CacheSpec()
 

@@ -10,7 +10,6 @@ from torch import nn
 from preceptor.analysis import analyse
 from preceptor.analysis.gradients import divided, norms_and_cosines, pulls, words
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.stage import Member, Stage
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import prepare
@@ -18,6 +17,8 @@ from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.plan.network import NetworkUse
+from preceptor.plan.stage import Member, Stage
 from preceptor.specs import NetworkSpec
 from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
@@ -72,7 +73,7 @@ def test_shares_of_distillation_into_a_linear_student_by_hand(tmp_path):
         task_weights={"S": 0.25},
         facts=DataFacts(classes=3, batch_size=8),
     )
-    members = {"S": Member(build=lambda: student), "T": Member(build=lambda: teacher, trains=False)}
+    members = {name: Member(network=NetworkUse(name=name, spec=None), trains=name == "S") for name in ("S", "T")}
     stage = Stage(name="main", members=members, training=recipe.training)
     found = pulls(cohort, batches, stage, seed=0, count=2)
     assert set(found) == {"S"}

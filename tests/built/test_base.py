@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -7,10 +9,11 @@ from preceptor.built.base import Built, answers, apart, own_state, standing
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
-from preceptor.errors import UserError
+from preceptor.errors import DamagedFileError, UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss, soft_target_kl
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.verify import sealed_config
 from preceptor.specs import NetworkSpec
 
 
@@ -166,11 +169,19 @@ def test_it_stands_in_no_other_networks_place(tmp_path, monkeypatch):
 
 def test_a_damaged_folder_is_named(tmp_path, monkeypatch):
     saved_pair(tmp_path, monkeypatch)
-    config = (tmp_path / "config.json").read_text()
+    config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "model.safetensors").write_bytes(b"half a file")
+    with pytest.raises(DamagedFileError, match=r"model.safetensors: is not the file that was exported"):
+        load_network(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"model.safetensors: missing, damaged or of another network"):
         load_network(tmp_path)
-    (tmp_path / "config.json").write_text(config.replace('"joint"', '"later"'))
+    config["_preceptor"]["built"]["kind"] = "later"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(DamagedFileError, match=r"config.json: was changed or damaged"):
+        load_network(tmp_path)
+    del config["_preceptor"]["sha256"]
+    (tmp_path / "config.json").write_text(json.dumps(sealed_config(config, "0" * 64)))
     with pytest.raises(UserError, match="a kind 'later' that this version of preceptor does not know"):
         load_network(tmp_path)
 

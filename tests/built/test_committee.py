@@ -14,8 +14,7 @@ from preceptor.knowledge.response.integration import integrated_kl, integrated_t
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
-from preceptor.specs import NetworkSpec
-from preceptor.technique_specs import Integration
+from preceptor.specs import Integration, NetworkSpec
 
 SCHEMES = get_args(Integration)
 SCORES = {"T1": 0.9, "T2": 0.8, "T3": 0.7}

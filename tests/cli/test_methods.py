@@ -1,8 +1,9 @@
 from typer.testing import CliRunner
 
-from preceptor import catalogue
 from preceptor.cli.main import app
 from preceptor.cli.methods import methods_page
+from preceptor.knowledge import catalogue
+from preceptor.techniques import technique_rows
 
 
 def run(*arguments: str) -> str:
@@ -15,7 +16,7 @@ def test_every_method_is_listed_with_what_it_does() -> None:
     shown = run()
     assert max(map(len, shown.splitlines())) <= 100
     flowing = " ".join(shown.split())
-    for row in (*catalogue.technique_rows(), *catalogue.loss_rows()):
+    for row in (*technique_rows(), *catalogue.loss_rows()):
         name, summary, *details = row.items()
         assert f"{name[1]} {summary[1]}" in flowing
         for heading, value in details:

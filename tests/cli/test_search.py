@@ -22,6 +22,9 @@ def written(tmp_path):
         (["--over", "training.rate=1,2"], "unknown 'rate'"),
         (["--over", "training.lr=1,2", "--sampler", "gird"], "did you mean 'grid'?"),
         (["--over", "training.lr=1,2", "--set", "training.epoch=1"], "did you mean 'epochs'?"),
+        (["--over", "training.lr=1,2", "--device", "gpu"], "there are auto, cpu and cuda"),
+        (["--over", "training.lr=1,2", "--set", "data={source: folder, path: /nowhere}"], "/nowhere"),
+        (["--over", "training.lr=1,2", "--set", "networks.student.weights=/no/weights"], "no such file or folder"),
     ],
 )
 def test_mistakes_are_the_users(written, tmp_path, arguments, message):
@@ -43,6 +46,14 @@ def test_without_optuna_the_extra_is_named(written, tmp_path, monkeypatch):
     answer = preceptor("search", written, "--out", tmp_path / "out", "--over", "training.lr=1e-4,1e-3")
     assert answer.code == 2
     assert 'pip install "preceptor[search]"' in answer.error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_something_else_is_refused(written, tmp_path):
+    (tmp_path / "study.yaml").write_text("")
+    answer = preceptor("search", written, "--out", tmp_path, "--over", "training.lr=1e-4,1e-3")
+    assert answer.code == 2
+    assert "is the folder of a study" in answer.error
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Every kind of image becomes RGB by the stated rules; nothing damaged gets through."""
 
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,121 @@ def test_truncated_images_are_named(tmp_path, ending):
     file = truncate(save_image(tmp_path / f"cut.{ending}", size=(64, 64)))
     with pytest.raises(UserError, match=rf"cut\.{ending}' is damaged"):
         read_image(file)
+
+
+def as_jpeg(path, values):
+    Image.fromarray(values).save(path, "JPEG", progressive="p" in path.name)
+
+
+def as_tiff(path, values):
+    Image.fromarray(values).save(path, compression=path.stem)
+
+
+def by_strips(path, values):
+    tifffile.imwrite(path, values, photometric="rgb", rowsperstrip=5, compression="zlib" if "z" in path.stem else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("a.png", save_array),
+        ("a.bmp", save_array),
+        ("a.webp", save_array),
+        ("a.jpg", as_jpeg),
+        ("p.jpg", as_jpeg),
+        ("tiff_lzw.tif", as_tiff),
+        ("tiff_adobe_deflate.tif", as_tiff),
+        ("packbits.tif", as_tiff),
+        ("a.tif", by_strips),
+        ("z.tif", by_strips),
+        ("16.tif", lambda path, values: by_strips(path, values.astype(np.uint16) * 256)),
+        ("z16.tif", lambda path, values: by_strips(path, values.astype(np.uint16) * 256)),
+        ("zf.tif", lambda path, values: by_strips(path, (values / 255).astype(np.float32))),
+    ],
+)
+def test_a_cut_file_is_never_half_read(tmp_path, name, save):
+    """Wherever it is cut: it is refused, or only what follows the pixels is gone."""
+    save(tmp_path / name, np.kron(np.arange(75).reshape(5, 5, 3) * 3, np.ones((4, 4, 1))).astype(np.uint8))
+    whole, content = read_image(tmp_path / name), (tmp_path / name).read_bytes()
+    ends = {*range(0, len(content), max(1, len(content) // 40)), *range(len(content) - 20, len(content))}
+    for end in sorted(ends):
+        (tmp_path / name).write_bytes(content[:end])
+        with suppress(UserError):
+            assert np.array_equal(read_image(tmp_path / name), whole), f"half read at {end} of {len(content)}"
+
+
+def with_tag(path, tag, value):
+    """Overwrite a whole-number tag of a little-endian TIFF."""
+    content = bytearray(path.read_bytes())
+    start = int.from_bytes(content[4:8], "little")
+    for place in range(start + 2, start + 2 + 12 * int.from_bytes(content[start : start + 2], "little"), 12):
+        if int.from_bytes(content[place : place + 2], "little") == tag:
+            short = content[place + 2] == 3
+            content[place + 8 : place + (10 if short else 12)] = value.to_bytes(2 if short else 4, "little")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 8}, {"tile": (16, 16)}, {"planarconfig": "separate"}])
+def test_a_tiff_that_lists_too_few_parts_is_not_filled_up(tmp_path, dtype, layout):
+    shape = (3, 20, 20) if "planarconfig" in layout else (20, 20, 3)
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(file, np.zeros(shape, dtype), photometric="rgb", **layout)
+    assert read_image(file).shape == (20, 20, 3)
+    with pytest.raises(UserError, match=r"a\.tif' is damaged or no image: it lists \d+ parts of the image"):
+        read_image(with_tag(file, 257, 200))
+
+
+def test_absurd_sizes_are_refused_before_anything_is_allocated(tmp_path, capfd):
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(file, np.zeros((16, 16, 3), np.float32), photometric="rgb")
+    for tag in (256, 257, 278):
+        with_tag(file, tag, 60_000)
+    with pytest.raises(UserError, match=r"a\.tif' is too large to decode at once: it has the shape"):
+        read_image(file)
+    assert capfd.readouterr() == ("", "")  # tifffile has its own remarks
+
+
+def test_only_known_formats_are_opened_whatever_the_name(tmp_path, monkeypatch):
+    """PostScript would start Ghostscript."""
+    (tmp_path / "bin").mkdir()
+    ghost = tmp_path / "bin" / "gs"
+    ghost.write_text(f"#!/bin/sh\ntouch {tmp_path / 'started'}\nexit 1\n")
+    ghost.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ghost.parent}:{os.environ['PATH']}")
+    for name in ("a.png", "a.tif"):
+        (tmp_path / name).write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+        for read in (read_image, read_mask):
+            with pytest.raises(UserError, match="it is no PNG, JPEG, TIFF, BMP or WebP"):
+                read(tmp_path / name)
+    assert not (tmp_path / "started").exists()
+    Image.new("RGB", (8, 8)).save(tmp_path / "gif.png", "GIF")
+    with pytest.raises(UserError, match="it is no PNG"):
+        read_image(tmp_path / "gif.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "jpeg.png", "JPEG")
+    assert read_image(tmp_path / "jpeg.png").shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask])
+def test_pipes_and_devices_are_never_opened(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.png")
+    os.symlink("/dev/zero", tmp_path / "zero.tif")
+    (tmp_path / "folder.jpg").mkdir()
+    for name, kind in (("pipe.png", r"a named pipe \(FIFO\)"), ("zero.tif", "a device"), ("folder.jpg", "a folder")):
+        with pytest.raises(UserError, match=rf"{read.__name__[5:]} '.*{name}' is {kind}"):
+            read(tmp_path / name)
+
+
+def test_cut_images_are_never_let_through(tmp_path, monkeypatch):
+    from PIL import ImageFile
+
+    import preceptor.networks.build  # noqa: F401  # what training imports does not switch it on
+
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(UserError, match="LOAD_TRUNCATED_IMAGES"):
+        read_image(save_image(tmp_path / "a.png"))
 
 
 def test_what_is_no_image_is_named(tmp_path):

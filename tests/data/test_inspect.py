@@ -1,5 +1,6 @@
 """Inspection finds what is wrong before anything is trained."""
 
+import os
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ import tifffile
 from preceptor.data.inspect import inspect
 from preceptor.errors import UserError
 
-from .trees import class_folders, pairs, save_mask, truncate
+from .trees import class_folders, pairs, save_mask, truncate, write
 
 
 def test_counts_sizes_and_groups(tmp_path):
@@ -98,3 +99,26 @@ def test_real_monuseg(real_data):
     assert found.counts.loc["images"].to_dict() == {"train": 24, "test": 11}
     assert (found.equal, found.damaged) == ((), {})
     assert found.grouping == "patient"
+
+
+def test_what_is_no_file_is_listed_and_the_rest_inspected(tmp_path):
+    class_folders(tmp_path)
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    (tmp_path / "cat" / "folder.png").mkdir()
+    os.symlink("loop.png", tmp_path / "cat" / "loop.png")
+    os.symlink("/nonexistent", tmp_path / "dog" / "gone.png")
+    (tmp_path / "dog" / "empty.png").touch()
+    found = inspect(str(tmp_path))
+    assert sorted(found.damaged) == ["cat/folder", "cat/loop", "cat/pipe", "dog/empty", "dog/gone"]
+    assert "named pipe" in found.damaged["cat/pipe"]
+    assert found.counts.to_numpy().sum() == 13
+
+
+def test_nothing_but_damaged_files(tmp_path):
+    for name in ("a", "b"):
+        for number in range(3):
+            write(tmp_path / name / f"{number}.png", "")
+    found = inspect(str(tmp_path))
+    assert len(found.damaged) == 6
+    assert found.sizes == {}
+    assert found.equal == ()

@@ -3,7 +3,10 @@ import pandas as pd
 import pytest
 
 from preceptor.data.prepare import prepare, training_folds
+from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
+
+from .trees import save_image, save_mask
 
 
 def recipe_for(*, by="group", patients=8, **split):
@@ -46,3 +49,33 @@ def test_shots_are_a_part_of_the_training_part_alone():
     assert np.bincount(few.packed.frame["label"].to_numpy()[few.rows["train"]]).tolist() == [3, 3, 3]
     for part in ("validation", "test"):
         assert few.rows[part].tolist() == whole.rows[part].tolist()
+
+
+def masks_recipe(root, filled):
+    """Twenty images, of which those that ``filled`` names have something in their masks."""
+    for number in range(20):
+        save_image(root / "images" / f"{number:02}.png", seed=number)
+        save_mask(root / "masks" / f"{number:02}.png", side=4 if number in filled else 0)
+    network = {"architecture": "unet", "encoder": "resnet10t", "weights": "none"}
+    return parse_recipe(
+        {
+            "task": "segmentation",
+            "data": {"source": "folder", "path": str(root), "image_size": 32},
+            "split": {"by": "image"},
+            "networks": {"student": network, "count": 1},
+            "technique": {"name": "baseline"},
+        }
+    )
+
+
+def test_masks_in_which_there_is_nothing_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"every mask is empty: all pixels are 'background'"):
+        prepare(masks_recipe(tmp_path / "none", filled=()))
+    rows = prepare(masks_recipe(tmp_path / "all", filled=range(20))).rows
+    with pytest.raises(UserError, match=r"every mask of the training part is empty(?s:.)*split\.seed"):
+        prepare(masks_recipe(tmp_path / "test", filled=rows["test"].tolist()))
+    notes = prepare(masks_recipe(tmp_path / "train", filled=rows["train"].tolist())).notes
+    assert [note[:38] for note in notes if "empty" in note] == [
+        "Every mask of the validation part is e",
+        "Every mask of the test part is empty, ",
+    ]

@@ -186,7 +186,7 @@ def test_pcam_broken(pcam):
     with pytest.raises(UserError, match=r"valid_y\.h5' is damaged or no HDF5 file"):
         open_source("pcam", str(pcam))
     labels.unlink()
-    with pytest.raises(UserError, match=r"valid_y\.h5' is missing"):
+    with pytest.raises(UserError, match=r"valid_y\.h5' does not exist"):
         open_source("pcam", str(pcam))
     for file in pcam.glob("*.h5"):
         with gzip.open(f"{file}.gz", "wb") as packed:

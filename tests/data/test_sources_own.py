@@ -1,5 +1,7 @@
 """One's own images: class folders, image and mask folders, and tables."""
 
+import os
+
 import pytest
 
 from preceptor.data.sources import open_source, recognise
@@ -380,3 +382,65 @@ def test_real_monuseg(real_data):
     assert image.shape == (1000, 1000, 3)
     assert mask is not None
     assert 0.1 < mask.mean() < 0.45
+
+
+def test_links_that_lead_nowhere_are_no_missing_class(tmp_path):
+    class_folders(tmp_path)
+    os.symlink("/nonexistent/bird", tmp_path / "bird")
+    with pytest.raises(UserError, match=r"bird' is a link to '/nonexistent/bird', which does not exist"):
+        open_source("folder", str(tmp_path))
+    (tmp_path / "bird").unlink()
+    os.symlink("bird", tmp_path / "bird")
+    with pytest.raises(UserError, match=r"bird' is a link that leads back to itself"):
+        open_source("folder", str(tmp_path))
+
+
+@pytest.mark.parametrize(("link", "to"), [("cat/up", ".."), ("self", "."), ("cat/a", "../cat")])
+def test_folders_that_hold_themselves_are_refused(tmp_path, link, to):
+    """Else images of dogs would be read below cat/up/dog, as cats."""
+    class_folders(tmp_path)
+    os.symlink(to, tmp_path / link)
+    with pytest.raises(UserError, match="holds itself, by a link"):
+        open_source("folder", str(tmp_path))
+
+
+def test_a_folder_called_like_an_image_is_one_only_with_images_in_it(tmp_path):
+    class_folders(tmp_path)
+    save_image(tmp_path / "cat" / "slide.tif" / "tile.png", seed=9)
+    (tmp_path / "cat" / "other.tif").mkdir()
+    found = open_source("folder", str(tmp_path))
+    assert "cat/slide.tif/tile" in found.frame["id"].tolist()
+    with pytest.raises(UserError, match=r"other\.tif' is a folder"):
+        found.read(found.frame["id"].tolist().index("cat/other"))
+
+
+def test_a_group_rule_that_never_ends_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("preceptor.data.patterns.SECONDS", 0.5)
+    class_folders(tmp_path)
+    save_image(tmp_path / "cat" / f"{'a' * 60}!.png")
+    with pytest.raises(UserError, match=r"group \^\(a\+\)\+\$ does not come to an end within \d s at 'a{60}!'"):
+        open_source("folder", str(tmp_path), {"group": r"^(a+)+$"})
+
+
+def test_tables_say_how_to_be_saved(tmp_path):
+    save_image(tmp_path / "0.png")
+    for content, message in (
+        ("image,label\n0.png,ä\n".encode("latin1"), "is not UTF-8: save it as such"),
+        ("image,label\n0.png,a\n".encode("utf-16"), "is not UTF-8"),
+        (b"image;label\n0.png;a\n", "separated by ';', commas were expected"),
+        (b"image,label,label\n0.png,a,b\n", "has 2 columns label"),
+        (b"image,label\n0.png,a,b\n0.png,a,b\n", "more values than its first line has columns"),
+    ):
+        (tmp_path / "labels.csv").write_bytes(content)
+        with pytest.raises(UserError, match=message):
+            open_source("table", str(tmp_path / "labels.csv"), {"image": "image", "label": "label"})
+    (tmp_path / "labels.csv").unlink()
+    os.mkfifo(tmp_path / "labels.csv")
+    looks = (
+        lambda: recognise(tmp_path / "labels.csv"),
+        lambda: recognise(tmp_path),
+        lambda: open_source("table", str(tmp_path)),
+    )
+    for look in looks:
+        with pytest.raises(UserError, match=r"labels\.csv' is a named pipe"):
+            look()

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ import pytest
 from PIL import Image
 
 from preceptor.data import store
-from preceptor.data.packed import PackedSet, open_packed
+from preceptor.data.packed import PackedSet, open_packed, save_about, save_sums
 from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
 from preceptor.errors import UserError
@@ -93,7 +94,6 @@ def test_pixels_and_table_come_back(tmp_path):
     np.testing.assert_array_equal(packed.images[0], image)
     np.testing.assert_array_equal(packed.masks[0], mask)
     assert packed.images.shape == (5, 12, 12, 3)
-    assert isinstance(packed.images, np.memmap)
     assert packed.frame["id"].tolist() == table.frame["id"].tolist()
     assert packed.frame["label"].dtype == np.int64
     assert packed.frame["group"].tolist() == [None, "p0", "p1", "p1", "p2"]
@@ -123,6 +123,22 @@ def test_pixel_hash_is_of_the_image_before_resizing(tmp_path):
     assert small.frame["pixels"].tolist() == large.frame["pixels"].tolist()
     assert small.frame["pixels"].nunique() == 2
     assert small.frame["pixels"][0] == small.frame["pixels"][2]
+
+
+def test_content_hashes_tell_equal_images_in_any_packed_set(tmp_path):
+    table = files_table(tmp_path / "src")
+    same = dataclasses.replace(table, read=lambda row: table.read(row % 2), identity="pairs")
+    whole, tiled = (
+        pack(same, size=(4, 4), tile=tile, folder=tmp_path / "cache") for tile in (None, TileSpec(size=8, overlap=0))
+    )
+    hashes = whole.content_hashes()
+    assert hashes.shape == (5, 16)
+    assert hashes.dtype == np.uint8
+    assert bytes(hashes[0]).hex() == store._pixel_hash(table.read(0)[0])
+    np.testing.assert_array_equal(hashes[0], hashes[2])
+    assert bytes(hashes[0]) != bytes(hashes[1])
+    parents = tiled.frame["parent"].map(dict(zip(whole.frame["id"], map(bytes, hashes), strict=True)))
+    assert parents.tolist() == list(map(bytes, tiled.content_hashes()))
 
 
 def test_thread_count_changes_nothing(tmp_path):
@@ -163,7 +179,7 @@ def test_a_moved_data_set_is_recognised(tmp_path):
 def test_a_changed_file_is_packed_anew_and_the_old_set_removed(tmp_path, same_size):
     table = files_table(tmp_path / "src")
     old = pack(table, size=(12, 12), folder=tmp_path / "cache")
-    before = old.images[0].copy()
+    before = old.images[0]
     path = tmp_path / "src" / "0.png"
     size = path.stat().st_size
     Image.fromarray(255 - before).save(path)
@@ -327,7 +343,7 @@ def test_killed_before_the_rename_leaves_nothing_that_is_read(tmp_path):
     packed = pack(table, size=(8, 8), folder=tmp_path / "cache")
 
     assert len(reads) == 5
-    assert packed.images.any()
+    assert packed.images[:].any()
     assert not leftover.exists()
 
 
@@ -350,14 +366,14 @@ def test_two_packers_at_once_make_one_set(tmp_path):
 def test_a_set_damaged_from_outside_is_refused_and_packed_anew(tmp_path):
     table = files_table(tmp_path / "src")
     packed = pack(table, size=(8, 8), folder=tmp_path / "cache")
-    whole = packed.images.copy()
+    whole = packed.images[:]
     with (packed.folder / "images.u8").open("r+b") as file:
         file.truncate(100)
     with pytest.raises(UserError, match="has 100 bytes, not 960"):
         open_packed(packed.folder)
     again = pack(table, size=(8, 8), folder=tmp_path / "cache")
     assert again.folder == packed.folder
-    np.testing.assert_array_equal(again.images, whole)
+    np.testing.assert_array_equal(again.images[:], whole)
 
 
 @pytest.mark.parametrize("wrong", ["missing", "empty", "format"])
@@ -391,13 +407,16 @@ def test_opening_220000_rows_is_quick(tmp_path):
         file.truncate(count * 96 * 96 * 3)
     about = dict.fromkeys(("source", "grouping", "fingerprint")) | {"notes": [], "classes": ["a", "b"]}
     about |= {"format": 1, "task": "classification", "size": [96, 96], "rows": count}
-    (tmp_path / "meta.json").write_text(json.dumps(about))
+    save_sums(tmp_path, np.full(count, zlib.crc32(bytes(96 * 96 * 3)), dtype=np.uint32), None)
+    save_about(tmp_path, about)
 
     start = time.process_time()
     packed = PackedSet(tmp_path)
     seconds = time.process_time() - start
 
     assert seconds < 2
+    assert packed.is_sealed
+    assert not packed.images[[0, count - 1]].any()
     numbered = frame.assign(pixels=np.arange(count))  # in the order of the hashes
     pd.testing.assert_frame_equal(packed.frame, numbered, check_dtype=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from preceptor import catalogue
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.networks.outputs import Knowledge, Outputs
 from preceptor.specs import Task

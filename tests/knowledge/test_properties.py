@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from preceptor import catalogue
 from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Probe
 from preceptor.knowledge.response.ofa import adaptive_target_cross_entropy
 from preceptor.networks.outputs import Outputs

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 import torch
 
-from preceptor import catalogue
+from preceptor.knowledge import catalogue
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
 from preceptor.specs import NetworkSpec

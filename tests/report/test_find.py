@@ -7,6 +7,7 @@ import pytest
 
 from preceptor.errors import UserError
 from preceptor.report.find import find_studies
+from preceptor.sealed import write_sealed
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
 
@@ -66,10 +67,45 @@ def test_a_study_holds_its_runs_and_nothing_else(tmp_path):
     study = make_study(tmp_path / "study", jobs)
     make_run(study / "runs" / "left-by-an-older-recipe", technique("kd_ml"))
     make_run(tmp_path / "loose", technique("kd_ml"))
-    first, second = find_studies([tmp_path])
+    first, *others = find_studies([tmp_path])
     assert (first.title, len(first.finished)) == ("A study made by hand", 2)
-    assert [cell.title for cell in second.cells] == ["kd_ml · predictions"]
+    beside, loose = sorted(others, key=lambda found: found.jobs[0].name, reverse=True)
+    assert [job.name for job in beside.jobs] == ["study/runs/left-by-an-older-recipe"]
+    assert "runs in study that are not of its study" in beside.title
+    assert [job.name for job in loose.jobs] == ["loose"]
+
+
+def test_a_study_hides_no_run_in_its_folder(tmp_path):
+    """A study that has only begun, in the folder where runs of one's own lie already."""
+    make_run(tmp_path / "kd_ml-mine", technique("kd_ml"))
+    make_run(tmp_path / "deeper" / "ml-mine", technique("ml"))
+    make_study(tmp_path, [("baseline", {}, 0, "waiting", None, None)])
+    study, beside = find_studies([tmp_path])
+    assert (study.title, len(study.finished)) == ("A study made by hand", 0)
+    assert [job.name for job in beside.jobs] == ["deeper/ml-mine", "kd_ml-mine"]
+    assert len(beside.finished) == 2
+
+
+def test_what_runs_that_train_as_one_share_is_no_run(tmp_path):
+    study = make_study(tmp_path, [("baseline", {}, 0, "done", None, {"chosen": ALONE})])
+    make_run(study / "together" / "of-two", technique("ml"), done=False)
+    (study / "together" / "of-two" / "runs.yaml").write_text("{}")
     assert len(find_studies([study])) == 1
+
+
+def test_a_flipped_bit_in_an_index_is_noticed(tmp_path):
+    study = make_study(tmp_path, [("baseline", {}, 0, "done", None, {"chosen": ALONE})])
+    index = study / "index.json"
+    told = []
+    find_studies([study], told.append)
+    older = f"{index} is of an older version and has no checksum: it is read as it is"
+    assert told.count(older) == 1
+    write_sealed(index, json.loads(index.read_text()))
+    find_studies([study], told.append)
+    assert told.count(older) == 1
+    index.write_text(index.read_text().replace("A study made by hand", "A study made by hanf"))
+    with pytest.raises(UserError, match=r"was changed or damaged .*\n.*writes the index anew"):
+        find_studies([study])
 
 
 def test_the_folder_knows_better_than_an_index_whose_writer_was_killed(tmp_path):
@@ -102,7 +138,7 @@ def test_a_line_that_is_still_being_written_is_left_out(tmp_path):
     [
         ({"layout": None}, "no index of a study"),
         ({"jobs": [{"id": "a"}]}, "no index of a study"),
-        (None, "not readable JSON"),
+        (None, "is empty, cut short or no JSON"),
     ],
 )
 def test_a_damaged_index_is_named(tmp_path, change, message):

@@ -1,8 +1,11 @@
 """The verdict, the data card and the methods paragraph."""
 
+import pytest
+
 from preceptor.report.data_card import data_card
 from preceptor.report.find import find_studies
 from preceptor.report.methods_text import methods_paragraph
+from preceptor.report.runs import CHOSEN
 from preceptor.report.statistics import Statistics
 from preceptor.report.verdict import verdict
 
@@ -135,6 +138,8 @@ def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
         "horizontal flips, vertical flips, rotation by up to 15°",
         "The students were test_resnet (trained from scratch).",
         "trained with adam for 3 epochs, batch size 8, learning rate 0.001 with a constant schedule",
+        "Minimised was 0.2 · task + 0.8 · kd(S2, temperature 2) (by S1); 0.2 · task + 0.8 · kd(S1, temperature 2) (by",
+        "Minimised was task + 1000 · at(T at stages, exponent 2) (by S1 and S2).",
         "Holm-corrected",
         "Seeds: 0, 1.",
         "arXiv:1706.00384",
@@ -142,3 +147,33 @@ def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
         "preceptor 0.1.0, Python 3.11.7, torch 2.10.0",
     ):
         assert part in text, part
+
+
+def test_the_verdict_is_about_the_networks_that_were_chosen(tmp_path):
+    """S1 in one run, S2 in the others; ensembles, which older versions let be chosen, are never meant."""
+    better = {"S1": {"accuracy": 0.5}, "S2": {"accuracy": 0.6}, "ensemble": {"accuracy": 0.9}}
+    for seed in range(2):
+        make_run(tmp_path / f"ml-{seed}", technique("ml"), seed=seed, validation=better)
+        make_run(tmp_path / f"alone-{seed}", ALONE, seed=seed)
+    (study,) = find_studies([tmp_path])
+    assert {run.chosen for cell in study.cells if cell.kind == "run" for run in cell.runs.values()} == {"S2"}
+    assert {run.chosen for cell in study.cells if cell.kind == "baseline" for run in cell.runs.values()} == {"S1"}
+    statistics = Statistics(study, resamples=200)
+    assert "accuracy of the chosen student" in verdict(study, statistics).headline
+    (ml,) = [cell for cell in study.cells if cell.kind == "run"]
+    assert statistics.spread(ml, CHOSEN, "accuracy") == statistics.spread(ml, "S2", "accuracy")
+    assert statistics.interval(ml, CHOSEN, "accuracy") == statistics.interval(ml, "S2", "accuracy")
+    difference = statistics.against_baseline(ml, CHOSEN, "accuracy")
+    assert difference is not None
+    (alone,) = [cell for cell in study.cells if cell.kind == "baseline"]
+    gaps = [ml.runs[s].score("S2", "accuracy") - alone.runs[s].score("S1", "accuracy") for s in range(2)]
+    assert list(difference.seed_differences) == pytest.approx(gaps)
+
+
+def test_where_every_run_chose_the_same_network_it_is_called_by_its_name(tmp_path):
+    second = {"S1": {"accuracy": 0.5}, "S2": {"accuracy": 0.6}}
+    for name, of in (("ml", technique("ml")), ("alone", ALONE)):
+        make_run(tmp_path / name, of, validation=second, networks=["S1", "S2"])
+    (study,) = find_studies([tmp_path])
+    assert study.network == "S2"
+    assert study.networks == ("S1", "S2")

@@ -17,6 +17,7 @@ from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell
 from preceptor.report.tables import gradients
 from preceptor.report.teachers import teachers
+from preceptor.report.verdict import verdict
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
 
@@ -167,6 +168,25 @@ def test_teachers_are_audited_seed_by_seed(tmp_path):
     assert row[-1].is_warning
 
 
+def test_a_teacher_that_a_constant_answer_equals_is_marked(tmp_path):
+    for seed, beaten in enumerate((True, False)):
+        run = make_run(tmp_path / f"b{seed}", technique("kd_offline"), seed=seed)
+        result = json.loads((run / "result.json").read_text())
+        result["teacher_audit"] = {"constant_answer": {"class": "benign", "score": 0.4, "beaten": beaten}}
+        (run / "result.json").write_text(json.dumps(result))
+    (study,) = find_studies([tmp_path])
+    grid = teachers(study, Statistics(study))
+    assert "constant answer accuracy" in grid.heads[-1]
+    *_, constant, audit = grid.rows[0]
+    assert constant.text == "40.00 ± 0.00"
+    assert audit.text.endswith("not clearly better than a constant answer in 1 of 2 seeds")
+    assert audit.is_warning
+    assert any(
+        "Teacher of kd_offline · predictions not clearly better than a constant answer in 1 of 2 seeds" in warning
+        for warning in verdict(study, Statistics(study)).warnings
+    )
+
+
 def test_a_teacher_without_students_alone_is_not_audited(tmp_path):
     make_run(tmp_path / "b", technique("kd_offline"))
     (study,) = find_studies([tmp_path])
@@ -192,7 +212,7 @@ GRID = Grid(
 def test_forms_escape_what_they_must():
     assert as_markdown(GRID) == (
         "**50 % & more**\n\n"
-        "| what | a\\|b · x_1 | a\\|b · y |\n| --- | --- | --- |\n| r\\|1 | **1.0** (2–3) | <b> |\n\n±\n"
+        "| what | a\\|b · x_1 | a\\|b · y |\n| --- | --- | --- |\n| r\\|1 | **1.0** (2–3) | &lt;b&gt; |\n\n±\n"
     )
     assert list(csv.reader(io.StringIO(as_csv(GRID, "a, note")))) == [
         ["what", "a|b · x_1", "a|b · y", "a|b · y ±", "note"],
@@ -200,9 +220,35 @@ def test_forms_escape_what_they_must():
     ]
     text = as_latex(GRID, "a note")
     assert r"\caption{50 \% \& more. a note}" in text
-    assert r" & \multicolumn{2}{c}{a|b} \\" in text
+    assert r" & \multicolumn{2}{c}{a$|$b} \\" in text
     assert r"what & x\_1 & y \\" in text
-    assert r"r|1 & \textbf{1.0} {\footnotesize (2--3)} & <b> \\" in text
+    assert r"r$|$1 & \textbf{1.0} {\footnotesize (2--3)} & $<$b$>$ \\" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "csv_cell", "markdown", "latex"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)", "=HYPERLINK(1)", "=HYPERLINK(1)"),
+        ("+1 a", "'+1 a", "+1 a", "+1 a"),
+        ("-1.5", "-1.5", "-1.5", "-1.5"),
+        ("@SUM(A1)", "'@SUM(A1)", "@SUM(A1)", "@SUM(A1)"),
+        ("\t=1", "' =1", " =1", " =1"),
+        ("a\nb", "a b", "a b", "a b"),
+        ("\x1b[31mred", r"\x1b[31mred", r"\\x1b\[31mred", r"\textbackslash{}x1b{[}31mred"),
+        ("<img src=x>", "<img src=x>", "&lt;img src=x&gt;", "$<$img src=x$>$"),
+        ("![x](http://h)", "![x](http://h)", r"!\[x\](http://h)", "!{[}x](http://h)"),
+        ("[2cm] a", "[2cm] a", r"\[2cm\] a", "{[}2cm] a"),
+        ("a\\|b", "a\\|b", r"a\\\|b", r"a\textbackslash{}$|$b"),
+        ("/home/me/net", "…/net", "…/net", r"\dots{}/net"),
+    ],
+)
+def test_names_do_nothing_but_stand_there(name, csv_cell, markdown, latex):
+    grid = Grid("made", "made", ((name, "b"),), ((Datum(name), Datum("1")),))
+    assert next(csv.reader(io.StringIO(as_csv(grid))))[0] == csv_cell
+    assert list(csv.reader(io.StringIO(as_csv(grid))))[1][0] == csv_cell
+    assert f"| {markdown} | 1 |" in as_markdown(grid)
+    assert f"| {markdown} | b |" in as_markdown(grid)
+    assert as_latex(grid).count(f"{latex} & ") == 2
 
 
 def test_what_the_networks_cost(tmp_path):

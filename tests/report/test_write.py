@@ -1,10 +1,14 @@
 """The command, from folders to files."""
 
 import html
+import json
 import re
 import time
+from pathlib import Path
 
 import pytest
+
+from preceptor.runs.result import write_result
 
 from ..command import preceptor
 from .folders import ALONE, TEACHER, make_run, make_study, technique
@@ -38,7 +42,10 @@ def test_commands_can_be_pasted_whatever_a_folder_is_called(tmp_path):
     make_run(folder, ALONE)
     preceptor("report", folder)
     page = html.unescape((folder / "report.html").read_text())
-    assert f"preceptor train '{folder}/recipe.yaml' --out '{folder}'" in page
+    assert "preceptor train a/recipe.yaml --out a" in page
+    preceptor("report", folder.parent)
+    page = html.unescape((folder.parent / "report.html").read_text())
+    assert "preceptor train 'my runs/a/recipe.yaml' --out 'my runs/a'" in page
 
 
 def test_several_folders_want_a_place(tmp_path):
@@ -54,7 +61,7 @@ def test_several_folders_want_a_place(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("result.json", "{", "result.json is not readable JSON"),
+        ("result.json", "{", "result.json: is empty, cut short or no JSON"),
         ("recipe.yaml", "a: [", "recipe.yaml is not readable YAML"),
         ("recipe.yaml", "a: 1", "names no task"),
         ("split.csv", "name\n1\n", "split.csv: column 'id' is missing"),
@@ -67,6 +74,23 @@ def test_damaged_files_are_named(tmp_path, name, content, message):
     answer = preceptor("report", tmp_path)
     assert answer.code == 2
     assert message in answer.error
+
+
+@pytest.mark.parametrize("name", ["result.json", "recipe.yaml", "predictions/test.csv"])
+def test_a_damaged_run_is_left_out_and_said_to_be(tmp_path, name):
+    make_run(tmp_path / "whole", ALONE)
+    damaged = make_run(tmp_path / "hit", technique("ml"))
+    write_result(damaged, json.loads((damaged / "result.json").read_text()))
+    (damaged / name).write_bytes((damaged / name).read_bytes()[:-3])
+    answer = preceptor("report", tmp_path)
+    assert answer.code == 0
+    text = " ".join(answer.out.split())
+    assert "note: hit is left out" in text
+    assert name in text
+    assert "1 of 1 finished runs" in text
+    page = (tmp_path / "report.html").read_text()
+    assert "whole" in page
+    assert Path(name).name in page
 
 
 def test_a_folder_without_runs_is_the_users_mistake(tmp_path):

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from preceptor.study.board import Board, is_finished, layout_of, read_index
+from preceptor.errors import UserError
+from preceptor.study.board import Board, is_finished, layout_of
 from preceptor.study.plan import plan
+from preceptor.study_index import read_index
 
 from .studies import study
 
@@ -19,11 +21,12 @@ def board(tmp_path):
 def finish(job, out, text=None):
     job.folder(out).mkdir(parents=True)
     (job.folder(out) / "recipe.yaml").write_text(text or job.recipe_in(out).to_yaml())
-    (job.folder(out) / "result.json").write_text("{}")
+    (job.folder(out) / "result.json").write_text('{"status": "complete"}')
 
 
 def test_the_index_tells_everything_that_a_reader_wants(board):
-    index = read_index(board.out)
+    index, is_sealed = read_index(board.out)
+    assert is_sealed
     assert {key: index[key] for key in ("name", "title", "scale", "task", "published_protocol", "published")} == {
         "name": "tiny",
         "title": "A tiny study",
@@ -62,7 +65,7 @@ def test_published_figures_lie_in_the_study_folder(tmp_path):
     made = study(published={"file": str(tmp_path / "table.csv"), "table": 3})
     board = Board(made, plan(made).jobs, tmp_path / "out")
     board.begin()
-    assert read_index(board.out)["published"] == {"file": "published.csv", "table": "3"}
+    assert read_index(board.out)[0]["published"] == {"file": "published.csv", "table": "3"}
     assert (board.out / "published.csv").read_text() == "table,mean\n3,94.25\n"
 
 
@@ -103,3 +106,16 @@ def test_the_index_is_json_at_any_moment(board, monkeypatch):
         board.started([next(iter(board.jobs))])
     assert (board.out / "index.json").read_text() == before
     json.loads(before)
+
+
+@pytest.mark.parametrize("name", ["recipe.yaml", "result.json"])
+def test_a_damaged_run_is_named_or_trained_anew(board, name):
+    """A result that is no JSON is refused; a recipe that cannot be read is not the job's."""
+    job = next(iter(board.jobs.values()))
+    finish(job, board.out)
+    (job.folder(board.out) / name).write_bytes(b"\xff\xfebad")
+    if name == "recipe.yaml":
+        assert not is_finished(job, board.out)
+    else:
+        with pytest.raises(UserError, match=r"result\.json: (.|\n)*Delete it"):
+            is_finished(job, board.out)

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from preceptor.study.board import Board, read_index
+from preceptor.study.board import Board
 from preceptor.study.local import LocalCrew, fair_workers, visible_gpus
 from preceptor.study.plan import plan
 from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
+from preceptor.study_index import read_index
 
 from .studies import study
 
@@ -39,7 +40,7 @@ def test_everything_is_done_once_by_living_workers(scripted):
     pids = {(board.out / "runs" / id / "begun").read_text() for id in board.jobs}
     assert len(pids) <= 2
     assert "6 of 6 done, 0 running, 0 failed" in text
-    assert {job["status"] for job in read_index(board.out)["jobs"]} == {"done"}
+    assert {job["status"] for job in read_index(board.out)[0]["jobs"]} == {"done"}
 
 
 def test_the_same_command_again_does_only_what_is_missing(scripted):
@@ -149,7 +150,7 @@ def test_workers_end_with_their_parent_and_the_next_command_goes_on(tmp_path, sc
     until(lambda: not is_alive(worker))
     if number != signal.SIGKILL:
         assert b"InterruptedRunError: stopped; 2 of 6 jobs are done" in error
-        statuses = [job["status"] for job in read_index(tmp_path)["jobs"]]
+        statuses = [job["status"] for job in read_index(tmp_path)[0]["jobs"]]
         assert statuses == ["done", "done", *["waiting"] * 4]
 
     board, _ = scripted()

@@ -3,8 +3,9 @@ import pytest
 from preceptor.errors import UserError
 from preceptor.study.plan import plan
 
-from .studies import raw, study
+from .studies import RAW, raw, study
 
+EDGES = [{"source": "T", "target": "S1", "loss": "kd"}]
 OFFLINE = {"technique": {"kd_offline": ["technique.name=kd_offline"]}}
 
 
@@ -137,7 +138,7 @@ def test_threads_are_the_studys_then_the_recipes_then_one():
 
 
 def test_options_that_a_technique_does_not_have_are_left_out_and_said():
-    graph = {"technique": {"graph": {"technique.name": "graph", "technique.edges": []}}}
+    graph = {"technique": {"graph": {"technique.name": "graph", "technique.edges": EDGES}}}
     found = plan(study(set=["technique.temperature=3"], axes=graph))
     assert found.notes == ["graph: technique.temperature of the recipe is no option of graph: left out"]
 
@@ -242,3 +243,12 @@ def test_every_cell_is_run_on_every_fold_with_teacher_and_baseline_of_that_fold(
 def test_folds_of_a_study_do_not_mix_with_an_official_split():
     with pytest.raises(UserError, match="official test part is no fold"):
         planned(folds=3, set=["split.by=official"])
+
+
+def test_teachers_that_are_trained_already_are_not_trained_by_the_study():
+    networks = {**RAW["recipe"]["networks"], "teacher": {"architecture": "resnet10t", "weights": "mine.safetensors"}}
+    given = {"recipe": {**RAW["recipe"], "networks": networks}}
+    assert kinds(planned(**given)) == ["baseline", *["run"] * 4]
+    assert all(job.after for job in only(planned(**given), "run"))
+    further = {"recipe": {**given["recipe"], "teacher_training": {"epochs": 2}}}
+    assert len(only(planned(**further), "teacher")) == 1

@@ -14,8 +14,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from preceptor.study.board import read_index
 from preceptor.study.ray import RayCrew
+from preceptor.study_index import read_index
 
 from ..command import preceptor
 from .studies import raw
@@ -133,7 +133,7 @@ def test_a_study_survives_the_loss_of_a_node_and_gives_the_numbers_of_one_worker
         cluster.stdin.flush()
         assert cluster.stdout.readline() == "killed\n"
         assert command.wait(timeout=150) == 0, out.with_suffix(".log").read_text()
-    jobs = read_index(out)["jobs"]
+    jobs = read_index(out)[0]["jobs"]
     assert {job["status"] for job in jobs} == {"done"}
     assert sorted(job["attempts"] for job in jobs) == [1, 1, 1, 1, 1, 2]
     assert_same(contents(out), wanted)
@@ -151,7 +151,7 @@ def test_a_stopped_study_leaves_checkpoints_and_goes_on(study, cluster, tmp_path
         command.send_signal(number)
         assert command.wait(timeout=60) == 130, out.with_suffix(".log").read_text()
     stopped = in_the_middle(out)
-    jobs = read_index(out)["jobs"]
+    jobs = read_index(out)[0]["jobs"]
     assert {job["status"] for job in jobs} <= {"waiting", "done"}
     assert len(stopped) + sum(job["status"] == "done" for job in jobs) >= 2
     with studying(path, out, address) as command:

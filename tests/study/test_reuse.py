@@ -8,9 +8,10 @@ import pytest
 from preceptor.errors import UserError
 from preceptor.report.find import find_studies
 from preceptor.report.tables import runs
-from preceptor.study.board import Board, read_index
+from preceptor.study.board import Board
 from preceptor.study.plan import plan
 from preceptor.study.reuse import find_runs, take_over
+from preceptor.study_index import read_index
 
 from ..command import preceptor
 from .studies import RAW, raw, study
@@ -73,12 +74,12 @@ def test_the_index_says_where_a_run_is_from_and_goes_on_saying_it(tmp_path):
     said = {id: str(source) for id, source in found.items()}
     assert len(said) == 2
     board_of(tmp_path / "mine")
-    rows = {job["id"]: job["reused_from"] for job in read_index(tmp_path / "mine")["jobs"]}
+    rows = {job["id"]: job["reused_from"] for job in read_index(tmp_path / "mine")[0]["jobs"]}
     assert {id: source for id, source in rows.items() if source} == said
     assert len(rows) == 6
 
 
-@pytest.mark.parametrize("damage", ["no_result", "validated", "torn", "other_recipe", "other_teacher"])
+@pytest.mark.parametrize("damage", ["no_result", "validated", "other_recipe", "other_teacher"])
 def test_what_is_not_exactly_the_run_is_trained(tmp_path, damage):
     theirs = board_of(tmp_path / "theirs")
     finish(theirs)
@@ -89,14 +90,20 @@ def test_what_is_not_exactly_the_run_is_trained(tmp_path, damage):
         (folder / "result.json").unlink()
     elif damage == "validated":
         (folder / "result.json").write_text(json.dumps({"status": "validated"}))
-    elif damage == "torn":
-        (folder / "result.json").write_text('{"status": "comp')
     elif damage == "other_recipe":
         (folder / "recipe.yaml").write_text(text.replace("batch_size: 8", "batch_size: 4"))
     else:
         (folder / "recipe.yaml").write_text(text.replace(job.teachers[0], "teacher-seed0-00000000"))
     mine = board_of(tmp_path / "mine")
     assert set(find_runs(mine, [tmp_path / "theirs"])) == set(mine.jobs) - {job.id}
+
+
+def test_a_damaged_run_is_named(tmp_path):
+    theirs = board_of(tmp_path / "theirs")
+    finish(theirs)
+    (next(iter(theirs.jobs.values())).folder(theirs.out) / "result.json").write_text('{"status": "comp')
+    with pytest.raises(UserError, match=r"result\.json.*(.|\n)*Delete it"):
+        find_runs(board_of(tmp_path / "mine"), [tmp_path / "theirs"])
 
 
 def test_a_run_that_has_begun_here_goes_on(tmp_path):

@@ -14,8 +14,6 @@ from preceptor.study.plan import plan
 from preceptor.study.search import Search, settings_of
 from preceptor.study.space import parse_over
 from preceptor.study.spec import load_study, merged, parse_study
-from preceptor.techniques.context import Context
-from preceptor.techniques.shares import student_shares
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 
@@ -40,7 +38,7 @@ def test_published_loss_weights_exist_for_every_cell_that_asks_for_them(path):
     for job in plan(load_study(path)).jobs:
         technique = job.recipe.technique
         if getattr(technique, "weights", "given") == "published":
-            shares = student_shares(Context(job.recipe, ("no", "yes"), (224, 224)), technique)
+            shares = technique.shares(job.recipe.cast())
             assert all(share.alpha < 0.5 for share in shares)
 
 
@@ -80,7 +78,7 @@ def test_searches_of_the_page_can_be_done(words, tmp_path):
     search = Search(raw, overs, tmp_path, sampler)
     for settings in search.grid() if sampler == "grid" else []:
         recipe = search.recipe(settings_of(search, settings))
-        for share in student_shares(Context(recipe, ("no", "yes"), (32, 32)), recipe.technique):
+        for share in recipe.technique.shares(recipe.cast()):
             assert share.alpha + share.beta + share.gamma == pytest.approx(1)
 
 

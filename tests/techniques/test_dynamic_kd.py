@@ -2,16 +2,15 @@
 
 import pytest
 
-from preceptor.cohort.stage import Start
 from preceptor.errors import UserError
+from preceptor.plan.stage import Start
 from preceptor.recipe import parse_recipe
-from preceptor.techniques import TECHNIQUES, Context
 
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 
 
 def plan_of(technique=None, *, count=2, epochs=20):
-    recipe = parse_recipe(
+    return parse_recipe(
         {
             "task": "classification",
             "data": {"source": "phantom", "image_size": 32},
@@ -19,12 +18,11 @@ def plan_of(technique=None, *, count=2, epochs=20):
             "technique": {"name": "dynamic_kd", **(technique or {})},
             "training": {"epochs": epochs},
         }
-    )
-    return TECHNIQUES["dynamic_kd"](Context(recipe, ("benign", "tumour"), (32, 32)))
+    ).plan()
 
 
 def weights(stage, epoch):
-    return {(edge.source, edge.target): pytest.approx(edge.weight_in(epoch)) for edge in stage.transfers()}
+    return {(edge.source, edge.target): pytest.approx(edge.weight_in(epoch)) for edge in stage.edges}
 
 
 def test_the_students_share_one_weight_in_the_teacher_and_its_start_holds_it():
@@ -37,7 +35,7 @@ def test_the_students_share_one_weight_in_the_teacher_and_its_start_holds_it():
         ("S2", "T"): 0.05,
         ("T0", "T"): 0.5,
     }
-    assert {edge.loss.temperature for edge in main.transfers()} == {4.0}
+    assert {edge.loss.options["temperature"] for edge in main.edges} == {4.0}
     assert {name: member.trains for name, member in main.members.items()} == {
         "T": True,
         "T0": False,

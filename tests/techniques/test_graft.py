@@ -2,11 +2,12 @@
 
 import pytest
 
-from preceptor.cohort.stage import Start
 from preceptor.errors import UserError
+from preceptor.plan.ready import require_trainable
+from preceptor.plan.stage import Start
 from preceptor.recipe import parse_recipe
-from preceptor.techniques import Context
-from preceptor.techniques.graft import graft
+
+from .workshop import workshop
 
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 
@@ -21,11 +22,14 @@ def plan(*, networks=None, split=None, task="classification", **technique):
         "technique": {"name": "graft", **technique},
         "training": {"epochs": 7},
     }
-    return graft(Context(parse_recipe(raw), ("a", "b", "c"), (32, 32)))
+    recipe = parse_recipe(raw)
+    made = recipe.plan(workshop())
+    require_trainable(made, shots=recipe.split.shots)
+    return made
 
 
 def edges(stage):
-    return {(edge.name, edge.weight) for edge in stage.transfers()}
+    return {(edge.name, edge.weight) for edge in stage.edges}
 
 
 def test_blocks_then_longer_chains():
@@ -92,7 +96,7 @@ def test_several_teachers_mix_their_answers_and_one_gives_its_place():
     assert list(chain.members) == ["T1", "T2", "T", "S1"]
     assert chain.members["S1"].builds_on == ("T2",)
     assert edges(chain) == {("T->S1/kd", 1.0), ("T2->S1/grafting", 0.5)}
-    assert [edge.loss.temperature for edge in chain.transfers() if edge.loss.key == "kd"] == [4.0]
+    assert [edge.loss.options["temperature"] for edge in chain.edges if edge.loss.key == "kd"] == [4.0]
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,20 @@ import pytest
 import torch
 
 from preceptor.built.base import answers, standing
-from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.response.fusion import fusion_terms
 from preceptor.knowledge.response.soft_target import soft_target_kl
 from preceptor.recipe import parse_recipe
-from preceptor.techniques import TECHNIQUES, Context
+
+from . import workshop
 
 FAMILIES = ("test_resnet", "mobilenetv3_small_050", "test_efficientnet")
-CLASSES = ("a", "b", "c")
 UNET = {"architecture": "unet", "encoder": "resnet18", "weights": "none"}
 
 
-def context(technique=None, *, peers=FAMILIES[:2], task="classification", epochs=10, **options):
-    recipe = parse_recipe(
+def recipe_of(technique=None, *, peers=FAMILIES[:2], task="classification", epochs=10, **options):
+    return parse_recipe(
         {
             "task": task,
             "data": {"source": "phantom", "image_size": 32},
@@ -27,39 +26,26 @@ def context(technique=None, *, peers=FAMILIES[:2], task="classification", epochs
             "training": {"epochs": epochs},
         }
     )
-    return Context(recipe, CLASSES, (32, 32))
 
 
 def plan_of(*technique, **more):
-    made = context(*technique, **more)
-    return TECHNIQUES["kthf2"](made)
+    return recipe_of(*technique, **more).plan()
 
 
 def built(plan):
     """The networks of the only stage, as a run makes them."""
-    networks = {}
-    for name, member in plan.stages[0].members.items():
-        networks[name] = member.build(*(networks[one] for one in member.builds_on))
-        if not member.trains:
-            networks[name].freeze()
-    return networks
+    return workshop.made(plan.stages[0], workshop.workshop())
 
 
 def cohort_of(plan):
-    (stage,) = plan.stages
-    return Cohort(
-        task="classification",
-        networks=built(plan),
-        transfers=stage.transfers(),
-        task_loss=torch.nn.CrossEntropyLoss(),
-        task_weights={name: member.task_weight for name, member in stage.members.items()},
-        facts=DataFacts(classes=3, batch_size=4),
-    )
+    return workshop.cohort_of(plan.stages[0], torch.nn.CrossEntropyLoss())
 
 
 def edges(plan):
     """(source, target) -> (weight at its fullest, temperature)."""
-    return {(e.source, e.target): (pytest.approx(e.weight), e.loss.temperature) for e in plan.stages[0].transfers()}
+    return {
+        (e.source, e.target): (pytest.approx(e.weight), e.loss.options["temperature"]) for e in plan.stages[0].edges
+    }
 
 
 @pytest.fixture
@@ -91,9 +77,7 @@ def test_the_graph():
 
 def test_what_goes_from_and_to_the_fused_classifier_rises():
     """exp(-5 (1 - e / 27)²) in the first 27 of 100 epochs; mutual learning is there from the start."""
-    weights = {
-        e.name: [e.weight_in(epoch) for epoch in (1, 13, 27, 100)] for e in plan_of(epochs=100).stages[0].transfers()
-    }
+    weights = {e.name: [e.weight_in(epoch) for epoch in (1, 13, 27, 100)] for e in plan_of(epochs=100).stages[0].edges}
     rising = [pytest.approx(v, abs=1e-4) for v in (0.0097, 0.2608, 1.0, 1.0)]
     assert weights == {
         "S1->S2/kd": [1.0] * 4,
@@ -102,7 +86,7 @@ def test_what_goes_from_and_to_the_fused_classifier_rises():
         "F->S2/kd": rising,
         "E->F/kd": rising,
     }
-    at_once = plan_of({"ramp": 0}).stages[0].transfers()
+    at_once = plan_of({"ramp": 0}).stages[0].edges
     assert {edge.weight_in(1) for edge in at_once} == {1.0}
 
 
@@ -207,7 +191,7 @@ def test_peers_of_one_architecture_are_noted():
 )
 def test_what_cannot_work_is_refused(technique, more, message):
     with pytest.raises(UserError, match=message):
-        context(technique, **more)
+        recipe_of(technique, **more)
 
 
 def test_masks_are_refused_with_what_to_take_instead():

@@ -1,19 +1,19 @@
-from dataclasses import replace
-
 import pytest
 
-from preceptor.cohort.stage import Start
-from preceptor.cohort.transfer import facing
 from preceptor.errors import UserError
+from preceptor.plan.edge import facing
+from preceptor.plan.ready import require_trainable
+from preceptor.plan.stage import Start
 from preceptor.recipe import parse_recipe
-from preceptor.techniques import TECHNIQUES, Context
-from preceptor.techniques.shares import Shares, routes_for, student_shares
+from preceptor.techniques.shares import Route, Shares, routes_for
+
+from .workshop import made, workshop
 
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 
 
-def context(technique, *, count=2, task="classification", **networks):
-    recipe = parse_recipe(
+def recipe_of(technique, *, count=2, task="classification", **networks):
+    return parse_recipe(
         {
             "task": task,
             "data": {"source": "histopathologic_cancer", "path": "nowhere", "image_size": 32},
@@ -22,22 +22,21 @@ def context(technique, *, count=2, task="classification", **networks):
             "technique": technique,
         }
     )
-    return Context(recipe, ("benign", "tumour"), (32, 32))
 
 
 def plan_of(technique, **more):
-    return TECHNIQUES[technique["name"]](context(technique, **more))
+    return recipe_of(technique, **more).plan()
 
 
 def shares(technique, **more):
-    made = context(technique, **more)
-    return student_shares(made, made.recipe.technique)
+    recipe = recipe_of(technique, **more)
+    return recipe.technique.shares(recipe.cast())
 
 
 def edges(technique, **more):
     """Edges of the last stage as (source, target, kind) -> weight."""
     stage = plan_of(technique, **more).stages[-1]
-    return {(e.source, e.target, e.loss.key): pytest.approx(e.weight) for e in stage.transfers()}
+    return {(e.source, e.target, e.loss.key): pytest.approx(e.weight) for e in stage.edges}
 
 
 @pytest.mark.parametrize(
@@ -111,16 +110,18 @@ def test_the_teacher_gets_an_adapter_where_features_are_shared():
         "student": {**SMALL, "architecture": "mobilenetv1_100"},
     }
     plan = plan_of({"name": "kd_online", "strategy": "features"}, **networks)
-    teacher = plan.stages[-1].members["T"].build()
+    shop = workshop("benign", "tumour")
+    teacher = shop.network(plan.stages[-1].members["T"].network)
     assert teacher.shapes["last"][0] == 1024
-    plain = plan_of({"name": "kd_online"}, **networks).stages[-1].members["T"].build()
+    plain = shop.network(plan_of({"name": "kd_online"}, **networks).stages[-1].members["T"].network)
     assert plain.shapes["last"][0] == 2048
 
 
 def test_unlike_peers_share_features_at_the_narrower_width():
     networks = {"students": [SMALL, {**SMALL, "architecture": "mobilenetv3_small_050"}]}
-    members = plan_of({"name": "ml", "strategy": "features"}, **networks).stages[0].members
-    assert len({member.build().shapes["last"][0] for member in members.values()}) == 1
+    plan = plan_of({"name": "ml", "strategy": "features"}, **networks)
+    networks = made(plan.stages[0], workshop("benign", "tumour"))
+    assert len({network.shapes["last"][0] for network in networks.values()}) == 1
 
 
 def test_in_turn_everyone_who_trains_has_a_turn():
@@ -152,16 +153,15 @@ def test_shares_that_have_no_giver_are_refused():
         shares({"name": "kd_offline", "gamma": 0.5})
     with pytest.raises(UserError, match="3 values for 2 students"):
         shares({"name": "kd_offline", "alpha": [0.1, 0.2, 0.3]})
-    made = context({"name": "kd_ml", "routing": [{"teacher": "features", "peers": "features"}]})
     with pytest.raises(UserError, match="1 entries for 2"):
-        routes_for(made.recipe.technique, 2)
+        routes_for("predictions", (Route(teacher="features", peers="features"),), 2)
 
 
 def test_few_shots_train_no_teacher_but_by_name():
     def plan(**technique):
-        made = context(technique)
-        few = made.recipe.model_copy(update={"split": made.recipe.split.model_copy(update={"shots": 5})})
-        return TECHNIQUES[technique["name"]](replace(made, recipe=few))
+        made = recipe_of(technique).plan()
+        require_trainable(made, shots=5)
+        return made
 
     with pytest.raises(UserError, match=r"split.shots 5: .* give the run folder as technique.teacher\."):
         plan(name="kd_offline")
@@ -173,7 +173,7 @@ def test_a_hint_is_a_stage_of_its_own_whose_students_go_on():
     plan = plan_of({"name": "kd_offline", "hint": {"loss": "fitnet"}, "hint_epochs": 3, "losses": [{"loss": "kd"}]})
     teacher, hint, main = plan.stages
     assert (teacher.name, hint.name, main.name) == ("teacher", "hint", "main")
-    assert [(e.source, e.target, e.loss.key, e.weight) for e in hint.transfers()] == [
+    assert [(e.source, e.target, e.loss.key, e.weight) for e in hint.edges] == [
         ("T", "S1", "fitnet", 100.0),
         ("T", "S2", "fitnet", 100.0),
     ]

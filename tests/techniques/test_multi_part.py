@@ -2,17 +2,18 @@
 
 import pytest
 
-from preceptor.cohort.stage import Start
 from preceptor.errors import UserError
+from preceptor.plan.stage import Start
 from preceptor.recipe import parse_recipe
-from preceptor.techniques import TECHNIQUES, Context
-from preceptor.techniques.multi_part import latest_within
+from preceptor.techniques.multi_part import LatestWithin
+
+from .workshop import workshop
 
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 
 
 def plan_of(technique=None, *, epochs=6, teacher=None, count=1, **training):
-    recipe = parse_recipe(
+    return parse_recipe(
         {
             "task": "classification",
             "data": {"source": "phantom", "image_size": 32},
@@ -21,8 +22,7 @@ def plan_of(technique=None, *, epochs=6, teacher=None, count=1, **training):
             "training": {"epochs": epochs, **training},
             "teacher_training": {"epochs": teacher} if teacher else {},
         }
-    )
-    return TECHNIQUES["multi_part"](Context(recipe, ("benign", "tumour"), (32, 32)))
+    ).plan()
 
 
 def anchors(plan):
@@ -40,8 +40,8 @@ def test_the_published_setting():
     assert {(part.clock, part.phase_epochs, part.restarts_schedule) for part in parts} == {("main", 50, False)}
     assert [part.continues for part in parts] == [None, *(part.name for part in parts[:-1])]
     assert parts[0].name == "main-01"
-    edge = parts[0].transfers()[0]
-    assert (edge.source, edge.weight, edge.loss.temperature) == ("T", 0.5, 5.0)
+    edge = parts[0].edges[0]
+    assert (edge.source, edge.weight, edge.loss.options["temperature"]) == ("T", 0.5, 5.0)
     assert parts[0].members["S1"].task_weight == 0.5
 
 
@@ -75,7 +75,7 @@ def test_greedy_begins_with_the_first_snapshot_and_ends_with_the_last():
     assert [bool(part.choices) for part in parts] == [False, True, True, False]
     assert (anchors(plan)[0], anchors(plan)[-1]) == (2, 8)
     assert list(parts[1].choices["T"].candidates) == ["epoch 2", "epoch 4", "epoch 6", "epoch 8"]
-    assert anchors(plan_of({"anchors": "greedy"}, epochs=4)) == [4]
+    assert anchors(plan_of({"anchors": "greedy"}, epochs=5)) == [5]
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_greedy_begins_with_the_first_snapshot_and_ends_with_the_last():
     ],
 )
 def test_the_latest_anchor_within_reach_by_hand(distances, chosen):
-    assert latest_within({str(n): d for n, d in enumerate(distances)}, ratio=1.25) == chosen
+    assert LatestWithin(1.25).decide({str(n): d for n, d in enumerate(distances)}) == chosen
 
 
 def test_weights_of_task_and_teacher():
     sum_form = plan_of({"weight": 3.0, "alpha": 1.0}, count=2).stages[-1]
-    assert [(edge.target, edge.weight) for edge in sum_form.transfers()] == [("S1", 3.0), ("S2", 3.0)]
+    assert [(edge.target, edge.weight) for edge in sum_form.edges] == [("S1", 3.0), ("S2", 3.0)]
     assert sum_form.members["S2"].task_weight == 1.0
     with pytest.raises(UserError, match=r"weight 3\.0: alpha, the task's weight, would be 1 - weight"):
         plan_of({"weight": 3.0})
@@ -109,6 +109,15 @@ def test_patience_does_not_take_snapshots_away():
 
 def test_snapshots_that_do_not_exist_are_named(tmp_path):
     with pytest.raises(UserError, match=r"technique.snapshots, number 1: '.*absent' does not exist"):
-        plan_of({"snapshots": [str(tmp_path / "absent")]})
+        workshop().settled(plan_of({"snapshots": [str(tmp_path / "absent")]}, epochs=5))
     with pytest.raises(UserError, match="teacher_every: the snapshots are given"):
         plan_of({"snapshots": ["one"], "teacher_every": 2})
+
+
+def test_parts_longer_than_the_training_are_refused():
+    with pytest.raises(UserError, match=r"technique\.every 6 is more than training\.epochs, which is 5: .*one part"):
+        plan_of({"every": 6}, epochs=5)
+    with pytest.raises(
+        UserError, match=r"teacher_every 4 is more than teacher_training\.epochs, which is 3: .*snapshot"
+    ):
+        plan_of({"every": 2, "teacher_every": 4, "anchors": "last"}, epochs=5, teacher=3)

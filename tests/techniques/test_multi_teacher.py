@@ -2,20 +2,23 @@ import json
 
 import pytest
 
-from preceptor.cohort.stage import Start
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
+from preceptor.plan.ready import require_trainable
+from preceptor.plan.stage import Start
 from preceptor.recipe import parse_recipe
 from preceptor.specs import NetworkSpec
-from preceptor.techniques import TECHNIQUES, Context
-from preceptor.techniques.teachers import best_teacher, committee_members, teacher_specs
+from preceptor.techniques.teachers import best_teacher, committee, teachers_of
+
+from .workshop import made, workshop
 
 SMALL = {"architecture": "test_resnet", "weights": "none"}
 CLASSES = ("benign", "tumour")
+SHOP = workshop(*CLASSES)
 
 
-def context(technique=None, *, networks=None, count=2, **more):
-    recipe = parse_recipe(
+def recipe_of(technique=None, *, networks=None, count=2, **more):
+    return parse_recipe(
         {
             "task": "classification",
             "data": {"source": "histopathologic_cancer", "path": "nowhere", "image_size": 32},
@@ -24,15 +27,17 @@ def context(technique=None, *, networks=None, count=2, **more):
             **more,
         }
     )
-    return Context(recipe, CLASSES, (32, 32))
 
 
 def plan_of(technique=None, **more):
-    return TECHNIQUES["multi_teacher"](context(technique, **more))
+    recipe = recipe_of(technique, **more)
+    plan = SHOP.settled(recipe.plan(SHOP))
+    require_trainable(plan, shots=recipe.split.shots)
+    return plan
 
 
 def edges(plan):
-    return {(e.source, e.target): pytest.approx(e.weight) for e in plan.stages[-1].transfers()}
+    return {(e.source, e.target): pytest.approx(e.weight) for e in plan.stages[-1].edges}
 
 
 UNLIKE = {"teachers": [SMALL, {**SMALL, "architecture": "test_vit", "input_size": 48}], "student": SMALL}
@@ -50,8 +55,8 @@ def test_each_teacher_is_trained_in_a_stage_of_its_own():
 
 
 def test_teachers_prepare_their_own_input():
-    members = plan_of(networks=UNLIKE).stages[-1].members
-    sizes = [members[name].build().network_size for name in ("T1", "T2")]
+    networks = made(plan_of(networks=UNLIKE).stages[-1], SHOP)
+    sizes = [networks[name].network_size for name in ("T1", "T2")]
     assert sizes == [(32, 32), (48, 48)]
 
 
@@ -61,7 +66,7 @@ def test_folds_are_teachers_of_one_architecture():
     assert plan.notes == (
         "Each of the 3 teachers is trained without one fold of the training part; the students learn from all of it.",
     )
-    first, second = (stage.members[name].build() for stage, name in zip(plan.stages, ("T1", "T2"), strict=False))
+    first, second = (made(stage, SHOP)[name] for stage, name in zip(plan.stages, ("T1", "T2"), strict=False))
     one, other = first.state_dict(), second.state_dict()
     assert any(not one[key].equal(other[key]) for key in one), "each has a start of its own"
 
@@ -110,36 +115,50 @@ def run(tmp_path):
         spec = NetworkSpec(architecture=architecture, weights="none")
         network = build_network(spec, task="classification", classes=CLASSES, image_size=(32, 32), seed=0)
         network.save(folder / "networks" / "T")
-        (folder / "result.json").write_text(json.dumps({"validation": {"T": {"accuracy": accuracy}}}))
+        (folder / "result.json").write_text(
+            json.dumps({"status": "complete", "validation": {"T": {"accuracy": accuracy}}})
+        )
         return folder
 
     return make
 
 
+def cast_of(teachers, networks=None):
+    technique = {"teachers": [str(one) for one in teachers]}
+    return recipe_of(technique, networks=networks or {"student": SMALL}).cast()
+
+
 def given(*teachers, networks=None):
-    return context({"teachers": [str(one) for one in teachers]}, networks=networks or {"student": SMALL})
+    """T1 … TK as a plan has them, from these folders."""
+    return teachers_of(cast_of(teachers, networks), [str(one) for one in teachers])
+
+
+def spec_of(teachers):
+    """What the first turns out to be."""
+    return SHOP.settled_network(teachers["T1"]).spec
 
 
 def test_the_best_teacher_is_that_of_the_best_validation_score(run):
     folders = [run(accuracy=accuracy) for accuracy in (0.5, 0.9, 0.7)]
-    assert best_teacher(given(*folders)) == "T2"
-    assert best_teacher(given(folders[2])) == "T1"
+    assert best_teacher(given(*folders), "accuracy") == "T2"
+    assert best_teacher(given(folders[2]), "accuracy") == "T1"
     (folders[0] / "result.json").unlink()
     with pytest.raises(UserError, match=r"T1 \(.*0.5\) tells a validation accuracy, .* technique.host=T1"):
-        best_teacher(given(*folders))
+        best_teacher(given(*folders), "accuracy")
 
 
 def test_the_architecture_is_that_of_the_folder_unless_it_is_listed(run):
     folder = run("resnet10t")
-    assert teacher_specs(given(folder))["T1"].architecture == "resnet10t"
-    assert teacher_specs(given(folder, networks={"teacher": SMALL, "student": SMALL}))["T1"].architecture == "resnet10t"
+    assert spec_of(given(folder)).architecture == "resnet10t"
+    assert spec_of(given(folder, networks={"teacher": SMALL, "student": SMALL})).architecture == "resnet10t"
     listed = {"teachers": [SMALL], "student": SMALL}
-    assert teacher_specs(given(folder, networks=listed))["T1"].architecture == "test_resnet"
+    assert spec_of(given(folder, networks=listed)).architecture == "test_resnet"
     with pytest.raises(UserError, match="nothing tells the architecture"):
-        teacher_specs(given(folder / "networks" / "T" / "model.safetensors"))
+        spec_of(given(folder / "networks" / "T" / "model.safetensors"))
 
 
 def test_members_of_given_teachers_have_no_earlier_stage(run):
-    members = committee_members(given(run()), integration="average", temperature=4.0)
+    folder = run()
+    members = committee(cast_of([folder]), given(folder), integration="average", temperature=4.0)
     assert list(members) == ["T1", "T"]
     assert all(not member.starts and not member.trains for member in members.values())

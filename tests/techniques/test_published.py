@@ -5,8 +5,8 @@ import pytest
 
 from preceptor.errors import UserError
 from preceptor.specs import Task
-from preceptor.technique_specs import Strategy
 from preceptor.techniques.published import Weights, published_cells, published_weights
+from preceptor.techniques.shares import Strategy
 
 SETUPS = {
     3: ("histopathologic_cancer", "classification", "resnet18"),

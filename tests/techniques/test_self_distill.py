@@ -4,13 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.feature.exits import active_feature_distance
 from preceptor.knowledge.response.soft_target import soft_target_cross_entropy, soft_target_kl
 from preceptor.recipe import parse_recipe
-from preceptor.techniques import TECHNIQUES, Context
+
+from . import workshop
 
 TARGETS = torch.tensor([0, 1, 2, 0])
 IMAGES = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -20,36 +20,23 @@ UNET = {"architecture": "unet", "encoder": "resnet18", "weights": "none"}
 
 def plan_of(*, student="test_resnet", count=1, network=None, task="classification", **technique):
     network = network or {"architecture": student, "weights": "none"}
-    recipe = parse_recipe(
+    return parse_recipe(
         {
             "task": task,
             "data": {"source": "phantom", "image_size": 32},
             "networks": {"teacher": network, "student": network, "count": count},
             "technique": {"name": "self_distill", **technique},
         }
-    )
-    return TECHNIQUES["self_distill"](Context(recipe, ("a", "b", "c"), (32, 32)))
+    ).plan()
 
 
 def edges(plan):
-    return {(one.source, one.target, one.loss.key): one.weight for one in plan.stages[-1].transfers()}
+    return {(one.source, one.target, one.loss.key): one.weight for one in plan.stages[-1].edges}
 
 
 def cohort_of(plan):
-    """Of the last stage; a teacher is as it was built."""
-    stage, networks = plan.stages[-1], {}
-    for name, member in stage.members.items():
-        networks[name] = member.build(*(networks[one] for one in member.builds_on))
-        if not member.trains:
-            networks[name].freeze()
-    return Cohort(
-        task="classification",
-        networks=networks,
-        transfers=stage.transfers(),
-        task_loss=torch.nn.CrossEntropyLoss(),
-        task_weights={name: member.task_weight for name, member in stage.members.items()},
-        facts=DataFacts(classes=3, batch_size=4),
-    )
+    """Of the last stage."""
+    return workshop.cohort_of(plan.stages[-1], torch.nn.CrossEntropyLoss())
 
 
 def test_byot_has_an_exit_on_every_stage_but_the_last():
@@ -65,7 +52,7 @@ def test_byot_has_an_exit_on_every_stage_but_the_last():
         for name in ("E1", "E2", "E3")
         for key, weight in (("kd", 0.1), ("exit_features", 1e-6))
     }
-    assert {one.loss.temperature for one in stage.transfers() if one.loss.key == "kd"} == {3.0}
+    assert {one.loss.options["temperature"] for one in stage.edges if one.loss.key == "kd"} == {3.0}
     assert {name: member.kept_with for name, member in stage.members.items()} == {
         "S1": None,
         **dict.fromkeys(("E1", "E2", "E3"), "S1"),
@@ -82,7 +69,7 @@ def test_tskd_shares_alpha_between_teacher_and_student():
         ("S1", "E2", "kd"): pytest.approx(0.3),
         ("S1", "E2", "exit_features"): 1e-6,
     }
-    assert {one.loss.temperature for one in plan.stages[1].transfers() if one.loss.key == "kd"} == {4.0}
+    assert {one.loss.options["temperature"] for one in plan.stages[1].edges if one.loss.key == "kd"} == {4.0}
     assert not plan.stages[1].members["T"].trains
 
 

@@ -6,7 +6,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from preceptor import catalogue
+from preceptor.knowledge import catalogue
 from preceptor.networks.build import load_network
 from preceptor.training.exported import evaluate_networks
 

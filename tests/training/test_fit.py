@@ -11,12 +11,14 @@ import yaml
 from lightning_fabric import Fabric
 
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.stage import Member, Stage
 from preceptor.cohort.task_loss import ClassificationLoss
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.response.soft_target import SoftTargetLoss
+from preceptor.plan.edge import Edge, LossUse
+from preceptor.plan.network import NetworkUse
+from preceptor.plan.stage import Member, Stage
 from preceptor.recipe import parse_recipe
 from preceptor.specs import TrainingSpec
 from preceptor.training.fit import InterruptedRunError, NonFiniteLossError, fit
@@ -62,30 +64,39 @@ def trainer(tiny, tmp_path):
         }
     )
 
-    def train(name, epochs, batches=None, scores=None, stage_options=None, stage_name="main", kept=None, **options):
+    def train(
+        name,
+        epochs,
+        batches=None,
+        scores=None,
+        stage_options=None,
+        stage_name="main",
+        kept=None,
+        folder=None,
+        **options,
+    ):
         spec = TrainingSpec(epochs=epochs, batch_size=4, lr=0.01, schedule="step", step_epochs=1, **options)
-        builders = {"S1": lambda: tiny(1, dropout=0.3), "S2": lambda: tiny(2, dropout=0.3)}
-
-        def transfers():
-            pairs = [("S1", "S2"), ("S2", "S1")]
-            return [Transfer(source=a, target=b, loss=SoftTargetLoss(2.0)) for a, b in pairs]
-
+        pairs = [("S1", "S2"), ("S2", "S1")]
+        members = {
+            name: Member(network=NetworkUse(name=name, spec=None), kept_with=(kept or {}).get(name))
+            for name in ("S1", "S2")
+        }
         stage = Stage(
             name=stage_name,
-            members={name: Member(build=build, kept_with=(kept or {}).get(name)) for name, build in builders.items()},
+            members=members,
             training=spec,
-            transfers=transfers,
+            edges=[Edge(source=a, target=b, loss=LossUse("kd", temperature=2.0)) for a, b in pairs],
             **(stage_options or {}),
         )
         cohort = Cohort(
             task="classification",
-            networks={name: member.build() for name, member in stage.members.items()},
-            transfers=stage.transfers(),
+            networks={"S1": tiny(1, dropout=0.3), "S2": tiny(2, dropout=0.3)},
+            transfers=[Transfer(source=a, target=b, loss=SoftTargetLoss(2.0)) for a, b in pairs],
             task_loss=ClassificationLoss(),
             facts=DataFacts(classes=3, batch_size=4),
         )
-        folder = RunFolder(tmp_path / name, recipe)
-        folder.begin()
+        folder = folder or RunFolder(tmp_path / name, recipe)
+        folder.begin("of no data", "")
         seen = []
 
         def validate(networks):
@@ -159,9 +170,8 @@ def test_a_kill_between_metrics_and_checkpoint_repeats_the_epoch(trainer, view):
     with pytest.raises(RuntimeError, match="power cut"):
         trainer("parted", 3, Held(on_step=fail))
     killed = RunFolder(folder.path.parent / "parted", parse_recipe_of(folder))
-    killed.append_metrics([("main", view + 1, "S1", "train", "loss:stray", 1.0)])
     with killed.metrics.open("a") as file:
-        file.write("mai")  # half a line, as a full disk leaves it
+        file.write(f"main,{view + 1},S1,train,loss:stray,1\nmai")  # half a line, as a full disk leaves it
     resumed, resumed_folder, *_ = trainer("parted", 3)
     assert same(straight, resumed)
     assert folder.metrics.read_text() == resumed_folder.metrics.read_text()
@@ -209,7 +219,7 @@ def test_a_stage_that_ended_early_keeps_the_rows_of_later_stages(trainer):
     """Its epochs are not all done, yet it is: resuming must not cut metrics.csv back to its end."""
     worse = {"scores": lambda epoch: 0.5, "patience": 1}
     _, folder, *_ = trainer("run", 9, **worse)
-    trainer("run", 1, stage_name="later")
+    trainer("run", 1, stage_name="later", folder=folder)
     text = folder.metrics.read_text()
     trainer("run", 9, **worse)
     assert folder.metrics.read_text() == text

@@ -101,7 +101,7 @@ def test_peers_fused_classifier_and_their_ensemble_are_reported(whole):
     folder, result = whole
     reported = {"S1", "S2", "F"}
     assert set(result["test"]) == set(result["validation"]) == reported | {"ensemble", "ensemble_mean"}
-    assert result["chosen"] in result["validation"]
+    assert result["chosen"] in result["parameters"]
     table = pd.read_csv(folder / "predictions" / "test.csv")
     answer = {name: rows.filter(regex="^p_").to_numpy() for name, rows in table.groupby("network")}
     np.testing.assert_allclose(answer["ensemble_mean"], np.mean([answer[n] for n in sorted(reported)], 0), atol=1e-6)

@@ -6,11 +6,11 @@ import pytest
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from preceptor.cohort.frozen import FixedSize
-from preceptor.cohort.merge import lone
 from preceptor.data import batches
 from preceptor.data.prepare import prepare
-from preceptor.techniques import TECHNIQUES, Context
+from preceptor.plan.merge import lone
 from preceptor.training import run
+from preceptor.training.planning import workshop_of
 from preceptor.training.together import train_together
 
 from .phantoms import BATCH, recipe_for
@@ -77,9 +77,8 @@ def recipe(technique, strategy, cache, seed, **options):
 def teacher(tmp_path):
     """A frozen teacher that bears the convolution inside; that it has learned nothing does not matter here."""
     online = recipe("kd_online", "features", tmp_path, 0)
-    packed = prepare(online).packed
-    plan = TECHNIQUES["kd_online"](Context(online, packed.classes, packed.size))
-    plan.stages[0].members["T"].build().save(tmp_path / "teacher")
+    shop = workshop_of(online, prepare(online))
+    shop.network(online.plan().stages[0].members["T"].network).save(tmp_path / "teacher")
     return str(tmp_path / "teacher")
 
 

@@ -11,10 +11,10 @@ from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.knowledge.base import class_logits
 from preceptor.networks.classifier import Classifier
-from preceptor.techniques import Context
-from preceptor.techniques.multi_part import latest_within
+from preceptor.techniques.multi_part import LatestWithin
 from preceptor.training import choose, run
 from preceptor.training.fit import fit
+from preceptor.training.planning import workshop_of
 
 from .phantoms import exported, last, recipe_for, train
 
@@ -210,7 +210,7 @@ def test_a_choice_is_written_said_and_kept(tmp_path, packed, interrupted):
     path = tmp_path / "checkpoints" / "main-2" / "choices.json"
     made = json.loads(path.read_text())["T"]
     assert list(made["distances"]) == ["epoch 1", "epoch 2", "epoch 3"]
-    assert made["chosen"] == latest_within(made["distances"], ratio=1.25)
+    assert made["chosen"] == LatestWithin(1.25).decide(made["distances"])
     path.write_text(json.dumps({"T": {**made, "chosen": "epoch 1"}}))
     result, printed = train(recipe, tmp_path)
     assert any(note.startswith("main-2: T is epoch 1; KL on the validation part") for note in result["notes"])
@@ -226,9 +226,9 @@ def test_distances_are_those_of_the_networks_as_they_stood(tmp_path, packed, tas
     train(recipe, tmp_path)
     made = json.loads((tmp_path / "checkpoints" / "main-2" / "choices.json").read_text())["T"]["distances"]
     prepared = prepare(recipe)
-    context = Context(recipe, prepared.packed.classes, prepared.packed.size)
+    cast, shop = recipe.cast(), workshop_of(recipe, prepared)
     images = torch.from_numpy(prepared.packed.images[prepared.rows["validation"]].copy()).permute(0, 3, 1, 2) / 255
-    student, teacher = context.students()["S1"]().eval(), context.teacher()().eval()
+    student, teacher = (shop.network(one).eval() for one in (cast.student("S1"), cast.the_teacher()))
     left = last(tmp_path, "main-1")
     student.load_state_dict({k.removeprefix("learners.S1."): v for k, v in left.items() if "learners.S1." in k})
     for path, distance in zip(snapshots(tmp_path), made.values(), strict=True):

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.stage import Member
+from preceptor.plan.network import NetworkUse
+from preceptor.plan.stage import Member
 from preceptor.specs import TrainingSpec
 from preceptor.training.optim import Group, learning_rate, make_optimizer, parameter_groups, set_rate
 
@@ -91,8 +92,8 @@ def test_members_have_rates_of_their_own(tiny):
         facts=DataFacts(classes=3, batch_size=4),
     )
     members = {
-        "A": Member(build=lambda: networks["A"], lr={"": 1.0, "head": 10.0}),
-        "B": Member(build=lambda: networks["B"], lr=0.1, weight_decay=0.5),
+        "A": Member(network=NetworkUse(name="A", spec=None), lr={"": 1.0, "head": 10.0}),
+        "B": Member(network=NetworkUse(name="B", spec=None), lr=0.1, weight_decay=0.5),
     }
     optimizer = make_optimizer(parameter_groups(cohort, members), TrainingSpec(weight_decay=0.2))
     set_rate(optimizer, 3.0)

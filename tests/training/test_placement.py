@@ -16,6 +16,7 @@ from preceptor.training import placement, run
 from preceptor.training.fabric import make_fabric
 from preceptor.training.placement import Placement, Way, choose, largest_bunch, place
 
+from ..data.damage import unwritable
 from .phantoms import exported, recipe_for, stopping_fit, train
 
 PLAIN, LAST, HALF, FOLDED = Way(), Way(channels_last=True), Way(half=True), Way(folded=True)
@@ -62,6 +63,48 @@ def test_what_was_measured_is_remembered(network, monkeypatch):
     assert place(network, 4, trains=False, precision=None, epochs=1, steps=9) == found
     with pytest.raises(pytest.fail.Exception):
         place(network, 8, trains=False, precision=None, epochs=1, steps=9)
+
+
+@pytest.fixture
+def remembered(network, monkeypatch, tmp_path):
+    """Places the network, and the file in which that is remembered."""
+    monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(placement, "_times", lambda *_: {Way(): 1.0, Way(channels_last=True): 0.1})
+
+    def again():
+        return place(network, 4, trains=True, precision=None, epochs=1, steps=9)
+
+    again()
+    (file,) = (tmp_path / "cache" / "placement").glob("*.json")
+    return again, file
+
+
+def test_what_is_remembered_is_verified_and_measured_anew_where_it_is_damaged(remembered, capsys):
+    again, file = remembered
+    whole, found = file.read_bytes(), again()
+    for bit in range(1, 8 * len(whole), 37):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(content)
+        assert again() == found
+    assert f"{file}: was changed or damaged after it was written; it is measured anew" in capsys.readouterr().err
+    file.write_text("")
+    assert again() == found
+    assert file.read_bytes() == whole
+
+
+def test_what_is_remembered_serves_where_nothing_can_be_written(remembered, capsys):
+    again, file = remembered
+    found = again()
+    with unwritable(file.parent):
+        assert again() == found
+        assert capsys.readouterr().err == ""
+    file.unlink()
+    (file.parent / "lock").unlink()
+    with unwritable(file.parent):
+        plain = again()
+    assert (plain.way, plain.words()) == (Way(), f"{Way()}, unmeasured")
+    assert "no way of computing is measured" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """A run that keeps the test part sealed."""
 
-import json
-
 import pytest
 
+from preceptor.runs.result import read_result
 from preceptor.training import run
 
 from .phantoms import recipe_for, train
@@ -47,7 +46,7 @@ def test_the_test_part_is_not_evaluated_until_it_is_opened(tmp_path, packed, mon
     straight, _ = train(recipe, tmp_path / "straight")
     timeless = [{k: v for k, v in one.items() if "second" not in k} for one in (opened, straight)]
     assert timeless[0] == timeless[1]
-    assert json.loads((tmp_path / "sealed" / "result.json").read_text()) == opened
+    assert read_result(tmp_path / "sealed").values == opened
 
 
 def test_a_watcher_may_end_a_run_and_it_goes_on_from_its_checkpoint(tmp_path, packed):

@@ -39,7 +39,7 @@ def byot(tmp_path_factory, packed):
 def test_every_exit_is_reported_and_their_vote_is_the_mean_of_their_softmaxes(byot):
     folder, result = byot
     assert set(result["test"]) == {*REPORTED, "ensemble", "ensemble_mean"}
-    assert result["chosen"] in result["validation"]
+    assert result["chosen"] in result["parameters"]
     assert result["teacher_audit"] is None
     table = pd.read_csv(folder / "predictions" / "test.csv").set_index("network")
     columns = [name for name in table if name.startswith("p_")]

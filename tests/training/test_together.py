@@ -5,7 +5,8 @@ import json
 import pytest
 
 from preceptor.errors import InterruptedRunError, UserError
-from preceptor.technique_specs import KTHF2Spec
+from preceptor.recipe import parse_recipe
+from preceptor.techniques.kthf2 import KTHF2
 from preceptor.training import run
 from preceptor.training.together import train_together
 
@@ -104,8 +105,8 @@ def test_a_teacher_that_learns_from_students_is_their_own(packed, tmp_path):
 )
 def test_what_cannot_be_shared(part, changes, message, packed, tmp_path):
     found = recipes(packed)
-    changed = getattr(found["online"], part).model_copy(update=changes)
-    found["other"] = found["online"].model_copy(update={part: changed})
+    raw = found["online"].model_dump(mode="json")
+    found["other"] = parse_recipe(raw | {part: raw[part] | changes})
     with pytest.raises(UserError, match=message):
         together(found, tmp_path, ("online", "other"))
 
@@ -118,7 +119,7 @@ def test_what_acts_on_all_networks_at_once(changes, packed, tmp_path):
 
 def test_networks_that_read_others_stay_with_them(packed, tmp_path):
     found = recipes(packed)
-    found["fused"] = found["alone"].model_copy(update={"technique": KTHF2Spec(name="kthf2")})
+    found["fused"] = found["alone"].model_copy(update={"technique": KTHF2(name="kthf2")})
     with pytest.raises(UserError, match=r"networks that read others \(F, E\)"):
         together(found, tmp_path, ("alone", "fused"))
 
@@ -128,3 +129,15 @@ def test_a_folder_holds_one_training(packed, tmp_path):
     together(found, tmp_path, ("online", "alone"))
     with pytest.raises(UserError, match="other runs"):
         together(found, tmp_path, ("online", "diverse"))
+
+
+def test_lost_metrics_of_several_runs_are_refused(packed, tmp_path, monkeypatch):
+    found = recipes(packed)
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "fit", stopping_fit("main", 1, 2))
+        with pytest.raises(InterruptedRunError):
+            together(found, tmp_path, ("online", "alone"))
+    metrics = tmp_path / "shared" / "metrics.csv"
+    metrics.write_bytes(metrics.read_bytes()[:-5])
+    with pytest.raises(UserError, match=r"metrics\.csv: was cut short"):
+        together(found, tmp_path, ("online", "alone"))

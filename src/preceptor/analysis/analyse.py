@@ -1,7 +1,6 @@
 """From a finished run to figures in ``RUN/analysis``."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -16,10 +15,17 @@ from preceptor.analysis.page import Page
 from preceptor.built import load_network
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare
+from preceptor.data.repair import on_sound_pixels
+from preceptor.data.rows import DamagedRowError
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.networks.network import Network
+from preceptor.own_files import own_files, require_trust
+from preceptor.places import without_places
 from preceptor.recipe import Recipe, load_recipe
+from preceptor.runs.names import NETWORKS, RECIPE
+from preceptor.runs.result import finished_run
 from preceptor.training.evaluate import whole_images, whole_part
 from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
@@ -29,7 +35,14 @@ _CKA_BATCH = {"classification": 128, "segmentation": 16}
 
 
 def analyse(
-    run: Path, *, part: str = "test", pairs: Sequence[tuple[str, str]] = (), most: int = 6, device: str = "auto"
+    run: Path,
+    *,
+    part: str = "test",
+    pairs: Sequence[tuple[str, str]] = (),
+    most: int = 6,
+    device: str = "auto",
+    trust: bool = False,
+    tell: Callable[[str], object] = lambda note: None,
 ) -> list[dict[str, str]]:
     """Write figures about a finished run's networks, and ``index.json`` with their titles and captions.
 
@@ -37,22 +50,39 @@ def analyse(
         part: ``test`` or ``validation``.
         pairs: networks to compare; by default the teacher with each student, and the students with each other.
         most: images in a gallery.
+        trust: run Python files that the run's recipe names: its gradients are those of its losses.
+        tell: called with what the user should know of the networks, one sentence each.
 
     Raises:
-        UserError: the run is not finished, a network is not there, or the part is too small.
+        UserError: the run is not finished, a network is not there, the part is too small, or the recipe names a
+            Python file and there is no ``trust``.
     """
-    if not (run / "result.json").exists():
-        raise UserError(f"{run} is no finished run: it has no result.json; finish it with `preceptor train`")
-    if part == "test" and json.loads((run / "result.json").read_text())["status"] != "complete":
-        raise UserError(f"{run}: its test part is still sealed, as in every trial of a search; look at part validation")
+    result = finished_run(run, with_test=part == "test", instead="; look at part validation")
+    result.verify(RECIPE, NETWORKS)
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
-    recipe, _ = load_recipe(run / "recipe.yaml")
+    if not trust:
+        require_trust(own_files(load_recipe(run / RECIPE)[0]), run / RECIPE)
+    inside(run, "analysis", said_by=run)
+    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, tell))
+
+
+def _analyse(
+    run: Path,
+    part: str,
+    pairs: Sequence[tuple[str, str]],
+    most: int,
+    device: str,
+    tell: Callable[[str], object],
+) -> list[dict[str, str]]:
+    recipe, _ = load_recipe(run / RECIPE)
     prepared = prepare(recipe)
     require_same_split(run, prepared)
     fabric = make_fabric(device)
-    folders = sorted((run / "networks").glob("*/config.json"))
+    folders = sorted((run / NETWORKS).glob("*/config.json"))
     networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
+    for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
+        tell(note)
     chosen = list(pairs) or _pairs(networks)
     for name in (name for pair in chosen for name in pair if name not in networks):
         raise UserError(f"no network {name!r} in {run}; it has {', '.join(networks)}")
@@ -107,8 +137,10 @@ def _gradients(
     """How much of each network's gradient comes from which loss term, and why of some this is not said."""
     try:
         stage, cohort, batches = last_stage(recipe, prepared, fabric, run)
+    except DamagedRowError:
+        raise
     except UserError as error:
-        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, str(error))})
+        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, without_places(str(error)))})
         return
     found = gradients.pulls(cohort, batches, stage, recipe.seed)
     shown, left_out = gradients.divided(found, cohort, networks)

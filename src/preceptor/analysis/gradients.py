@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batches
+from preceptor.plan.stage import Stage
 from preceptor.randomness import key
 
 BATCHES = 4

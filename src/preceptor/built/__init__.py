@@ -13,9 +13,11 @@ from preceptor.built.exits import EarlyExit, Exit, early_exit
 from preceptor.built.fused import FusedClassifier
 from preceptor.built.mean import MeanLogits
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.networks import build
-from preceptor.networks.export import OWN_KEY, WEIGHTS
+from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
+from preceptor.networks.verify import verified_weights
 from preceptor.networks.weights import first_line, read_config
 
 BUILT: dict[str, Callable[..., Network]] = {
@@ -29,7 +31,8 @@ def load_network(folder: Path | str) -> Network:
     """The network that :meth:`Network.save` wrote, whatever its kind, in eval mode.
 
     Raises:
-        UserError: not a folder that preceptor wrote, or a damaged one.
+        UserError: not a folder that preceptor wrote.
+        DamagedFileError: one that is not what was written.
     """
     folder = Path(folder)
     own: Mapping[str, Any] = read_config(folder).get(OWN_KEY, {})
@@ -38,13 +41,18 @@ def load_network(folder: Path | str) -> Network:
     saved = own["built"]
     if saved["kind"] not in BUILT:
         raise UserError(f"{folder}: is of a kind {saved['kind']!r} that this version of preceptor does not know")
-    sources = {name: load_network(folder / "sources" / name) for name in saved["sources"]}
+    sources = {
+        name: load_network(inside(folder / "sources", name, said_by=folder / CONFIG)) for name in saved["sources"]
+    }
     bare = BUILT[saved["kind"]](sources, **saved["options"])
+    note = verified_weights(folder / WEIGHTS, own) if (folder / WEIGHTS).is_file() else None
     try:
         bare.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"{folder / WEIGHTS}: missing, damaged or of another network: {first_line(error)}") from error
-    return (bare.alone(sources) if isinstance(bare, Built) else bare).eval()
+    network = (bare.alone(sources) if isinstance(bare, Built) else bare).eval()
+    network.notes = (*filter(None, [note]), *(one for source in sources.values() for one in source.notes))
+    return network
 
 
 __all__ = ["BUILT", "Built", "load_network"]

@@ -15,9 +15,11 @@ from typing import Any, ClassVar, Self, cast
 import torch
 from torch import Tensor, nn
 
+from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import OWN_KEY, save_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 
 _HELD = "sources."
 
@@ -84,17 +86,24 @@ class Built(Network):
         self._note_shapes(outputs)
         return outputs
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         """Write its own parameters into ``folder`` and each network that it reads into ``folder/sources/NAME``."""
         sources = cast(Mapping[str, Network], dict(self.sources.items()))
         for name, source in sources.items():
-            source.save(folder / "sources" / name)
+            source.save(folder / "sources" / name, images)
         bare = copy.copy(self)
         bare._modules = {name: part for name, part in self._modules.items() if name != "sources"}
         note = f"a network built on {', '.join(sources)}: load it with preceptor.built.load_network"
         built = {"kind": self.kind, "sources": list(sources), "options": self.options(), "note": note}
         json.dumps(built)  # what cannot be saved is found before anything is written
-        save_network(folder, bare, {"architecture": note, OWN_KEY: {"built": built}}, self.blueprint.classes)
+        save_network(folder, bare, built_config(built, self.blueprint, images), self.blueprint.classes)
+
+
+def built_config(built: Mapping[str, Any], blueprint: Blueprint, images: Preprocessing) -> dict[str, Any]:
+    """The config of a network that only :func:`preceptor.built.load_network` loads; ``built`` says how it is made."""
+    described = images.described_for_sources(blueprint) if built["sources"] else images.described(blueprint)
+    own = {"built": dict(built), "classes": list(blueprint.classes), **described}
+    return {"architecture": built["note"], "label_names": list(blueprint.classes), OWN_KEY: own}
 
 
 def standing(networks: Mapping[str, Network]) -> dict[str, Network]:

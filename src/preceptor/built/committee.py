@@ -12,10 +12,7 @@ from preceptor.knowledge.base import class_logits, full_precision
 from preceptor.knowledge.response.integration import integrated_logits, teacher_weights
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
-from preceptor.technique_specs import Integration
-
-NEEDS_LABELS = ("ce", "correct_only")
-"""Schemes whose weights depend on the truth."""
+from preceptor.specs import NEEDS_LABELS, Integration
 
 
 class Committee(Built):

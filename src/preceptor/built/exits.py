@@ -8,15 +8,16 @@ from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
 
-from preceptor.built.base import Built
+from preceptor.built.base import Built, built_config
 from preceptor.errors import UserError
 from preceptor.knowledge.maps import spatial_mean
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.build import build_network
 from preceptor.networks.classifier import Classifier
-from preceptor.networks.export import OWN_KEY, save_network
+from preceptor.networks.export import save_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 
 
 class Branch(nn.Module):
@@ -127,7 +128,7 @@ class EarlyExit(Network):
     def classifier(self) -> nn.Module:
         return self.branch.linear
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         """Write one folder that holds everything; :func:`preceptor.built.load_network` reads it."""
         note = f"an exit of {self.blueprint.spec.architecture}: load it with preceptor.built.load_network"
         options = {
@@ -137,7 +138,7 @@ class EarlyExit(Network):
             "width": self.branch.linear.in_features,
         }
         built = {"kind": self.kind, "sources": [], "options": options, "note": note}
-        save_network(folder, self, {"architecture": note, OWN_KEY: {"built": built}}, self.blueprint.classes)
+        save_network(folder, self, built_config(built, self.blueprint, images), self.blueprint.classes)
 
 
 def early_exit(

@@ -1,10 +1,11 @@
 """``preceptor methods``: what can be chosen by name, on the terminal and as a page of the documentation."""
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from preceptor import catalogue
+from preceptor.knowledge import catalogue
+from preceptor.screen import Screen
+from preceptor.techniques import technique_rows
 
 _PAGE = """\
 # Techniques and knowledge losses
@@ -36,13 +37,14 @@ FitNet's two stages: the students learn the hint alone, without their task, then
 technique: {name: kd_offline, hint: {loss: fitnet}, hint_epochs: 20, losses: [{loss: kd}]}
 ```
 
-A loss of your own is named `path/to/module.py:ClassName`: see [own-loss.md](own-loss.md).
+A loss or technique of your own is named `path/to/module.py:ClassName`: see [own-loss.md](own-loss.md) and
+[own-technique.md](own-technique.md).
 """
 
 
 def print_methods() -> None:
     """Print the techniques and the knowledge losses: a line on each, then its tasks, options and source."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     for title, rows in _tables().items():
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, style="bold")
@@ -68,4 +70,4 @@ def methods_page() -> str:
 
 
 def _tables() -> dict[str, list[dict[str, str]]]:
-    return {"Techniques": catalogue.technique_rows(), "Knowledge losses": catalogue.loss_rows()}
+    return {"Techniques": technique_rows(), "Knowledge losses": catalogue.loss_rows()}

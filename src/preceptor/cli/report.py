@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from preceptor.errors import UserError
+from preceptor.screen import Screen
 
 
 def report_folders(folders: list[Path], out: Path | None) -> None:
@@ -13,5 +12,10 @@ def report_folders(folders: list[Path], out: Path | None) -> None:
         raise UserError("report: several folders have no folder in common; say with --out where the report goes")
     from preceptor.report import write_report
 
-    page = write_report(folders, out or folders[0])
-    Console().print(f"report: {page} (tables in {page.parent / 'tables'})", highlight=False, soft_wrap=True)
+    console = Screen()
+
+    def tell(line: str) -> None:
+        console.print(f"note: {line}", highlight=False, soft_wrap=True)
+
+    page = write_report(folders, out or folders[0], tell)
+    console.print(f"report: {page} (tables in {page.parent / 'tables'})", highlight=False, soft_wrap=True)

@@ -1,15 +1,19 @@
 """``preceptor search``."""
 
+from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
+from preceptor.cli.places import SEARCHES, other_data, require_own_place
 from preceptor.errors import UserError
 from preceptor.explain import unknown
 from preceptor.files import alone
+from preceptor.own_files import settle
 from preceptor.recipe import apply_change, changed_recipe, parse_override, read_mapping
+from preceptor.runs.place import require_place
+from preceptor.screen import Screen
+from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.local import LocalCrew, fair_workers
-from preceptor.study.search import SAMPLERS, Search, run_search
+from preceptor.study.search import SAMPLERS, Search, require_optuna, run_search
 from preceptor.study.space import parse_over
 from preceptor.study.trial import train_trial
 
@@ -26,6 +30,7 @@ def search_recipe(
     out: Path | None,
     workers: int | None,
     device: str,
+    trust: bool = False,
 ) -> None:
     """Search, and say what was best on validation."""
     if sampler not in SAMPLERS:
@@ -33,16 +38,26 @@ def search_recipe(
     raw = read_mapping(path, "recipe")
     for key, value in map(parse_override, overrides):
         apply_change(raw, key, value)
-    threads = changed_recipe(raw, [], origin=str(path))[0].training.threads or 1
+    recipe, _ = changed_recipe(raw, [], origin=str(path))
+    console = Screen()
+    settle(recipe, path, partial(console.print, highlight=False, soft_wrap=True), trust=trust)
+    threads = recipe.training.threads or 1
     apply_change(raw, "training.threads", threads)
-    out = out or Path("runs") / f"{path.stem}-search"
+    own = read_mapping(path, "recipe")
+    data = other_data(own.get("data"), raw.get("data"))
+    if data and raw.get("name") == own.get("name"):
+        raw["name"] = data
+    out = out or SEARCHES / (data or path.stem)
+    require_own_place(out, "a search")
     search = Search(raw, [parse_over(text) for text in overs], out, sampler, trials, seed, prune)
-    console = Console()
-    out.mkdir(parents=True, exist_ok=True)
+    require_place(out, [search.base.data.path], is_own=(out / "journal.log").exists(), what="search")
+    require_optuna()
+    check_device(device)
+    check_recipes([(search.base, True)], console)
     crew = LocalCrew(workers or fair_workers(threads, device), threads, device=device, work=train_trial)
+    out.mkdir(parents=True, exist_ok=True)
     try:
         with alone(out / ".lock", wait=False):
-            _prepare(search, console)
             best = run_search(search, crew, console, device=device)
     except BlockingIOError:
         raise UserError(
@@ -56,11 +71,3 @@ def search_recipe(
         highlight=False,
         soft_wrap=True,
     )
-
-
-def _prepare(search: Search, console: Console) -> None:
-    """Pack the images once, before several workers want them; what is wrong with the data is refused now."""
-    from preceptor.data.prepare import prepare
-
-    with console.status("reading images"):
-        prepare(search.base)

@@ -2,22 +2,33 @@
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from preceptor.recipe import Recipe, load_recipe
+from preceptor.cli.places import RUNS, other_data, slug
+from preceptor.own_files import settle
+from preceptor.recipe import Recipe, load_recipe, read_mapping
+from preceptor.screen import Screen
+
+FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
+"""Said where `| head` or the like has ended."""
 
 
-def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str) -> None:
+def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str, *, trust: bool = False) -> None:
     """Train one recipe and print its scores."""
     recipe, notes = load_recipe(path, overrides)
-    console = console_of_first_process()
+    console = console_of_first_process(farewell=FAREWELL)
+    settle(recipe, path, partial(console.print, highlight=False, soft_wrap=True), trust=trust)
     for note in notes:
         console.print(f"note: {note}")
-    out = out or default_folder(path, recipe)
+    written = recipe
+    recipe, name = named(path, recipe)
+    out = out or default_folder(name, recipe)
+    recipe = _as_begun(out, recipe, written)
     from preceptor.training.run import train
 
     result = train(recipe, out, device=device, console=console)
@@ -25,17 +36,38 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
     console.print(f"run folder: {out}")
 
 
-def console_of_first_process() -> Console:
+def console_of_first_process(farewell: str = "") -> Screen:
     """A console that says nothing in the other processes of a torchrun job."""
-    return Console(quiet=os.environ.get("RANK", "0") != "0")
+    return Screen(quiet=os.environ.get("RANK", "0") != "0", farewell=farewell)
 
 
-def default_folder(path: Path, recipe: Recipe) -> Path:
-    """``runs/RECIPE/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
+def named(path: Path, recipe: Recipe) -> tuple[Recipe, str]:
+    """The recipe under a name of its own, and what to call the folder of its runs.
+
+    Both are those of the file ``path``, unless the user gave another name, or the recipe is about other data than its
+    file, whose name they then bear.
+    """
+    own = read_mapping(path, "recipe")
+    if recipe.name != str(own.get("name") or ""):
+        return recipe, slug(recipe.name) or path.stem
+    data = other_data(own.get("data"), recipe.data.model_dump(mode="json"))
+    return (recipe, path.stem) if data is None else (recipe.model_copy(update={"name": data}), data)
+
+
+def _as_begun(out: Path, recipe: Recipe, written: Recipe) -> Recipe:
+    """The recipe as it stands in a run that an older version began, which called it by the name of its file."""
+    there = out / "recipe.yaml"
+    is_older = recipe.name != written.name and there.is_file() and there.read_bytes() == written.to_yaml().encode()
+    return written if is_older else recipe
+
+
+def default_folder(name: str, recipe: Recipe) -> Path:
+    """``runs/NAME/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
     digest = hashlib.sha256(recipe.to_yaml().encode()).hexdigest()[:8]
-    strategy = getattr(recipe.technique, "shared", None)
-    parts = [recipe.technique.name, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
-    return Path("runs") / path.stem / "-".join(parts)
+    strategy = recipe.technique.shared
+    technique = recipe.technique.name.rpartition("/")[2].replace(":", "-")  # your own is named with its file
+    parts = [technique, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
+    return RUNS / name / "-".join(parts)
 
 
 def print_result(console: Console, result: dict[str, Any]) -> None:

@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from preceptor.built.base import Built
 from preceptor.cohort.frozen import AskFrozen, FixedSize
-from preceptor.cohort.merge import lone
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
+from preceptor.knowledge.setting import Tap
 from preceptor.networks.compiled import compiled as compiled_call
 from preceptor.networks.fold import folded as folded_copy
 from preceptor.networks.network import Network
-from preceptor.networks.outputs import Knowledge, Outputs, Tap
+from preceptor.networks.outputs import Knowledge, Outputs
+from preceptor.plan.merge import lone
 from preceptor.randomness import key
 from preceptor.specs import Task
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -44,6 +44,20 @@ class Batch:
     view: int = 0
     bunch: Tensor | None = None
     start: int = 0
+
+
+class Feed(Protocol):
+    """Where training gets its batches: from :class:`Batches`, or from whoever has them already."""
+
+    @property
+    def packed(self) -> PackedSet:
+        """The packed set whose rows they show."""
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+
+    def epochs(self, first: int, last: int, start: int = 0) -> Generator[Batch]:
+        """See :meth:`Batches.epochs`."""
 
 
 class _Bunch(NamedTuple):

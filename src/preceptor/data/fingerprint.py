@@ -1,9 +1,11 @@
 """Knowing whether packed pixels still come from the files they were made of."""
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
+from preceptor.data.cache import Tell
 from preceptor.data.samples import SampleTable
-from preceptor.errors import UserError
+from preceptor.errors import DamagedFileError, UserError
+from preceptor.files import synced
+from preceptor.sealed import read_zip, sealed_zip
 
 DIGEST_BYTES = 16
+_STAMPS = "stamps.npz"
 
 
 @dataclass(frozen=True)
@@ -103,40 +109,74 @@ def content_key(request: str, files: Files, hashes: NDArray[np.uint8]) -> str:
 
 
 def save_stamps(folder: Path, files: Files, hashes: NDArray[np.uint8]) -> None:
-    """Write what the files looked like into ``folder``, all or nothing."""
+    """Write what the files looked like into ``folder``, which must be there, all or nothing."""
+    buffer = io.BytesIO()
+    root = np.frombuffer(files.root.encode(), dtype=np.uint8)
+    np.savez(buffer, root=root, sizes=files.sizes, times=files.times, hashes=hashes)
     part = folder / f"stamps.{os.getpid()}.part"
-    with part.open("wb") as file:
-        root = np.frombuffer(files.root.encode(), dtype=np.uint8)
-        np.savez(file, root=root, sizes=files.sizes, times=files.times, hashes=hashes)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / "stamps.npz")
+    try:
+        with synced(part) as file:
+            file.write(sealed_zip(buffer.getbuffer()))
+        part.replace(folder / _STAMPS)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def saved_root(folder: Path) -> str:
-    """The folder the files lay in when they were packed."""
-    with np.load(folder / "stamps.npz") as stamps:
-        return bytes(stamps["root"]).decode()
+    """The folder the files lay in when they were packed.
+
+    Raises:
+        DamagedFileError: the stamps are not what was written.
+    """
+    return _read_stamps(folder)[0]
 
 
-def still_match(folder: Path, files: Files, workers: int) -> bool:
+def still_match(folder: Path, fingerprint: str, request: str, files: Files, workers: int, tell: Tell) -> bool:
     """Whether ``files`` are what was packed in ``folder``.
 
     Other sizes: no. Same place, sizes and times: yes. Else the files whose time or place differs are
-    read and compared by content, and the new times are noted.
+    read and compared by content, and the new times are noted. Stamps that are damaged are made anew.
+
+    Args:
+        fingerprint: of the packed set.
+        request: :func:`request_key` of what is wanted.
+        tell: says a line to the user.
     """
-    with np.load(folder / "stamps.npz") as stamps:
-        root, sizes, times, hashes = (stamps[name] for name in ("root", "sizes", "times", "hashes"))
-    if not np.array_equal(sizes, files.sizes):
+    try:
+        root, sizes, times, hashes = _read_stamps(folder)
+    except DamagedFileError as error:
+        tell(f"{error.path}: {error.reason}; the source files are read and compared instead")
+        hashes = digests(files, range(len(files.names)), workers)
+    else:
+        if not np.array_equal(sizes, files.sizes):
+            return False
+        doubtful = np.flatnonzero((times != files.times) | (root != files.root))
+        if not len(doubtful):
+            return True
+        hashes[doubtful] = digests(files, doubtful.tolist(), workers)
+    if content_key(request, files, hashes) != fingerprint:
         return False
-    moved = bytes(root).decode() != files.root
-    doubtful = np.flatnonzero((times != files.times) | moved)
-    if not len(doubtful):
-        return True
-    if not np.array_equal(digests(files, doubtful.tolist(), workers), hashes[doubtful]):
-        return False
-    save_stamps(folder, files, hashes)
+    try:
+        save_stamps(folder, files, hashes)
+    except OSError as error:
+        tell(f"{folder}: cannot note what the source files look like now ({error.strerror}); each run reads them again")
     return True
+
+
+def _read_stamps(folder: Path) -> tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    path = folder / _STAMPS
+    try:
+        with np.load(io.BytesIO(read_zip(path, "")[0])) as stamps:
+            root, sizes, times, hashes = (stamps[name] for name in ("root", "sizes", "times", "hashes"))
+        return bytes(root).decode(), sizes, times, hashes
+    except OSError as error:
+        raise DamagedFileError(path, f"cannot be read: {error.strerror}", "") from None
+    except (KeyError, ValueError) as error:
+        if isinstance(error, DamagedFileError):
+            raise
+        raise DamagedFileError(path, "is no list of files", "") from None
 
 
 def _hash(*parts: bytes) -> str:

@@ -8,6 +8,8 @@
 * signed and 32-bit whole numbers have no known range: an error
 * other colour spaces (CMYK, YCbCr, Lab): converted by Pillow
 * orientation tags are not applied: pixels stay in the order in which they are stored
+
+Which formats are opened is a closed list, whatever a file is called: others can start programs (PostScript).
 """
 
 import hashlib
@@ -19,9 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.data.samples import Pixels
+from preceptor.data.tiff import DamagedTiffError, require_whole
+from preceptor.data.tiff import decode as decode_tiff
 from preceptor.errors import UserError
+from preceptor.opening import open_file
+from preceptor.quoting import quoted, shown
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+_FORMATS = "PNG, JPEG, TIFF, BMP or WebP"
+MOST_PIXELS = 178_956_970
+"""Of one image: as many as Pillow takes for honest."""
 
 
 def read_image(path: str | Path) -> Pixels:
@@ -30,7 +40,7 @@ def read_image(path: str | Path) -> Pixels:
     Raises:
         UserError: the file is missing, truncated, no image, has several pages, NaN or floats outside 0…1.
     """
-    return to_rgb(_decode(path, composite=True), str(path))
+    return to_rgb(_decode(path, "image", composite=True), str(path))
 
 
 def read_mask(path: str | Path, classes: int = 2) -> Pixels:
@@ -42,12 +52,12 @@ def read_mask(path: str | Path, classes: int = 2) -> Pixels:
     Raises:
         UserError: unreadable, coloured, or with values that are no class; names file and values.
     """
-    values = _decode(path, composite=False)
+    values = _decode(path, "mask", composite=False)
     if values.ndim == 3:
         if values.shape[2] in (2, 4):
             values = values[..., :-1]
         if (values != values[..., :1]).any():
-            raise UserError(f"mask {str(path)!r} has colours: one value per pixel was expected, 0 for background")
+            raise UserError(f"mask {quoted(path)} has colours: one value per pixel was expected, 0 for background")
         values = values[..., 0]
     if values.dtype == np.bool_:
         values = values.astype(np.uint8)
@@ -58,7 +68,7 @@ def read_mask(path: str | Path, classes: int = 2) -> Pixels:
     if not bool(np.isin(present, np.arange(classes)).all()):
         shown = ", ".join(f"{value:g}" for value in present[:8]) + (", …" if present.size > 8 else "")
         wanted = "0 and 255, or 0 and 1" if classes == 2 else f"0 to {classes - 1}, one per class"
-        raise UserError(f"mask {str(path)!r} has unexpected values {shown}: expected {wanted}")
+        raise UserError(f"mask {quoted(path)} has unexpected values {shown}: expected {wanted}")
     return values.astype(np.uint8)
 
 
@@ -69,7 +79,7 @@ def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
     shape: tuple[int, ...] = values.shape
     if len(shape) != 3 or shape[2] not in (1, 2, 3, 4) or 0 in shape:
         raise UserError(
-            f"image {name!r} has shape {shape}: one image of height x width with 1 to 4 channels was expected"
+            f"image {quoted(name)} has shape {shape}: one image of height x width with 1 to 4 channels was expected"
         )
     pixels = _to_uint8(values, name)
     if pixels.shape[2] in (2, 4):
@@ -111,9 +121,9 @@ class FileReader:
             mask = read_mask(path, self.classes)
             if mask.shape != union.shape:
                 raise UserError(
-                    f"mask {path!r} is {mask.shape[0]} x {mask.shape[1]} pixels (height x width), "
-                    f"its image {self.images[row]!r} is {union.shape[0]} x {union.shape[1]}: they must be equal;\n"
-                    "make the mask anew from this image, or leave both out"
+                    f"mask {quoted(path)} is {mask.shape[0]} x {mask.shape[1]} pixels (height x width), "
+                    f"its image {quoted(self.images[row])} is {union.shape[0]} x {union.shape[1]}: they must be "
+                    "equal;\nmake the mask anew from this image, or leave both out"
                 )
             np.maximum(union, mask, out=union)
         return image, union
@@ -131,34 +141,42 @@ def _to_uint8(values: NDArray[np.generic], name: str) -> Pixels:
     if np.issubdtype(values.dtype, np.floating):
         if not np.isfinite(values).all():
             count = int(np.count_nonzero(~np.isfinite(values)))
-            raise UserError(f"image {name!r} has {count} pixel values that are NaN or infinite: repair or remove it")
+            raise UserError(
+                f"image {quoted(name)} has {count} pixel values that are NaN or infinite: repair or remove it"
+            )
         low, high = float(values.min()), float(values.max())
         if low < 0 or high > 1:
             raise UserError(
-                f"image {name!r} has floating-point values from {low:g} to {high:g}: "
+                f"image {quoted(name)} has floating-point values from {low:g} to {high:g}: "
                 "floats must lie in 0 to 1; scale them, or save 8-bit images"
             )
         return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
     if values.dtype == np.uint16:
         return (values.astype(np.uint16) >> 8).astype(np.uint8)
     raise UserError(
-        f"image {name!r} has {values.dtype} values: 8 or 16 bits without sign, or floats in 0 to 1, were expected"
+        f"image {quoted(name)} has {values.dtype} values: 8 or 16 bits without sign, or floats in 0 to 1, were expected"
     )
 
 
-def _decode(path: str | Path, *, composite: bool) -> NDArray[np.generic]:
+def _decode(path: str | Path, what: str, *, composite: bool) -> NDArray[np.generic]:
     """The stored values, palettes resolved only for images (``composite``)."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageFile, UnidentifiedImageError
 
-    name = str(path)
+    if ImageFile.LOAD_TRUNCATED_IMAGES:  # by somebody's script: nothing that preceptor imports does
+        raise UserError(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES was switched on, with which cut files are read as if they were whole; "
+            "take that line out of your own loss or script"
+        )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_file(path, what) as opened:
             warnings.simplefilter("ignore")  # Pillow's remarks on metadata and on large images
-            with Image.open(name) as file:
+            with Image.open(opened, formats=FORMATS) as file:
+                if file.format == "TIFF":
+                    require_whole(opened)
                 image: Image.Image = file
                 pages = getattr(image, "n_frames", 1)
                 if pages > 1:
-                    raise UserError(f"image {name!r} has {pages} pages or frames: one was expected")
+                    raise UserError(f"{what} {quoted(path)} has {pages} pages or frames: one was expected")
                 if composite and image.mode in ("P", "PA"):
                     image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
                 elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa", "La"):
@@ -167,43 +185,47 @@ def _decode(path: str | Path, *, composite: bool) -> NDArray[np.generic]:
                     image = image.convert("RGBA")
                 values: NDArray[np.generic] = np.array(image)
         return values
-    except FileNotFoundError:
-        raise UserError(f"image {name!r} does not exist") from None
-    except PermissionError:
-        raise UserError(f"image {name!r} may not be read: check its permissions") from None
-    except Image.DecompressionBombError as error:
-        raise UserError(f"image {name!r} is too large to decode at once ({error}): cut it into tiles first") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, UserError):
-            raise
-        if Path(name).suffix.lower() in (".tif", ".tiff"):
-            return _decode_tiff(name, error)
-        raise _damaged(name, _first_line(error)) from None
-
-
-def _decode_tiff(name: str, cause: Exception) -> NDArray[np.generic]:
-    """TIFFs that Pillow does not know (several float or 16-bit channels, rare compressions)."""
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(name) as file:
-            if len(file.pages) != 1:
-                raise UserError(f"image {name!r} has {len(file.pages)} pages: one was expected")
-            page = file.pages[0]
-            values: NDArray[np.generic] = page.asarray()
-            return np.moveaxis(values, 0, -1) if page.axes.startswith("S") and values.ndim == 3 else values
     except UserError:
         raise
+    except Image.DecompressionBombError:
+        raise _too_large(what, path, f"more than {MOST_PIXELS:,} pixels") from None
+    except MemoryError:
+        raise _too_large(what, path, "more pixels than the memory holds") from None
+    except DamagedTiffError as error:
+        raise _damaged(what, path, str(error)) from None
+    except Exception as error:  # Pillow's readers raise what they stumble over: struct, zlib, key, index, assertion
+        cause = f"it is no {_FORMATS}" if isinstance(error, UnidentifiedImageError) else _first_line(error)
+        if Path(path).suffix.lower() in (".tif", ".tiff"):
+            return _decode_tiff(path, what, cause)
+        raise _damaged(what, path, cause) from None
+
+
+def _decode_tiff(path: str | Path, what: str, cause: str) -> NDArray[np.generic]:
+    """TIFFs that Pillow does not know."""
+    try:
+        with open_file(path, what) as file:
+            require_whole(file)
+            return decode_tiff(file, most_values=4 * MOST_PIXELS)
+    except DamagedTiffError as error:
+        raise _damaged(what, path, str(error)) from None
+    except OverflowError as error:
+        raise _too_large(what, path, str(error)) from None
+    except MemoryError:
+        raise _too_large(what, path, "more pixels than the memory holds") from None
     except Exception as error:  # tifffile raises many kinds, from struct, zlib and its codecs
-        raise _damaged(name, f"{_first_line(cause)}; {_first_line(error)}") from None
+        raise _damaged(what, path, f"{cause}; {_first_line(error)}") from None
 
 
-def _damaged(name: str, reason: str) -> UserError:
+def _too_large(what: str, path: str | Path, has: str) -> UserError:
+    return UserError(f"{what} {quoted(path)} is too large to decode at once: it has {has}; cut it into tiles first")
+
+
+def _damaged(what: str, path: str | Path, reason: str) -> UserError:
     return UserError(
-        f"image {name!r} is damaged or no image: {reason}\n"
+        f"{what} {quoted(path)} is damaged or no image: {reason}\n"
         "Replace or remove it; `preceptor data inspect` names every such file."
     )
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    return shown((str(error) or type(error).__name__).splitlines()[0])

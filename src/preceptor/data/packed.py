@@ -1,9 +1,14 @@
-"""A packed set on disk: opening it and reading rows of it."""
+"""A packed set on disk: opening it and reading rows of it.
 
-import json
-import os
-import weakref
-from collections.abc import Callable
+Nothing of it is believed: ``meta.json`` bears its seal and names that of ``table.npz``; ``sums.npz`` bears its own and
+has the checksum of every row of ``images.u8`` and ``masks.u8``, which is compared whenever the row is read. Sets from
+before there were seals have none of these; :func:`add_sums` seals what they hold.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +16,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from preceptor.data.rows import ANEW, CHANGED, Rows, Sums
 from preceptor.data.samples import Pixels
-from preceptor.errors import UserError
-from preceptor.files import synced
+from preceptor.errors import DamagedFileError, UserError
+from preceptor.files import synced, write_with
 from preceptor.randomness import keys
+from preceptor.sealed import read_sealed, read_zip, sealed_zip, write_sealed
 from preceptor.specs import Task
 
 FORMAT = 1
+ABOUT, TABLE, SUMS = "meta.json", "table.npz", "sums.npz"
+HASH_BYTES = 16
+_TABLE_SEAL = "table_sha256"
 _NUMBERS = ("label", "y", "x", "height", "width")
 _REPEATED = ("group", "split", "parent")
-
-
-class Rows:
-    """Rows of equal size in a file of raw bytes.
-
-    Reading copies out of the file rather than through a memory map, so the memory of a process that
-    goes through all rows does not grow with their number. Safe to share between threads.
-
-    Args:
-        path: the file.
-        shape: (N, …) of the uint8 array in it.
-    """
-
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        self.shape = shape
-        self._row_bytes = int(np.prod(shape[1:]))
-        self._descriptor = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._descriptor)
-
-    def read(self, rows: NDArray[np.int64], out: Pixels | None = None) -> Pixels:
-        """Copies of these ``rows``, (len(rows), …), in ``out`` where given."""
-        out = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8) if out is None else out
-        for place, row in zip(out.reshape(len(rows), self._row_bytes), rows.tolist(), strict=True):
-            if not 0 <= row < self.shape[0]:
-                raise IndexError(f"row {row} of {self.shape[0]} packed rows")
-            if os.preadv(self._descriptor, [place.data], row * self._row_bytes) != self._row_bytes:
-                raise OSError(f"row {row}: the packed file ends early")
-        return out
 
 
 class PackedSet:
@@ -64,12 +46,13 @@ class PackedSet:
             for equal images before resizing, for a tile that of its parent); for tiles also ``parent``, ``y``,
             ``x`` and the parent's ``height`` and ``width``.
         keys: (N,) uint64, the key of each id, for everything random about a sample.
-        images: (N, H, W, 3) uint8 memory map.
-        masks: (N, H, W) uint8 memory map, or None.
+        images: (N, H, W, 3) uint8 on disk.
+        masks: (N, H, W) uint8 on disk, or None.
+        is_sealed: what is read is compared with what was written; False for a set from before there were seals.
     """
 
     def __init__(self, folder: Path) -> None:
-        about = _read_about(folder)
+        about, self.is_sealed = _read_about(folder)
         self.folder = folder
         self.source: str = about["source"]
         self.task: Task = about["task"]
@@ -80,12 +63,24 @@ class PackedSet:
         self.size: tuple[int, int] = (about["size"][0], about["size"][1])
         tile = about.get("tile")
         self.tile: tuple[int, int] | None = (tile["size"], tile["overlap"]) if tile else None
-        count: int = about["rows"]
-        self.images = _map(folder / "images.u8", (count, *self.size, 3))
-        self.masks = _map(folder / "masks.u8", (count, *self.size)) if self.task == "segmentation" else None
-        self._image_rows = Rows(folder / "images.u8", self.images.shape)
-        self._mask_rows = None if self.masks is None else Rows(folder / "masks.u8", self.masks.shape)
-        self.frame, self.keys = _load_table(folder / "table.npz")
+        self._table_seal: str | None = about[_TABLE_SEAL] if self.is_sealed else None
+        shape: tuple[int, int, int] = (about["rows"], *self.size)
+        is_masked = self.task == "segmentation"
+        of_images, of_masks = _read_sums(folder / SUMS, shape[0], is_masked) if self.is_sealed else (None, None)
+        self.images = Rows(folder / "images.u8", (*shape, 3), of_images)
+        self.masks = Rows(folder / "masks.u8", shape, of_masks) if is_masked else None
+        self.frame, self.keys = _load_table(self._read_table())
+        if len(self.frame) != len(self.images):
+            raise DamagedFileError(folder / TABLE, f"has {len(self.frame)} rows, not {len(self.images)}", ANEW)
+
+    def _read_table(self) -> bytes:
+        path = self.folder / TABLE
+        if self._table_seal is None:
+            return read_zip(path, ANEW)[0]
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != self._table_seal:
+            raise DamagedFileError(path, CHANGED, ANEW)
+        return content
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -93,26 +88,74 @@ class PackedSet:
     def __reduce__(self) -> tuple[Callable[[Path], "PackedSet"], tuple[Path]]:
         return open_packed, (self.folder,)
 
+    def content_hashes(self) -> NDArray[np.uint8]:
+        """(N, 16) hash of each image's pixels before resizing, of a tile those of its parent; read from disk anew.
+
+        Equal exactly where two images are, in this packed set and in any other.
+        """
+        with _said_plainly(self.folder), np.load(io.BytesIO(self._read_table())) as stored:
+            return _hashes(stored["pixels"])
+
     def read(
         self, rows: NDArray[np.int64], images: Pixels | None = None, masks: Pixels | None = None
     ) -> tuple[Pixels, Pixels | None]:
-        """Copies of ``rows``: (n, H, W, 3) images and (n, H, W) masks or None, into the arrays given, if any."""
-        read = self._image_rows.read(rows, images)
-        return read, None if self._mask_rows is None else self._mask_rows.read(rows, masks)
+        """Copies of ``rows``: (n, H, W, 3) images and (n, H, W) masks or None, into the arrays given, if any.
+
+        Raises:
+            DamagedRowError: a row is not what was written.
+        """
+        return self.images.read(rows, images), None if self.masks is None else self.masks.read(rows, masks)
 
 
 def open_packed(folder: Path) -> PackedSet:
     """Open a packed set; nothing is decoded and no pixel is read.
 
     Raises:
-        UserError: there is none, it is damaged, or another version of preceptor made it.
+        DamagedFileError: there is none, or it is not what was written.
+        UserError: it may not be read.
     """
-    try:
+    with _said_plainly(folder):
         return PackedSet(folder)
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{folder}: not a whole packed set ({error}). Delete the folder and train again.") from error
+
+
+@contextmanager
+def _said_plainly(folder: Path) -> Iterator[None]:
+    """Whatever reading a packed set that is not whole raises, as an error that names the file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: no permission to read it. Change that, or set data.cache.") from error
+    except FileNotFoundError as error:
+        raise DamagedFileError(Path(error.filename), "is missing from a packed set", ANEW) from error
+    except OSError as error:
+        raise DamagedFileError(Path(error.filename or folder), f"cannot be read: {error.strerror}", ANEW) from error
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:  # only where there is no seal
+        raise DamagedFileError(folder, f"is no packed set ({type(error).__name__}: {error})", ANEW) from error
+
+
+def save_about(folder: Path, about: dict[str, Any]) -> None:
+    """Write ``meta.json``, sealed, beside the table that it vouches for; this makes a folder a packed set."""
+    write_sealed(folder / ABOUT, {**about, _TABLE_SEAL: hashlib.sha256((folder / TABLE).read_bytes()).hexdigest()})
+
+
+def save_sums(folder: Path, images: Sums, masks: Sums | None) -> None:
+    """Write the checksum of every row."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **{"images": images} | ({} if masks is None else {"masks": masks}))  # type: ignore[arg-type]
+    content = sealed_zip(buffer.getbuffer())
+    write_with(folder / SUMS, lambda temporary: temporary.write_bytes(content))
+
+
+def add_sums(packed: PackedSet) -> PackedSet:
+    """Seal a set from before there were seals, as what it holds now; reads it whole.
+
+    Until ``meta.json`` is replaced, last of all, it is what it was.
+    """
+    save_sums(packed.folder, packed.images.sums(), None if packed.masks is None else packed.masks.sums())
+    save_about(packed.folder, read_sealed(packed.folder / ABOUT, ANEW)[0])
+    return open_packed(packed.folder)
 
 
 def save_table(path: Path, frame: pd.DataFrame) -> None:
@@ -130,8 +173,8 @@ def save_table(path: Path, frame: pd.DataFrame) -> None:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def _load_table(path: Path) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
-    with np.load(path) as stored:
+def _load_table(content: bytes) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
+    with np.load(io.BytesIO(content)) as stored:
         arrays = {name: stored[name] for name in stored.files}
     columns: dict[str, pd.Series[Any]] = {}
     for name in ("id", "label", "group", "split", "pixels", "parent", "y", "x", "height", "width"):
@@ -140,7 +183,7 @@ def _load_table(path: Path) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
         if name in _NUMBERS:
             columns[name] = pd.Series(arrays[name])
         elif name == "pixels":
-            columns[name] = pd.Series(_numbered(arrays[name], len(arrays["keys"])))
+            columns[name] = pd.Series(_numbered(_hashes(arrays[name])))
         elif name in _REPEATED:
             texts = np.array([*_split(arrays[f"{name}.texts"]), None], dtype=object)
             columns[name] = pd.Series(texts[arrays[name]], dtype=object)  # code -1 takes the None at the end
@@ -149,13 +192,23 @@ def _load_table(path: Path) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
     return pd.DataFrame(columns), arrays["keys"]
 
 
-def _numbered(joined: NDArray[np.uint8], count: int) -> NDArray[np.int64]:
-    """The number of each of ``count`` hashes of equal length among all different ones: equal for equal pixels.
+def _hashes(joined: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(N, 16) hashes from their texts, which are hexadecimal."""
+    texts = np.append(joined, np.uint8(0)).reshape(-1, 2 * HASH_BYTES + 1)[:, :-1]
+    return np.frombuffer(bytes.fromhex(texts.tobytes().decode()), dtype=np.uint8).reshape(-1, HASH_BYTES)
+
+
+def _numbered(hashes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The number of each hash among all different ones, in their order: equal for equal pixels.
 
     A text for each would be the greater part of the memory that a packed set takes.
     """
-    hashes = np.append(joined, np.uint8(0)).reshape(count, -1)
-    return np.unique(hashes.view(f"S{hashes.shape[1]}")[:, 0], return_inverse=True)[1].astype(np.int64)
+    high, low = hashes.view(">u8").astype(np.uint64).T
+    order = np.lexsort((low, high))
+    differs = (high[order][1:] != high[order][:-1]) | (low[order][1:] != low[order][:-1])
+    numbers = np.zeros(len(hashes), dtype=np.int64)
+    numbers[order[1:]] = np.cumsum(differs)
+    return numbers
 
 
 def _join(texts: list[str]) -> NDArray[np.uint8]:
@@ -166,17 +219,19 @@ def _split(joined: NDArray[np.uint8]) -> list[str]:
     return joined.tobytes().decode().split("\0") if len(joined) else []
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
-    about: dict[str, Any] = json.loads((folder / "meta.json").read_text())
+def _read_about(folder: Path) -> tuple[dict[str, Any], bool]:
+    """What ``meta.json`` says, and whether it is sealed."""
+    about, is_sealed = read_sealed(folder / ABOUT, ANEW)
     if about["format"] != FORMAT:
-        raise UserError(
-            f"{folder}: packed in format {about['format']}, this version reads {FORMAT}. Delete the folder."
-        )
-    return about
+        raise DamagedFileError(folder / ABOUT, f"speaks of format {about['format']}, not {FORMAT}", ANEW)
+    if not is_sealed and _TABLE_SEAL in about:
+        raise DamagedFileError(folder / ABOUT, "has lost its seal", ANEW)
+    return about, is_sealed
 
 
-def _map(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    wanted = int(np.prod(shape))
-    if path.stat().st_size != wanted:
-        raise UserError(f"{path}: has {path.stat().st_size} bytes, not {wanted}. Delete the folder and train again.")
-    return np.memmap(path, dtype=np.uint8, mode="r", shape=shape)
+def _read_sums(path: Path, count: int, is_masked: bool) -> tuple[Sums, Sums | None]:
+    with np.load(io.BytesIO(read_zip(path, ANEW)[0])) as stored:
+        images, masks = stored["images"], stored["masks"] if is_masked else None
+    if len(images) != count or (masks is not None and len(masks) != count):
+        raise DamagedFileError(path, f"has not the sums of {count} rows", ANEW)
+    return images, masks

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from preceptor.data.cache import Tell, say
 from preceptor.data.samples import PARTS
 from preceptor.data.sources import open_source
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
@@ -17,7 +18,7 @@ from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.recipe import Recipe
-from preceptor.specs import DataSpec
+from preceptor.specs import Colour, DataSpec
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,16 @@ def cache_folder(spec: DataSpec) -> Path:
     return cache_root(spec.cache) / "packed"
 
 
-def prepare(recipe: Recipe) -> Prepared:
+def prepare(recipe: Recipe, tell: Tell = say) -> Prepared:
     """Open the source, pack it or reuse the packed set, settle duplicates, and split.
+
+    Args:
+        tell: says a line to the user, about what was wrong with a packed set.
 
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed = _packed(recipe, recipe.data.path)
+    packed = _packed(recipe, recipe.data.path, tell)
     frame, settled = _settled(packed.frame, recipe.data.duplicates)
     divided = split(
         frame,
@@ -82,17 +86,18 @@ def prepare(recipe: Recipe) -> Prepared:
     )
     rows = {part: np.sort(divided.rows(part)) for part in PARTS}
     _check_parts(recipe, packed, rows)
+    empty = _require_foreground(packed, rows)
     return Prepared(
         packed=packed,
         rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
-        notes=(*packed.notes, *settled, *divided.notes),
+        notes=(*packed.notes, *settled, *divided.notes, *empty),
     )
 
 
-def prepare_whole(recipe: Recipe, path: str) -> Prepared:
+def prepare_whole(recipe: Recipe, path: str, tell: Tell = say) -> Prepared:
     """Other data at ``path`` in the recipe's layout, all of it as the test part."""
-    packed = _packed(recipe, path)
+    packed = _packed(recipe, path, tell)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes)
@@ -114,7 +119,7 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     )
 
 
-def _packed(recipe: Recipe, path: str | None) -> PackedSet:
+def _packed(recipe: Recipe, path: str | None, tell: Tell) -> PackedSet:
     spec = recipe.data
     table = open_source(spec.source, path, spec.options)
     if table.task != recipe.task:
@@ -122,7 +127,22 @@ def _packed(recipe: Recipe, path: str | None) -> PackedSet:
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
             f"change `task`, or give data.options what makes {spec.source} yield the other"
         )
-    return pack(table, size=spec.size, resize=spec.resize, tile=spec.tile, folder=cache_folder(spec))
+    padding = padding_of(recipe) or (0, 0, 0)
+    folder = cache_folder(spec)
+    return pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, tell=tell)
+
+
+def padding_of(recipe: Recipe) -> Colour | None:
+    """The colour with which ``resize: pad`` fills: the first student's mean, as timm's ``border`` takes a model's own.
+
+    None where nothing is filled. Every network of a run sees the same pixels.
+    """
+    if recipe.data.tile or recipe.data.resize != "pad":
+        return None
+    from preceptor.networks.normalisation import mean_of, padding_for
+
+    first = next(iter(recipe.networks.peers.values()))
+    return padding_for(mean_of(first, recipe.task))
 
 
 def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:
@@ -139,6 +159,29 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
             f"training.monitor auroc: the validation part holds only class {packed.classes[labels[0]]!r}, auroc needs "
             "two.\nUse monitor: accuracy, other split.fractions, or another split.seed."
         )
+
+
+def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
+    """A note where the validation or test masks have nothing to find. They are looked at up to the first that has.
+
+    Raises:
+        UserError: the training masks have nothing.
+    """
+    if packed.masks is None:
+        return ()
+    masks = packed.masks
+    without = [part for part, those in rows.items() if not any(masks[row].any() for row in those)]
+    if "train" in without:
+        which = "every mask" if len(without) == len(rows) else "every mask of the training part"
+        raise UserError(
+            f"{packed.source}: {which} is empty: all pixels are {packed.classes[0]!r}, so there is no "
+            f"{packed.classes[1]!r} to learn.\nCheck that these are the right masks and which value means what "
+            "(`preceptor data inspect`), or use another split.seed if some have it."
+        )
+    return tuple(
+        f"Every mask of the {part} part is empty, so a score there only says whether a network finds anything at all."
+        for part in without
+    )
 
 
 def _settled(frame: pd.DataFrame, policy: Literal["drop", "keep", "error"]) -> tuple[pd.DataFrame, tuple[str, ...]]:

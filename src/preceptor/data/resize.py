@@ -1,62 +1,86 @@
-"""Bringing an image and its mask to the size that networks want."""
+"""Bringing an image and its mask to the size that networks want, to the pixel as timm's transforms do it."""
 
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from preceptor.data.samples import Pixels
+from preceptor.specs import Colour, ResizeRule
 
-ResizeRule = Literal["squash", "crop", "pad"]
+__all__ = ["ResizeRule", "fill", "fit", "rules_of"]
+
+Size = tuple[int, int]
+"""Height and width."""
+
+_BLACK = (0, 0, 0)
 
 
-def fit(image: Pixels, mask: Pixels | None, size: tuple[int, int], rule: ResizeRule) -> tuple[Pixels, Pixels | None]:
-    """``image`` and ``mask`` at ``size`` (height, width); the image bilinear with anti-aliasing, the mask nearest.
+def fit(
+    image: Pixels, mask: Pixels | None, size: Size, rule: ResizeRule, padding: Colour = _BLACK
+) -> tuple[Pixels, Pixels | None]:
+    """``image`` and ``mask`` at ``size``; the image bilinear with anti-aliasing, the mask nearest.
 
-    ``squash`` stretches, ``crop`` scales the short side and cuts the centre, ``pad`` scales the long side
-    and fills the rest with the colour of the image's border, the mask with class 0.
+    Each rule computes what timm's evaluation transform of one ``crop_mode`` computes at ``crop_pct`` 1: ``squash``
+    stretches; ``crop`` (timm's ``center``) scales the side that is relatively shorter and cuts the centre; ``pad``
+    (timm's ``border``) scales the other side and fills what is left around with ``padding``, the mask with class 0.
     """
     if image.shape[:2] == size:
         return image, mask
-    if rule == "pad":
-        scale = min(size[0] / image.shape[0], size[1] / image.shape[1])
-        inner = (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
-        image, mask = fit(image, mask, inner, "squash")
-        return fill(image, mask, *size, centred=True)
-    box = _centre(image.shape[0], image.shape[1], size) if rule == "crop" else None
-    return _sample(image, size, box, Image.Resampling.BILINEAR), (
-        None if mask is None else _sample(mask, size, box, Image.Resampling.NEAREST)
-    )
+    inner = _inner((image.shape[0], image.shape[1]), size, rule)
+    image = _sample(image, inner, Image.Resampling.BILINEAR)
+    mask = None if mask is None else _sample(mask, inner, Image.Resampling.NEAREST)
+    if inner == size:
+        return image, mask
+    return _centred(image, size, padding), None if mask is None else _centred(mask, size, 0)
 
 
-def fill(
-    image: Pixels, mask: Pixels | None, height: int, width: int, *, centred: bool = False
-) -> tuple[Pixels, Pixels | None]:
-    """Fill up to ``height`` × ``width`` with the median colour of the image's border, the mask with class 0."""
+def rules_of(rule: ResizeRule, padding: Colour | None) -> dict[str, Any]:
+    """What the pixels depend on besides the size, by which packed sets are told apart."""
+    if rule == "squash":
+        return {"resize": rule}
+    as_timm = {"crop": "center", "pad": "border"}[rule]  # sets from before the rules were timm's lack this
+    return {"resize": rule, "as_timm": as_timm, **({"padding": list(padding or _BLACK)} if rule == "pad" else {})}
+
+
+def fill(image: Pixels, mask: Pixels | None, height: int, width: int) -> tuple[Pixels, Pixels | None]:
+    """Fill up to ``height`` × ``width`` below and to the right with the median colour of the image's border, the mask
+    with class 0."""
     if image.shape[:2] == (height, width):
         return image, mask
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    top, left = ((height - image.shape[0]) // 2, (width - image.shape[1]) // 2) if centred else (0, 0)
-    where = np.s_[top : top + image.shape[0], left : left + image.shape[1]]
-    whole = np.empty((height, width, 3), dtype=np.uint8)
-    whole[:] = np.median(border, axis=0).astype(np.uint8)
-    whole[where] = image
-    if mask is None:
-        return whole, None
-    whole_mask = np.zeros((height, width), dtype=np.uint8)
-    whole_mask[where] = mask
-    return whole, whole_mask
+    whole = _placed(image, (height, width), (0, 0), np.median(border, axis=0).astype(np.uint8))
+    return whole, None if mask is None else _placed(mask, (height, width), (0, 0), 0)
 
 
-def _centre(height: int, width: int, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The largest central box with the aspect of ``size``, as (left, top, right, bottom)."""
-    scale = min(height / size[0], width / size[1])
-    tall, wide = size[0] * scale, size[1] * scale
-    left, top = max(0.0, (width - wide) / 2), max(0.0, (height - tall) / 2)
-    return left, top, min(float(width), left + wide), min(float(height), top + tall)
+def _inner(found: Size, wanted: Size, rule: ResizeRule) -> Size:
+    """The size to which an image is scaled before it is cut or filled up; rounded as torchvision and timm round."""
+    if rule == "squash":
+        return wanted
+    if rule == "crop" and wanted[0] == wanted[1]:  # torchvision's Resize, which cuts off digits
+        short, other = min(found), int(wanted[0] * max(found) / min(found))
+        return (wanted[0], other) if found[0] == short else (other, wanted[1])
+    ratios = (found[0] / wanted[0], found[1] / wanted[1])  # timm's ResizeKeepRatio
+    ratio = min(ratios) if rule == "crop" else max(ratios)
+    return max(1, round(found[0] / ratio)), max(1, round(found[1] / ratio))
 
 
-def _sample(
-    pixels: Pixels, size: tuple[int, int], box: tuple[float, float, float, float] | None, how: Image.Resampling
-) -> Pixels:
-    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how, box))
+def _centred(pixels: Pixels, size: Size, padding: Colour | int) -> Pixels:
+    """The centre of ``pixels``, on a ground of ``padding`` where they are smaller."""
+    larger = max(pixels.shape[0], size[0]), max(pixels.shape[1], size[1])
+    if pixels.shape[:2] != larger:
+        corner = (larger[0] - pixels.shape[0]) // 2, (larger[1] - pixels.shape[1]) // 2
+        pixels = _placed(pixels, larger, corner, np.array(padding, dtype=np.uint8))
+    top, left = round((larger[0] - size[0]) / 2), round((larger[1] - size[1]) / 2)  # half to even, as torchvision's
+    return pixels[top : top + size[0], left : left + size[1]]
+
+
+def _placed(pixels: Pixels, size: Size, corner: Size, ground: Any) -> Pixels:
+    whole = np.empty((*size, *pixels.shape[2:]), dtype=np.uint8)
+    whole[:] = ground
+    whole[corner[0] : corner[0] + pixels.shape[0], corner[1] : corner[1] + pixels.shape[1]] = pixels
+    return whole
+
+
+def _sample(pixels: Pixels, size: Size, how: Image.Resampling) -> Pixels:
+    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from preceptor.data.names import check_names
 from preceptor.errors import UserError
 from preceptor.specs import Task
 
@@ -51,6 +52,10 @@ class SampleTable:
     identity: str = ""
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_names("names of classes", self.classes)
+        check_names("name of the groups", (self.grouping,))
+
     def __len__(self) -> int:
         return len(self.frame)
 
@@ -67,11 +72,13 @@ def sample_frame(
     """The frame of a :class:`SampleTable`, with the column types it promises.
 
     Raises:
-        UserError: there is no sample, or two have one id.
+        UserError: there is no sample, two have one id, or a name is none that tables and terminals can hold.
     """
     count = len(ids)
     if count == 0:
         raise UserError("the data set has no images")
+    for what, names in (("images", images), ("ids of images", ids), ("masks", masks or ()), ("groups", groups or ())):
+        check_names(f"names of {what}" if what != "ids of images" else what, names)
     frame = pd.DataFrame(
         {
             "id": pd.Series(ids, dtype=object),

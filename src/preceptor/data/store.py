@@ -1,26 +1,29 @@
 """Packed images: decoded once, kept as raw bytes on disk, read without decoding ever after.
 
 A packed set is a folder with ``images.u8`` (N, H, W, 3) and for masks ``masks.u8`` (N, H, W), the
-table in ``table.npz``, ``stamps.npz`` about the source files and ``meta.json``. It is written under
-another name and renamed when complete, so a folder that bears the name is whole.
+table in ``table.npz``, ``sums.npz`` with a checksum of every row, ``stamps.npz`` about the source files and
+``meta.json``. It is written under another name and renamed when complete, so a folder that bears the name is whole;
+one that was damaged since is packed anew, which is said. A set that matches is served from a folder that cannot be
+written.
 """
 
 import errno
 import hashlib
-import json
-import os
 import shutil
 import uuid
+import zlib
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
+from preceptor.data.cache import NotWritableError, Tell, locked, say
 from preceptor.data.fingerprint import (
     Files,
     content_key,
@@ -31,19 +34,30 @@ from preceptor.data.fingerprint import (
     source_files,
     still_match,
 )
-from preceptor.data.packed import FORMAT, PackedSet, open_packed, save_table
-from preceptor.data.resize import ResizeRule, fit
+from preceptor.data.packed import (
+    FORMAT,
+    HASH_BYTES,
+    PackedSet,
+    add_sums,
+    open_packed,
+    save_about,
+    save_sums,
+    save_table,
+)
+from preceptor.data.resize import ResizeRule, fit, rules_of
+from preceptor.data.rows import Sums
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
-from preceptor.errors import UserError
-from preceptor.files import alone, sync_folder, synced
-from preceptor.specs import TileSpec
+from preceptor.errors import DamagedFileError, UserError
+from preceptor.files import sync_folder, synced
+from preceptor.specs import Colour, TileSpec
 
-__all__ = ["PackedSet", "open_packed", "pack"]
+__all__ = ["PackedSet", "Tell", "open_packed", "pack"]
 
 Progress = Callable[[int, int], None]
 Piece = tuple[int, int, Pixels, Pixels | None]  # y, x, image, mask
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def pack(
@@ -51,10 +65,12 @@ def pack(
     *,
     size: tuple[int, int],
     resize: ResizeRule = "squash",
+    padding: Colour = (0, 0, 0),
     tile: TileSpec | None = None,
     folder: Path,
     workers: int = 2,
     progress: Progress = lambda done, total: None,
+    tell: Tell = say,
 ) -> PackedSet:
     """The packed form of ``table``, made now or, if it still matches its source files, reused.
 
@@ -62,16 +78,18 @@ def pack(
         table: what to pack; ``table.read`` is called from several threads at once.
         size: (height, width) of a packed image.
         resize: what happens to images of another size.
+        padding: the colour around images that ``resize: pad`` fills up.
         tile: cut images into tiles of their own resolution instead; ``size`` and ``resize`` then do not
             apply. A tile keeps its image's label, split and group, and where there is no group the
             image becomes one: tiles of one image must never come on two sides of a split.
         folder: the cache; the packed set gets a folder in it, named by what it holds.
         workers: threads that decode; changes nothing but the time.
         progress: called with (images done, images in all).
+        tell: says a line to the user: that a packed set was damaged, or is from before there were checksums.
 
     Raises:
         UserError: an unreadable file, a mask of another size than its image or with unknown values, two
-            samples with one id, no space or no permission to write.
+            samples with one id, no space or no permission to write what is not there yet.
     """
     if not len(table):
         raise UserError(f"{table.source}: there is no image to pack.")
@@ -80,22 +98,58 @@ def pack(
         raise UserError(f"{table.source}: the id {twice!r} occurs more than once. Ids must be unique.")
     height, width = (tile.size, tile.size) if tile else size
     rules: dict[str, object] = {"size": (height, width), "format": FORMAT}
-    rules |= {"tile": tile.model_dump()} if tile else {"resize": resize}
+    rules |= {"tile": tile.model_dump()} if tile else rules_of(resize, padding)
     files = source_files(table)
-    job = _Job(table, (height, width), resize, tile, files, request_key(table, files, rules), rules, workers, progress)
-    _check_folder(folder)
+    request = request_key(table, files, rules)
+    job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, tell)
 
-    found = _find(folder, job)
-    if found is not None:
+    found, damaged = _find(folder, job)
+    if found is not None and found.is_sealed:
         return found
-    with alone(folder / f"{job.name}.lock") as is_alone:
-        found = _find(folder, job)  # another process may have packed it while we waited
-        if found is not None:
-            return found
-        if is_alone:
-            for leftover in folder.glob(f".{job.name}-*.part"):
-                shutil.rmtree(leftover, ignore_errors=True)
-        return _build(folder, job)
+    try:
+        with locked(folder, job.name) as is_alone:
+            return _find_or_build(folder, job, is_alone=is_alone)
+    except NotWritableError as error:
+        if found is None:
+            raise UserError(
+                f"{folder}: cannot keep packed images here: {error}.\n"
+                f"It holds no sound packed set of these images{_why(damaged)}. Set data.cache to a "
+                "folder that can be written."
+            ) from error
+        tell(f"{_UNVERIFIED.format(found.folder)}; it gets no checksums, for {folder} cannot be written: {error}")
+        return found
+
+
+def _find_or_build(folder: Path, job: "_Job", *, is_alone: bool) -> PackedSet:
+    """With the lock held: what is there by now, sealed, or else packed now."""
+    found, damaged = _find(folder, job)
+    if found is not None and not found.is_sealed:
+        try:
+            sealed = add_sums(found)
+        except DamagedFileError as error:
+            damaged.append(error)
+        except OSError as error:
+            if error.errno not in (*_NO_WRITING, *_NO_SPACE):
+                raise
+            raise NotWritableError(error.strerror) from error
+        else:
+            job.tell(f"{_UNVERIFIED.format(found.folder)}; from now on it is compared with what it holds today")
+            return sealed
+    elif found is not None:
+        return found
+    for one in damaged:
+        job.tell(f"{one.path}: {one.reason}; the images are packed anew")
+    if is_alone:
+        for leftover in folder.glob(f".{job.name}-*.part"):
+            shutil.rmtree(leftover, ignore_errors=True)
+    return _build(folder, job)
+
+
+_UNVERIFIED = "{}: packed by a version without checksums and not verified"
+
+
+def _why(damaged: list[DamagedFileError]) -> str:
+    return f" ({'; '.join(f'{one.path} {one.reason}' for one in damaged)})" if damaged else ""
 
 
 @dataclass(frozen=True)
@@ -105,12 +159,14 @@ class _Job:
     table: SampleTable
     size: tuple[int, int]
     rule: ResizeRule
+    padding: Colour
     tile: TileSpec | None
     files: Files
     request: str
     rules: dict[str, object]
     workers: int
     progress: Progress
+    tell: Tell
 
     @property
     def name(self) -> str:
@@ -118,15 +174,18 @@ class _Job:
         return f"{self.table.source}-{self.request[:12]}"
 
 
-def _find(folder: Path, job: _Job) -> PackedSet | None:
+def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileError]]:
+    """The packed set of these images, and what is wrong with others that would have been it."""
+    damaged = []
     for candidate in sorted(folder.glob(f"{job.name}-*")):
         try:
             packed = open_packed(candidate)
-        except UserError:
-            continue  # damaged from outside: packed anew under the same name
-        if still_match(candidate, job.files, job.workers):
-            return packed
-    return None
+        except DamagedFileError as error:
+            damaged.append(error)
+            continue
+        if still_match(candidate, packed.fingerprint, job.request, job.files, job.workers, job.tell):
+            return packed, damaged
+    return None, damaged
 
 
 def _build(folder: Path, job: _Job) -> PackedSet:
@@ -135,15 +194,16 @@ def _build(folder: Path, job: _Job) -> PackedSet:
     part = folder / f".{job.name}-{uuid.uuid4().hex[:8]}.part"
     try:
         part.mkdir()
-        columns = _write_pixels(job, part)
+        columns, sums = _write_pixels(job, part)
         hashes = digests(files, range(len(files.names)), job.workers)
         now = source_files(table)
         if not (np.array_equal(now.sizes, files.sizes) and np.array_equal(now.times, files.times)):
             raise UserError(f"{table.source}: files below {files.root} changed while they were read. Try again.")
         fingerprint = content_key(job.request, files, hashes)
         save_table(part / "table.npz", columns)
+        save_sums(part, *sums)
         save_stamps(part, files, hashes)
-        about = {
+        about: dict[str, object] = {
             "format": FORMAT,
             "source": table.source,
             "task": table.task,
@@ -155,8 +215,7 @@ def _build(folder: Path, job: _Job) -> PackedSet:
             **job.rules,
             "fingerprint": fingerprint,
         }
-        with synced(part / "meta.json") as file:
-            file.write(json.dumps(about, indent=1).encode())
+        save_about(part, about)
         sync_folder(part)
         packed = _publish(part, folder / f"{job.name}-{fingerprint[:12]}")
     except OSError as error:
@@ -175,18 +234,20 @@ def _build(folder: Path, job: _Job) -> PackedSet:
 
 
 def _publish(part: Path, final: Path) -> PackedSet:
-    """Give the complete folder its name; a whole one that is already there wins, a damaged one is replaced."""
+    """Give the complete folder its name; a sound one that is already there wins, another is replaced."""
     try:
         part.rename(final)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        try:
-            return open_packed(final)
-        except UserError:
-            final.rename(part.with_name(f"{part.name}.damaged.part"))
-            part.rename(final)
-            shutil.rmtree(part.with_name(f"{part.name}.damaged.part"), ignore_errors=True)
+        with suppress(DamagedFileError):
+            there = open_packed(final)
+            if there.is_sealed:
+                return there
+        aside = part.with_name(f"{part.name}.damaged.part")
+        final.rename(aside)
+        part.rename(final)
+        shutil.rmtree(aside, ignore_errors=True)
     sync_folder(final.parent)
     return open_packed(final)
 
@@ -194,20 +255,25 @@ def _publish(part: Path, final: Path) -> PackedSet:
 def _came_from(folder: Path, root: str) -> bool:
     try:
         return saved_root(folder) == root
-    except OSError:
+    except DamagedFileError:
         return False
 
 
-def _write_pixels(job: _Job, part: Path) -> pd.DataFrame:
-    """Decode every row in order, append its pixels to the files, return the packed table."""
+def _write_pixels(job: _Job, part: Path) -> tuple[pd.DataFrame, tuple[Sums, Sums | None]]:
+    """Decode every row in order, append its pixels to the files, return the packed table and the rows' checksums."""
     table, tile = job.table, job.tile
     rows: list[int] = []
     pixels: list[str] = []
     places: list[tuple[int, int, int, int]] = []
+    image_sums: list[int] = []
+    mask_sums: list[int] = []
 
     def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
         image, mask = _read(table, row)
-        pieces = cut(image, mask, tile.size, tile.overlap) if tile else [(0, 0, *fit(image, mask, job.size, job.rule))]
+        if tile:
+            pieces = cut(image, mask, tile.size, tile.overlap)
+        else:
+            pieces = [(0, 0, *fit(image, mask, job.size, job.rule, job.padding))]
         return _pixel_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:
@@ -215,9 +281,9 @@ def _write_pixels(job: _Job, part: Path) -> pd.DataFrame:
         masks = stack.enter_context(synced(part / "masks.u8")) if table.task == "segmentation" else None
         for row, (content, (height, width), pieces) in enumerate(in_order(decode, range(len(table)), job.workers)):
             for y, x, image, mask in pieces:
-                images.write(np.ascontiguousarray(image).data)
+                image_sums.append(_append(images, image))
                 if masks is not None and mask is not None:
-                    masks.write(np.ascontiguousarray(mask).data)
+                    mask_sums.append(_append(masks, mask))
                 rows.append(row)
                 pixels.append(content)
                 places.append((y, x, height, width))
@@ -233,7 +299,15 @@ def _write_pixels(job: _Job, part: Path) -> pd.DataFrame:
         frame[["y", "x", "height", "width"]] = np.array(places, dtype=np.int64)
         frame["id"] = parent + "@" + frame["y"].astype(str) + "," + frame["x"].astype(str)
         frame["group"] = frame["group"].where(frame["group"].notna(), parent)
-    return frame
+    of_masks = np.array(mask_sums, dtype=np.uint32) if table.task == "segmentation" else None
+    return frame, (np.array(image_sums, dtype=np.uint32), of_masks)
+
+
+def _append(file: BinaryIO, pixels: Pixels) -> int:
+    """Write pixels; their CRC-32."""
+    content = np.ascontiguousarray(pixels)
+    file.write(content.data)
+    return zlib.crc32(content.data)
 
 
 def _read(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
@@ -268,18 +342,9 @@ def _read(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
 
 
 def _pixel_hash(image: NDArray[np.uint8]) -> str:
-    digest = hashlib.blake2b(f"{image.shape[0]}x{image.shape[1]}:".encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{image.shape[0]}x{image.shape[1]}:".encode(), digest_size=HASH_BYTES)
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
-
-
-def _check_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot keep packed images here: {error.strerror}. Set data.cache.") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"{folder}: cannot keep packed images here: no permission to write. Set data.cache.")
 
 
 def _check_space(folder: Path, *, needed: int) -> None:

@@ -48,7 +48,14 @@ def build_network(
 
 
 def load_network(folder: Path | str) -> Network:
-    """The network that :meth:`Network.save` wrote, adapters and replaced heads included, in eval mode."""
+    """The network that :meth:`Network.save` wrote, adapters and replaced heads included, in eval mode.
+
+    Its ``notes`` say so where the folder is older than checksums and could not be verified.
+
+    Raises:
+        UserError: not a folder that preceptor wrote.
+        DamagedFileError: one that is not what was written.
+    """
     own = read_config(Path(folder)).get(OWN_KEY)
     if own is None:
         raise UserError(
@@ -73,10 +80,16 @@ def _load_chain(blueprint: Blueprint, folder: Path) -> Network:
     from preceptor.networks.grafted import Chain
 
     student = build_network(
-        blueprint.spec, task=blueprint.task, classes=blueprint.classes, image_size=blueprint.image_size, seed=0
+        blueprint.spec.model_copy(update={"weights": "none"}),
+        task=blueprint.task,
+        classes=blueprint.classes,
+        image_size=blueprint.image_size,
+        seed=0,
     )
     chain = Chain.unfilled(student)
-    chain.load_state_dict(read_weights(str(folder)).state)
+    weights = read_weights(str(folder))
+    chain.load_state_dict(weights.state)
+    chain.notes = weights.notes
     return chain.eval()
 
 

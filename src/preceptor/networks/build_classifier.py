@@ -9,6 +9,7 @@ import timm
 from torch import nn
 
 from preceptor.errors import UserError
+from preceptor.files import expand
 from preceptor.networks import heads
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.classifier import Classifier
@@ -16,7 +17,7 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import require_classifier
 from preceptor.networks.weights import Weights, first_line, read_config, read_weights, refuse_built, unfit
-from preceptor.specs import NetworkSpec
+from preceptor.specs import HUB, LOCAL, NetworkSpec
 
 _OURS = (
     "num_classes",
@@ -29,12 +30,11 @@ _OURS = (
     "global_pool",
 )
 _PRETRAINING_CLASSES = 1000  # heads with at least so many outputs are ImageNet's; only the features are wanted
-_HUB, LOCAL = "hf-hub:", "local-dir:"
 
 
 def build_classifier(blueprint: Blueprint) -> Classifier:
     """Raises UserError as :func:`preceptor.networks.build.build_network` does."""
-    hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(_HUB) else None
+    hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(HUB) else None
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
     weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights)
@@ -47,7 +47,9 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     blueprint = replace(blueprint, spec=spec, adapter=adapter)
     blueprint = replace(blueprint, spec=spec.model_copy(update={"options": _options(blueprint)}))
     if weights is not None and (weights.adapter or weights.own.get("head")):
-        return _whole(blueprint, weights)
+        network = _whole(blueprint, weights)
+        network.notes = weights.notes
+        return network
     if weights is not None:
         model, has_new_head = _from_file(blueprint, weights)
     elif spec.weights == "imagenet":
@@ -56,7 +58,17 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
         model, has_new_head = _create(blueprint, num_classes=len(blueprint.classes)), True
     network = _wrap(model, blueprint)
     network.has_new_head = has_new_head or adapter is not None
+    network.notes = weights.notes if weights else ()
     return network
+
+
+def mean_of_classifier(spec: NetworkSpec) -> tuple[float, ...]:
+    """The mean by which such a classifier normalises, known before it is built."""
+    spec = _settle_name(spec)
+    require_classifier(spec.architecture)
+    if spec.weights not in ("imagenet", "none") and (folder := expand(spec.weights)).is_dir():
+        spec = _settle_saved(spec, read_config(folder))
+    return spec.mean or tuple(_library_config(spec.architecture)["mean"])
 
 
 def _settle_name(spec: NetworkSpec) -> NetworkSpec:
@@ -68,11 +80,11 @@ def _settle_name(spec: NetworkSpec) -> NetworkSpec:
         name = {"architecture": _architecture_in(config, folder)}
         weights = {"weights": folder} if spec.weights == "imagenet" else {}
         return _settle_saved(spec.model_copy(update=name | weights), config)
-    if spec.architecture.startswith(_HUB):
-        repository, _, revision = spec.architecture.removeprefix(_HUB).partition("@")
+    if spec.architecture.startswith(HUB):
+        repository, _, revision = spec.architecture.removeprefix(HUB).partition("@")
         require_hub(spec.architecture, repository, revision or None, files=("config.json",))
         try:
-            cfg, architecture, options = timm.models.load_model_config_from_hf(spec.architecture.removeprefix(_HUB))
+            cfg, architecture, options = timm.models.load_model_config_from_hf(spec.architecture.removeprefix(HUB))
         except Exception as error:  # the hub's client raises what its transport raises
             raise no_weights(spec.architecture, first_line(error)) from error
         config = {"architecture": architecture, "model_args": options, "pretrained_cfg": cfg}
@@ -159,7 +171,7 @@ def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]
 def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
     """ImageNet's features with a new head, or everything where the hub's classes are the data's."""
     name = hub or blueprint.spec.architecture
-    repository = hub.removeprefix(_HUB) if hub else _library_config(name).get("hf_hub_id")
+    repository = hub.removeprefix(HUB) if hub else _library_config(name).get("hf_hub_id")
     if repository:
         plain, _, revision = repository.partition("@")
         require_hub(name, plain, revision or None)

@@ -8,11 +8,13 @@ import timm
 from torch import nn
 
 from preceptor.errors import UserError
-from preceptor.networks.blueprint import Blueprint
+from preceptor.files import expand
+from preceptor.networks.blueprint import IMAGENET_MEAN, Blueprint
+from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import encoder_name, require_segmenter
 from preceptor.networks.segmenter import Segmenter
-from preceptor.networks.weights import Weights, first_line, read_weights, unfit
+from preceptor.networks.weights import Weights, first_line, read_config, read_weights, unfit
 from preceptor.specs import NetworkSpec
 
 _OURS = ("encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params")
@@ -43,7 +45,18 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
         _load(model, blueprint, weights)
     network = _wrap(model, blueprint)
     network.has_new_head = weights is None or not _is_whole(weights)
+    network.notes = weights.notes if weights else ()
     return network
+
+
+def mean_of_segmenter(spec: NetworkSpec) -> tuple[float, ...]:
+    """The mean by which such a segmenter normalises, known before it is built."""
+    encoder = encoder_name(spec.architecture, spec.encoder)
+    if spec.weights == "imagenet":
+        spec = _settle_normalisation(spec, encoder)
+    elif spec.weights != "none" and (folder := expand(spec.weights)).is_dir():
+        spec = spec.model_copy(update={"mean": spec.mean or read_config(folder).get(OWN_KEY, {}).get("mean")})
+    return spec.mean or IMAGENET_MEAN
 
 
 def _refuse_adapter(blueprint: Blueprint) -> None:

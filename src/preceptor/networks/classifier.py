@@ -13,6 +13,7 @@ from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import save_network, timm_config
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.networks.taps import pooled, stage_indices
 from preceptor.networks.trunk import Trunk, keep_what_makes
 
@@ -84,14 +85,14 @@ class Classifier(Network):
         self.head = head
         self.measure_shapes()
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         """Write what ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads.
 
         With an adapter or a replaced head timm has no name for the whole; the folder then loads with
         :func:`preceptor.networks.build.load_network` only, and its ``config.json`` says so.
         """
         plain = self.adapter is None and self.head is None
-        config = timm_config(self.model, self.blueprint, adapter=self.adapter, head=self.head)
+        config = timm_config(self.model, self.blueprint, images, adapter=self.adapter, head=self.head)
         save_network(folder, self.model if plain else self, config, self.blueprint.classes)
 
     def up_to(self, tap: str) -> Trunk:

@@ -1,9 +1,11 @@
 """Saved networks: a folder that timm or segmentation-models-pytorch loads without preceptor.
 
 ``model.safetensors`` holds the weights, ``config.json`` what the library needs to know, and below
-``_preceptor`` what :func:`preceptor.networks.build.load_network` needs besides.
+``_preceptor`` what a stranger needs besides (see ``docs/exported.md``) and what
+:func:`preceptor.networks.build.load_network` needs.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +18,22 @@ from torch import nn
 from preceptor.files import write_json, write_with
 from preceptor.networks import heads
 from preceptor.networks.blueprint import Blueprint
+from preceptor.networks.preprocessing import Preprocessing
+from preceptor.networks.verify import OWN_KEY, sealed_config
 
-CONFIG, WEIGHTS, OWN_KEY = "config.json", "model.safetensors", "_preceptor"
+__all__ = ["CONFIG", "OWN_KEY", "WEIGHTS", "save_network", "smp_config", "timm_config"]
 
-_KEPT = ("interpolation", "crop_pct", "crop_mode", "pool_size", "first_conv", "classifier", "fixed_input_size")
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+_KEPT = ("pool_size", "first_conv", "classifier", "fixed_input_size")
 
 
 def save_network(folder: Path, module: nn.Module, config: dict[str, Any], classes: Sequence[str]) -> None:
-    """Write both files, the weights first; each is complete or as it was."""
+    """Write both files, the weights first; each is complete or as it was.
+
+    Args:
+        config: its part ``_preceptor`` is given the checksums of the weights and of the config.
+    """
     state = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in module.state_dict().items()
@@ -32,13 +42,18 @@ def save_network(folder: Path, module: nn.Module, config: dict[str, Any], classe
     metadata = {"classes": json.dumps(list(classes))}
     content = save(state, metadata=metadata)
     write_with(folder / WEIGHTS, lambda path: path.write_bytes(content))
-    write_json(folder / CONFIG, config)
+    write_json(folder / CONFIG, sealed_config(config, hashlib.sha256(content).hexdigest()))
 
 
 def timm_config(
-    model: nn.Module, blueprint: Blueprint, *, adapter: nn.Module | None, head: nn.Module | None
+    model: nn.Module,
+    blueprint: Blueprint,
+    images: Preprocessing,
+    *,
+    adapter: nn.Module | None,
+    head: nn.Module | None,
 ) -> dict[str, Any]:
-    """What ``timm.create_model("local-dir:...")`` reads, plus our own part."""
+    """What ``timm.create_model("local-dir:...")`` and timm's evaluation transform read, plus our own part."""
     architecture, note = blueprint.spec.architecture.partition(".")[0], None  # without a tag of foreign weights
     if adapter is not None or head is not None:
         extra = "a head of its own" if head is not None else "an adapter before its head"
@@ -52,29 +67,27 @@ def timm_config(
         "model_args": blueprint.spec.options,
         "pretrained_cfg": {
             **{key: cfg[key] for key in _KEPT if cfg.get(key) is not None},
-            "input_size": [3, *blueprint.network_size],
+            **images.in_timms_terms(blueprint),
             "num_classes": len(blueprint.classes),
-            "mean": list(blueprint.mean),
-            "std": list(blueprint.std),
         },
         OWN_KEY: {
             **blueprint.to_json(),
+            **images.described(blueprint),
             "note": note,
             "head": None if head is None else heads.describe(head),
         },
     }
 
 
-def smp_config(model: nn.Module, blueprint: Blueprint) -> dict[str, Any]:
+def smp_config(model: nn.Module, blueprint: Blueprint, images: Preprocessing) -> dict[str, Any]:
     """What ``segmentation_models_pytorch.from_pretrained`` reads, plus our own part.
 
-    Keys with a leading underscore are ignored there, so normalisation and class names are in our part.
+    Keys with a leading underscore are ignored there, so everything about images and classes is in our part.
     """
     settings: dict[str, Any] = dict(model.config)  # type: ignore[arg-type]
     own = {
         **blueprint.to_json(),
-        "mean": list(blueprint.mean),
-        "std": list(blueprint.std),
+        **images.described(blueprint),
         "input_size": [3, *blueprint.network_size],
         "note": None,
         "head": None,

@@ -14,6 +14,7 @@ from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import OWN_KEY, save_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.networks.taps import pooled
 
 Size = tuple[int, int]
@@ -99,7 +100,7 @@ class Grafted(Network):
         chain.shapes = self.shapes
         return chain
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         raise AssertionError("a network that still needs its host is not exported")
 
 
@@ -135,11 +136,11 @@ class Chain(Network):
             said.append(x)
         return _outputs(self, said)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         """Write what :func:`preceptor.networks.build.load_network` loads; timm has no name for it."""
         architecture = self.blueprint.spec.architecture.partition(".")[0]
         note = f"{architecture} grafted block by block: load it with preceptor.networks.build.load_network"
-        own = {**self.blueprint.to_json(), "note": note, "chain": True}
+        own = {**self.blueprint.to_json(), **images.described(self.blueprint), "note": note, "chain": True}
         config = {"architecture": note, "label_names": list(self.blueprint.classes), OWN_KEY: own}
         save_network(folder, self, config, self.blueprint.classes)
 

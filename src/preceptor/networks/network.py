@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from preceptor.errors import UserError
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 
 
 class Network(nn.Module, ABC):
@@ -24,12 +25,13 @@ class Network(nn.Module, ABC):
 
     Attributes:
         image_size: (height, width) of the images it is called with.
-        network_size: (height, width) that the model wants; images of another size are resized.
+        network_size: (height, width) that the model wants, to which it resizes them.
         mean, std: of each channel, for pixels in [0, 1].
         read: names of the taps that somebody reads, ``stages`` for all stage maps; None for all. Other maps
             are left out of the outputs and need no memory.
         shapes: shape of each tap without the batch, at ``image_size``.
         channels_last: whether images are brought into this memory layout first, for weights that lie so.
+        notes: what the user should know of where its weights came from, one sentence each.
         has_new_head: True when the head started from random numbers, so that the network cannot teach yet.
     """
 
@@ -45,8 +47,10 @@ class Network(nn.Module, ABC):
         self.read: frozenset[str] | None = None
         self.shapes: Mapping[str, tuple[int, ...]] = {}
         self.channels_last = False
+        self.notes: tuple[str, ...] = ()
         self.has_new_head = True
         self.is_frozen = False
+        _require_normalisation(prepares)
         self.register_buffer("mean", torch.tensor(prepares.mean).reshape(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(prepares.std).reshape(1, 3, 1, 1), persistent=False)
 
@@ -55,8 +59,12 @@ class Network(nn.Module, ABC):
         """``images``: (N, 3, H, W) float32 in [0, 1], without any normalisation."""
 
     @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into ``folder``, atomically, file by file."""
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into ``folder``, atomically, file by file.
+
+        Args:
+            images: how images came to its ``image_size``, for whoever is to use it.
+        """
 
     @property
     def classifier(self) -> nn.Module | None:
@@ -72,7 +80,17 @@ class Network(nn.Module, ABC):
         raise UserError(f"{type(self).__name__.lower()}s keep their own head; this method is for classifiers only")
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Resize to the model's size (bilinear, antialiased) and normalise."""
+        """Resize to the model's size (bilinear, antialiased) and normalise.
+
+        Raises:
+            UserError: images of another size than it was made for; what it would say of them was never measured.
+        """
+        if images.shape[-2:] != self.image_size:
+            given, made = ("×".join(map(str, size)) for size in (images.shape[-2:], self.image_size))
+            raise UserError(
+                f"images of {given} px (height × width) for a network that was made for {made} px.\nBring them to that "
+                "size first, as `_preceptor.preprocessing` in its config.json says (docs/exported.md)."
+            )
         if images.shape[-2:] != self.network_size:
             images = F.interpolate(images, size=self.network_size, mode="bilinear", antialias=True)
         if self.channels_last:
@@ -145,6 +163,17 @@ class Network(nn.Module, ABC):
         """(1, 3, H, W) noise in [0, 1], the same in every call."""
         generator = torch.Generator().manual_seed(0)
         return torch.rand(1, 3, *self.image_size, generator=generator).to(self.mean.device)
+
+
+def _require_normalisation(blueprint: Blueprint) -> None:
+    """Refuse what turns every pixel into infinity or NaN, also where a saved network's config says it."""
+    mean, std = torch.tensor(blueprint.mean), torch.tensor(blueprint.std)
+    if not (torch.isfinite(mean).all() and torch.isfinite(std).all() and (std > 0).all()):
+        raise UserError(
+            f"architecture {blueprint.spec.architecture!r}: cannot normalise with mean {list(blueprint.mean)} and std "
+            f"{list(blueprint.std)}: finite numbers were wanted, std above 0.\nGive the network's `mean` and `std`, or "
+            "repair the config.json that they come from."
+        )
 
 
 def _draws(module: nn.Module) -> bool:

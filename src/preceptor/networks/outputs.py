@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-Tap = str | tuple[str, ...]
-"""Where an output is read: ``logits``, ``embedding``, the name of a map, or several of these.
-``stages`` stands for all stage maps, ``stage1`` first."""
+from preceptor.knowledge.setting import Tap
 
 Knowledge = Tensor | tuple[Tensor, ...]
 """What a tap yields: one tensor for one name, a tuple for several names or ``stages``."""

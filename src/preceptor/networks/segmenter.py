@@ -12,6 +12,7 @@ from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import save_network, smp_config
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.networks.taps import pooled, stage_indices
 
 
@@ -48,9 +49,9 @@ class Segmenter(Network):
         maps = {name: feature_map for name, feature_map in found.items() if self.wants(name)}
         return Outputs(logits, pooled(features[-1]), maps)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         """Write what ``segmentation_models_pytorch.from_pretrained(FOLDER)`` loads."""
-        save_network(folder, self.model, smp_config(self.model, self.blueprint), self.blueprint.classes)
+        save_network(folder, self.model, smp_config(self.model, self.blueprint, images), self.blueprint.classes)
 
     def _catch(self, name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         self._caught[name] = output

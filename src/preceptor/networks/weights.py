@@ -1,7 +1,10 @@
 """Weights from files and folders, read without ever running what they hold."""
 
+import io
 import json
+import os
 import pickle
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +16,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from preceptor.errors import UserError
+from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
+from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
+from preceptor.opening import read_text, require_file
+from preceptor.sealed import is_zip, verify_zip
 
+_UNSAFE = re.compile(r"weights_only|allow_pickle|safe_globals|allowlist")
 _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 _WRAPPERS = ("_orig_mod.", "module.")
 _INSIDE = ("state_dict", "model", "model_state_dict")
@@ -30,12 +37,14 @@ class Weights:
         path: where it came from, as the user gave it.
         classes: class names by label, or None where the file names none.
         config: the folder's ``config.json``, empty for a lone file.
+        notes: what the user should know of where they came from, one sentence each.
     """
 
     path: str
     state: dict[str, Tensor]
     classes: tuple[str, ...] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def own(self) -> Mapping[str, Any]:
@@ -77,19 +86,32 @@ def read_weights(given: str) -> Weights:
 
     Raises:
         UserError: nothing there, damaged, no state dict, or a pickle that holds more than tensors.
+        DamagedFileError: a network that preceptor exported, and not what it was.
     """
     path = expand(given)
     config: dict[str, Any] = {}
+    exported: Mapping[str, Any] | None = None  # our part of the config that speaks of this file
     if path.is_dir():
         config = read_config(path)
-        path = _file_in(path)
+        path, exported = _file_in(path, config), config.get(OWN_KEY)
+    elif path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+        exported = read_config(path.parent).get(OWN_KEY)
+    if path.exists():
+        require_file(path, "weights")
     if not path.is_file():
         raise UserError(
             f"weights {given!r}: no such file or folder.\n"
             "Give a folder with config.json and model.safetensors, a .safetensors file, `imagenet` or `none`."
         )
+    note = None if exported is None else verified_weights(path, exported)
     state, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
-    return Weights(path=given, state=_clean(state, path), classes=_claimed(config) or classes, config=config)
+    return Weights(
+        path=given,
+        state=_clean(state, path),
+        classes=_claimed(config) or classes,
+        config=config,
+        notes=(note,) if note else (),
+    )
 
 
 def refuse_built(path: str, own: Mapping[str, Any]) -> None:
@@ -119,30 +141,42 @@ def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a library's message, or the error's name where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of a library's message, or the error's name where it says nothing.
+
+    Advice to read a file in a way that runs what it holds, which torch and numpy give, is left out.
+    """
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if not _UNSAFE.search(line) else "it holds code, of which nothing was run"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The folder's ``config.json``."""
+    """The folder's ``config.json``.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+        DamagedFileError: preceptor wrote it, and it is not what was written.
+    """
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(
-            f"{folder}: holds no {CONFIG}, so it is no saved network; give one, or a weights file"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        if not os.path.lexists(path):
+            raise UserError(f"{folder}: holds no {CONFIG}, so it is no saved network; give one, or a weights file")
+        config = json.loads(read_text(path, "config"))
+    except UserError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read, it is damaged or no JSON: {error}.\n{REMEDY}") from None
     if not isinstance(config, dict):
         raise UserError(f"{path}: is no network's config; it should hold one JSON object")
+    require_whole_config(path, config)
     return config
 
 
-def _file_in(folder: Path) -> Path:
-    for name in _IN_FOLDERS:
+def _file_in(folder: Path, config: Mapping[str, Any]) -> Path:
+    for name in (WEIGHTS,) if OWN_KEY in config else _IN_FOLDERS:
         if (folder / name).is_file():
             return folder / name
+    if OWN_KEY in config:
+        raise UserError(f"weights {str(folder)!r}: its {WEIGHTS} is missing.\n{REMEDY}")
     raise UserError(f"weights {str(folder)!r}: holds none of {', '.join(_IN_FOLDERS)}")
 
 
@@ -167,11 +201,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
+        content = path.read_bytes()
+        if is_zip(content):  # else it was written by an old version of torch
+            verify_zip(content, path, "Bring the file back, or give other weights.")
         with warnings.catch_warnings(action="ignore"):  # torch warns of unusual pickles before it refuses them
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except DamagedFileError as error:
+        raise UserError(f"weights {error}") from None
     except pickle.UnpicklingError as error:
         # torch's own message advises loading it unsafely; only the line that names what was refused is shown.
-        refused = next((line.strip() for line in str(error).splitlines() if "unsupported" in line.lower()), "")
+        lines = (line.strip() for line in str(error).splitlines() if not _UNSAFE.search(line))
+        refused = next((line for line in lines if "unsupported" in line.lower()), "")
         raise UserError(
             f"weights {str(path)!r}: refused. The file is damaged, or a pickle that holds more than tensors and could "
             f"run code when opened. Nothing in it was run. {refused}\n"
@@ -197,4 +237,15 @@ def _clean(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
         for prefix in prefixes:
             name = name.removeprefix(prefix)
         cleaned[name] = tensor
+    _require_finite(cleaned, path)
     return cleaned
+
+
+def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that would turn every answer into NaN."""
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if bad:
+        raise UserError(
+            f"weights {str(path)!r}: {len(bad)} of {len(state)} tensors hold NaN or infinity, for example {bad[0]!r}: "
+            "the training that they come from diverged, or the file is damaged.\nGive other weights, or train here."
+        )

@@ -29,6 +29,7 @@ from preceptor.measures import (
     verdict,
     wilcoxon,
 )
+from preceptor.report.names import network_name
 from preceptor.report.runs import Predictions, Run
 from preceptor.report.samples import groups_of, per_sample
 from preceptor.report.studies import Cell
@@ -209,7 +210,7 @@ def judged(found: Difference, corrected: float) -> Difference:
     words = verdict(
         found.first.title,
         found.second.title,
-        metric=f"{found.tested} of {found.network}",
+        metric=f"{found.tested} of {network_name(found.network)}",
         seed_differences=found.seed_differences,
         p_value=corrected,
         samples=found.samples,
@@ -219,6 +220,6 @@ def judged(found: Difference, corrected: float) -> Difference:
     if not holds and is_distinguishable(found.seed_differences, corrected, level=LEVEL):
         words = (
             f"{found.first.title} and {found.second.title}: not distinguishable: {found.tested} and {found.metric} "
-            f"of {found.network} do not point the same way in every seed."
+            f"of {network_name(found.network)} do not point the same way in every seed."
         )
     return replace(found, corrected=corrected, holds=holds, words=words)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from preceptor.measures import confusion_matrix, reliability
 from preceptor.report.chart import Axis, Chart, around, blend
-from preceptor.report.names import main_metric, metric_name
+from preceptor.report.names import main_metric, metric_name, network_name
 from preceptor.report.runs import Run
 from preceptor.report.statistics import LOWER_IS_BETTER, Statistics
 from preceptor.report.studies import Cell, Study
@@ -34,7 +34,7 @@ def overview(study: Study, statistics: Statistics) -> str | None:
     seeds = [[s for run in cell.runs.values() if (s := run.score(network, metric)) is not None] for cell, _, _ in shown]
     ends = [end for _, _, one in shown if one for end in (one.low, one.high)]
     values = [*ends, *(seed for own in seeds for seed in own)]
-    x = around([100 * value for value in values], f"{metric_name(metric)} of {network}, test split, %")
+    x = around([100 * value for value in values], f"{metric_name(metric)} of {network_name(network)}, test split, %")
     names = tuple((float(-row), _short(cell.title, 32)) for row, (cell, _, _) in enumerate(shown))
     chart = Chart(x, Axis(0.5 - len(shown), 0.5, names=names), width=346, height=14.5 * len(shown), grid="x")
     for row, (cell, mean, interval) in enumerate(shown):

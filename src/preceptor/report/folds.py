@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from preceptor.measures import classification_scores, segmentation_scores
-from preceptor.report.runs import Predictions, Run
+from preceptor.report.runs import CHOSEN, Predictions, Run
 
 Scores = dict[str, dict[str, float]]
 
@@ -21,7 +21,7 @@ def pooled(folds: Sequence[Run]) -> Run:
     """
     if len(folds) == 1:
         return folds[0]
-    results = [fold.result or {} for fold in folds]
+    results = [_with_chosen(fold) for fold in folds]
     run = replace(folds[0], folds=tuple(folds))
     answers = run.predictions
     sizes = [len(fold.predictions.ids) if fold.predictions else 1 for fold in folds]
@@ -34,6 +34,16 @@ def pooled(folds: Sequence[Run]) -> Run:
         "notes": list(dict.fromkeys(note for result in results for note in result.get("notes", ()))),
     }
     return replace(run, result=result)
+
+
+def _with_chosen(fold: Run) -> dict[str, Any]:
+    """The result of a fold, with the scores of the network that it chose under that name too."""
+    result = dict(fold.result or {})
+    for part in ("validation", "fidelity"):
+        scores = result.get(part, {})
+        if fold.chosen in scores:
+            result[part] = {**scores, CHOSEN: scores[fold.chosen]}
+    return result
 
 
 def _scores(answers: Predictions) -> Scores:

@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from preceptor import catalogue
+from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
+from preceptor.plan.show import formula
+from preceptor.recipe import parse_recipe
 from preceptor.report.comparison import LEVEL
 from preceptor.report.names import architecture, main_metric, metric_name
 from preceptor.report.runs import Run
 from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
 from preceptor.report.studies import Study
+from preceptor.techniques import technique_rows
 
 
 def methods_paragraph(study: Study, statistics: Statistics) -> list[str]:
@@ -70,12 +74,12 @@ def _on_networks(runs: Sequence[Run]) -> Iterable[str]:
         yield f"The teacher was {_or(teachers)}."
     if students:
         yield f"The students were {_or(students)}."
-    rows = {row["technique"]: row for row in catalogue.technique_rows()}
+    rows = {row["technique"]: row for row in technique_rows()}
     used = dict.fromkeys(_technique(run).get("name", "") for run in runs)
     for name in used:
         if name in rows:
             what = rows[name]["what it does"].rstrip(".")
-            yield f"{name}: {what[0].lower()}{what[1:]}{_settings(runs, name)}."
+            yield f"{name}: {what[0].lower()}{what[1:]}{_settings(runs, name)}.{_formulas(runs, name)}"
     entries = catalogue.losses()
     for key in dict.fromkeys(key for run in runs for key in _losses(run)):
         if key in entries:
@@ -92,6 +96,27 @@ def _settings(runs: Sequence[Run], name: str) -> str:
         if values and name != "baseline" and not (key == "strategy" and all(one.get("losses") for one in mine)):
             parts.append(f"{key} {', '.join(values)}")
     return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _formulas(runs: Sequence[Run], name: str) -> str:
+    """What each student of a technique minimised, where all its runs agree."""
+    found: dict[str, set[str]] = {}
+    for run in () if name == "baseline" or catalogue.is_own(name) else runs:  # reading runs nobody's own file
+        if _technique(run).get("name") != name:
+            continue
+        try:
+            recipe = parse_recipe(run.recipe)
+            plan = recipe.plan()
+        except UserError:  # of another version
+            return ""
+        for student in plan.students:
+            found.setdefault(student, set()).add(formula(plan.stages[-1], student, recipe.task))
+    if not found or any(len(formulas) > 1 for formulas in found.values()):
+        return ""
+    students: dict[str, list[str]] = {}
+    for student, (one,) in found.items():
+        students.setdefault(one, []).append(student)
+    return f" Minimised was {'; '.join(f'{one} (by {_and(names)})' for one, names in students.items())}."
 
 
 def _on_training(runs: Sequence[Run]) -> Iterable[str]:
@@ -143,7 +168,7 @@ def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[s
 
 
 def _sources(runs: Sequence[Run]) -> list[str]:
-    rows = {row["technique"]: row["source"] for row in catalogue.technique_rows()}
+    rows = {row["technique"]: row["source"] for row in technique_rows()}
     entries = catalogue.losses()
     techniques = dict.fromkeys(_technique(run).get("name", "") for run in runs)
     keys = dict.fromkeys(key for run in runs for key in _losses(run))
@@ -178,6 +203,11 @@ def _with_weights(run: Run, network: str) -> str:
         weights, "from own weights"
     )
     return f"{architecture(run, network)} ({start})"
+
+
+def _and(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _or(values: Iterable[str]) -> str:

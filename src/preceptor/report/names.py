@@ -1,6 +1,6 @@
 """How scores and networks are called."""
 
-from preceptor.report.runs import Run
+from preceptor.report.runs import CHOSEN, MAIN_METRIC, Run
 
 METRIC_NAMES = {
     "accuracy": "accuracy",
@@ -24,7 +24,12 @@ def metric_name(metric: str) -> str:
 
 def main_metric(task: str) -> str:
     """The score by which weights are chosen."""
-    return "accuracy" if task == "classification" else "iou"
+    return MAIN_METRIC[task]
+
+
+def network_name(network: str) -> str:
+    """A network as a sentence calls it."""
+    return "the chosen student" if network == CHOSEN else network
 
 
 def architecture(run: Run, network: str) -> str:

@@ -54,9 +54,7 @@ def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
 
 
 def _networks(study: Study, cell: Cell) -> tuple[str, ...]:
-    return (
-        ("T",) if cell.kind == "teacher" else tuple(n for n in study.layout.networks if cell.kind == "run" or n != "T")
-    )
+    return ("T",) if cell.kind == "teacher" else tuple(n for n in study.networks if cell.kind == "run" or n != "T")
 
 
 def _along(cell: Cell, network: str, metric: str, axes: Iterable[str]) -> tuple[str, ...]:

@@ -5,26 +5,38 @@ import json
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.measures import COUNTS
+from preceptor.opening import read_text
 from preceptor.recipe import parse_recipe
+from preceptor.report.shapes import check_recipe, check_result
+from preceptor.runs.names import METRICS, NETWORKS, PREDICTIONS, RECIPE, SPLIT
+from preceptor.runs.result import RunResult, read_environment, read_result
+from preceptor.sealed import read_whole
+from preceptor.yaml_text import read_yaml_file
 
 Array = NDArray[Any]
 
+LARGEST = 64 * 2**20
+"""Bytes of a picture or text that goes into the page."""
+
+MAIN_METRIC = {"classification": "accuracy", "segmentation": "iou"}
+"""The score by which weights are chosen, unless the recipe monitors another."""
+
 _BUDGET = ("task", "data", "split", "augment", "task_loss", "training")
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The same YAML, ten times as fast where libyaml is there."""
+CHOSEN = "chosen"
+"""In the place of a network's name: the one that each run chose on validation."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,6 +84,7 @@ class Run:
         recipe: ``recipe.yaml`` with today's defaults.
         result: ``result.json``; None where the run is not finished.
         folds: the runs that it stands for, where these are folds of one seed.
+        source: through which its other files are read, where it is finished.
     """
 
     folder: Path
@@ -79,6 +92,7 @@ class Run:
     recipe: Mapping[str, Any]
     result: Mapping[str, Any] | None
     folds: "tuple[Run, ...]" = ()
+    source: RunResult | None = None
 
     @property
     def task(self) -> str:
@@ -100,11 +114,27 @@ class Run:
         """A score of ``result.json``; metrics of the agreement with the teacher are ``fidelity.NAME``."""
         if self.result is None:
             return None
+        if network == CHOSEN and CHOSEN not in self.result.get(part, {}):  # folds each have their own
+            network = self.chosen or CHOSEN
         if metric.startswith("fidelity."):
             found = self.result.get("fidelity", {}).get(network, {}).get(metric.removeprefix("fidelity."))
         else:
             found = self.result.get(part, {}).get(network, {}).get(metric)
         return None if found is None else float(found)
+
+    @cached_property
+    def chosen(self) -> str | None:
+        """The network that was chosen on validation, one that can be deployed; None where nothing is finished.
+
+        Older versions let an ensemble be chosen; of such a run it is the best single student.
+        """
+        result = self.result or {}
+        single = [str(name) for name in result.get("parameters", {}) if name in result.get("validation", {})]
+        if result.get("chosen") in single or not single:
+            return str(result["chosen"]) if "chosen" in result else None
+        metric = (self.recipe.get("training") or {}).get("monitor") or MAIN_METRIC[self.task]
+        students = [name for name in single if name != "T"] or single
+        return max(students, key=lambda name: self.score(name, metric, "validation") or 0.0)
 
     @cached_property
     def budget(self) -> str:
@@ -133,8 +163,12 @@ class Run:
     @cached_property
     def latency(self) -> Mapping[str, float]:
         """Milliseconds for one image by network, where they were measured."""
-        found = _json(self.folder / "analysis" / "latency.json") or {}
-        return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
+        path = self.folder / "analysis" / "latency.json"
+        found = _json(path) or {}
+        try:
+            return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
+        except (TypeError, ValueError):
+            raise UserError(f"{path}: wanted median_ms of each network; run `preceptor analyse` again") from None
 
     @cached_property
     def gradients(self) -> Mapping[str, Any]:
@@ -144,7 +178,7 @@ class Run:
     @cached_property
     def environment(self) -> Mapping[str, Any]:
         """``environment.json``; empty where there is none yet."""
-        return _json(self.folder / "environment.json") or {}
+        return read_environment(self.folder) or {}
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -158,14 +192,14 @@ class Run:
     @cached_property
     def split(self) -> pd.DataFrame | None:
         """``split.csv``: id, group, label, split, as text."""
-        return _table(self.folder / "split.csv", ("id", "group", "label", "split"), dtype=str)
+        return self._table(SPLIT, ("id", "group", "label", "split"), dtype=str)
 
     @cached_property
     def metrics(self) -> pd.DataFrame | None:
         """``metrics.csv``: stage, epoch, network, split, metric, value."""
         columns = ("stage", "epoch", "network", "split", "metric", "value")
         text = {"stage": str, "network": str, "split": str, "metric": str}
-        return _table(self.folder / "metrics.csv", columns, dtype=text)
+        return self._table(METRICS, columns, dtype=text)
 
     @cached_property
     def group_of(self) -> Mapping[str, str] | None:
@@ -184,18 +218,32 @@ class Run:
     def predictions(self) -> Predictions | None:
         """``predictions/test.csv``; those of all folds one below the other."""
         if not self.folds:
-            return self._predictions("test")
-        found = [answer for fold in self.folds if (answer := fold.predictions) is not None]
-        return joined(found) if len(found) == len(self.folds) else None
+            found = self._predictions("test")
+            chosen = self.chosen
+            if found is None or chosen is None or chosen not in found.networks:
+                return found
+            return replace(found, networks={**found.networks, CHOSEN: found.networks[chosen]})
+        answers = [answer for fold in self.folds if (answer := fold.predictions) is not None]
+        return joined(answers) if len(answers) == len(self.folds) else None
 
     @cached_property
     def analysis(self) -> tuple[Note, ...]:
         """What ``analysis/index.json`` lists."""
         return analysis_in(self.folder)
 
+    def _table(self, name: str, columns: tuple[str, ...], *, dtype: Any) -> pd.DataFrame | None:
+        """A CSV file of the run, verified where the run is finished; None where there is none yet."""
+        path = self.folder / name
+        try:
+            content = self.source.content(name) if self.source else read_whole(path)
+        except FileNotFoundError:
+            return None
+        return _table(path, content, columns, dtype=dtype)
+
     def _predictions(self, part: str) -> Predictions | None:
-        path = self.folder / "predictions" / f"{part}.csv"
-        table = _table(path, ("id", "network"), dtype={"id": str, "network": str})
+        name = f"{PREDICTIONS}/{part}.csv"
+        path = self.folder / name
+        table = self._table(name, ("id", "network"), dtype={"id": str, "network": str})
         if table is None or table.empty:
             return None
         frames = {str(name): frame for name, frame in table.groupby("network", sort=False)}
@@ -229,52 +277,67 @@ def read_run(folder: Path, name: str) -> Run:
     Raises:
         UserError: a file of the run is damaged.
     """
+    result = read_result(folder)
+    if result is not None:
+        result.verify(RECIPE, SPLIT, METRICS, PREDICTIONS, NETWORKS)
+    path = folder / RECIPE
     try:
-        recipe = yaml.load((folder / "recipe.yaml").read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / 'recipe.yaml'} is not readable YAML: {error}") from None
+        recipe = read_yaml_file(path, str(path))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
     if not isinstance(recipe, dict) or recipe.get("task") not in ("classification", "segmentation"):
-        raise UserError(
-            f"{folder / 'recipe.yaml'} is no recipe of a run: it names no task, classification or segmentation"
-        )
+        raise UserError(f"{path} is no recipe of a run: it names no task, classification or segmentation")
+    check_recipe(path, recipe)
     # Options that have come since it was written are at their defaults. One of a newer version, or with a loss from a
     # file that is gone, is read as it is.
     with suppress(UserError):
         recipe = parse_recipe(recipe).model_dump(mode="json")
-    result = _json(folder / "result.json")
-    return Run(folder, name, recipe, result if result and result.get("status") == "complete" else None)
+    found = result.whole() if result and result.is_complete else None
+    if found is not None:
+        check_result(folder / "result.json", found)
+    return Run(folder, name, recipe, found, source=result)
 
 
 def analysis_in(folder: Path) -> tuple[Note, ...]:
-    """What ``analysis/index.json`` of a folder lists, without what is missing."""
+    """What ``analysis/index.json`` of a folder lists, without what is missing.
+
+    Raises:
+        UserError: an entry names a file that does not lie there, which the page would show to whoever it is passed to.
+    """
     path = folder / "analysis" / "index.json"
     listed = _json(path, kind=list) or []
     try:
-        notes = [Note(str(one["title"]), path.parent / str(one["file"]), str(one.get("caption", ""))) for one in listed]
-    except (KeyError, TypeError):
+        named = [(str(one["title"]), one["file"], str(one.get("caption", ""))) for one in listed]
+    except (AttributeError, KeyError, TypeError):
         raise UserError(f"{path}: wanted a list of entries with title, file and caption") from None
-    return tuple(note for note in notes if note.file.is_file())
+    inside(folder, "analysis", said_by=folder)
+    notes = [Note(title, inside(path.parent, file, said_by=path), caption) for title, file, caption in named]
+    found = tuple(note for note in notes if note.file.is_file())
+    for note in found:
+        if note.file.stat().st_size > LARGEST:
+            raise UserError(
+                f"{note.file} is larger than {LARGEST >> 20} MiB, too much for a page; remove it or its entry"
+            )
+    return found
 
 
 def _json(path: Path, kind: type = dict) -> Any:
     """The content of a file, None where there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
+    try:
+        found = json.loads(read_text(path, "file of a run"))
+    except UserError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(found, kind):
         raise UserError(f"{path} holds {type(found).__name__}, {kind.__name__} was wanted")
     return found
 
 
-def _table(path: Path, columns: tuple[str, ...], *, dtype: Any) -> pd.DataFrame | None:
-    """A CSV file without a last line that is still being written; None where there is none yet."""
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return None
+def _table(path: Path, text: bytes, columns: tuple[str, ...], *, dtype: Any) -> pd.DataFrame | None:
+    """The table in ``text``, without a last line that is still being written; None where there is no whole line."""
     whole = text[: text.rfind(b"\n") + 1]
     if not whole:
         return None

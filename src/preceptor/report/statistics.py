@@ -16,6 +16,7 @@ from preceptor.measures import (
     spread,
 )
 from preceptor.report.comparison import LEVEL, Difference, compare, judged, seed_p_value
+from preceptor.report.runs import CHOSEN
 from preceptor.report.samples import Blocks, groups_of, stacked, statistics_of
 from preceptor.report.studies import Cell, Study
 
@@ -56,7 +57,9 @@ class Statistics:
         """
         batches: dict[tuple[tuple[str, ...], tuple[str, ...] | None], list[_Entry]] = {}
         for place, cell in enumerate(self.study.cells):
-            for network in dict.fromkeys(name for run in cell.runs.values() for name in (run.result or {})["test"]):
+            tested = [name for run in cell.runs.values() for name in (run.result or {})["test"]]
+            tested += [CHOSEN] if self.study.network == CHOSEN and cell.kind != "teacher" and cell.runs else []
+            for network in dict.fromkeys(tested):
                 found = stacked(cell.runs, network)
                 if found is not None:
                     ids, seeds = found
@@ -129,7 +132,7 @@ class Statistics:
         """
         done: list[Difference] = []
         for metric in self.study.tested:
-            networks = [network for network in self.study.layout.networks if network != "T"]
+            networks = [network for network in self.study.networks if network != "T"]
             pairs = [(*pair, network) for network in networks for pair in self._pairs(network, metric)]
             resamples = max(_RESAMPLES, 2 * round(len(pairs) / LEVEL))  # else no corrected p-value could be small
             family = [

@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from preceptor.places import place_free
+from preceptor.quoting import one_line
 from preceptor.report.folds import pooled
-from preceptor.report.runs import Note, Run
+from preceptor.report.runs import CHOSEN, Note, Run
 
 Labels = Mapping[str, str]
 
@@ -43,6 +45,7 @@ class Job:
         status: one of :data:`STATUSES`.
         run: its folder's content, where it has begun.
         reused_from: the folder of another study that the run was copied from.
+        is_damaged: whether its folder cannot be read, as ``error`` says.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Job:
     run: Run | None
     fold: int | None = None
     reused_from: str | None = None
+    is_damaged: bool = False
 
     @property
     def is_finished(self) -> bool:
@@ -156,10 +160,21 @@ class Study:
         main = MAIN_METRICS[self.task]
         return next((metric for metric in self.layout.metrics if metric in main), main[0])
 
-    @property
+    @cached_property
     def network(self) -> str:
-        """The one that verdicts are about: the layout's first that is no teacher."""
-        return next((name for name in self.layout.networks if name != "T"), "T")
+        """The one that verdicts are about: what was chosen on validation, which is what would be deployed.
+
+        Its own name where every run chose the same; the layout's first student where nothing is finished.
+        """
+        found = {run.chosen for cell in self.cells if cell.kind != "teacher" for run in cell.runs.values()} - {None}
+        if len(found) > 1:
+            return CHOSEN
+        return next(iter(found), None) or next((name for name in self.layout.networks if name != "T"), "T")
+
+    @cached_property
+    def networks(self) -> tuple[str, ...]:
+        """Those of the layout, and what the verdict is about where that is none of them."""
+        return tuple(dict.fromkeys((*self.layout.networks, self.network)))
 
     @property
     def is_small(self) -> bool:
@@ -194,7 +209,7 @@ def _variants(jobs: Sequence[Job]) -> list[list[Job]]:
     named = []
     for number, (variant, recipe) in enumerate(zip(variants, recipes, strict=True), start=1):
         more = (
-            {key: as_text(recipe.get(key)) for key in differing} if recipe and differing else {"variant": str(number)}
+            {key: as_label(recipe.get(key)) for key in differing} if recipe and differing else {"variant": str(number)}
         )
         named.append([replace(job, labels={**job.labels, **more}) for job in variant])
     return named
@@ -203,6 +218,11 @@ def _variants(jobs: Sequence[Job]) -> list[list[Job]]:
 def as_text(value: Any) -> str:
     """A recipe's value as a label."""
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def as_label(value: Any) -> str:
+    """A recipe's value as it is shown: on one line, and without where this machine keeps a file."""
+    return one_line(as_text(place_free(value)))
 
 
 def _speaks(axis: str) -> bool:

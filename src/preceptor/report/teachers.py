@@ -1,6 +1,7 @@
 """Is the teacher any better than the student alone? Asked on validation, before anyone trusts a gain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from preceptor.measures import spread
 from preceptor.report.grid import Datum, Grid, label, measured
@@ -21,6 +22,8 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
         base = statistics.baseline_of(cell) or _only_baseline(study)
         alone = list(base.runs.values()) if base else []
         metric = main_metric(study.task)
+        noise = noise_of(cell)
+        constant = [one["score"] for one in constant_answers(cell)]
         rows.append(
             (
                 label(cell.title),
@@ -28,17 +31,32 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
                 _validation(with_teacher.values(), "T", "ece"),
                 _validation(alone, None, metric),
                 _validation(alone, None, "ece"),
-                Datum(audit, is_warning=audit.startswith("NOT")),
+                measured(metric, spread(constant)) if constant else Datum(""),
+                Datum(f"{audit}; {noise}" if noise else audit, is_warning=bool(noise) or audit.startswith("NOT")),
             )
         )
     if not rows:
         return None
     name = metric_name(main_metric(study.task))
-    heads = ("method", f"teacher {name}", "teacher ECE", f"best student alone {name}", "its ECE", "audit")
-    keep = [place for place in range(len(heads)) if place in (0, 5) or any(row[place].text for row in rows)]
+    heads = (
+        "method",
+        f"teacher {name}",
+        "teacher ECE",
+        f"best student alone {name}",
+        "its ECE",
+        f"constant answer {name}",
+        "audit",
+    )
+    last = len(heads) - 1
+    keep = [place for place in range(len(heads)) if place in (0, last) or any(row[place].text for row in rows)]
     caption = (
         "On validation, mean ± sample standard deviation over seeds. "
         + ("Accuracy is the agreement with the labels. " if study.task == "classification" else "")
+        + (
+            "The constant answer is the majority class, or one class all over. "
+            if any(row[5].text for row in rows)
+            else ""
+        )
         + "Where the teacher is not better than the student alone, a gain cannot be put down to its knowledge."
     )
     cut = tuple(tuple(row[place] for place in keep) for row in rows)
@@ -64,6 +82,21 @@ def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
     if better == compared:
         return f"better in every seed ({compared})" if compared > 1 else "better (one seed)"
     return f"NOT better in {compared - better} of {compared} seeds" if compared > 1 else "NOT better (one seed)"
+
+
+def constant_answers(cell: Cell) -> list[Mapping[str, Any]]:
+    """What each run's audit says of one answer for everything on validation; of older runs it is not known."""
+    audits = ((run.result or {}).get("teacher_audit") or {} for run in cell.runs.values())
+    return [audit["constant_answer"] for audit in audits if audit.get("constant_answer")]
+
+
+def noise_of(cell: Cell) -> str:
+    """In how many seeds the teacher is not clearly better than a constant answer; empty where it always is."""
+    beaten = [one["beaten"] for one in constant_answers(cell)]
+    if all(beaten):
+        return ""
+    seeds = f"{beaten.count(False)} of {len(beaten)} seeds" if len(beaten) > 1 else "one seed"
+    return f"not clearly better than a constant answer in {seeds}"
 
 
 def best_alone(run: Run, metric: str) -> float | None:

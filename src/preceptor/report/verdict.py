@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from preceptor.report.comparison import LEVEL
-from preceptor.report.names import metric_name
+from preceptor.report.names import metric_name, network_name
 from preceptor.report.statistics import Statistics
 from preceptor.report.studies import STATUSES, Cell, Study
-from preceptor.report.teachers import audit_of
+from preceptor.report.teachers import audit_of, noise_of
 
 NOT_PUBLISHED = "Small scale: this is NOT the published protocol."
 
@@ -36,7 +36,7 @@ def verdict(study: Study, statistics: Statistics) -> Verdict:
 
 def _headline(study: Study, statistics: Statistics) -> str:
     network, metric = study.network, study.metric
-    what = f"{metric_name(metric)} of {network}"
+    what = f"{metric_name(metric)} of {network_name(network)}"
     if not study.finished:
         return "No run is finished yet."
     methods = [cell for cell in study.cells if cell.kind == "run"]
@@ -105,8 +105,8 @@ def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
         leads = statistics.is_best(best, network, metric)
         words = "better than every other one" if leads else "not distinguishable from every other one"
         yield (
-            f"Highest test {metric_name(metric)} of {network}: {best.title}, {100 * found.mean:.2f}{spread} %{around}; "
-            f"it is {words}."
+            f"Highest test {metric_name(metric)} of {network_name(network)}: {best.title}, "
+            f"{100 * found.mean:.2f}{spread} %{around}; it is {words}."
         )
         mine = statistics.against_baseline(best, network, metric) if best.kind == "run" else None
         if mine:
@@ -155,10 +155,15 @@ def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
 def _teacher_warnings(study: Study, statistics: Statistics) -> Iterable[str]:
     """Teachers that are no better than the student alone, and those that nobody compared."""
     audits: dict[str, list[str]] = {}
+    noise: dict[str, list[str]] = {}
     for cell in study.cells:
         taught = [run for run in cell.runs.values() if "T" in (run.result or {})["validation"]]
         if cell.kind == "run" and taught:
             audits.setdefault(audit_of(study, statistics, cell), []).append(cell.title)
+            noise.setdefault(noise_of(cell), []).append(cell.title)
+    noise.pop("", None)
+    for words, titles in noise.items():
+        yield f"Teacher of {_named(titles)} {words} on validation: what it teaches may be noise."
     for words, titles in audits.items():
         if words.startswith("NOT"):
             yield (

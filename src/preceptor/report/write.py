@@ -1,7 +1,7 @@
 """``report.html`` and the tables beside it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from preceptor.files import write_text
@@ -9,15 +9,18 @@ from preceptor.report.find import find_studies
 from preceptor.report.html import FORMS, page, section
 
 
-def write_report(folders: Sequence[Path], out: Path) -> Path:
-    """Report all runs and studies in ``folders``; return the page.
+def write_report(folders: Sequence[Path], out: Path, tell: Callable[[str], None] = lambda line: None) -> Path:
+    """Report all runs and studies in ``folders``; return the page. ``tell`` says a line to the user.
 
     The page holds everything; each table also stands in ``tables/`` as CSV, Markdown and LaTeX.
 
+    Args:
+        tell: says what is damaged and left out, and what could not be verified.
+
     Raises:
-        UserError: no run there, or a damaged file.
+        UserError: no run there, or none that is whole.
     """
-    studies = find_studies(folders)
+    studies = find_studies(folders, tell)
     slugs = _different([_slug(study.name) for study in studies])
     sections = [section(study, slug) for study, slug in zip(studies, slugs, strict=True)]
     for one in sections:

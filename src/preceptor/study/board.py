@@ -1,19 +1,22 @@
 """Where every job of a study stands, on disk as ``index.json`` after every change."""
 
-import json
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text
+from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.names import RECIPE
+from preceptor.runs.result import read_result
+from preceptor.sealed import read_sealed, write_sealed
 from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
+from preceptor.study_index import INDEX, STUDY
+from preceptor.yaml_text import read_yaml
 
 Status = Literal["waiting", "running", "done", "failed"]
 
@@ -42,6 +45,7 @@ class Board:
         self.out = out
         self.jobs = {job.id: job for job in jobs}
         self.standing = {job.id: _found(job, out) for job in jobs}
+        self._study_sha256 = ""  # of study.yaml, once it is written
         self.groups = lockstep(jobs) if study.together else {job.id: (job,) for job in jobs}
 
     def begin(self) -> None:
@@ -53,7 +57,9 @@ class Board:
             study = study.model_copy(
                 update={"published": PublishedTable(file="published.csv", table=study.published.table)}
             )
-        write_text(self.out / "study.yaml", study.to_yaml())
+        text = study.to_yaml()
+        write_text(self.out / STUDY, text)
+        self._study_sha256 = hashlib.sha256(text.encode()).hexdigest()
         self._write()
 
     def having(self, *statuses: Status) -> list[str]:
@@ -116,12 +122,13 @@ class Board:
 
     def _write(self) -> None:
         study = self.study
-        write_json(
-            self.out / "index.json",
+        write_sealed(
+            self.out / INDEX,
             {
                 "name": study.name,
                 "title": study.title,
                 "scale": study.scale,
+                "study_sha256": self._study_sha256,
                 "task": next(iter(self.jobs.values())).recipe.task,
                 "published_protocol": study.is_published_protocol,
                 "layout": layout_of(study, list(self.jobs.values())),
@@ -162,24 +169,30 @@ def _found(job: Job, out: Path) -> Standing:
     if not is_finished(job, out):
         return Standing()
     note = job.folder(out) / REUSED
-    return Standing("done", reused_from=json.loads(note.read_text(encoding="utf-8"))["from"] if note.exists() else None)
+    return Standing("done", reused_from=_source(note) if note.exists() else None)
+
+
+def _source(note: Path) -> str:
+    """Where a run was copied from."""
+    return str(read_sealed(note, "Delete it: the run then counts as trained here.")[0].get("from"))
 
 
 def is_finished(job: Job, out: Path) -> bool:
     """Whether the job's folder holds the result of exactly its recipe, wherever its teacher lay then."""
     folder = job.folder(out)
-    if not (folder / "result.json").exists():
+    result = read_result(folder)
+    if result is None or not (folder / RECIPE).exists():
         return False
     recipe = job.recipe_in(out)
-    text = (folder / "recipe.yaml").read_text(encoding="utf-8")
+    text = result.content(RECIPE).decode(errors="replace")
     return text == recipe.to_yaml() or is_same_elsewhere(text, recipe)
 
 
 def is_same_elsewhere(text: str, recipe: Recipe) -> bool:
     """Whether ``text`` is ``recipe`` but for where the study lies and what its teachers' cells are called."""
     try:
-        written = parse_recipe(yaml.safe_load(text))
-    except (UserError, yaml.YAMLError):
+        written = parse_recipe(read_yaml(text, "recipe.yaml"))
+    except UserError:
         return False
     return _without_place(written) == _without_place(recipe)
 
@@ -201,9 +214,3 @@ def _without_place(recipe: Recipe) -> Mapping[str, Any]:
 def _content(run: Path) -> str:
     """The digest of a study's run, whatever its cell is called; else the folder's name."""
     return digest_of(run.name) or run.name
-
-
-def read_index(out: Path) -> dict[str, Any]:
-    """``index.json`` of a study's folder."""
-    index: dict[str, Any] = json.loads((out / "index.json").read_text(encoding="utf-8"))
-    return index

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
-from preceptor.catalogue import entry_for
+from preceptor.plan.cast import Usual
+from preceptor.plan.merge import why_unshared
 from preceptor.study.plan import Job, all_but_technique
-from preceptor.technique_specs import MixtureSpec
 
 
 def lockstep(jobs: Sequence[Job]) -> dict[str, tuple[Job, ...]]:
@@ -22,19 +23,13 @@ def lockstep(jobs: Sequence[Job]) -> dict[str, tuple[Job, ...]]:
 
 
 def _key(job: Job) -> tuple[object, ...]:
-    technique, training = job.recipe.technique, job.recipe.training
-    begins_with_teacher = technique.name == "kd_offline" and not job.teachers
-    if (
-        job.kind != "run"
-        or not isinstance(technique, MixtureSpec)
-        or technique.sequential
-        or technique.hint
-        or begins_with_teacher
-        or training.patience is not None
-        or training.precision == "16-mixed"
-    ):
+    training = job.recipe.training
+    if job.kind != "run" or training.patience is not None or training.precision == "16-mixed":
         return (job.id,)
-    whole_batches = any(entry_for(loss.loss).keeps_batch for loss in technique.losses)
+    planned = job.recipe_in(Path()).plan(Usual(trained=False))
+    if why_unshared(planned):
+        return (job.id,)
+    whole_batches = any(edge.loss.entry.keeps_batch for edge in planned.stages[0].edges)
     return (*sorted(job.teachers), "after", *sorted(job.after), whole_batches, all_but_technique(job.recipe))
 
 

@@ -10,22 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
+from preceptor.plan.cast import Usual, is_teacher
+from preceptor.plan.network import NetworkUse
+from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe, parse_recipe
 from preceptor.specs import NetworkSpec
 from preceptor.study.grid import cells
 from preceptor.study.spec import Study
-from preceptor.technique_specs import MixtureSpec, MultiPartSpec
 
 Kind = Literal["run", "teacher", "baseline"]
-
-FROM_A_TRAINED_TEACHER = frozenset({"kd_offline", "dynamic_kd", "graft", "self_distill", "multi_part"})
-"""Techniques that begin by training a teacher alone and take a finished one instead."""
-
-ONLINE = ("kd_online", "kd_ml")
-"""Techniques whose teacher trains along."""
-
-FROM_TRAINED_TEACHERS = frozenset({"multi_teacher", "graft"})
-"""The same with several."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +59,12 @@ class Job:
         folders = [str((out / "runs" / id).resolve()) for id in self.teachers]
         if not folders:
             return self.recipe
-        if isinstance(self.recipe.technique, MultiPartSpec):
+        stage = stages_before(self.recipe)[0]
+        option = stage.instead.removeprefix("technique.")
+        if stage.snapshots:
             kept = Path(folders[0]) / "checkpoints" / "teacher"
-            epochs = snapshots_of(self.recipe, self.recipe.technique)
-            return _with(self.recipe, technique={"snapshots": [str(kept / f"T.epoch-{n:04d}.ckpt") for n in epochs]})
-        several = bool(self.recipe.networks.teachers)
-        return _with(self.recipe, technique={"teachers": folders} if several else {"teacher": folders[0]})
+            folders = [str(kept / f"T.epoch-{epoch:04d}.ckpt") for epoch in sorted(stage.snapshots)]
+        return _with(self.recipe, technique={option: folders if option.endswith("s") else folders[0]})
 
 
 @dataclass
@@ -91,18 +84,16 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
 
-def plan(study: Study) -> Plan:
-    """All jobs of a study: for each seed the teachers and students alone, then the cells.
+def recipes_of(study: Study) -> tuple[list[tuple[dict[str, str], Recipe]], dict[str, None]]:
+    """The recipe of each cell, seed and fold with the cell's labels, and what was left out of them, once each.
 
-    Cells whose offline teachers differ in nothing share one. Where any of them shares features, that teacher has
-    the 1x1 convolution inside for all of them, so that a table compares students of one teacher.
+    Nothing that a user's own file says is run for it.
 
     Raises:
         UserError: a cell's recipe is wrong; the message names the cell.
     """
     base = study.base
     threads = study.threads or (base.get("training") or {}).get("threads") or 1
-    free = _axes_of_the_technique(study)
     notes: dict[str, None] = {}
     made: list[tuple[dict[str, str], Recipe]] = []
     folds: list[tuple[tuple[str, Any], ...]] = [()]
@@ -115,6 +106,20 @@ def plan(study: Study) -> Plan:
             recipe, left_out = changed_recipe(base, changes, origin=f"study {study.name}, cell {words}")
             made.append((cell.labels, recipe))
             notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
+    return made, notes
+
+
+def plan(study: Study) -> Plan:
+    """All jobs of a study: for each seed the teachers and students alone, then the cells.
+
+    Cells whose offline teachers differ in nothing share one. Where any of them shares features, that teacher has
+    the 1x1 convolution inside for all of them, so that a table compares students of one teacher.
+
+    Raises:
+        UserError: a cell's recipe is wrong; the message names the cell.
+    """
+    free = _axes_of_the_technique(study)
+    made, notes = recipes_of(study)
     if study.together:
         made = _with_one_online_teacher(made)
     with_adapter = {_digest(teacher_alone(r, t, adapter=False)) for _, r in made for t in _sharing_features(r)}
@@ -125,9 +130,9 @@ def plan(study: Study) -> Plan:
         own = {axis: option for axis, option in labels.items() if axis not in free}
         alone = _share(shared, "baseline", student_alone(recipe), own)
         technique, needed, teachers = recipe.technique, teachers_before(recipe), []
-        for spec in all_teachers(recipe):
+        for spec in () if takes_teachers(recipe) else all_teachers(recipe):
             in_group = _digest(teacher_alone(recipe, spec, adapter=False)) in with_adapter
-            asked = getattr(technique, "adapter", "never" if needed else "auto")
+            asked = technique.adapter_asked or ("never" if needed else "auto")
             has_adapter = recipe.task == "classification" and (asked == "always" or (in_group and asked == "auto"))
             which = {"teacher": spec.encoder or spec.architecture} if recipe.networks.teachers else {}
             teachers.append(_share(shared, "teacher", teacher_alone(recipe, spec, adapter=has_adapter), own | which))
@@ -147,7 +152,7 @@ def plan(study: Study) -> Plan:
             seed=recipe.seed,
             recipe=recipe,
             teachers=from_teachers,
-            after=(alone,) if teachers else (),
+            after=(alone,) if all_teachers(recipe) else (),
         )
 
     names = {digest: _shared_name(digest, one) for digest, one in shared.items()}
@@ -170,22 +175,38 @@ def all_teachers(recipe: Recipe) -> tuple[NetworkSpec, ...]:
     return networks.teachers or ((networks.teacher,) if networks.teacher else ())
 
 
+def stages_before(recipe: Recipe) -> tuple[Stage, ...]:
+    """The stages in which a run of ``recipe`` would train its teachers alone, and which a finished run can spare it."""
+    if takes_teachers(recipe):
+        return ()
+    found = tuple(stage for stage in recipe.plan().stages if stage.instead)
+    if any(stage.fold for stage in found):
+        return ()  # on a part of the data, as no other run does
+    if any(_teacher_in(one).spec == _teacher_in(other).spec for one, other in combinations(found, 2)):
+        return ()  # equal networks differ by their place in the run, which trains them itself
+    return found
+
+
 def teachers_before(recipe: Recipe) -> tuple[NetworkSpec, ...]:
     """The teachers that a run of ``recipe`` would begin by training alone, each on the whole training part."""
-    technique, several = recipe.technique, recipe.networks.teachers
-    given = any(getattr(technique, option, None) for option in ("teacher", "teachers", "snapshots"))
-    known = FROM_TRAINED_TEACHERS if several else FROM_A_TRAINED_TEACHER
-    if given or technique.name not in known or not technique.has_teacher:
-        return ()
-    if several and any(one == other for one, other in combinations(several, 2)):
-        return ()  # equal networks differ by their place in the run, which trains them itself
-    return all_teachers(recipe)
+    return tuple(spec for stage in stages_before(recipe) if (spec := _teacher_in(stage).spec))
 
 
-def snapshots_of(recipe: Recipe, technique: MultiPartSpec) -> list[int]:
-    """The epochs after which a teacher of ``multi_part`` is kept."""
-    epochs, every = recipe.teacher_stage_training.epochs, technique.teacher_every or technique.every
-    return [*range(every, epochs, every), epochs]
+def takes_teachers(recipe: Recipe) -> bool:
+    """Whether ``recipe`` names teachers with weights that its run may take as they are; it finds out itself."""
+    if recipe.teacher_training or not any(spec.may_be_trained for spec in all_teachers(recipe)):
+        return False
+    untrained = recipe.plan(Usual(trained=False)).stages  # if their heads were new
+    return any(stage.instead for stage in untrained) or not any(
+        is_teacher(n) for stage in untrained for n in stage.members
+    )
+
+
+def _teacher_in(stage: Stage) -> NetworkUse:
+    """The network that a stage trains alone."""
+    (member,) = stage.members.values()
+    assert isinstance(member.network, NetworkUse)
+    return member.network
 
 
 def student_alone(recipe: Recipe) -> Recipe:
@@ -206,8 +227,9 @@ def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe
     peers = {json.dumps(spec.model_dump(mode="json")): spec for spec in recipe.networks.peers.values()}
     students = [spec.model_dump(mode="json") for spec in peers.values()] if adapter else [teacher]
     alone: dict[str, Any] = {"name": "baseline", "network": "teacher", "adapter": "always" if adapter else "never"}
-    if isinstance(recipe.technique, MultiPartSpec):
-        alone["snapshots_every"] = recipe.technique.teacher_every or recipe.technique.every
+    for stage in stages_before(recipe):
+        if stage.snapshots:
+            alone["snapshots_every"] = min(stage.snapshots)
     return parse_recipe(
         raw
         | {
@@ -222,39 +244,34 @@ def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe
 
 def _sharing_features(recipe: Recipe) -> tuple[NetworkSpec, ...]:
     """Offline teachers that share features, for which they have a convolution of the students' width inside."""
-    technique = recipe.technique
-    if not isinstance(technique, MixtureSpec) or technique.losses or technique.adapter != "auto":
+    if recipe.technique.adapter_asked != "auto" or recipe.task != "classification":
         return ()
-    return teachers_before(recipe) if _shares_features(recipe) and recipe.task == "classification" else ()
-
-
-def _shares_features(recipe: Recipe) -> bool:
-    """Whether a student of a mixture gets the teacher's features."""
-    technique = recipe.technique
-    assert isinstance(technique, MixtureSpec)
-    return technique.strategy != "predictions" or any(route.teacher == "features" for route in technique.routing)
+    return tuple(
+        teacher.spec for stage in stages_before(recipe) if (teacher := _teacher_in(stage)).spec and teacher.adapter
+    )
 
 
 def _with_one_online_teacher(made: Sequence[tuple[dict[str, str], Recipe]]) -> list[tuple[dict[str, str], Recipe]]:
     """Where equal online teachers share features in one cell, they have the convolution inside in all."""
-
-    def is_open(recipe: Recipe) -> bool:
-        technique = recipe.technique
-        return (
-            recipe.task == "classification"
-            and isinstance(technique, MixtureSpec)
-            and technique.name in ONLINE
-            and technique.adapter == "auto"
-            and not technique.losses
-        )
-
-    sharing = {all_but_technique(recipe) for _, recipe in made if is_open(recipe) and _shares_features(recipe)}
+    sharing = {
+        all_but_technique(recipe) for _, recipe in made if (teacher := _open_online_teacher(recipe)) and teacher.adapter
+    }
     return [
         (labels, _with(recipe, technique={"adapter": "always"}))
-        if is_open(recipe) and all_but_technique(recipe) in sharing
+        if _open_online_teacher(recipe) and all_but_technique(recipe) in sharing
         else (labels, recipe)
         for labels, recipe in made
     ]
+
+
+def _open_online_teacher(recipe: Recipe) -> NetworkUse | None:
+    """A teacher that trains along and could have a convolution inside or not."""
+    technique = recipe.technique
+    if recipe.task != "classification" or technique.adapter_asked != "auto" or technique.losses_named:
+        return None
+    found = recipe.plan()
+    member = found.stages[-1].members.get(found.teacher or "")
+    return member.network if member and member.trains and isinstance(member.network, NetworkUse) else None
 
 
 def all_but_technique(recipe: Recipe) -> str:

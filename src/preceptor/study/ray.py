@@ -5,6 +5,7 @@ The study's folder must be the same on all machines, such as a network drive, an
 
 import os
 import socket
+from importlib.util import find_spec
 from typing import Any
 
 from preceptor.errors import UserError
@@ -18,18 +19,33 @@ _PATIENCE = 10.0
 """Seconds to wait for a machine to answer at all."""
 
 
+def require_ray(address: str) -> None:
+    """Refuse an address that is none, and a machine without Ray; nobody is called.
+
+    Raises:
+        UserError: which forms there are, or what to install.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address not in ("auto", "local") and not (host and port.isdigit()):
+        raise UserError(
+            f"--ray {address}: is no address; give auto on a machine of the cluster, HOST:PORT of its head, or "
+            "ray://HOST:PORT of its client server"
+        )
+    if find_spec("ray") is None:
+        raise UserError('--ray wants Ray, which is not installed: pip install "preceptor[ray]"')
+
+
 class RayCrew:
     """Tasks on the cluster at ``address``, as many at once as it has cores and GPUs for.
 
     Raises:
-        UserError: Ray is not installed, or no cluster answers.
+        UserError: as :func:`require_ray`, or no cluster answers.
     """
 
     def __init__(self, address: str, threads: int, *, device: str = "auto", work: Work = train_job) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise UserError('--ray wants Ray, which is not installed: pip install "preceptor[ray]"') from None
+        require_ray(address)
+        import ray
+
         self._ray = ray
         passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment = {"env_vars": {**passed, "OMP_NUM_THREADS": str(threads)}}
@@ -84,6 +100,7 @@ class RayCrew:
         """End every task at once, and leave the cluster."""
         for task in self._tasks:
             self._ray.cancel(task, force=True)
+        self._tasks.clear()
         self._ray.shutdown()
 
     def _event(self, task: Any) -> Event:

@@ -1,14 +1,17 @@
 """Finished runs of other studies, taken over instead of trained again."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from preceptor.errors import UserError
-from preceptor.files import sync_folder, write_json, write_text
+from preceptor.files import sync_folder
 from preceptor.recipe import Recipe
+from preceptor.runs.begun import known_fingerprint, replace_recipe
+from preceptor.runs.names import LISTED, RECIPE
+from preceptor.runs.result import read_result
+from preceptor.sealed import write_sealed
 from preceptor.study.board import REUSED, Board, is_same_elsewhere
 from preceptor.study.plan import Job, digest_of
 
@@ -22,7 +25,7 @@ def find_runs(board: Board, studies: Sequence[Path]) -> dict[str, Path]:
     What a run is called does not count, nor where its study lies. The first study that has it wins.
 
     Raises:
-        UserError: one of ``studies`` is no study's folder.
+        UserError: one of ``studies`` is no study's folder, or a run in it is damaged.
     """
     found: dict[str, Path] = {}
     for study in studies:
@@ -40,28 +43,36 @@ def take_over(board: Board, found: Mapping[str, Path], fingerprint: Fingerprint)
     """Copy runs into the study's folder, each whole or not at all.
 
     Raises:
-        UserError: a run was trained on other images than are there now.
+        UserError: as :func:`require_same_images`, before anything is copied.
+    """
+    require_same_images(board, found, fingerprint)
+    for id, source in found.items():
+        _copy(board.jobs[id], source, board.out)
+        board.reused(id, source)
+
+
+def require_same_images(board: Board, found: Mapping[str, Path], fingerprint: Fingerprint) -> None:
+    """Refuse runs that were trained on other images than are there now.
+
+    Raises:
+        UserError: naming the first.
     """
     for id, source in found.items():
         job = board.jobs[id]
-        trained_on = json.loads((source / "environment.json").read_text(encoding="utf-8"))["data_fingerprint"]
+        trained_on = known_fingerprint(source)
         if trained_on != fingerprint(job.recipe):
             raise UserError(
                 f"{source} cannot be reused: it was trained on other images than {job.recipe.data.source} "
                 f"{job.recipe.data.path or ''} has now. Leave out --reuse {source.parents[1]}, or bring the data back."
             )
-        _copy(job, source, board.out)
-        board.reused(id, source)
 
 
 def _is_finished(folder: Path, job: Job, out: Path) -> bool:
-    try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        text = (folder / "recipe.yaml").read_text(encoding="utf-8")
-    except (OSError, ValueError):
+    result = read_result(folder)
+    if result is None or not result.is_complete or known_fingerprint(folder) is None:
         return False
-    whole = result.get("status") == "complete" and (folder / "environment.json").is_file()
-    return whole and is_same_elsewhere(text, job.recipe_in(out))
+    result.verify(*LISTED)
+    return is_same_elsewhere(result.content(RECIPE).decode(errors="replace"), job.recipe_in(out))
 
 
 def _copy(job: Job, source: Path, out: Path) -> None:
@@ -71,8 +82,8 @@ def _copy(job: Job, source: Path, out: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)  # a killed command's
     try:
         shutil.copytree(source, part, copy_function=_copy_synced, ignore=shutil.ignore_patterns(".*"))
-        write_text(part / "recipe.yaml", job.recipe_in(out).to_yaml())  # its teacher lies here now
-        write_json(part / REUSED, {"from": str(source.resolve())})
+        replace_recipe(part, job.recipe_in(out).to_yaml())  # its teacher lies here now
+        write_sealed(part / REUSED, {"from": str(source.resolve())})
         part.rename(folder)
         sync_folder(folder.parent)
     finally:

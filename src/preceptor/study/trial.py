@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-from rich.console import Console
-
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.runs.result import finished_run
+from preceptor.screen import Screen
 from preceptor.study.work import Request, Tell
+from preceptor.yaml_text import read_yaml
 
 if TYPE_CHECKING:
-    from preceptor.cohort.stage import Stage
+    from preceptor.plan.stage import Stage
 
 
 def trial_request(id: str, recipe: Recipe, out: Path, device: str) -> Request:
@@ -29,8 +29,8 @@ def train_trial(request: Request, tell: Tell) -> None:
     """Train a trial up to validation."""
     from preceptor.training.run import train
 
-    recipe = parse_recipe(yaml.safe_load(request.recipe))
-    console = Console(file=sys.stdout, width=160)
+    recipe = parse_recipe(read_yaml(request.recipe, "the recipe of a trial"))
+    console = Screen(file=sys.stdout, width=160)
     teller = _Teller(tell, recipe.monitor)
     try:
         train(recipe, request.folder, device=request.device, console=console, watchers=[teller], opens_test=False)
@@ -40,8 +40,8 @@ def train_trial(request: Request, tell: Tell) -> None:
 
 def score_of(folder: Path, monitor: str) -> float:
     """The validation score of what a trial chose."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    return float(result["validation"][result["chosen"]][monitor])
+    result = finished_run(folder, with_test=False)
+    return float(result.validation[result.chosen][monitor])
 
 
 class _HopelessError(Exception):
@@ -55,14 +55,13 @@ class _Teller:
         self.tell = tell
         self.monitor = monitor
         self._students: set[str] = set()
-        self._clock: str | None = None
-        self._before = self._epoch = 0
+        self._epochs: dict[str, int] = {}  # done, by the clock of the stage; a run that goes on tells stages again
+        self._clock = ""
 
     def stage(self, stage: "Stage", first_epoch: int, steps: int) -> None:
         """A stage begins; students whose task does not count in it, as under a hint, say nothing of the trial."""
-        if stage.clock != self._clock:
-            self._before += self._epoch
-        self._clock, self._epoch = stage.clock, first_epoch
+        self._clock = stage.clock
+        self._epochs[stage.clock] = first_epoch
         self._students = {name for name in stage.learners if name != "T" and stage.members[name].task_weight}
 
     def step(self, epoch: int, step: int, images: int, waited: float) -> None:
@@ -70,7 +69,7 @@ class _Teller:
 
     def epoch(self, epoch: int, losses: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> None:
         """An epoch is validated."""
-        self._epoch = epoch
+        self._epochs[self._clock] = epoch
         found = [scores[name][self.monitor] for name in self._students & set(scores)]
-        if found and not self.tell(self._before + epoch, max(found)):
+        if found and not self.tell(sum(self._epochs.values()), max(found)):
             raise _HopelessError

@@ -1,31 +1,45 @@
-"""How a recipe becomes stages: one paper a file."""
+"""From options to plans: one technique a file. A class with a name of its own in this folder is one."""
 
-from collections.abc import Callable
+import inspect
+from importlib import import_module
+from pathlib import Path
 
-from preceptor.cohort.stage import Plan
-from preceptor.techniques.context import Context
-from preceptor.techniques.dynamic_kd import dynamic_kd
-from preceptor.techniques.graft import graft
-from preceptor.techniques.graph import graph
-from preceptor.techniques.kthf2 import kthf2
-from preceptor.techniques.mixture import baseline, kd_ml, kd_offline, kd_online, ml
-from preceptor.techniques.multi_part import multi_part
-from preceptor.techniques.multi_teacher import multi_teacher
-from preceptor.techniques.self_distill import self_distill
+from preceptor.knowledge.catalogue import with_default
+from preceptor.signatures import source_of, summary_of
+from preceptor.techniques.base import Technique
+from preceptor.techniques.own import OwnTechnique
 
-TECHNIQUES: dict[str, Callable[[Context], Plan]] = {
-    "baseline": baseline,
-    "kd_offline": kd_offline,
-    "kd_online": kd_online,
-    "ml": ml,
-    "kd_ml": kd_ml,
-    "multi_part": multi_part,
-    "kthf2": kthf2,
-    "multi_teacher": multi_teacher,
-    "graft": graft,
-    "self_distill": self_distill,
-    "dynamic_kd": dynamic_kd,
-    "graph": graph,
-}
 
-__all__ = ["TECHNIQUES", "Context", "Plan"]
+def _found() -> dict[str, type[Technique]]:
+    techniques = {}
+    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        module = import_module(f"{__name__}.{path.stem}")
+        for _, one in inspect.getmembers(module, inspect.isclass):
+            if one.__module__ == module.__name__ and issubclass(one, Technique):
+                techniques.update(dict.fromkeys(one.keys(), one))
+    return dict(sorted(techniques.items()))
+
+
+TECHNIQUES = _found()
+"""Name in recipes -> class."""
+
+
+def technique_rows() -> list[dict[str, str]]:
+    """One row per technique: key, what it does, tasks, options with their defaults, source."""
+    rows = []
+    for key, technique in TECHNIQUES.items():
+        docstring = inspect.getdoc(technique) or ""
+        fields = {name: technique.model_fields[name] for name in technique.options()}
+        rows.append(
+            {
+                "technique": key,
+                "what it does": summary_of(docstring),
+                "tasks": ", ".join(technique.tasks),
+                "options": ", ".join(with_default(name, one.annotation, one.default) for name, one in fields.items()),
+                "source": source_of(docstring),
+            }
+        )
+    return rows
+
+
+__all__ = ["TECHNIQUES", "OwnTechnique", "Technique", "technique_rows"]

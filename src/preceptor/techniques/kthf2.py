@@ -1,15 +1,16 @@
 """Unlike peers and a classifier on their fused maps learn from each other."""
 
-from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal, Self
 
-from preceptor.built.fused import FusedClassifier
-from preceptor.built.mean import MeanLogits
-from preceptor.cohort.stage import Member, Plan, Stage
-from preceptor.cohort.transfer import Ramp, Transfer, facing
-from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.networks.network import Network
-from preceptor.technique_specs import KTHF2Spec
-from preceptor.techniques.context import Context, learning
+from pydantic import Field, model_validator
+
+from preceptor.plan.cast import Cast
+from preceptor.plan.edge import Edge, LossUse, Ramp, facing
+from preceptor.plan.frozen import FrozenMap
+from preceptor.plan.network import Composed
+from preceptor.plan.stage import Member, Plan, Stage
+from preceptor.specs import Fraction, Task, Temperature, Weight
+from preceptor.techniques.base import Technique, students_of
 
 FUSED, ENSEMBLE = "F", "E"
 """The fused classifier, reported beside the peers; the mean of the peers' logits, which only teaches it."""
@@ -18,69 +19,99 @@ FUSION_DECAY = 0.1
 """Weight decay of the fusion modules beside that of the peers, in the public code of Kim et al."""
 
 
-def kthf2(context: Context) -> Plan:
+class KTHF2(Technique):
     """Unlike peers learn from each other and with a classifier F on their fused maps, which teaches them (KTHF²).
 
     Peers, F and the ensemble of all of them are reported; `ensemble_mean` is the mean of their softmaxes.
 
-    Options: mutual, fused_task, to_peers, from_ensemble, temperature, ramp, levels, cross_level, detach_maps.
+    Each peer's loss is its task + mutual · from the other peers + to_peers · from F; F's is
+    fused_task · its task + from_ensemble · from the mean of the peers' logits.
+
+    Args:
+        mutual: deep mutual learning, at temperature 1.
+        temperature: of what goes from and to F.
+        ramp: share of the epochs over which to_peers and from_ensemble rise to their full weight; 0 begins with it.
+        levels: how many of the peers' last stages are fused.
+        cross_level: fuse each level of a peer with the next deeper one of another, too.
+        detach_maps: what F learns does not reach the peers through their maps.
+
     Source: this package's reading of KTHF², of which no equations are public: peers as in Zhang et al. 2018,
         arXiv:1706.00384, F and its terms after Kim et al. 2020, arXiv:1904.09058, the levels' pairs of this package.
     """
-    recipe, spec = context.recipe, context.recipe.technique
-    assert isinstance(spec, KTHF2Spec)
-    peers = tuple(recipe.networks.peers)
-    members = learning(context.students())
-    if spec.fuses:
-        members[FUSED] = Member(
-            build=context.built(FUSED, _fusion_of(peers, spec)),
-            builds_on=peers,
-            task_weight=spec.fused_task,
-            weight_decay=FUSION_DECAY,
-        )
-    if spec.from_ensemble:
-        mean = context.built(ENSEMBLE, lambda *sources: MeanLogits(dict(zip(peers, sources, strict=True))))
-        members[ENSEMBLE] = Member(build=mean, builds_on=peers, trains=False)
 
-    def edges() -> list[Transfer]:
-        ramp = Ramp(epochs=spec.ramp * recipe.training.epochs, shape="sigmoid") if spec.ramp else None
+    tasks: ClassVar[tuple[Task, ...]] = ("classification",)
+    instead: ClassVar[str] = "F pools the fused maps and says nothing of pixels. Take ml or kd_ml for masks"
+    fewest_students: ClassVar[int] = 2
 
-        def kd(source: str, target: str, weight: float) -> Transfer:
-            return Transfer(
-                source=source, target=target, loss=SoftTargetLoss(spec.temperature), weight=weight, ramp=ramp
+    name: Literal["kthf2"]
+    mutual: Weight = 1.0
+    fused_task: Weight = 1.0
+    to_peers: Weight = 1.0
+    from_ensemble: Weight = 1.0
+    temperature: Temperature = 3.0
+    ramp: Fraction = 0.27
+    levels: Annotated[int, Field(ge=1, le=4)] = 2
+    cross_level: bool = True
+    detach_maps: bool = False
+
+    @property
+    def fuses(self) -> bool:
+        """Whether F takes part."""
+        return bool(self.fused_task or self.to_peers or self.from_ensemble)
+
+    @model_validator(mode="after")
+    def _fused_classifier_learns(self) -> Self:
+        if self.to_peers and not (self.fused_task or self.from_ensemble):
+            raise ValueError(
+                "to_peers: the fused classifier would teach without having learned; "
+                "give fused_task or from_ensemble a weight, or set to_peers: 0 too"
             )
+        return self
 
+    def plan(self, cast: Cast) -> Plan:
+        """One stage."""
+        peers = tuple(cast.students)
+        stage = Stage(
+            name="main",
+            members=students_of(cast) | self._readers(peers),
+            training=cast.training,
+            edges=tuple(self._edges(peers, cast.training.epochs)),
+        )
+        students = (*peers, FUSED) if self.fuses else peers
+        return Plan(stages=(stage,), students=students, notes=self._notes(cast))
+
+    def _readers(self, peers: tuple[str, ...]) -> dict[str, Member]:
+        """The networks that read the peers."""
+        found = {}
+        if self.fuses:
+            options = {"levels": self.levels, "cross_level": self.cross_level, "detach_maps": self.detach_maps}
+            fused = Composed(name=FUSED, kind="fused", reads=peers, options=FrozenMap(options))
+            found[FUSED] = Member(network=fused, task_weight=self.fused_task, weight_decay=FUSION_DECAY)
+        if self.from_ensemble:
+            mean = Composed(name=ENSEMBLE, kind="mean", reads=peers, options=FrozenMap())
+            found[ENSEMBLE] = Member(network=mean, trains=False)
+        return found
+
+    def _edges(self, peers: tuple[str, ...], epochs: int) -> list[Edge[LossUse]]:
+        ramp = Ramp(epochs=self.ramp * epochs, shape="sigmoid") if self.ramp else None
+        kd = LossUse("kd", temperature=self.temperature)
         found = [
-            Transfer(source=source, target=target, loss=SoftTargetLoss(temperature=1.0), weight=share * spec.mutual)
-            for source, target, share in (facing(peers) if spec.mutual else ())
+            Edge(source=source, target=target, loss=LossUse("kd", temperature=1.0), weight=share * self.mutual)
+            for source, target, share in (facing(peers) if self.mutual else ())
         ]
-        found += [kd(FUSED, peer, spec.to_peers) for peer in (peers if spec.to_peers else ())]
-        return found + ([kd(ENSEMBLE, FUSED, spec.from_ensemble)] if spec.from_ensemble else [])
+        if self.to_peers:
+            found += [Edge(source=FUSED, target=peer, loss=kd, weight=self.to_peers, ramp=ramp) for peer in peers]
+        if self.from_ensemble:
+            found.append(Edge(source=ENSEMBLE, target=FUSED, loss=kd, weight=self.from_ensemble, ramp=ramp))
+        return found
 
-    stage = Stage(name="main", members=members, training=recipe.training, transfers=edges)
-    students = (*peers, FUSED) if spec.fuses else peers
-    return Plan(stages=(stage,), students=students, notes=_notes(context, spec))
-
-
-def _fusion_of(peers: tuple[str, ...], spec: KTHF2Spec) -> Callable[..., Network]:
-    def make(*sources: Network) -> Network:
-        return FusedClassifier(
-            dict(zip(peers, sources, strict=True)),
-            levels=spec.levels,
-            cross_level=spec.cross_level,
-            detach_maps=spec.detach_maps,
-        )
-
-    return make
-
-
-def _notes(context: Context, spec: KTHF2Spec) -> tuple[str, ...]:
-    if not spec.fuses:
-        return ("kthf2: no fusion loss has a weight, so there is no fused classifier: this is mutual learning",)
-    architectures = {peer.architecture.partition(".")[0] for peer in context.recipe.networks.peers.values()}
-    if len(architectures) == 1:
-        return (
-            f"kthf2: all peers are {architectures.pop()}; it is meant for networks of different families, "
-            "whose stages have different things to say",
-        )
-    return ()
+    def _notes(self, cast: Cast) -> tuple[str, ...]:
+        if not self.fuses:
+            return ("kthf2: no fusion loss has a weight, so there is no fused classifier: this is mutual learning",)
+        architectures = {peer.architecture.partition(".")[0] for peer in cast.students.values()}
+        if len(architectures) == 1:
+            return (
+                f"kthf2: all peers are {architectures.pop()}; it is meant for networks of different families, "
+                "whose stages have different things to say",
+            )
+        return ()

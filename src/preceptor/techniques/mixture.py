@@ -1,210 +1,224 @@
-"""Baselines, distillation offline and online, mutual learning, and their mixtures.
+"""What baselines, distillation offline and online, mutual learning and their mixtures have in common.
 
 Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge distillation in
 biomedical imaging", Computers in Biology and Medicine; its roots are Hinton et al. 2015 (arXiv:1503.02531) and Zhang
 et al. 2018 (arXiv:1706.00384). All of them are one graph: alpha · task + beta · teacher + gamma · peers, per student.
 """
 
-from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
-from preceptor import catalogue
-from preceptor.cohort.stage import Member, Plan, Stage, Start
-from preceptor.cohort.transfer import Transfer, facing
+from pydantic import Field, model_validator
+
 from preceptor.errors import UserError
-from preceptor.knowledge.base import Loss
-from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
-from preceptor.knowledge.response.soft_target import SoftTargetLoss
-from preceptor.specs import Task
-from preceptor.technique_specs import LossSpec, MixtureSpec, Route
-from preceptor.techniques.context import Context, keeping_snapshots, learning, transfer
-from preceptor.techniques.shares import Shares, routes_for, student_shares
+from preceptor.knowledge.catalogue import entry_for
+from preceptor.plan.cast import TEACHER, Cast
+from preceptor.plan.edge import Edge, LossUse, facing
+from preceptor.plan.frozen import FrozenMap
+from preceptor.plan.network import NetworkUse, SharedWidth
+from preceptor.plan.stage import Member, Plan, Stage
+from preceptor.specs import Epochs, Task, Temperature
+from preceptor.techniques.base import LossSpec, PerStudent, Technique, given, per_student
+from preceptor.techniques.published import published_shares
+from preceptor.techniques.shares import Kind, Route, Shares, Strategy, completed, routes_for
 
 SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decoder1"}
 """The feature map that is shared: the last one, or the first decoder block's (section 3.4 of the paper)."""
 
+SHARING = frozenset({"strategy", "weights", "alpha", "temperature", "direction", "routing", "adapter"})
+"""Options that have a meaning wherever something is shared."""
 
-def baseline(context: Context) -> Plan:
-    """Each network learns its task alone: what everything else is compared with.
 
-    Options: network, snapshots_every.
-    Source: plain supervised training.
+class Mixture(Technique):
+    """Every mixture of distillation and mutual learning (methods of Niyaz et al.).
+
+    Each student's loss is alpha · task + beta · from the teacher + gamma · from its peers. What is not given
+    follows from a sum of 1: beta = 1 - alpha for ``kd_*``, gamma = 1 - alpha for ``ml``, halves for ``kd_ml``.
+    ``weights: published`` takes the weights of the published cell instead.
+
+    Args:
+        strategy: what is shared: ``predictions``, ``features``, or ``diverse`` (each student another kind).
+        routing: replaces the strategy's table, one entry per student.
+        losses: knowledge losses on every teacher edge in place of the strategy's; the total is then
+            alpha · task + the sum of the losses' weights times their values, alpha by default what the
+            losses' papers give the task (the smallest where they differ).
+        hint: a loss that trains ``kd_offline``'s students first, without their task; FitNet's two stages are
+            ``hint: {loss: fitnet}``. They start the distillation from the weights after the hint's last epoch.
+        hint_epochs: of that stage, as many as ``training.epochs`` unless given.
+        teacher: a run folder or weights to take the teacher from; without it one is trained first
+            (``kd_offline``) or along with the students (``kd_online``, ``kd_ml``).
+        adapter: the 1x1 convolution inside the teacher that brings its last map to the students' width:
+            ``auto`` adds it where features are shared, ``always`` and ``never`` say what they do.
+        teacher_learns: weight of the students' predictions in an online teacher's own loss.
+        sequential: update the networks in turn, each seeing the others' refreshed predictions.
+        network: whose baseline to train.
+        snapshots_every: keep a lone teacher's weights after so many epochs each, and after the last, as snapshots for
+            ``multi_part``; it then trains all its epochs.
+        student_alone: run folder of the baseline that a teacher is compared with.
+
+    Class attributes:
+        uses: the options that have a meaning in the technique; all are accepted by all, so that a recipe can change
+            from one to another.
+        peers_teach: whether students learn from one another.
+        teacher_is_frozen: whether a teacher only teaches.
     """
-    spec, training = _spec(context), context.recipe.training
-    if spec.network == "teacher":
-        stage = context.teacher_stage(_adapters(context, spec, routes={}).get("T"))
-        if spec.snapshots_every:
-            stage = keeping_snapshots(stage, spec.snapshots_every)
-    else:
-        stage = Stage(name="main", members=learning(context.students()), training=training)
-    return Plan(stages=(stage,), students=stage.learners)
 
+    uses: ClassVar[frozenset[str]] = frozenset()
+    peers_teach: ClassVar[bool] = False
+    teacher_is_frozen: ClassVar[bool] = False
 
-def kd_offline(context: Context) -> Plan:
-    """A teacher is trained first; then, frozen, it teaches the students (offline distillation).
+    strategy: Strategy = "predictions"
+    weights: Literal["given", "published"] = "given"
+    alpha: PerStudent | None = None
+    beta: PerStudent | None = None
+    gamma: PerStudent | None = None
+    temperature: Temperature = 2.0
+    direction: Literal["forward", "reverse"] = "forward"
+    routing: tuple[Route, ...] = ()
+    losses: tuple[LossSpec, ...] = ()
+    hint: LossSpec | None = None
+    hint_epochs: Epochs | None = None
+    teacher: str | None = None
+    adapter: Literal["auto", "always", "never"] = "auto"
+    teacher_learns: Annotated[float, Field(ge=0)] = 0.0
+    sequential: bool = False
+    network: Literal["student", "teacher"] = "student"
+    snapshots_every: Epochs | None = None
+    student_alone: str | None = None
 
-    Options: strategy, weights, alpha, beta, temperature, direction, routing, losses, hint, hint_epochs, teacher,
-        adapter, student_alone.
-    Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531; strategies of Niyaz, Sambyal & Bathula; the stage of the hint
-        of Romero et al. 2015, arXiv:1412.6550.
-    """
-    spec, main = _spec(context), _main_stage(context)
-    first = [] if spec.teacher else [context.teacher_stage(_adapters(context, spec, _routes(context)).get("T"))]
-    if spec.hint:
-        hint = _hint_stage(context, spec.hint, main)
-        first.append(hint)
-        main = replace(main, members={**main.members, **_going_on(main, hint)})
-    return Plan(stages=(*first, main), students=tuple(context.recipe.networks.peers), teacher="T")
+    @model_validator(mode="after")
+    def _options_have_a_place(self) -> Self:
+        if self.hint and not self.teacher_is_frozen:
+            raise ValueError(
+                f"hint: {self.name} has no frozen teacher to take it from; use kd_offline, or leave it out"
+            )
+        if self.hint_epochs and not self.hint:
+            raise ValueError("hint_epochs: there is no hint; name its loss too, for example `hint: {loss: fitnet}`")
+        if self.snapshots_every and not self.is_lone_teacher:
+            raise ValueError("snapshots_every: is for a teacher alone (name: baseline, network: teacher); leave it out")
+        return self
 
+    @classmethod
+    def options(cls) -> tuple[str, ...]:
+        return tuple(option for option in super().options() if option in cls.uses)
 
-def kd_online(context: Context) -> Plan:
-    """A teacher and its students train together, the teacher by its task (online distillation).
+    @property
+    def is_lone_teacher(self) -> bool:
+        """Whether nobody but a teacher takes part."""
+        return False
 
-    Options: strategy, weights, alpha, beta, temperature, direction, routing, losses, teacher, adapter, teacher_learns,
-        sequential, student_alone.
-    Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge distillation in
-        biomedical imaging".
-    """
-    return _one_stage(context)
+    @property
+    def shared(self) -> str | None:
+        """The strategy by which networks share, or None where nothing is shared or losses are named."""
+        return None if self.losses else self.strategy
 
+    @property
+    def losses_named(self) -> tuple[LossSpec, ...]:
+        return (*self.losses, *((self.hint,) if self.hint else ()))
 
-def ml(context: Context) -> Plan:
-    """Students without a teacher learn from one another (deep mutual learning).
+    @property
+    def adapter_asked(self) -> str | None:
+        return self.adapter
 
-    Options: strategy, weights, alpha, gamma, temperature, direction, routing, adapter, sequential.
-    Source: Zhang et al. 2018, arXiv:1706.00384; strategies of Niyaz, Sambyal & Bathula.
-    """
-    return _one_stage(context)
+    def plan(self, cast: Cast) -> Plan:
+        """One stage of everybody."""
+        return self._plan(cast, self.main_stage(cast))
 
+    def _plan(self, cast: Cast, *stages: Stage) -> Plan:
+        return Plan(
+            stages=stages,
+            students=tuple(cast.students),
+            teacher=TEACHER if self.has_teacher else None,
+            student_alone=given("student_alone", self.student_alone),
+        )
 
-def kd_ml(context: Context) -> Plan:
-    """Students learn from a teacher that trains along and from one another (KD+ML).
+    def main_stage(self, cast: Cast) -> Stage:
+        """alpha · task + beta · teacher + gamma · peers, for every student."""
+        shares = dict(zip(cast.students, self.shares(cast), strict=True))
+        members: dict[str, Member] = {}
+        if self.has_teacher:
+            teacher = self.teacher_network(cast)
+            members[TEACHER] = cast.frozen(teacher) if self.teacher_is_frozen else Member(network=teacher)
+        for name, share in shares.items():
+            members[name] = Member(network=cast.student(name, self._adapter(cast)), task_weight=share.alpha)
+        learners = [name for name, member in members.items() if member.trains]
+        return Stage(
+            name="main",
+            members=members,
+            training=cast.training,
+            edges=tuple(self._edges(cast, shares)),
+            turns=tuple((name,) for name in learners) if self.sequential else (),
+        )
 
-    Options: strategy, weights, alpha, beta, gamma, temperature, direction, routing, teacher, adapter, teacher_learns,
-        sequential, student_alone.
-    Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge distillation in
-        biomedical imaging".
-    """
-    return _one_stage(context)
+    def teacher_network(self, cast: Cast) -> NetworkUse:
+        """The teacher, with the convolution inside where there is to be one."""
+        return cast.the_teacher(self.teacher, self._adapter(cast, for_teacher=True))
 
+    def shares(self, cast: Cast) -> list[Shares]:
+        """alpha, beta and gamma of each student, given, published, or from a sum of 1."""
+        if self.weights == "published":
+            if any(share is not None for share in (self.alpha, self.beta, self.gamma)):
+                raise UserError("technique.weights: published weights and alpha, beta or gamma exclude each other")
+            return published_shares(cast, self.name, self.strategy)
+        if self.losses and self.peers_teach:
+            raise UserError(
+                f"technique.losses: they stand on the teacher's edges of kd_offline and kd_online, not in {self.name}; "
+                "write edges with technique.name=graph"
+            )
+        count = len(cast.students)
+        # 0.2 is the papers' usual value; beside named losses it is what their own papers give the task.
+        settings = [entry_for(loss.loss).settings[cast.task] for loss in self.losses]
+        alpha = min((setting.task_weight for setting in settings), default=0.2)
+        alphas = per_student("alpha", self.alpha, count, default=alpha)
+        betas = per_student("beta", self.beta, count, default=None)
+        gammas = per_student("gamma", self.gamma, count, default=None)
+        return [
+            completed(self.name, *one, teacher=self.has_teacher, peers=self.peers_teach)
+            for one in zip(alphas, betas, gammas, strict=True)
+        ]
 
-def _spec(context: Context) -> MixtureSpec:
-    spec = context.recipe.technique
-    assert isinstance(spec, MixtureSpec)
-    return spec
+    def _routes(self, cast: Cast) -> dict[str, Route]:
+        return dict(zip(cast.students, routes_for(self.strategy, self.routing, len(cast.students)), strict=True))
 
-
-def _routes(context: Context) -> dict[str, Route]:
-    students = context.recipe.networks.peers
-    return dict(zip(students, routes_for(_spec(context), len(students)), strict=True))
-
-
-def _one_stage(context: Context) -> Plan:
-    teacher = "T" if _spec(context).has_teacher else None
-    return Plan(stages=(_main_stage(context),), students=tuple(context.recipe.networks.peers), teacher=teacher)
-
-
-def _main_stage(context: Context) -> Stage:
-    """alpha · task + beta · teacher + gamma · peers, for every student."""
-    spec, students = _spec(context), list(context.recipe.networks.peers)
-    shares = dict(zip(students, student_shares(context, spec), strict=True))
-    routes = _routes(context)
-    adapters = _adapters(context, spec, routes)
-
-    def edges() -> list[Transfer]:
-        found = [edge for name in students for edge in _from_teacher(spec, name, shares[name], routes[name], context)]
-        for source, target, share in facing(students) if spec.name in ("ml", "kd_ml") else ():
-            weight = share * shares[target].gamma
-            found.append(_shared(spec, routes[target].peers, source, target, weight, context))
-        if spec.teacher_learns:
-            weight = spec.teacher_learns / len(students)
-            found += [_shared(spec, "predictions", name, "T", weight, context) for name in students]
+    def _edges(self, cast: Cast, shares: dict[str, Shares]) -> list[Edge[LossUse]]:
+        students, routes = tuple(cast.students), self._routes(cast)
+        found: list[Edge[LossUse]] = []
+        for name in students if self.has_teacher else ():
+            if self.losses:
+                found += [loss.edge(TEACHER, name, cast.task) for loss in self.losses]
+            else:
+                found.append(self._shared(routes[name].teacher, TEACHER, name, shares[name].beta, cast.task))
+        for source, target, part in facing(students) if self.peers_teach else ():
+            weight = part * shares[target].gamma
+            found.append(self._shared(routes[target].peers, source, target, weight, cast.task))
+        if self.teacher_learns:
+            weight = self.teacher_learns / len(students)
+            found += [self._shared("predictions", name, TEACHER, weight, cast.task) for name in students]
         return found
 
-    members = _teacher_member(context, spec, adapters)
-    members |= learning(context.students(adapters), {name: shares[name].alpha for name in students})
-    return Stage(
-        name="main",
-        members=members,
-        training=context.recipe.training,
-        transfers=edges,
-        turns=tuple((name,) for name, member in members.items() if member.trains) if spec.sequential else (),
-    )
+    def _shared(self, kind: Kind, source: str, target: str, weight: float, task: Task) -> Edge[LossUse]:
+        """One edge that shares predictions or features."""
+        if kind == "predictions":
+            loss = LossUse("kd", temperature=self.temperature, direction=self.direction)
+            return Edge(source=source, target=target, loss=loss, weight=weight)
+        loss, tap = LossUse("feature_mse"), SHARED_TAP[task]
+        return Edge(source=source, target=target, loss=loss, weight=weight, student_tap=tap)
 
-
-def _hint_stage(context: Context, hint: LossSpec, main: Stage) -> Stage:
-    """The students of ``main`` learn the hint alone; what they do not need for it stays as it is."""
-    epochs = _spec(context).hint_epochs or main.training.epochs
-    if catalogue.load(catalogue.entry_for(hint.loss)).head is not Loss.head:
-        raise UserError(f"technique.hint: {hint.loss} replaces the students' heads; take another loss, such as fitnet")
-
-    def edges() -> list[Transfer]:
-        return [transfer(hint, source="T", target=name, task=context.recipe.task) for name in main.learners]
-
-    return Stage(
-        name="hint",
-        members={name: replace(m, task_weight=0.0) if m.trains else m for name, m in main.members.items()},
-        training=main.training.model_copy(update={"epochs": epochs, "patience": None}),
-        transfers=edges,
-        snapshots=frozenset({epochs}),
-    )
-
-
-def _going_on(main: Stage, hint: Stage) -> dict[str, Member]:
-    """The students of ``main``, from the weights after the last epoch of ``hint``."""
-    starts = {name: Start(hint.name, name, hint.last_epoch) for name in main.learners}
-    return {name: replace(main.members[name], start=start) for name, start in starts.items()}
-
-
-def _teacher_member(context: Context, spec: MixtureSpec, adapters: dict[str, int | None]) -> dict[str, Member]:
-    if not spec.has_teacher:
-        return {}
-    build = context.teacher(adapters.get("T"))
-    if spec.name != "kd_offline":
-        return {"T": Member(build=build)}
-    return {"T": Member(build=build, trains=False, start=None if spec.teacher else Start("teacher", "T"))}
-
-
-def _from_teacher(spec: MixtureSpec, name: str, share: Shares, route: Route, context: Context) -> list[Transfer]:
-    if not spec.has_teacher:
-        return []
-    if spec.losses:
-        return [transfer(loss, source="T", target=name, task=context.recipe.task) for loss in spec.losses]
-    return [_shared(spec, route.teacher, "T", name, share.beta, context)]
-
-
-def _shared(spec: MixtureSpec, kind: str, source: str, target: str, weight: float, context: Context) -> Transfer:
-    """One edge that shares predictions or features."""
-    if kind == "predictions":
-        loss = SoftTargetLoss(temperature=spec.temperature, direction=spec.direction)
-        return Transfer(source=source, target=target, loss=loss, weight=weight)
-    tap = SHARED_TAP[context.recipe.task]
-    return Transfer(source=source, target=target, loss=FeatureMSELoss(), weight=weight, student_tap=tap)
-
-
-def _adapters(context: Context, spec: MixtureSpec, routes: dict[str, Route]) -> dict[str, int | None]:
-    """Width of the 1x1 convolution inside each network that shares features and is wider than the narrowest student."""
-    recipe, tap = context.recipe, SHARED_TAP[context.recipe.task]
-    from_teacher = spec.has_teacher and not spec.losses and any(r.teacher == "features" for r in routes.values())
-    among_peers = spec.name in ("ml", "kd_ml") and any(route.peers == "features" for route in routes.values())
-    # A U-Net's first decoder block has its own width whatever the encoder, so only classifiers have adapters.
-    always = spec.adapter == "always" and recipe.task == "classification"
-    if not always and (spec.adapter == "never" or not (from_teacher or among_peers)):
-        return {}
-    specs = dict(recipe.networks.peers)
-    narrowest = min(context.width(peer, tap) for peer in specs.values())
-    sharing = [name for name in specs if among_peers or from_teacher]
-    if spec.has_teacher and recipe.networks.teacher and (from_teacher or always):
-        specs["T"] = recipe.networks.teacher
-        sharing.append("T")
-    widths = {name: context.width(specs[name], tap) for name in sharing}
-    wider = {name: width for name, width in widths.items() if width != narrowest}
-    if wider and recipe.task == "segmentation":
-        raise UserError(
-            f"technique.strategy {spec.strategy}: features are shared at {tap}, where the widths differ: "
-            f"{', '.join(f'{name} {width}' for name, width in widths.items())}.\n"
-            "Give all networks the same first `decoder_channels` in networks.….options, or share predictions."
+    def _adapter(self, cast: Cast, *, for_teacher: bool = False) -> SharedWidth | None:
+        """The rule for a network that shares features and may be wider than the narrowest student."""
+        routes = () if self.is_lone_teacher else self._routes(cast).values()
+        from_teacher = self.has_teacher and not self.losses and any(one.teacher == "features" for one in routes)
+        among_peers = self.peers_teach and any(one.peers == "features" for one in routes)
+        always = self.adapter == "always" and cast.task == "classification"
+        if not always and (self.adapter == "never" or not (from_teacher or among_peers)):
+            return None
+        shares = (from_teacher or always) if for_teacher else (from_teacher or among_peers)
+        if not shares:
+            return None
+        teacher = {TEACHER: cast.teacher} if cast.teacher and self.has_teacher and (from_teacher or always) else {}
+        return SharedWidth(
+            tap=SHARED_TAP[cast.task],
+            students=cast.students,
+            sharing=FrozenMap({**cast.students, **teacher}),
+            always=always and for_teacher,
+            advice=f"technique.strategy {self.strategy}",
         )
-    adapters: dict[str, int | None] = dict.fromkeys(wider, narrowest)
-    if always and "T" in specs:
-        adapters["T"] = narrowest
-    return adapters

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import cast
 
 from preceptor.errors import UserError
+from preceptor.plan.cast import Cast
 from preceptor.specs import Task
-from preceptor.technique_specs import Strategy
+from preceptor.techniques.shares import Shares, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,27 @@ def published_weights(
         + "\n".join(f"  {setup}" for setup in setups)
         + "\nUse one of these, or give technique.alpha (and beta, gamma) with `weights: given`."
     )
+
+
+def published_shares(cast: Cast, technique: str, strategy: Strategy) -> list[Shares]:
+    """The weights of the published cell that a recipe is, one for each student.
+
+    Raises:
+        UserError: no such cell, or one of other numbers of students.
+    """
+    teacher, student = cast.teacher, next(iter(cast.students.values()))
+    cell = published_weights(
+        dataset=cast.source,
+        task=cast.task,
+        teacher=(teacher.encoder or teacher.architecture) if teacher else None,
+        student=student.encoder or student.architecture,
+        technique=technique,
+        strategy=strategy,
+    )
+    count = len(cast.students)
+    if len(cell) != count:
+        raise UserError(f"technique.weights: published weights are for {len(cell)} students, here are {count}")
+    return [Shares(weights.alpha, weights.beta, weights.gamma) for weights in cell]
 
 
 @cache

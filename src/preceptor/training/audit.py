@@ -1,34 +1,44 @@
 """Is the teacher any better than the student alone? Asked before anyone trusts a gain."""
 
-import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from preceptor.cohort.stage import Plan
+from preceptor.built.base import Built, standing
+from preceptor.cohort.cohort import Cohort
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.networks.network import Network
+from preceptor.plan.cast import is_teacher
+from preceptor.plan.merge import lone
+from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe, load_recipe
-from preceptor.technique_specs import MixtureSpec
+from preceptor.runs.result import read_result
+from preceptor.techniques.baseline import Baseline
+from preceptor.training.evaluate import Evaluation
+from preceptor.training.trivial import trivial_answer
+
+Scores = Mapping[str, Mapping[str, float]]
 
 
-def require_student_alone(recipe: Recipe) -> None:
+def require_student_alone(plan: Plan, recipe: Recipe) -> None:
     """Refuse, before training, a ``technique.student_alone`` with which no teacher can be compared.
 
     Raises:
         UserError: no finished run there, or one without students or without this recipe's score.
     """
-    given = getattr(recipe.technique, "student_alone", None)
-    if not given:
+    if plan.student_alone is None:
         return
+    given = plan.student_alone.path
     advice = (
         "Give the folder of a finished run with technique.name=baseline, or leave it out: a baseline with the same "
         "data, split, training and seed beside this run is found by itself."
     )
-    result = expand(given) / "result.json"
-    if not result.exists():
+    result = read_result(expand(given))
+    if result is None:
         raise UserError(f"technique.student_alone: {given!r} is no finished run: it has no result.json.\n{advice}")
-    scores = json.loads(result.read_text())["validation"]
+    scores = result.validation
     if not any(recipe.monitor in scores.get(name, {}) for name in recipe.networks.peers):
         raise UserError(
             f"technique.student_alone: {given!r} has no validation {recipe.monitor} of "
@@ -36,10 +46,42 @@ def require_student_alone(recipe: Recipe) -> None:
         )
 
 
+def trained_teachers(stage: Stage, cohort: Cohort, known: set[tuple[object, ...]]) -> dict[str, Network]:
+    """The teachers of a stage that have been trained when it begins, each standing alone, but for those in ``known``.
+
+    They are added to ``known``: a teacher of several stages, or under several names, is met once.
+    """
+    found = {}
+    for name, network in standing(cohort.networks).items() if cohort.transfers else ():
+        member = stage.members[name]
+        if not is_teacher(lone(name)) or not _is_trained(member, network):
+            continue
+        which = (member.network, member.starts)
+        if which not in known and not (isinstance(network, Built) and len(network.inlets) == 1):
+            known.add(which)
+            found[name] = network
+    return found
+
+
+def _is_trained(member: Member, network: Network) -> bool:
+    return not member.trains or bool(member.starts) or not network.has_new_head
+
+
+def before_teaching(recipe: Recipe, classes: Sequence[str], validation: Evaluation) -> list[tuple[str, bool]]:
+    """A sentence for each teacher evaluated, beside the constant answer; True where it is a warning."""
+    metric, found = recipe.monitor, []
+    for name, scores in validation.scores.items():
+        trivial = trivial_answer(validation.table, name, task=recipe.task, classes=classes, metric=metric)
+        against = trivial.verdict(scores[metric], metric, who=f"teacher {lone(name)}")
+        plain = f"teacher {lone(name)} before it teaches: validation {metric} {scores[metric]:.4f}"
+        found.append((against or f"{plain}, always answering {trivial.answer!r} {trivial.score:.4f}", bool(against)))
+    return found
+
+
 def audit_teacher(
-    recipe: Recipe, run: Path, plan: Plan, validation: Mapping[str, Mapping[str, float]]
+    recipe: Recipe, run: Path, plan: Plan, validation: Evaluation, classes: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Compare the teacher's validation score with that of the student trained alone.
+    """Compare the teacher's validation score with that of the student trained alone, and with a constant answer.
 
     The student alone is the run ``technique.student_alone``, or a finished baseline beside ``run`` with the
     same data, split, student, training and seed. Returns None for a plan without teacher.
@@ -47,39 +89,50 @@ def audit_teacher(
     if plan.teacher is None:
         return None
     metric = recipe.monitor
-    teacher = validation[plan.teacher][metric]
-    given = getattr(recipe.technique, "student_alone", None)
-    alone = expand(given) if given else _baseline_beside(recipe, run)
-    found = json.loads((alone / "result.json").read_text()) if alone and (alone / "result.json").exists() else None
-    if found is None:
-        return {
-            "metric": metric,
-            "teacher": teacher,
+    teacher = validation.scores[plan.teacher][metric]
+    trivial = trivial_answer(validation.table, plan.teacher, task=recipe.task, classes=classes, metric=metric)
+    against = trivial.verdict(teacher, metric)
+    audit: dict[str, Any] = {
+        "metric": metric,
+        "teacher": teacher,
+        "constant_answer": {"class": trivial.answer, "score": trivial.score, "beaten": against is None},
+    }
+    prefix = f"{against}; " if against else ""
+    alone = expand(plan.student_alone.path) if plan.student_alone else _baseline_beside(recipe, run)
+    found = read_result(alone) if alone else None
+    if alone is None or found is None:
+        return audit | {
             "student_alone": None,
-            "verdict": "not audited: no finished run of the student alone with the same data, split, training and seed "
-            "stands beside this run; train one with technique.name=baseline before trusting a gain",
+            "verdict": f"{prefix}not audited: no finished run of the student alone with the same data, split, training "
+            "and seed stands beside this run; train one with technique.name=baseline before trusting a gain",
         }
-    student = max(found["validation"][name][metric] for name in plan.students if name in found["validation"])
+    student = max(found.validation[name][metric] for name in plan.students if name in found.validation)
     words = (
         f"the teacher is better than the student alone on validation ({metric} {teacher:.4f} against {student:.4f})"
         if teacher > student
         else f"the teacher is NOT better than the student alone on validation ({metric} {teacher:.4f} against "
         f"{student:.4f}): a gain of the students cannot be put down to its knowledge"
     )
-    return {"metric": metric, "teacher": teacher, "student_alone": student, "run": str(alone), "verdict": words}
+    return audit | {"student_alone": student, "run": _called(alone, run), "verdict": prefix + words}
+
+
+def _called(alone: Path, run: Path) -> str:
+    """The run of the student alone as seen from ``run``, so that both may move; its name where it lies far away."""
+    found = os.path.relpath(alone.resolve(), run.resolve())
+    return found if found.count("..") <= 2 else alone.name
 
 
 def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:
     wanted = _comparable(recipe)
     for other in sorted(run.resolve().parent.glob("*/recipe.yaml")):
-        if not (other.parent / "result.json").exists():
-            continue
         try:
+            if read_result(other.parent) is None:
+                continue
             written, _ = load_recipe(other)
-        except UserError:  # of another version, or not a recipe at all
+        except UserError:  # damaged, of another version, or not a recipe at all
             continue
         technique = written.technique
-        is_alone = isinstance(technique, MixtureSpec) and (technique.name, technique.network) == ("baseline", "student")
+        is_alone = isinstance(technique, Baseline) and not technique.is_lone_teacher
         if is_alone and _comparable(written) == wanted:
             return other.parent
     return None

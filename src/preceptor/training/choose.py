@@ -8,10 +8,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from preceptor.cohort.stage import Member, Stage
 from preceptor.data.batches import Batches
 from preceptor.knowledge.response.soft_target import soft_target_kl
 from preceptor.networks.network import Network
+from preceptor.plan.stage import Member, Stage
 from preceptor.training.run_folder import RunFolder
 
 
@@ -48,7 +48,7 @@ def make_choices(
         first = names.index(before[name]["chosen"]) if name in before else 0
         makers = {one: partial(build, name, choice.candidates[one], True) for one in names[first:]}
         distances = distances_from(fabric, makers, learners, batches, temperature=choice.temperature)
-        made[name] = {"chosen": choice.decide(distances), "distances": distances}
+        made[name] = {"chosen": choice.rule.decide(distances), "distances": distances}
     folder.write_choices(stage.name, made)
     return made
 

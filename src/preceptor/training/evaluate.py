@@ -18,7 +18,9 @@ from preceptor.built.base import answers
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
+from preceptor.errors import UserError
 from preceptor.files import write_with
+from preceptor.inside import inside
 from preceptor.knowledge.base import class_logits
 from preceptor.measures import classification_scores, fidelity_scores, segmentation_scores
 from preceptor.measures.ensemble import maximum, mean, merged_masks, union
@@ -99,6 +101,7 @@ def _classes(
         rows.append(batch.rows.cpu())
         for name, outputs in answers(networks, batch.images).items():
             found[name].append(outputs.logits.double().softmax(dim=1).cpu())
+    _require_finite({name: [p.numpy() for p in parts] for name, parts in found.items()})
     row, probabilities = _gathered((torch.cat(rows).numpy(), {n: torch.cat(p).numpy() for n, p in found.items()}))
     labels = prepared.packed.frame["label"].to_numpy()[row]
     if peers:
@@ -141,7 +144,8 @@ def _masks(
         ids.append(name)
         if folder:
             for network, mask in masks.items():
-                _write_mask(folder / network / f"{name}.png", mask[0] * (255 // (classes - 1)))
+                path = inside(folder / network, f"{name}.png", said_by=Path("the data"))
+                _write_mask(path, mask[0] * (255 // (classes - 1)))
         for network, mask in masks.items():
             counts.setdefault(network, []).append(mask_counts(mask, target, classes=classes)[0])
             if teacher and network != teacher:
@@ -177,8 +181,9 @@ def whole_images(
     def whole() -> tuple[str, dict[str, Array], NDArray[np.int64]]:
         tiles = table.iloc[rows]
         assert prepared.packed.masks is not None
-        masks = np.asarray(prepared.packed.masks[rows])
+        masks = prepared.packed.masks.read(np.array(rows))
         name = str(images[rows[0]])
+        _require_finite(logits)
         found = {network: np.stack(parts) for network, parts in logits.items()}
         if tiled:
             found = {network: stitch(parts, tiles)[name][None] for network, parts in found.items()}
@@ -198,6 +203,16 @@ def whole_images(
                 logits[name].append(answer[place])
     if rows:
         yield whole()
+
+
+def _require_finite(said: Mapping[str, Sequence[NDArray[np.floating[Any]]]]) -> None:
+    """UserError where a network answers with NaN or infinity, as weights of absurd size do."""
+    for name, parts in said.items():
+        if not all(np.isfinite(part).all() for part in parts):
+            raise UserError(
+                f"{name} answers with numbers that are not finite, so it can neither teach nor be scored: its weights "
+                "are too large, or its `std` too small.\nGive other weights, or train it again with a lower lr."
+            )
 
 
 def _probabilities(logits: NDArray[np.float32]) -> Array:

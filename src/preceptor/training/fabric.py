@@ -9,6 +9,16 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from preceptor.errors import UserError
 from preceptor.training.memory import keep_freed_memory
 
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def require_device(device: str) -> None:
+    """UserError where there is no such device here."""
+    if device not in DEVICES:
+        raise UserError(f"device {device!r}: there are auto, cpu and cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device 'cuda': torch finds no GPU here; choose auto or cpu")
+
 
 def make_fabric(device: str) -> Fabric:
     """Fabric on one device, or on this process's share of a torchrun job.
@@ -16,10 +26,7 @@ def make_fabric(device: str) -> Fabric:
     Raises:
         UserError: no such device here.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device {device!r}: there are auto, cpu and cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda': torch finds no GPU here; choose auto or cpu")
+    require_device(device)
     world, local = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     if world == 1:
         fabric = Fabric(accelerator=device, devices=1)

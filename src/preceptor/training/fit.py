@@ -16,10 +16,10 @@ from lightning_fabric import Fabric
 
 from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.stage import Stage
-from preceptor.data.batches import Batches
+from preceptor.data.batches import Feed
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
+from preceptor.plan.stage import Stage
 from preceptor.randomness import key
 from preceptor.training.graphed import Graphed, recorder_of
 from preceptor.training.run_folder import RunFolder
@@ -50,6 +50,7 @@ class At:
     best: dict[str, float] = field(default_factory=dict)  # validation score by network
     waited: dict[str, int] = field(default_factory=dict)  # epochs since it was reached
     metrics: int = 0  # bytes of metrics.csv
+    metrics_sha256: str = ""  # of these bytes; empty in a checkpoint of an older version
     images: int = 0  # trained on in all
     seconds: float = 0.0  # spent in training steps in all
 
@@ -58,7 +59,7 @@ def fit(
     fabric: Fabric,
     stage: Stage,
     cohort: Cohort,
-    batches: Batches,
+    batches: Feed,
     validate: Validate,
     folder: RunFolder,
     *,
@@ -89,7 +90,7 @@ def fit(
         watcher.stage(stage, at.epoch, len(batches))
 
     def save() -> None:
-        at.metrics = folder.metrics_size()
+        at.metrics, at.metrics_sha256 = folder.log.size, folder.log.digest
         folder.save(folder.last(stage.name), {"at": asdict(at), **{name: p.state_dict() for name, p in parts.items()}})
 
     if _is_finished(at, stage) and not folder.last(stage.name).exists():
@@ -200,15 +201,17 @@ def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, Stateful]) -> 
     path = folder.last(stage.name)
     has_own = path.exists()
     if not has_own:
-        folder.drop_metrics(stage.name)  # of an earlier start that did not reach its first checkpoint
+        folder.cut_metrics()  # of an earlier start that did not reach its first checkpoint
         if not stage.continues or not (path := folder.last(stage.continues)).exists():
-            return At(epoch=stage.first_epoch, metrics=folder.metrics_size())
+            return At(epoch=stage.first_epoch)
     saved = folder.load(path)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     at = At(**saved["at"])
-    if has_own and not _is_finished(at, stage):
-        folder.rewind_metrics(at.metrics)
+    if has_own:
+        folder.resume_metrics(at.metrics, at.metrics_sha256)
+        if not _is_finished(at, stage):
+            folder.cut_metrics()
     return at
 
 

@@ -5,23 +5,26 @@ by one. A recorded step starts with one call. What is recorded always reads the 
 networks say of it and the learning rate are copied there first; numbers that Python holds are recorded as they are, so
 that a step is recorded anew when the weights of the edges change. Frozen networks answer outside of the recording: what
 they say may be kept on disk, or asked about several batches at once.
+
+A graph knows addresses, not tensors: memory that is given back while a graph can be replayed is read all the same. So a
+:class:`Recording` keeps the call that was recorded, and this refers to everything that it reads.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batch
 from preceptor.networks.outputs import Outputs
+from preceptor.plan.stage import Stage
 from preceptor.training.step import Step
 from preceptor.training.terms import Terms
 
@@ -30,14 +33,34 @@ WARM_UP = 3
 _T = TypeVar("_T")
 
 
+class Recording(Generic[_T]):
+    """Does again, in the same memory, all that a call started on the device.
+
+    Attributes:
+        found: what the call returned.
+
+    Args:
+        call: what was recorded; kept, and with it the tensors that it refers to.
+    """
+
+    def __init__(self, call: Callable[[], _T], replay: Callable[[], None], found: _T) -> None:
+        self._call, self._replay, self.found = call, replay, found
+
+    def __call__(self) -> None:
+        self._replay()
+
+
 class Recorder(Protocol):
     """What a device can do."""
 
     def aside(self, call: Callable[[], _T]) -> _T:
         """Do it as it will be done while it is recorded."""
 
-    def record(self, call: Callable[[], _T]) -> tuple[Callable[[], None], _T]:
-        """What does again, in the same memory, all that ``call`` starts on the device; and what it returned."""
+    def record(self, call: Callable[[], _T]) -> Recording[_T]:
+        """Record ``call``, which must refer to all that it reads: no attribute on the way may be replaced later."""
+
+    def wait(self) -> None:
+        """Return when the device has done everything."""
 
 
 class Cuda:
@@ -54,12 +77,15 @@ class Cuda:
         torch.cuda.current_stream().wait_stream(self._stream)
         return found
 
-    def record(self, call: Callable[[], _T]) -> tuple[Callable[[], None], _T]:
+    def record(self, call: Callable[[], _T]) -> Recording[_T]:
         graph = torch.cuda.CUDAGraph()
         # Threads that prepare batches use the device meanwhile, which the default mode would not allow them.
         with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
             found = call()
-        return graph.replay, found
+        return Recording(call, graph.replay, found)
+
+    def wait(self) -> None:
+        torch.cuda.synchronize()
 
 
 RECORDERS: dict[str, type[Recorder]] = {"cuda": Cuda}
@@ -85,7 +111,7 @@ class Graphed:
         self._step, self._cohort, self._whole, self._recorder, self._tell = step, cohort, whole, recorder, tell
         self._warm = 0
         self._is_refused = False
-        self._replay: Callable[[], None] | None = None
+        self._recording: Recording[list[Terms]] | None = None
         self._weights: tuple[float, ...] = ()  # of the edges, in what is recorded
 
     def __call__(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
@@ -95,52 +121,59 @@ class Graphed:
         said = {name: self._cohort.ask(name, batch, epoch) for name in self._cohort.asked}
         if self._warm < WARM_UP:
             self._warm += 1
-            step = self._watched if self._warm == 1 else self._step  # nothing is compiled while watched
-            with self._answering(said):
-                return self._recorder.aside(lambda: step(batch, epoch, stream, share))
+            with _answering(self._cohort, said):
+                return self._recorder.aside(lambda: self._watched(batch, epoch, stream, share))
         weights = tuple(edge.weight_in(epoch) for edge in self._cohort.transfers)
-        if self._replay is None or weights != self._weights:
-            self._weights, self._replay = weights, None
+        if self._recording is None or weights != self._weights:
+            self._weights, self._recording = weights, None
             try:
-                self._replay = self._record(batch, said, epoch, share)
+                self._recording = self._record(batch, said, epoch, share)
             except RuntimeError as error:  # nothing was done yet
                 self._refuse(f"recording failed: {error.__context__ or error}")
                 return self._step(batch, epoch, stream, share)
         for there, now in zip(self._read(self._batch, self._said), self._read(batch, said), strict=True):
             there.copy_(now, non_blocking=True)
-        self._replay()
-        return [replace(terms, values=terms.values.clone()) for terms in self._terms]
+        self._recording()
+        return [replace(terms, values=terms.values.clone()) for terms in self._recording.found]
 
     def _refuse(self, why: str) -> None:
         self._is_refused = True
         self._tell(f"steps are not replayed as a graph: {why}")
 
     def _watched(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
-        """A step as it is, in which whatever cannot be recorded is noticed."""
-        before = self._buffers()
-        with _Noticing() as noticed:
+        """A step as it is, in which whatever cannot be recorded is noticed.
+
+        Operations are looked at in the first one only, for nothing is compiled meanwhile; tensors that a step replaces
+        in the later ones, when all are there.
+        """
+        before = _places(self._cohort)
+        with _Noticing() if self._warm == 1 else nullcontext() as noticed:
             terms = self._step(batch, epoch, stream, share)
-        moved = {f"{name} is replaced by another tensor" for name, place in self._buffers().items() - before.items()}
-        if found := sorted(noticed.found | moved):
-            self._refuse("; ".join(found))
+        found = noticed.found if noticed else set()
+        if self._warm > 1:
+            now = _places(self._cohort)
+            found = {f"{name} is replaced by another tensor" for name, _ in now.items() - before.items()}
+        if found:
+            self._refuse("; ".join(sorted(found)))
         return terms
 
-    def _buffers(self) -> dict[str, int]:
-        """Where in memory they lie: a replay would go on reading those of the recording."""
-        return {name: buffer.data_ptr() for name, buffer in self._cohort.named_buffers()}
-
-    def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> Callable[[], None]:
-        self._batch = replace(
+    def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> Recording[list[Terms]]:
+        step, cohort = self._step, self._cohort
+        mine = replace(
             batch,
             images=batch.images.clone(),
             targets=batch.targets.clone(),
             positions=batch.positions.to(batch.images.device, copy=True),
             bunch=None,
         )
-        self._said = {name: _copied(outputs) for name, outputs in said.items()}
-        with self._answering(self._said):
-            replay, self._terms = self._recorder.record(lambda: self._step(self._batch, epoch, None, share))
-        return replay
+        answers = {name: _copied(outputs) for name, outputs in said.items()}
+
+        def call() -> list[Terms]:  # without `self`, whose batch and answers are others when a step is recorded anew
+            with _answering(cohort, answers):
+                return step(mine, epoch, None, share)
+
+        self._batch, self._said = mine, answers
+        return self._recorder.record(call)
 
     def _read(self, batch: Batch, said: Mapping[str, Outputs]) -> list[Tensor]:
         """Everything that a step reads and that differs from one step to the next."""
@@ -149,15 +182,32 @@ class Graphed:
         ids = [batch.positions] if any(edge.loss.needs_ids for edge in self._cohort.transfers) else []
         return [batch.images, batch.targets, *ids, *answers]
 
-    @contextmanager
-    def _answering(self, said: Mapping[str, Outputs]) -> Iterator[None]:
-        """Let ``said`` be what frozen networks say."""
-        ask = self._cohort.ask_frozen
-        self._cohort.ask_frozen = lambda name, *_: said[name]
-        try:
-            yield
-        finally:
-            self._cohort.ask_frozen = ask
+
+@contextmanager
+def _answering(cohort: Cohort, said: Mapping[str, Outputs]) -> Iterator[None]:
+    """Let ``said`` be what frozen networks say."""
+    ask = cohort.ask_frozen
+    cohort.ask_frozen = lambda name, *_: said[name]
+    try:
+        yield
+    finally:
+        cohort.ask_frozen = ask
+
+
+def _places(module: nn.Module) -> dict[str, int]:
+    """Where in memory the tensors of a module lie, buffers or not.
+
+    A replay would go on reading one that a step replaces, whose memory by then belongs to nobody.
+    """
+    found = {}
+    for path, part in module.named_modules():
+        own = {**vars(part), **part._buffers, **part._parameters}
+        for name in own.keys() - {"_buffers", "_parameters", "_modules"}:
+            for tensor in tree_leaves(own[name]):
+                if isinstance(tensor, Tensor):
+                    where = tensor.data_ptr() if tensor.layout == torch.strided else id(tensor)
+                    found[f"{path}.{name}".removeprefix(".")] = where
+    return found
 
 
 def _copied(outputs: Outputs) -> Outputs:

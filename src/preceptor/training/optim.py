@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import lies_channels_last
-from preceptor.cohort.stage import Member
+from preceptor.plan.stage import Member
 from preceptor.specs import TrainingSpec
 
 

@@ -5,9 +5,9 @@ network is timed for a moment as it will be used, and what was found is remember
 """
 
 import copy
+import errno
 import hashlib
 import itertools
-import json
 import math
 import os
 import platform
@@ -22,11 +22,14 @@ from typing import NamedTuple
 import torch
 from torch._dynamo.exc import TorchDynamoException
 
-from preceptor.files import alone, expand, write_json
+from preceptor.data.cache import say
+from preceptor.errors import DamagedFileError
+from preceptor.files import alone, expand
 from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
 from preceptor.networks.network import Network
-from preceptor.training.graphed import WARM_UP, Cuda
+from preceptor.sealed import read_sealed, write_sealed
+from preceptor.training.graphed import RECORDERS, WARM_UP, Recorder, Recording
 
 ROUNDS = 3
 WORTH = 0.95
@@ -71,7 +74,8 @@ class Placement:
     """How one network is computed.
 
     Args:
-        times: seconds of a batch by way, medians of :data:`ROUNDS`; None for what does not work here.
+        times: seconds of a batch by way, medians of :data:`ROUNDS`; None for what does not work here. Empty where
+            nothing was measured.
     """
 
     way: Way
@@ -79,6 +83,8 @@ class Placement:
 
     def words(self) -> str:
         """The choice and why, in one line."""
+        if not self.times:
+            return f"{self.way}, unmeasured"
         told = {way: "fails" if seconds is None else f"{1000 * seconds:.0f} ms" for way, seconds in self.times.items()}
         return f"{self.way} ({', '.join(f'{way} {word}' for way, word in told.items())})"
 
@@ -127,20 +133,43 @@ def place(
     bunch = 1 if trains else largest_bunch(batch_size, network.image_size, steps, network.mean.device.type)
     if bunch > 1:
         found = better(found, found.way._replace(bunch=bunch), f"bunch{bunch}")
-    if epochs * steps * (found.times[str(found.way)] or 0) >= LONG:
+    if epochs * steps * (found.times.get(str(found.way)) or 0) >= LONG:
         found = better(found, found.way._replace(compiled=True), f"compiled{found.way.bunch}")
     return found
 
 
 def _remembered(file: Path, measure: Callable[[], Placement]) -> Placement:
-    """What ``file`` holds; where it is missing, measured, by one process of this machine at a time."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with alone(file.parent / "lock"):
-            if not file.exists():  # by now
-                write_json(file, asdict(measure()))
-    found = json.loads(file.read_text())
-    return Placement(Way(*found["way"]), found["times"])
+    """What ``file`` holds; where it is missing or damaged, measured, by one process of this machine at a time.
+
+    Where nothing can be written, the plain way: unremembered, another could be found by a run that goes on.
+    """
+    if (found := _read(file)) is None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with alone(file.parent / "lock"):
+                if (found := _read(file)) is None:  # by now
+                    found = measure()
+                    write_sealed(file, asdict(found))
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+                raise
+            say(f"{file.parent}: cannot be written ({error.strerror}), so no way of computing is measured")
+            return Placement(PLAIN, {})
+    return found
+
+
+def _read(file: Path) -> Placement | None:
+    try:
+        about, _ = read_sealed(file, "")
+        return Placement(Way(*about["way"]), about["times"])
+    except FileNotFoundError:
+        return None
+    except (KeyError, TypeError, ValueError) as error:
+        reason = error.reason if isinstance(error, DamagedFileError) else "is no measurement"
+        say(f"{file}: {reason}; it is measured anew")
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+        return None
 
 
 def choose(times: Mapping[Way, float], plain: Way = PLAIN) -> Placement:
@@ -165,14 +194,17 @@ def _times(
     Before each timed step comes one that is not: it finds again what the other ways have pushed out of caches, those of
     the convolution library's compiled kernels above all.
     """
-    recorder = Cuda() if network.mean.is_cuda else None
-    steps = {way: _step(network, batch_size, trains, precision, way, recorder) for way in ways}
-    rounds: dict[Way, list[float]] = {way: [] for way in steps}
-    for _ in range(ROUNDS):
-        for way, step in steps.items():
-            rounds[way].append(_second(step) / way.bunch)
+    device = network.mean.device
+    kind = RECORDERS.get(device.type)
+    recorder = kind() if kind else None
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        steps = {way: _step(network, batch_size, trains, precision, way, recorder) for way in ways}
+        rounds: dict[Way, list[float]] = {way: [] for way in steps}
+        for _ in range(ROUNDS):
+            for way in steps:
+                rounds[way].append(_second(steps[way]) / way.bunch)
     if recorder:
-        steps.clear()
+        steps.clear()  # graphs, copies of the network and images, which nothing else may refer to by now
         torch.cuda.empty_cache()
     return {way: statistics.median(seconds) for way, seconds in rounds.items()}
 
@@ -189,7 +221,7 @@ def _second(step: Callable[[], None]) -> float:
 
 
 def _step(
-    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, way: Way, recorder: Cuda | None
+    network: Network, batch_size: int, trains: bool, precision: torch.dtype | None, way: Way, recorder: Recorder | None
 ) -> Callable[[], None]:
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     twin = copy.deepcopy(folded(network) if way.folded else network).to(memory_format=layout).train(trains)
@@ -205,29 +237,29 @@ def _step(
             logits.float().square().mean().backward()
 
     if recorder is None:
-        return torch.random.fork_rng()(step)
-    return _OnGpu(step, recorder, is_recorded=trains)
+        return step
+    return _OnDevice(step, recorder, is_recorded=trains)
 
 
-class _OnGpu:
-    """A step and the wait for its end; recorded as a CUDA graph, as training will, when it is first made.
+class _OnDevice:
+    """A step and the wait for its end; recorded, as training will, when it is first made.
 
     One that cannot be recorded is timed as it is.
     """
 
-    def __init__(self, step: Callable[[], None], recorder: Cuda, *, is_recorded: bool) -> None:
+    def __init__(self, step: Callable[[], None], recorder: Recorder, *, is_recorded: bool) -> None:
         self._step, self._recorder, self._is_recorded = step, recorder, is_recorded
+        self._recording: Recording[None] | None = None
 
     def __call__(self) -> None:
         if self._is_recorded:
             self._is_recorded = False
-            with torch.random.fork_rng():
-                for _ in range(WARM_UP):
-                    self._recorder.aside(self._step)
-                with suppress(RuntimeError):
-                    self._step = self._recorder.record(self._step)[0]
-        self._step()
-        torch.cuda.synchronize()
+            for _ in range(WARM_UP):
+                self._recorder.aside(self._step)
+            with suppress(RuntimeError):
+                self._recording = self._recorder.record(self._step)
+        (self._recording or self._step)()
+        self._recorder.wait()
 
 
 def _folder() -> Path:

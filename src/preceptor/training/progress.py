@@ -8,7 +8,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from preceptor.cohort.stage import Stage
+from preceptor.plan.stage import Stage
 
 
 class Progress:

@@ -6,10 +6,10 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared
 from preceptor.errors import UserError
+from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe
 from preceptor.training.run import run_of
 from preceptor.training.run_folder import RunFolder

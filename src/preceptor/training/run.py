@@ -18,26 +18,36 @@ from rich.console import Console
 from preceptor.built.base import Built, apart, own_state
 from preceptor.built.committee import teachers_in
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.merge import lone
-from preceptor.cohort.stage import Member, Plan, Stage
+from preceptor.cohort.instantiate import Workshop
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import Prepared, prepare, training_folds
+from preceptor.data.cache import Tell, say
+from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
-from preceptor.files import write_json, write_text
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
+from preceptor.networks.normalisation import padding_for
+from preceptor.networks.preprocessing import Preprocessing
+from preceptor.places import without_places
+from preceptor.plan.merge import lone
+from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
-from preceptor.techniques import TECHNIQUES, Context
-from preceptor.training.audit import audit_teacher, require_student_alone
+from preceptor.runs.names import ENVIRONMENT, NETWORKS, PREDICTIONS
+from preceptor.runs.place import is_run, require_place
+from preceptor.runs.result import RunResult
+from preceptor.screen import Screen
+from preceptor.sealed import write_sealed
+from preceptor.training.audit import audit_teacher, before_teaching, require_student_alone, trained_teachers
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
 from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import At, Watcher, fit
 from preceptor.training.placement import MEASURED_FROM, Way, place
+from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.same_data import require_unseen, write_pixel_keys
 from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
@@ -63,45 +73,81 @@ def train(
             call that opens it goes on from there.
 
     Returns:
-        ``result.json`` as a dict.
+        ``result.json`` as a dict, without its checksums.
 
     Raises:
         UserError: recipe, data or weights are wrong.
         InterruptedRunError: SIGTERM or SIGINT came; the same call goes on.
     """
     fabric = make_fabric(device)
-    console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
-    folder = RunFolder(out, recipe, writes=fabric.is_global_zero)
-    result = folder.result
-    if result is not None and (result["status"] == "complete" or not opens_test):
-        console.print(f"{out} is {result['status']}")
-        return result
+    console = (console or Screen()) if fabric.is_global_zero else Screen(quiet=True)
+    if fabric.is_global_zero:
+        require_place(out, [recipe.data.path], is_own=is_run(out))
+    folder = RunFolder(out, recipe, writes=fabric.is_global_zero, tell=teller(console))
+    over = _result_if_over(folder, opens_test=opens_test)
+    if over is not None and folder.moved_from is None:
+        return _over(over, console)
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
-    require_student_alone(recipe)
+    return on_sound_pixels(
+        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), teller(console)
+    )
+
+
+def teller(console: Console) -> Tell:
+    """Says a note on ``console``, or aside where that is quiet: any one of several processes may have to say it."""
+    if console.quiet:
+        return say
+    return lambda line: console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _train(
+    recipe: Recipe,
+    folder: RunFolder,
+    fabric: Fabric,
+    console: Console,
+    watchers: Sequence[Watcher],
+    *,
+    opens_test: bool,
+) -> dict[str, Any]:
     with console.status("reading images"):
-        prepared = prepare(recipe)
-    require_same_split(out, prepared)
-    require_unseen(recipe, prepared)
+        prepared = prepare(recipe, teller(console))
+    folder.require_data(prepared.packed.fingerprint, prepared.split_csv())
+    over = _result_if_over(folder, opens_test=opens_test)
+    if over is not None:
+        return _over(over, console)
+    workshop = workshop_of(recipe, prepared)
+    plan = settled_plan(recipe, workshop)
+    require_student_alone(plan, recipe)
+    seen = require_unseen(plan, recipe.data, prepared)
     _require_image_each(prepared, fabric.world_size)
-    plan = _plan(recipe, prepared)
-    for note in (*prepared.notes, *plan.notes):
+    for note in (*prepared.notes, *plan.notes, *seen.notes):
         console.print(f"note: {note}")
-    run = Run(recipe, prepared, plan, folder, fabric, console, watchers, opens_test)
+    run = Run(recipe, prepared, workshop, plan, folder, fabric, console, watchers, opens_test, notes=[*seen.notes])
     with folder.held():
-        folder.begin()
-        if fabric.is_global_zero:
-            write_text(out / "split.csv", prepared.split_csv())
+        folder.begin(prepared.packed.fingerprint, prepared.split_csv())
+        if folder.writes:
+            write_pixel_keys(folder.path, prepared, seen)
         return run.finish(run.train())
+
+
+def _result_if_over(folder: RunFolder, *, opens_test: bool) -> RunResult | None:
+    """The result of a run of which nothing is left to do."""
+    result = folder.result
+    return result if result is not None and (result.is_complete or not opens_test) else None
+
+
+def _over(result: RunResult, console: Console) -> dict[str, Any]:
+    """What a run that is over has left, and that it is over."""
+    values = result.whole()
+    console.print(f"{result.run} is {values['status']}")
+    return values
 
 
 def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":
     """What :func:`train` makes of the recipe; it writes nothing into ``folder``, and says nothing."""
     folder_read = RunFolder(folder, recipe, writes=False)
-    return Run(recipe, prepared, _plan(recipe, prepared), folder_read, fabric, Console(quiet=True))
-
-
-def _plan(recipe: Recipe, prepared: Prepared) -> Plan:
-    return TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size))
+    workshop = workshop_of(recipe, prepared)
+    return Run(recipe, prepared, workshop, settled_plan(recipe, workshop), folder_read, fabric, Console(quiet=True))
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:
@@ -119,15 +165,18 @@ class Run:
 
     recipe: Recipe
     prepared: Prepared
+    workshop: Workshop
     plan: Plan
     folder: RunFolder
     fabric: Fabric
     console: Console
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
-    notes: list[str] = field(default_factory=list)  # of the edges
+    notes: list[str] = field(default_factory=list)  # that came up on the way
     ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
+
+    audited: set[tuple[object, ...]] = field(default_factory=set)  # teachers of which it was said how good they are
 
     def __post_init__(self) -> None:
         self.plan = replace(self.plan, stages=tuple(map(self._placed, self.plan.stages)))
@@ -159,6 +208,7 @@ class Run:
                     networks.pop(name, None)
                 stage = self.decided(planned)
                 cohort = self.cohort(stage)
+                self._audit(stage, cohort)
                 batches = self.batches(stage, cohort)
                 tell = self.console.print
                 with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as replay:
@@ -183,6 +233,18 @@ class Run:
                 del cohort, batches, replay
         return networks, list(ended.values())
 
+    def _audit(self, stage: Stage, cohort: Cohort) -> None:
+        """Say of each teacher that is trained already how good it is, before anybody learns from it."""
+        teachers = trained_teachers(stage, cohort, self.audited)
+        if not teachers:
+            return
+        classes, found = self.prepared.packed.classes, self._evaluate(teachers, "validation")
+        for sentence, is_warning in before_teaching(self.recipe, classes, found):
+            if is_warning:
+                self._note(f"{stage.name}: {sentence}")
+            else:
+                self.console.print(f"  {sentence}", highlight=False)
+
     def _try_stages(self) -> None:
         """Build all but the first stage: what cannot work is refused now, not after the first stage."""
         tried = set()
@@ -190,9 +252,9 @@ class Run:
             self.batches(stage, self.cohort(stage, starts=False), resident=False)
             for name, choice in stage.choices.items():
                 for member in choice.candidates.values():
-                    if member.build not in tried:
+                    if member.network not in tried:
                         self._network(stage, name, member, {}, starts=False)
-                        tried.add(member.build)
+                        tried.add(member.network)
 
     def decided(self, stage: Stage) -> Stage:
         """The stage with its choices made, each said once."""
@@ -212,7 +274,10 @@ class Run:
         return replace(stage, members={**stage.members, **decided}, choices={})
 
     def finish(self, trained: tuple[dict[str, Network], list[At]]) -> dict[str, Any]:
-        """Choose on validation, then open the test split once, export, and write the result."""
+        """Choose on validation, then open the test split once, export, and write the result.
+
+        What is chosen stands in a folder of its own and answers alone; ensembles are scored beside it.
+        """
         networks, ended = trained
         seconds = sum(at.seconds for at in ended)
         names = (*filter(None, [self.plan.teacher]), *self.plan.students)
@@ -220,33 +285,35 @@ class Run:
         evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported}
         validation = self._evaluate(evaluated, "validation", ensemble=True)
         scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
-        scored = {name: s for name, s in scores.items() if name in self.plan.students or name not in evaluated}
         test = self._evaluate(evaluated, "test", ensemble=True) if self.opens_test else None
+        images = self._preprocessing(reported)
         result: dict[str, Any] = {
             "status": "complete" if test else "validated",
             "name": self.recipe.name,
             "task": self.recipe.task,
             "technique": self.recipe.technique.name,
-            "strategy": getattr(self.recipe.technique, "shared", None),
+            "strategy": self.recipe.technique.shared,
             "seed": self.recipe.seed,
-            "chosen": max(scored, key=lambda name: scored[name]),
+            "chosen": max(self.plan.students or reported, key=lambda name: scores[name]),
             "test": test.scores if test else {},
             "validation": validation.scores,
             "fidelity": test.fidelity if test else {},
-            "teacher_audit": audit_teacher(self.recipe, self.folder.path, self.plan, validation.scores),
+            "teacher_audit": audit_teacher(
+                self.recipe, self.folder.path, self.plan, validation, self.prepared.packed.classes
+            ),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
-            "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],
+            "notes": [without_places(note) for note in (*self.prepared.notes, *self.plan.notes, *self.notes)],
             "seconds": seconds,
             "images_per_second": sum(at.images for at in ended) / max(seconds, 1e-9),
         }
         if self.fabric.is_global_zero:
             if test:
-                test.write(self.folder.path / "predictions" / "test.csv")
-            validation.write(self.folder.path / "predictions" / "validation.csv")
+                test.write(self.folder.path / PREDICTIONS / "test.csv")
+            validation.write(self.folder.path / PREDICTIONS / "validation.csv")
             for name, network in reported.items():
-                network.save(self.folder.path / "networks" / name)
-            write_json(self.folder.path / "environment.json", self._environment())
+                network.save(self.folder.path / NETWORKS / name, images)
+            write_sealed(self.folder.path / ENVIRONMENT, self._environment())
             self.folder.write_result(result)
         self.fabric.barrier()
         return result
@@ -264,7 +331,7 @@ class Run:
         cohort = Cohort(
             task=self.recipe.task,
             networks=networks,
-            transfers=stage.transfers(),
+            transfers=self.workshop.transfers(stage.edges),
             task_loss=build_task_loss(
                 self.recipe.task_loss, self.recipe.task, classes=len(self.prepared.packed.classes), train_labels=labels
             ),
@@ -289,7 +356,9 @@ class Run:
         self, stage: Stage, name: str, member: Member, networks: Mapping[str, Network], *, starts: bool = True
     ) -> Network:
         """A member as its stage begins; ``networks`` are those before it."""
-        network = member.build(*(networks[one] for one in member.builds_on))
+        network = self.workshop.network(member.network, [networks[one] for one in member.builds_on])
+        for note in network.notes:
+            self._note(note)
         if not member.trains:
             if network.has_new_head and not member.starts:
                 raise UserError(
@@ -400,6 +469,19 @@ class Run:
             students=self.plan.students if ensemble else (),
             batch_size=self.recipe.training.batch_size,
         )
+
+    def _preprocessing(self, networks: Mapping[str, Network]) -> Preprocessing:
+        """How images came to the networks; says for whom timm's padding would have another colour."""
+        padding = padding_of(self.recipe)
+        data = self.recipe.data
+        found = Preprocessing(resize="squash" if data.tile else data.resize, padding=padding, tile=data.tile)
+        for name, network in networks.items() if padding else ():
+            if not isinstance(network, Built) and padding != (own := padding_for(network.blueprint.mean)):
+                self._note(
+                    f"{name} saw images padded with {padding}, the mean colour of the first student; timm's `border` "
+                    f"would take its own, {own}: pad as networks/{name}/config.json says"
+                )
+        return found
 
     def _costs(self, networks: Mapping[str, Network]) -> dict[str, dict[str, int]]:
         costs = {name: cost_of(network) for name, network in networks.items()}

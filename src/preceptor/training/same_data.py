@@ -1,90 +1,154 @@
 """A run, what it goes on from and whom it learns from must agree on which images are for testing."""
 
 import io
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from preceptor.data.prepare import Prepared
+from preceptor.data.samples import PARTS
 from preceptor.errors import UserError
 from preceptor.files import expand
-from preceptor.networks.build_classifier import LOCAL
 from preceptor.networks.export import CONFIG
-from preceptor.recipe import Recipe, load_recipe
-from preceptor.specs import NetworkSpec
-from preceptor.techniques.context import teacher_weights
+from preceptor.plan.given import Given
+from preceptor.plan.stage import Plan
+from preceptor.recipe import load_recipe
+from preceptor.runs.begun import read_split, require_same_data
+from preceptor.runs.names import PIXELS, RECIPE, SPLIT
+from preceptor.specs import DataSpec
+from preceptor.training.pixel_keys import Keys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
+
+_TILE = r"@\d+,\d+$"
 
 
 def require_same_split(run: Path, prepared: Prepared) -> None:
-    """Refuse to go on with a run, or to evaluate it, on data that has changed since it was split.
+    """Refuse to look at a run's parts of data that have changed since it began.
 
     Raises:
-        UserError: ``split.csv`` of the run is not the split of today's data.
+        UserError: they have, or ``split.csv`` of the run is damaged.
     """
-    written = run / "split.csv"
-    if written.exists() and written.read_text() != prepared.split_csv():
-        raise UserError(
-            f"{run}: the data has changed since this run began: split.csv differs from today's split, so images that "
-            "were trained on could be tested.\nBring the data back, or give another folder with --out."
-        )
+    require_same_data(run, prepared.packed.fingerprint, prepared.split_csv())
 
 
-def require_unseen(recipe: Recipe, prepared: Prepared) -> None:
-    """Refuse a teacher, or weights to start from, of a run that trained on images which are validation or test here.
+@dataclass(frozen=True)
+class Seen:
+    """What the weights that a run begins with, or learns from, have seen.
+
+    Args:
+        keys: images that they were trained on, as far as that is known.
+        notes: what could not be checked, one sentence each.
+    """
+
+    keys: Keys = field(default_factory=no_keys)
+    notes: tuple[str, ...] = ()
+
+
+def require_unseen(plan: Plan, data: DataSpec, prepared: Prepared) -> Seen:
+    """Refuse a teacher, or weights to start from, that know images which are validation or test here.
+
+    Images are compared by their pixels, whatever they are called and wherever they lie.
 
     Raises:
         UserError: how many, and how to split alike.
     """
-    given = {"technique.teacher": getattr(recipe.technique, "teacher", None)}
-    for number, snapshot in enumerate(getattr(recipe.technique, "snapshots", ()), start=1):
-        given[f"technique.snapshots, number {number}"] = snapshot
-    for number, teacher in enumerate(getattr(recipe.technique, "teachers", ()), start=1):
-        given[f"technique.teachers, number {number}"] = teacher
-    for name, spec in _taking_part(recipe).items():
-        given[f"networks, weights of {name}"] = _from_disk(spec)
-    for option, weights in given.items():
-        if weights:
-            _require_unseen_by(weights, option, recipe, prepared)
+    mine = pixel_keys(prepared)
+    seen, runs = Seen(), set()
+    for given in filter(_there, plan.needs):
+        path = given.weights
+        run = _run_around(path)
+        if (run or path) in runs:
+            continue
+        runs.add(run or path)
+        found = _checked(f"{given.option}: {given.path!r}", run, data, prepared, mine)
+        seen = Seen(np.union1d(seen.keys, found.keys), (*seen.notes, *found.notes))
+    return seen
 
 
-def _taking_part(recipe: Recipe) -> dict[str, NetworkSpec]:
-    """The networks of a recipe that its technique uses."""
-    networks, technique = recipe.networks, recipe.technique
-    teachers = networks.teachers or ((networks.teacher,) if networks.teacher else ())
-    found = {f"T{k}" if networks.teachers else "T": one for k, one in enumerate(teachers, start=1)}
-    is_teacher_alone = getattr(technique, "network", "student") == "teacher"
-    return {**(found if technique.has_teacher else {}), **({} if is_teacher_alone else networks.peers)}
+def write_pixel_keys(run: Path, prepared: Prepared, seen: Seen) -> None:
+    """Leave in a run's folder which images it has, by their pixels."""
+    pixel_keys(prepared, seen.keys).write(run)
 
 
-def _from_disk(spec: NetworkSpec) -> str | None:
-    """The file or folder that a network starts from, if any."""
-    given = spec.weights
-    if given == "imagenet" and spec.architecture.startswith(LOCAL):
-        given = spec.architecture.removeprefix(LOCAL)
-    path = expand(given)
-    return given if path.is_file() or (path / CONFIG).is_file() else None
+def _there(given: Given) -> bool:
+    """Whether weights that ``networks`` names are there; building the network tells where they are not."""
+    path = expand(given.path)
+    return given.option.startswith("technique.") or path.is_file() or (path / CONFIG).is_file()
 
 
-def _require_unseen_by(given: str, option: str, recipe: Recipe, prepared: Prepared) -> None:
-    above = teacher_weights(given, option).absolute().parents
-    run = next((p for p in above if (p / "split.csv").exists() and (p / "recipe.yaml").exists()), None)
+def _run_around(weights: Path) -> Path | None:
+    """The run folder in which weights lie, also where the path to them is a link."""
+    above = (*weights.absolute().parents, *weights.resolve().parents)
+    return next((folder for folder in above if (folder / PIXELS).is_file() or (folder / SPLIT).is_file()), None)
+
+
+def _checked(what: str, run: Path | None, data: DataSpec, prepared: Prepared, mine: PixelKeys) -> Seen:
+    """What the networks of ``run`` have seen, or a note that it is not known."""
+    unknown = "so it cannot be checked whether it has seen images that are validation or test here"
     if run is None:
-        return
-    theirs, _ = load_recipe(run / "recipe.yaml")
-    if (theirs.data.source, theirs.data.path, theirs.data.options) != (
-        recipe.data.source,
-        recipe.data.path,
-        recipe.data.options,
-    ):
-        return
-    their_split, mine = (
-        pd.read_csv(run / "split.csv", dtype=str),
-        pd.read_csv(io.StringIO(prepared.split_csv()), dtype=str),
-    )
-    seen = set(their_split.loc[their_split["split"] == "train", "id"])
-    leaked = seen & set(mine.loc[mine["split"] != "train", "id"])
+        return Seen(notes=(f"{what} lies in no run folder ({PIXELS}, {SPLIT}), {unknown}.",))
+    split, trouble = _split_of(run)
+    try:
+        theirs = read_pixel_keys(run)
+    except ValueError as error:
+        theirs, trouble = None, str(error)
+    if theirs is not None:
+        _refuse(what, _names(prepared, np.intersect1d(theirs.known, mine.held_out)))
+        return Seen(theirs.known, (f"{what}: {trouble}; {PIXELS} alone was compared.",) if trouble else ())
+    if split is None:
+        return Seen(notes=(f"{what}: {trouble}, {unknown}.",))
+    if not _is_same_place(run, data):
+        place = "and its data is not known to be the same"
+        return Seen(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {place}, {unknown}.",))
+    own = _without_tiles(pd.read_csv(io.StringIO(prepared.split_csv()), dtype=str))
+    _refuse(what, set(split.loc[split["split"] == "train", "id"]) & set(own.loc[own["split"] != "train", "id"]))
+    by_name = "so images were compared by their names alone: equal ones under other names would not be noticed"
+    return Seen(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {by_name}.",))
+
+
+def _refuse(what: str, leaked: set[str]) -> None:
     if leaked:
         raise UserError(
-            f"{option}: {given!r} was trained on {len(leaked)} images that are validation or test here, for "
-            f"example {min(leaked)}.\nGive both recipes the same split.seed, or train those weights on this split."
+            f"{what} was trained on {len(leaked)} images that are validation or test here, for example "
+            f"{min(leaked)}.\nGive both recipes the same split.seed, or train those weights on this split."
         )
+
+
+def _names(prepared: Prepared, leaked: Keys) -> set[str]:
+    """What the images of these keys are called in the held-out parts."""
+    if not len(leaked):
+        return set()
+    rows = np.concatenate([prepared.rows["validation"], prepared.rows["test"]])
+    frame = prepared.packed.frame
+    names = frame["parent" if "parent" in frame else "id"].to_numpy()[rows]
+    return set(names[np.isin(row_keys(prepared)[rows], leaked)])
+
+
+def _split_of(run: Path) -> tuple[pd.DataFrame | None, str | None]:
+    """(id, split) of the samples of a run, tiles by their image; or what is wrong with the file."""
+    try:
+        table = pd.read_csv(io.BytesIO(read_split(run)), dtype=str)[["id", "split"]]
+    except FileNotFoundError:
+        return None, f"there is no {SPLIT}"
+    except (OSError, ValueError, KeyError):  # pandas' own errors are ValueErrors
+        return None, f"{SPLIT} is damaged"
+    return (_without_tiles(table), None) if set(table["split"]) <= set(PARTS) else (None, f"{SPLIT} is damaged")
+
+
+def _without_tiles(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(id=table["id"].str.replace(_TILE, "", regex=True))
+
+
+def _is_same_place(run: Path, data: DataSpec) -> bool:
+    """Whether the recipe in ``run`` names this data, however its path is spelled."""
+    try:
+        theirs = load_recipe(run / RECIPE)[0].data
+        if theirs.source != data.source:
+            return False
+        if theirs.path is None or data.path is None:
+            return (theirs.path, theirs.options) == (data.path, data.options)
+        return os.path.realpath(expand(theirs.path)) == os.path.realpath(expand(data.path))
+    except UserError:  # no recipe, or of another version; a path with variables that are not set
+        return False

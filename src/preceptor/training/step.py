@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batch
+from preceptor.plan.stage import Stage
 from preceptor.training.terms import Terms
 from preceptor.training.update import Update
 

@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from rich.console import Console
 
-from preceptor.cohort.merge import Merged, lone, merge
-from preceptor.cohort.stage import Plan
 from preceptor.data.prepare import prepare
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.files import write_text
+from preceptor.plan.merge import Merged, lone, merge
+from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe
-from preceptor.techniques import TECHNIQUES, Context
+from preceptor.runs.metrics import HEADER
+from preceptor.runs.names import TOGETHER
+from preceptor.runs.place import is_run, require_place
+from preceptor.screen import Screen
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
-from preceptor.training.run import Run
-from preceptor.training.run_folder import HEADER, RunFolder
-from preceptor.training.same_data import require_same_split, require_unseen
+from preceptor.training.planning import settled_plan, workshop_of
+from preceptor.training.run import Run, teller
+from preceptor.training.run_folder import RunFolder
+from preceptor.training.same_data import require_unseen, write_pixel_keys
 
 
 def train_together(
@@ -43,37 +49,57 @@ def train_together(
     recipes = list(runs.values())
     require_alike(recipes)
     fabric = make_fabric(device)
-    console = console or Console()
-    folders = [RunFolder(path, recipe) for path, recipe in runs.items()]
-    if all(folder.result is not None for folder in folders):
-        return {path: folder.result or {} for path, folder in zip(runs, folders, strict=True)}
+    console = console or Screen()
+    for path in (*runs, shared):
+        require_place(path, [recipes[0].data.path], is_own=is_run(path))
+    folders = [RunFolder(path, recipe, tell=teller(console)) for path, recipe in runs.items()]
+    finished = [folder.result for folder in folders]
+    if all(finished):
+        return {result.run: result.whole() for result in finished if result is not None}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
-    prepared = prepare(recipes[0])
-    plans = []
-    for path, recipe in runs.items():
-        require_student_alone(recipe)
-        require_same_split(path, prepared)
-        require_unseen(recipe, prepared)
-        plans.append(TECHNIQUES[recipe.technique.name](Context(recipe, prepared.packed.classes, prepared.packed.size)))
+    return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), teller(console))
+
+
+def _train_prepared(
+    runs: Mapping[Path, Recipe], folders: Sequence[RunFolder], shared: Path, fabric: Fabric, console: Console
+) -> dict[Path, dict[str, Any]]:
+    recipes = list(runs.values())
+    prepared = prepare(recipes[0], teller(console))
+    workshop = workshop_of(recipes[0], prepared)
+    plans, seen = [], []
+    fingerprint, split = prepared.packed.fingerprint, prepared.split_csv()
+    for folder, recipe in zip(folders, recipes, strict=True):
+        folder.require_data(fingerprint, split)
+        plans.append(settled_plan(recipe, workshop))
+        require_student_alone(plans[-1], recipe)
+        seen.append(require_unseen(plans[-1], recipe.data, prepared))
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
-    everything = RunFolder(shared, recipes[0])
+    everything = RunFolder(shared, recipes[0], tell=teller(console))
+    everything.require_data(fingerprint, split)
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
-    trunk = Run(recipes[0], prepared, trunk_plan, everything, fabric, console)
+    trunk = Run(recipes[0], prepared, workshop, trunk_plan, everything, fabric, console)
     with everything.held():
-        everything.begin()
+        everything.begin(fingerprint, split)
         networks, phases = trunk.train()
     results = {}
     for number, (folder, recipe, plan) in enumerate(zip(folders, recipes, plans, strict=True)):
-        if folder.result is None:
-            folder.begin()
-            write_text(folder.path / "split.csv", prepared.split_csv())
-            write_text(folder.metrics, _own_metrics(everything, merged, number))
-            notes = [*_own_notes(trunk.notes, merged, number), f"trained together with {len(runs) - 1} other runs"]
-            run = Run(recipe, prepared, plan, folder, fabric, console, notes=notes)
-            run.finish(({name: networks[there] for name, there in merged.names[number].items()}, phases))
-        results[folder.path] = folder.result or {}
+        result = folder.result
+        if result is None:
+            folder.begin(fingerprint, split)
+            folder.replace_metrics(_own_metrics(everything, merged, number))
+            write_pixel_keys(folder.path, prepared, seen[number])
+            notes = [
+                *seen[number].notes,
+                *_own_notes(trunk.notes, merged, number),
+                f"trained together with {len(runs) - 1} other runs",
+            ]
+            run = Run(recipe, prepared, workshop, plan, folder, fabric, console, notes=notes)
+            own = {name: networks[there] for name, there in merged.names[number].items()}
+            results[folder.path] = run.finish((own, phases))
+        else:
+            results[folder.path] = result.whole()
     return results
 
 
@@ -99,14 +125,14 @@ def require_alike(recipes: Sequence[Recipe]) -> None:
 
 
 def _require_equal_batches(plans: Sequence[Plan]) -> None:
-    wants = {any(edge.loss.keeps_batch for edge in plan.stages[0].transfers()) for plan in plans}
+    wants = {any(edge.loss.entry.keeps_batch for edge in plan.stages[0].edges) for plan in plans}
     if len(wants) > 1:
         raise UserError("a loss of one run drops incomplete batches and those of another do not; train it alone")
 
 
 def _begin(shared: Path, runs: Mapping[Path, Recipe]) -> None:
     """Note which runs are trained here; refuse a folder in which others were."""
-    file, now = shared / "runs.yaml", "---\n".join(recipe.to_yaml() for recipe in runs.values())
+    file, now = shared / TOGETHER, "---\n".join(recipe.to_yaml() for recipe in runs.values())
     if file.exists() and file.read_text() != now:
         raise UserError(f"{shared} holds the training of other runs; give another folder, or delete it")
     shared.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from preceptor.cohort.stage import Stage
 from preceptor.errors import UserError
+from preceptor.plan.stage import Stage
 
 
 class TensorBoard:

@@ -7,7 +7,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.stage import Stage
+from preceptor.plan.stage import Stage
 from preceptor.training.averages import Averages
 from preceptor.training.optim import learning_rate, make_optimizer, parameter_groups, set_rate
 

@@ -15,7 +15,7 @@ from preceptor.knowledge.response.integration import (
     weighted_kl,
 )
 from preceptor.knowledge.response.soft_target import soft_target_kl
-from preceptor.technique_specs import Integration
+from preceptor.specs import Integration
 
 LABELS = torch.arange(6) % 4
 

@@ -15,6 +15,8 @@ from preceptor.training.teacher_cache.folder import Kept
 from preceptor.training.teacher_cache.replay import Replay
 from preceptor.training.teacher_cache.shards import Shard, ShardWriter, shards_of
 
+from ...data.damage import unwritable
+
 IMAGES = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 BUDGET = 2**30
 
@@ -289,6 +291,38 @@ def test_a_folder_that_is_removed_meanwhile_does_not_stop_training(stage):
         assert isinstance(replay("T", network, batch(4, 5, 6, 7), 1), Outputs)
         replay("T", network, batch(0, 1, 2, 3, view=1), 2)
     assert any("kept no longer" in line for line in stage.told)
+
+
+def test_what_is_kept_serves_where_nothing_can_be_written(stage):
+    stage.run([batches()])
+    with unwritable(stage.root):
+        assert stage.run([batches(OTHER)]) == 1
+    assert stage.equal
+    assert stage.told == ["what T says was read 6 times and computed 4 times"] or len(stage.told) == 1
+
+
+@pytest.mark.parametrize("place", [3, -3])
+def test_a_damaged_shard_is_passed_over_where_nothing_can_be_written(stage, place):
+    stage.run([batches()])
+    corrupt(stage.shards[0], place)
+    with unwritable(stage.root):
+        assert stage.run([batches(), batches()]) == 6
+        assert stage.equal
+        assert sum(str(stage.shards[0]) in line for line in stage.told) == 1
+        assert sum("kept no longer: [Errno 13] Permission denied" in line for line in stage.told) == 1
+
+
+def test_wrong_numbers_are_passed_over_where_nothing_can_be_written(stage):
+    stage.run([batches()])
+    (path,) = [path for path in stage.shards if ".logits." in path.name]
+    form = Shard(path).form
+    path.unlink()
+    writer = ShardWriter(path.parent, 0, "logits", form)
+    writer.add(torch.arange(10).numpy(), torch.zeros(10, 3).view(torch.uint8).numpy())
+    writer.finish()
+    with unwritable(stage.root):
+        stage.run([batches(), batches()])
+    assert stage.equal
 
 
 def test_two_stages_at_once_leave_each_others_shards_whole(stage):

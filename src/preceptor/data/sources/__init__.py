@@ -4,9 +4,11 @@
 :func:`recognise` finds the name and options for a folder.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
+from preceptor.data.names import check_names
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources._options import Source, checked, needs_path, unknown
 from preceptor.data.sources.breakhis import breakhis
@@ -44,7 +46,11 @@ def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | 
     source = SOURCES[key]
     valid = checked(key, source, options or {})
     if path is not None:
-        return source(expand(path), **valid)
+        place = expand(path)
+        if not path.strip():
+            raise UserError(f"source {key!r} needs a path to its files: data.path is empty")
+        check_names("path of the data", (os.path.abspath(place),))
+        return source(place, **valid)
     if needs_path(source):
         raise UserError(f"source {key!r} needs a path to its files")
     return source(**valid)

@@ -1,12 +1,18 @@
 """What the sources share: reading folders, and refusing in one voice."""
 
+import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from preceptor.data.images import IMAGE_SUFFIXES
+from preceptor.data.names import check_names
 from preceptor.errors import UserError
+from preceptor.opening import no_file, open_file
+from preceptor.quoting import quoted, shown
 
 MASK_NAME = re.compile(r"mask|annot|segment|ground|label|^gt$", re.IGNORECASE)
 """Folders and columns that hold masks are called like this."""
@@ -16,8 +22,8 @@ def folder_at(path: Path, source: str) -> Path:
     """``path`` where it is a folder; UserError otherwise."""
     if path.is_dir():
         return path
-    came = "is a file" if path.exists() else "does not exist"
-    raise UserError(f"{source}: {str(path)!r} {came}: a folder was expected")
+    came = no_file(path) or "is a file"
+    raise UserError(f"{source}: {quoted(path)} {came.partition(';')[0]}: a folder was expected")
 
 
 def entries(folder: Path) -> tuple[list[str], list[str]]:
@@ -28,14 +34,30 @@ def entries(folder: Path) -> tuple[list[str], list[str]]:
         with os.scandir(folder) as found:
             for entry in found:
                 if not entry.name.startswith("."):
-                    (folders if entry.is_dir() else files).append(entry.name)
+                    _refuse_lost(entry)
+                    (folders if _is_folder(entry) else files).append(entry.name)
     except FileNotFoundError:
-        raise UserError(f"folder {str(folder)!r} does not exist") from None
+        raise UserError(f"folder {quoted(folder)} does not exist") from None
     except NotADirectoryError:
-        raise UserError(f"{str(folder)!r} is a file: a folder was expected") from None
+        came = (no_file(folder) or "is a file").partition(";")[0]
+        raise UserError(f"{quoted(folder)} {came}: a folder was expected") from None
     except OSError as error:
-        raise UserError(f"folder {str(folder)!r} cannot be read: {error.strerror}; check its permissions") from None
+        hint = "; check its permissions" if error.errno in (errno.EACCES, errno.EPERM) else ""
+        raise UserError(f"folder {quoted(folder)} cannot be read: {error.strerror}{hint}") from None
     return sorted(folders), sorted(files)
+
+
+def _refuse_lost(entry: "os.DirEntry[str]") -> None:
+    """A link that leads nowhere and is called like a folder may be a class, and would go missing in silence."""
+    if entry.is_symlink() and not os.path.splitext(entry.name)[1] and not os.path.exists(entry.path):
+        raise UserError(f"{quoted(entry.path)} {no_file(entry.path)}; mend or remove it")
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself: named when it is read
+        return False
 
 
 def image_names(names: Iterable[str]) -> list[str]:
@@ -46,45 +68,66 @@ def image_names(names: Iterable[str]) -> list[str]:
 def images_in(folder: Path) -> dict[str, str]:
     """Stem -> path of every image in ``folder``, by name; one directory scan, no look at the files.
 
+    A pipe, or a folder without images, that is called like an image is among them: whoever reads it says what it is.
+
     Raises:
         UserError: two images differ in their ending only.
     """
     found: dict[str, str] = {}
     place = os.path.join(folder, "")
-    for name in entries(folder)[1]:
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() not in IMAGE_SUFFIXES:
-            continue
+    folders, files = entries(folder)
+    no_files = [name for name in image_names(folders) if not images_below(folder / name)]
+    for name in sorted([*image_names(files), *no_files]):
+        stem = os.path.splitext(name)[0]
         if stem in found:
-            raise UserError(f"folder {str(folder)!r} has {os.path.basename(found[stem])!r} and {name!r}: which is it?")
+            other = os.path.basename(found[stem])
+            raise UserError(f"folder {quoted(folder)} has {quoted(other)} and {quoted(name)}: which is it?")
         found[stem] = place + name
     return found
 
 
-def images_below(folder: Path) -> dict[str, str]:
-    """Path below ``folder`` without ending -> path of every image in it and in the folders below, in order."""
+def images_below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> dict[str, str]:
+    """Path below ``folder`` without ending -> path of every image in it and in the folders below, in order.
+
+    Raises:
+        UserError: see :func:`images_in`; or a link leads back to one of the folders ``above`` it.
+    """
+    above = _one_more(folder, above)
     found = images_in(folder)
     for name in entries(folder)[0]:
-        found |= {os.path.join(name, stem): file for stem, file in images_below(folder / name).items()}
+        found |= {os.path.join(name, stem): file for stem, file in images_below(folder / name, above).items()}
     return found
 
 
-def tree(folder: Path) -> list[str]:
-    """Names of all folders below ``folder``."""
+def tree(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> list[str]:
+    """Names of all folders below ``folder``; see :func:`images_below`."""
+    above = _one_more(folder, above)
     inside = entries(folder)[0]
-    return [*inside, *(name for one in inside for name in tree(folder / one))]
+    return [*inside, *(name for one in inside for name in tree(folder / one, above))]
+
+
+def _one_more(folder: Path, above: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]]:
+    """The folders above what is in ``folder``; UserError where it is one of them itself."""
+    status = os.stat(folder)
+    this = (status.st_dev, status.st_ino)
+    if this in above:
+        raise UserError(
+            f"folder {quoted(folder)} holds itself, by a link: its images would be read again and again, under other "
+            "names and classes; remove the link"
+        )
+    return above | {this}
 
 
 def refuse(source: str, path: Path, saw: str, expected: str) -> UserError:
     """The error for a layout that ``source`` does not understand."""
-    return UserError(f"{source}: {str(path)!r} is not laid out as published.\n  saw: {saw}\n  expected: {expected}")
+    return UserError(f"{source}: {quoted(path)} is not laid out as published.\n  saw: {saw}\n  expected: {expected}")
 
 
 def named(names: Sequence[str] | set[str], most: int = 5) -> str:
     """Some of ``names``, sorted, and how many more there are."""
-    shown = sorted(names)
-    more = f" and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(shown[:most]) + more if shown else "nothing"
+    ordered = sorted(names)
+    more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
+    return ", ".join(shown(name, 100) for name in ordered[:most]) + more if ordered else "nothing"
 
 
 def contents(folder: Path) -> str:
@@ -98,3 +141,31 @@ def matched(source: str, left: set[str], right: set[str], *, only_left: str, onl
     for missing, what in ((left - right, only_left), (right - left, only_right)):
         if missing:
             raise UserError(f"{source}: {len(missing)} {what}: {named(missing)}; add those missing, or leave these out")
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """The CSV (or TSV) ``file``, all values as text, as written.
+
+    Raises:
+        UserError: no regular file, no table, no UTF-8, rows longer than the header, or names of columns that no
+            terminal can show.
+    """
+    separator = "\t" if file.suffix.lower() == ".tsv" else ","
+    try:
+        with open_file(file, "table") as opened:
+            rows = pd.read_csv(opened, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8")
+    except UnicodeDecodeError:
+        raise UserError(
+            f"table {quoted(file)} is not UTF-8: save it as such, for example with "
+            "`iconv -f latin1 -t utf-8 OLD.csv > NEW.csv` (utf-16 where Excel wrote Unicode text)"
+        ) from None
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UserError(f"table {quoted(file)} is not a readable CSV: {shown(str(error).strip())}") from None
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise UserError(
+            f"table {quoted(file)} is not a readable CSV: its rows have more values than its first line has columns"
+        )
+    check_names(f"columns of {shown(file.name)}", [str(name) for name in rows.columns])
+    return rows

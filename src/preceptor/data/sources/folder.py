@@ -8,6 +8,7 @@ from typing import Literal
 
 from preceptor.data.images import FileReader
 from preceptor.data.name_rules import groups_by_name, own_group_each
+from preceptor.data.patterns import first_brackets
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import (
     MASK_NAME,
@@ -22,6 +23,7 @@ from preceptor.data.sources._layout import (
     tree,
 )
 from preceptor.errors import UserError
+from preceptor.quoting import quoted, shown
 
 Part = Literal["train", "validation", "test"]
 _WORDS: dict[str, Part] = {
@@ -101,7 +103,7 @@ def find_parts(root: Path, images: str, masks: str, parts: Mapping[str, Part] | 
     if parts is not None:
         absent = set(parts) - set(folders)
         if absent:
-            raise UserError(f"folder: parts names {named(absent)}, which {str(root)!r} lacks: it has {contents(root)}")
+            raise UserError(f"folder: parts names {named(absent)}, which {quoted(root)} lacks: it has {contents(root)}")
         if len(set(parts.values())) < len(parts):
             raise UserError(f"folder: parts gives one part to several folders: {dict(parts)}")
         return {part: root / name for name, part in parts.items()}
@@ -144,16 +146,16 @@ def _by_class(
     if set(rows.classes) != set(seen):
         raise refuse("folder", root, f"the class folders {named(seen)}", f"those of classes: {', '.join(rows.classes)}")
     if len(rows.classes) < 2:
-        raise refuse("folder", root, f"one class folder, {seen[0]}/", "two or more")
+        raise refuse("folder", root, f"one class folder, {shown(seen[0])}/", "two or more")
     for part, below in found.items():
         loose = image_names(entries(below)[1])
         if loose:
-            raise UserError(f"folder: {len(loose)} images in {str(below)!r} lie in no class folder: {named(loose)}")
+            raise UserError(f"folder: {len(loose)} images in {quoted(below)} lie in no class folder: {named(loose)}")
         for label, name in enumerate(rows.classes):
             inside = images_below(below / name) if (below / name).is_dir() else {}
             if not inside:
                 raise UserError(
-                    f"folder: class {name!r} is empty: no image in {str(below / name)!r}; add some, or remove it"
+                    f"folder: class {quoted(name)} is empty: no image in {quoted(below / name)}; add some, or remove it"
                 )
             rows.ids += [os.path.relpath(below / name / stem, root) for stem in inside]
             rows.images += list(inside.values())
@@ -188,8 +190,8 @@ def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: s
             "folder",
             set(pictures),
             set(marks),
-            only_left=f"images in {str(below / images)!r} without a mask in {str(below / masks)!r}",
-            only_right=f"masks in {str(below / masks)!r} without an image in {str(below / images)!r}",
+            only_left=f"images in {quoted(below / images)} without a mask in {quoted(below / masks)}",
+            only_right=f"masks in {quoted(below / masks)} without an image in {quoted(below / images)}",
         )
         rows.ids += [stem if part is None else f"{part}/{stem}" for stem in pictures]
         rows.images += list(pictures.values())
@@ -221,12 +223,12 @@ def _groups(
         folders = [below.split(os.sep)[0] for below in rows.below]
         if "" in folders:
             raise UserError(
-                f"folder: group_from: folder, but {stems[folders.index('')]!r} lies in no folder below its class or "
-                "image folder; put each image into a folder of its group, or leave group_from out"
+                f"folder: group_from: folder, but {quoted(stems[folders.index('')])} lies in no folder below its class "
+                "or image folder; put each image into a folder of its group, or leave group_from out"
             )
-        groups = folders if rule is None else [_group(rule, name) for name in folders]
+        groups = folders if rule is None else _found(rule, folders)
     elif rule is not None:
-        groups = [_group(rule, stem) for stem in stems]
+        groups = _found(rule, stems)
     else:
         told = groups_by_name(stems)
         if told.groups is not None:
@@ -238,11 +240,9 @@ def _groups(
     return groups, grouping, (warning,) if warning else ()
 
 
-def _group(rule: str, name: str) -> str:
-    try:
-        match = re.search(rule, name)
-    except re.error as error:
-        raise UserError(f"folder: the option group is no regular expression: {error}") from None
-    if match is None:
-        raise UserError(f"folder: the group rule {rule} finds nothing in {name!r}")
-    return match[1] if match.re.groups else match[0]
+def _found(rule: str, names: Sequence[str]) -> list[str]:
+    found = first_brackets(rule, names, "folder: the option group")
+    for name, group in zip(names, found, strict=True):
+        if not group:
+            raise UserError(f"folder: the group rule {shown(rule)} finds nothing in {quoted(name)}")
+    return [group for group in found if group]

@@ -7,11 +7,9 @@ import os
 from pathlib import Path
 from typing import Literal
 
-import pandas as pd
-
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, images_in, matched, named, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, images_in, matched, named, read_table, refuse
 from preceptor.errors import UserError
 
 CLASSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
@@ -33,7 +31,7 @@ def ham10000(path: Path, *, task: Literal["classification", "segmentation"] = "c
     parts = [name for name in PARTS if name in folders]
     if TABLE not in files or not parts:
         raise refuse("ham10000", root, contents(root), f"{TABLE} and {' or '.join(PARTS)}")
-    table = pd.read_csv(root / TABLE, dtype=str, keep_default_na=False)
+    table = read_table(root / TABLE)
     lacking = {"lesion_id", "image_id", "dx"} - set(table.columns)
     if lacking:
         raise refuse("ham10000", root / TABLE, f"columns {', '.join(table.columns)}", f"also {named(lacking)}")

@@ -3,11 +3,9 @@
 import os
 from pathlib import Path
 
-import pandas as pd
-
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, folder_at, images_in, matched, refuse
+from preceptor.data.sources._layout import contents, folder_at, images_in, matched, read_table, refuse
 from preceptor.errors import UserError
 
 TABLE = "train_labels.csv"
@@ -21,10 +19,10 @@ def histopathologic_cancer(path: Path) -> SampleTable:
     root = folder_at(path, "histopathologic_cancer")
     if not (root / TABLE).is_file() or not (root / "train").is_dir():
         raise refuse("histopathologic_cancer", root, contents(root), f"a folder train/ of <id>.tif and {TABLE}")
-    table = pd.read_csv(root / TABLE, dtype={"id": str})
+    table = read_table(root / TABLE)
     if list(table.columns) != ["id", "label"]:
         raise refuse("histopathologic_cancer", root / TABLE, f"columns {', '.join(table.columns)}", "columns id, label")
-    wrong = table.loc[~table["label"].isin([0, 1])]
+    wrong = table.loc[~table["label"].isin(["0", "1"])]
     if len(wrong):
         raise UserError(
             f"histopathologic_cancer: {TABLE} gives {wrong['id'].iloc[0]!r} the label {wrong['label'].iloc[0]}: "
@@ -53,7 +51,7 @@ def histopathologic_cancer(path: Path) -> SampleTable:
         frame=sample_frame(
             ids,
             [f"train/{os.path.basename(file)}" for file in files],
-            labels=table.set_index("id")["label"].loc[ids].to_numpy(),
+            labels=table.set_index("id")["label"].loc[ids].astype(int).to_numpy(),
         ),
         read=reader,
         files=reader.files,

@@ -3,6 +3,7 @@
 Yang et al. 2023, Scientific Data 10, 41, doi:10.1038/s41597-022-01721-8; doi:10.5281/zenodo.10519652.
 """
 
+import math
 import re
 import threading
 import zipfile
@@ -14,12 +15,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.data.images import to_rgb
+from preceptor.data.images import MOST_PIXELS, to_rgb
 from preceptor.data.samples import Pixels, SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, refuse
+from preceptor.data.sources._layout import contents, entries, named, refuse
+from preceptor.data.sources._npz import array_names, open_array, read_array
 from preceptor.errors import UserError
+from preceptor.quoting import quoted, shown
 
 PARTS = {"train": "train", "val": "validation", "test": "test"}
+MOST_IMAGES = 20_000_000
+"""Of one part: 80 times the largest set."""
 _ORGANS = (
     "bladder", "femur_left", "femur_right", "heart", "kidney_left", "kidney_right",
     "liver", "lung_left", "lung_right", "pancreas", "spleen",
@@ -56,33 +61,15 @@ def medmnist(path: Path, *, name: str | None = None) -> SampleTable:
         name: which file of the folder, without its ending, for example ``pathmnist_64``.
     """
     file = _file(path, name)
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:
-            keys = set(archive.files)
-            wanted = {f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")}
-            if not wanted <= keys:
-                raise refuse(
-                    "medmnist", file, f"arrays {', '.join(sorted(keys))}", f"arrays {', '.join(sorted(wanted))}"
-                )
-            truth = {part: np.asarray(archive[f"{part}_labels"]) for part in PARTS}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"medmnist: {str(file)!r} is damaged or no .npz file: {error}") from None
-
+    keys = array_names(file, "medmnist")
+    wanted = {f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")}
+    if not wanted <= keys:
+        raise refuse("medmnist", file, f"arrays {named(keys, most=8)}", f"arrays {named(wanted, most=8)}")
     reader = _NpzReader(str(file))
     ids, images, splits, labels = [], [], [], []
     for part, split in PARTS.items():
         count = reader.check(part)
-        values = truth[part]
-        if values.ndim == 2 and values.shape[1] > 1:
-            raise UserError(
-                f"medmnist: {file.name} gives {values.shape[1]} labels per image (multi-label): one was expected"
-            )
-        if values.size != count or not np.issubdtype(values.dtype, np.integer) or (values < 0).any():
-            raise refuse(
-                "medmnist", file, f"{part}_labels {values.shape} {values.dtype}, {count} images", "a whole number each"
-            )
+        values = _labels(file, part, count)
         ids += [f"{part}_{number:06d}" for number in range(count)]
         images += [f"{file.name}:{part}_images[{number}]" for number in range(count)]
         splits += [split] * count
@@ -120,8 +107,9 @@ class _NpzReader:
 
     def check(self, part: str) -> int:
         """The number of images of the next ``part``, whose header is looked at."""
-        stream, shape, dtype = _header(self.path, part)
-        stream.close()
+        found = open_array(self.path, f"{part}_images", "medmnist")
+        found.stream.close()
+        shape, dtype = found.shape, found.dtype
         if dtype != np.uint8 or not (len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)):
             kind = "3-D volumes" if len(shape) == 4 else "images"
             raise refuse(
@@ -129,6 +117,10 @@ class _NpzReader:
                 Path(self.path),
                 f"{part}_images: {kind} {shape}, {dtype}",
                 "(N, H, W) or (N, H, W, 3), uint8",
+            )
+        if 0 in shape or shape[1] * shape[2] > MOST_PIXELS or shape[0] > MOST_IMAGES:
+            raise UserError(
+                f"medmnist: {quoted(self.path)}: {part}_images claims the shape {shape}: not to be believed"
             )
         self.ends = (*self.ends, (self.ends[-1] if self.ends else 0) + shape[0])
         return shape[0]
@@ -165,7 +157,8 @@ class _NpzReader:
         if self._stream is None or self._at[0] != part or self._at[1] > number:
             if self._stream is not None:
                 self._stream.close()
-            self._stream, self._shape, _ = _header(self.path, part)
+            found = open_array(self.path, f"{part}_images", "medmnist")
+            self._stream, self._shape = found.stream, found.shape
             self._at = (part, 0)
         while self._at[1] <= number:
             start = self._at[1] * self.BLOCK
@@ -173,9 +166,9 @@ class _NpzReader:
             try:
                 data = self._stream.read(int(np.prod(shape)))
             except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-                raise UserError(f"medmnist: {self.path!r} is damaged in {part}_images: {error}") from None
+                raise UserError(f"medmnist: {quoted(self.path)} is damaged in {part}_images: {shown(error)}") from None
             if len(data) < int(np.prod(shape)):
-                raise UserError(f"medmnist: {self.path!r} is damaged: {part}_images ends early")
+                raise UserError(f"medmnist: {quoted(self.path)} is damaged: {part}_images ends early")
             self._kept[self._at] = np.frombuffer(data, dtype=np.uint8).reshape(shape)
             self._at = (part, self._at[1] + 1)
             if len(self._kept) > self.KEPT:
@@ -184,28 +177,31 @@ class _NpzReader:
 
 
 def _file(path: Path, name: str | None) -> Path:
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         if path.suffix != ".npz":
-            raise UserError(f"medmnist: {str(path)!r} is no .npz file")
+            raise UserError(f"medmnist: {quoted(path)} is no .npz file")
         return path
     found = [file.removesuffix(".npz") for file in entries(path)[1] if file.endswith(".npz")]
     if name is None and len(found) == 1:
         name = found[0]
     if name not in found:
-        hint = f"set the option name to one of {', '.join(found)}" if found else "a file such as pathmnist.npz"
-        raise refuse("medmnist", path, contents(path) if name is None else f"no {name}.npz", hint)
+        hint = f"set the option name to one of {named(found)}" if found else "a file such as pathmnist.npz"
+        raise refuse("medmnist", path, contents(path) if name is None else f"no {shown(name)}.npz", hint)
     return path / f"{name}.npz"
 
 
-def _header(path: str, part: str) -> tuple[IO[bytes], tuple[int, ...], np.dtype[Any]]:
-    """The array ``{part}_images`` inside the archive: a stream that stands at its first value, shape, type."""
-    archive = zipfile.ZipFile(path)
-    stream = archive.open(f"{part}_images.npy")
-    version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, by_columns, dtype = read(stream)
-    if by_columns:
-        raise refuse(
-            "medmnist", Path(path), f"{part}_images stored by columns", "rows first, as numpy saves by default"
+def _labels(file: Path, part: str, count: int) -> NDArray[Any]:
+    """One whole number per image; nothing is read of what has another shape."""
+    found = open_array(file, f"{part}_labels", "medmnist")
+    found.stream.close()
+    if len(found.shape) == 2 and found.shape[1] > 1:
+        raise UserError(
+            f"medmnist: {file.name} gives {found.shape[1]} labels per image (multi-label): one was expected"
         )
-    return stream, shape, dtype
+    saw = f"{part}_labels {found.shape} {found.dtype}, {count} images"
+    if math.prod(found.shape) != count or not np.issubdtype(found.dtype, np.integer):
+        raise refuse("medmnist", file, saw, "a whole number each")
+    values = read_array(file, f"{part}_labels", "medmnist")
+    if (values < 0).any():
+        raise refuse("medmnist", file, f"{saw}, from {values.min()}", "a whole number each, 0 or more")
+    return values

@@ -9,14 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from preceptor.data.images import MOST_PIXELS
 from preceptor.data.samples import Pixels, SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, refuse
+from preceptor.data.sources._hdf5 import dataset, open_dataset
+from preceptor.data.sources._layout import contents, entries, folder_at, read_table, refuse
 from preceptor.errors import UserError
+from preceptor.opening import no_file
+from preceptor.quoting import quoted, shown
 
 PARTS = {"train": "train", "valid": "validation", "test": "test"}
 PREFIX = "camelyonpatch_level_2_split"
+MOST_IMAGES = 20_000_000
+"""Of one file: 60 times PatchCamelyon."""
 
 
 def pcam(path: Path) -> SampleTable:
@@ -40,9 +45,7 @@ def pcam(path: Path) -> SampleTable:
     for part in parts:
         x, y, meta = (root / f"{PREFIX}_{part}_{kind}" for kind in ("x.h5", "y.h5", "meta.csv"))
         count = _count(x)
-        truth = _labels(y)
-        if len(truth) != count:
-            raise UserError(f"pcam: {x.name} has {count} images and {y.name} {len(truth)} labels: they must be equal")
+        truth = _labels(y, count)
         ids += [f"{part}_{number:06d}" for number in range(count)]
         images += [f"{x.name}[{number}]" for number in range(count)]
         labels.append(truth)
@@ -89,9 +92,9 @@ class _Hdf5Reader:
     def __call__(self, row: int) -> tuple[Pixels, None]:
         path, inside = self._locate(row)
         try:
-            values = self._file(path)["x"][inside]
+            values = self._dataset(path)[inside]
         except (OSError, RuntimeError) as error:
-            raise UserError(f"image {inside} of {path!r} cannot be read: {error}") from None
+            raise UserError(f"image {inside} of {quoted(path)} cannot be read: {shown(error)}") from None
         return np.ascontiguousarray(values, dtype=np.uint8), None
 
     def files(self, row: int) -> tuple[str, ...]:
@@ -105,44 +108,39 @@ class _Hdf5Reader:
         number = int(np.searchsorted(self.ends, row, side="right"))
         return self.paths[number], row - (self.ends[number - 1] if number else 0)
 
-    def _file(self, path: str) -> Any:
-        import h5py
-
+    def _dataset(self, path: str) -> Any:
         key = (os.getpid(), path)  # HDF5 handles must not cross a fork
         if key not in self._open:
-            self._open[key] = h5py.File(path, "r")
+            self._open[key] = open_dataset(path, "x", "pcam")
         return self._open[key]
 
 
 def _count(x: Path) -> int:
-    shape, dtype = _look(x, "x")
-    if len(shape) != 4 or shape[3] != 3 or dtype != np.uint8:
+    with dataset(x, "x", "pcam") as found:
+        shape, dtype = found.shape, found.dtype
+    if len(shape) != 4 or shape[3] != 3 or 0 in shape or dtype != np.uint8:
         raise refuse("pcam", x, f"a data set x of shape {shape}, {dtype}", "x of shape (N, 96, 96, 3), uint8")
-    return shape[0]
+    if shape[1] * shape[2] > MOST_PIXELS or shape[0] > MOST_IMAGES:
+        raise UserError(
+            f"pcam: {x.name} claims {shape[0]:,} images of {shape[1]} x {shape[2]} pixels: too many to believe"
+        )
+    return int(shape[0])
 
 
-def _look(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    import h5py
-
-    if not path.is_file():
-        raise UserError(f"pcam: {str(path)!r} is missing")
-    try:
-        with h5py.File(path, "r") as file:
-            if name not in file:
-                raise refuse("pcam", path, f"data sets {', '.join(file)}", f"a data set {name}")
-            return tuple(file[name].shape), file[name].dtype
-    except OSError as error:
-        raise UserError(f"pcam: {str(path)!r} is damaged or no HDF5 file: {error}") from None
-
-
-def _labels(y: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    import h5py
-
-    shape, _ = _look(y, "y")
-    if int(np.prod(shape)) != shape[0]:
-        raise refuse("pcam", y, f"a data set y of shape {shape}", "one label per image, shape (N, 1, 1, 1)")
-    with h5py.File(y, "r") as file:
-        labels = np.asarray(file["y"]).reshape(-1).astype(np.int64)
+def _labels(y: Path, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    with dataset(y, "y", "pcam") as found:
+        shape, dtype = found.shape, found.dtype
+        if dtype.kind not in "bui" or not shape or int(np.prod(shape, dtype=object)) != shape[0]:
+            wanted = "one label per image, whole numbers of shape (N, 1, 1, 1)"
+            raise refuse("pcam", y, f"a data set y of shape {shape}, {dtype}", wanted)
+        if shape[0] != count:
+            raise UserError(
+                f"pcam: {y.name} has {shape[0]} labels, its images are {count}: they must be equal; fetch both again"
+            )
+        try:
+            labels = np.asarray(found[...]).reshape(-1).astype(np.int64)
+        except (OSError, RuntimeError) as error:
+            raise UserError(f"pcam: {quoted(y)} cannot be read: {shown(error)}") from None
     if not np.isin(labels, (0, 1)).all():
         raise refuse("pcam", y, f"labels {np.unique(labels)[:8].tolist()}", "0 and 1")
     return labels
@@ -150,9 +148,9 @@ def _labels(y: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 def _slides(meta: Path, count: int) -> list[str] | None:
     """The slide of each image, or None where the file is not there."""
-    if not meta.is_file():
+    if no_file(meta) == "does not exist":
         return None
-    table = pd.read_csv(meta, dtype=str)
+    table = read_table(meta)
     if "wsi" not in table.columns or len(table) != count:
         raise refuse(
             "pcam", meta, f"{len(table)} rows, columns {', '.join(table.columns)}", f"{count} rows and a column wsi"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from preceptor.data.sources._layout import MASK_NAME, contents, entries, image_names
+from preceptor.data.sources._layout import MASK_NAME, contents, entries, image_names, named, read_table
 from preceptor.data.sources.breakhis import BINARY
 from preceptor.data.sources.folder import part_word
 from preceptor.data.sources.ham10000 import TABLE
@@ -17,6 +17,8 @@ from preceptor.data.sources.lgg import CASE
 from preceptor.data.sources.pcam import PREFIX
 from preceptor.data.sources.table import PART_WORDS
 from preceptor.errors import UserError
+from preceptor.opening import require_file
+from preceptor.quoting import quoted
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
@@ -44,12 +46,13 @@ def recognise(path: Path) -> Recognised:
     Raises:
         UserError: no known layout; says what is there.
     """
-    if path.is_file():
+    if path.exists() and not path.is_dir():
+        require_file(path, "data")
         if path.suffix == ".npz":
             return Recognised("medmnist", {}, ("a .npz file",))
         if path.suffix.lower() in (".csv", ".tsv"):
             return _table(path.parent, path.name)
-        raise UserError(f"{str(path)!r} is a file: a folder, a .csv or a .npz file was expected")
+        raise UserError(f"{quoted(path)} is a file: a folder, a .csv or a .npz file was expected")
     folders, files = entries(path)
     found = _published(path, folders, files) or _pairs(path, folders)
     if found is not None:
@@ -65,7 +68,7 @@ def recognise(path: Path) -> Recognised:
     if classes is not None:
         return classes
     raise UserError(
-        f"{str(path)!r} has no known layout.\n  saw: {contents(path)}\n"
+        f"{quoted(path)} has no known layout.\n  saw: {contents(path)}\n"
         "  expected: a published data set, one folder of images per class, a folder of images beside one of masks,\n"
         "  or a CSV beside the images; name the layout with --source and its options with --option name=value"
     )
@@ -139,18 +142,13 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
         why = f"saw {len(nested)} folders, taken as classes, with {len(inner)} folders of images in them"
         return Recognised("folder", {}, (why,))
     if deeper:
-        return Recognised("folder", {}, (f"saw class folders in {', '.join(deeper)}",))
+        return Recognised("folder", {}, (f"saw class folders in {named(deeper)}",))
     return None
 
 
 def _table(path: Path, name: str) -> Recognised:
     """Options for a CSV: the image column is the one that matches files, the rest goes by name and values."""
-    try:
-        rows = pd.read_csv(
-            path / name, dtype=str, keep_default_na=False, sep="\t" if name.lower().endswith(".tsv") else ","
-        )
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"{str(path / name)!r} is not a readable CSV: {error}") from None
+    rows = read_table(path / name)
     options: dict[str, Any] = {}
     if len([file for file in entries(path)[1] if file.lower().endswith((".csv", ".tsv"))]) > 1:
         options["csv"] = name
@@ -160,7 +158,7 @@ def _table(path: Path, name: str) -> Recognised:
     ]
     if not matches:
         raise UserError(
-            f"{str(path / name)!r} has no column whose values are image files in {', '.join(places)}.\n"
+            f"{quoted(path / name)} has no column whose values are image files in {named(places)}.\n"
             f"  saw: columns {', '.join(map(str, rows.columns))}\n"
             "  say it with --source table --option image=COLUMN --option label=COLUMN --option image_folder=FOLDER"
         )

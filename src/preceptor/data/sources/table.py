@@ -8,9 +8,12 @@ import pandas as pd
 
 from preceptor.data.images import IMAGE_SUFFIXES, FileReader
 from preceptor.data.name_rules import groups_by_name, own_group_each
+from preceptor.data.names import check_names
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, images_in, named, refuse
+from preceptor.data.sources._layout import contents, entries, images_in, named, read_table, refuse
 from preceptor.errors import UserError
+from preceptor.opening import no_file, open_file
+from preceptor.quoting import quoted
 
 PART_WORDS = {
     "train": "train", "training": "train",
@@ -61,12 +64,15 @@ def table(
     columns = [name for name in (image, label, mask, group, split, id, class_name) if name is not None]
     lacking = [name for name in columns if name not in rows.columns]
     if lacking:
-        raise UserError(f"table: {file.name} has no column {named(lacking)}: it has {', '.join(rows.columns)}")
+        hint = "; its values are separated by ';', commas were expected" if ";" in rows.columns[0] else ""
+        raise UserError(f"table: {file.name} has no column {named(lacking)}: it has {', '.join(rows.columns)}{hint}")
+    _require_once(file, columns)
     if (label is None) == (mask is None):
         raise UserError(
             f"table: set the option label or the option mask (one of them); columns are {', '.join(rows.columns)}"
         )
     for name in columns:
+        check_names(f"table: column {name} of {file.name}", rows[name].tolist())
         blank = rows.index[rows[name].str.strip() == ""]
         if len(blank):
             raise UserError(f"table: {file.name} has no {name} in {len(blank)} rows, the first is line {blank[0] + 2}")
@@ -122,26 +128,33 @@ def _groups(images: list[str], given: list[str] | None, column: str | None) -> t
 
 
 def _csv_file(path: Path, name: str | None) -> Path:
-    if path.is_file():
+    if not path.is_dir():
         return path
     found = [file for file in entries(path)[1] if file.lower().endswith((".csv", ".tsv"))]
     if name is None and len(found) == 1:
         name = found[0]
-    if name is None or not (path / name).is_file():
+    if name is None or no_file(path / name) == "does not exist":
         hint = "one CSV, or the option csv with the file's name" if name is None else f"the file {name}"
         raise refuse("table", path, contents(path), hint)
     return path / name
 
 
 def _read(file: Path) -> pd.DataFrame:
-    """All values as text, as written."""
-    try:
-        rows = pd.read_csv(file, dtype=str, keep_default_na=False, sep="\t" if file.suffix.lower() == ".tsv" else ",")
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise UserError(f"table: {str(file)!r} is not a readable CSV: {error}") from None
+    rows = read_table(file)
     if not len(rows):
-        raise UserError(f"table: {str(file)!r} has no rows")
+        raise UserError(f"table: {quoted(file)} has no rows")
     return rows
+
+
+def _require_once(file: Path, columns: list[str]) -> None:
+    """UserError where the header names one of ``columns`` twice: which is meant?"""
+    separator = "\t" if file.suffix.lower() == ".tsv" else ","
+    with open_file(file, "table") as opened:
+        header = pd.read_csv(opened, header=None, nrows=1, dtype=str, keep_default_na=False, sep=separator)
+    names = header.iloc[0].tolist()
+    twice = [name for name in columns if names.count(name) > 1]
+    if twice:
+        raise UserError(f"table: {file.name} has {names.count(twice[0])} columns {twice[0]}: give each its own name")
 
 
 def _paths(values: "pd.Series[str]", folder: Path, template: str, kind: str) -> list[str]:
@@ -159,7 +172,9 @@ def _paths(values: "pd.Series[str]", folder: Path, template: str, kind: str) -> 
         hint = "; add the files, or leave the rows out"
         if os.path.splitext(absent[0])[1].lower() not in IMAGE_SUFFIXES:
             hint = f"; if the column has no file ending, set the option {kind}_file, for example to {{}}.png"
-        raise UserError(f"table: {len(absent)} rows name an {kind} that is not there, for example {absent[0]!r}{hint}")
+        raise UserError(
+            f"table: {len(absent)} rows name an {kind} that is not there, for example {quoted(absent[0])}{hint}"
+        )
     return paths
 
 

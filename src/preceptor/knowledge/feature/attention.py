@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import as_maps, paired_maps
 from preceptor.knowledge.maps import attention_map, to_common_size
+from preceptor.knowledge.setting import Setting
 from preceptor.networks.outputs import Knowledge
 from preceptor.specs import Task
 

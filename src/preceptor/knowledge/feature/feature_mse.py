@@ -5,11 +5,11 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_tensor
 from preceptor.knowledge.maps import to_common_size
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

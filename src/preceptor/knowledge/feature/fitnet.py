@@ -5,11 +5,11 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.blocks import AdapterNorm
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.maps import to_common_size
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 _LARGEST_KERNEL = 7

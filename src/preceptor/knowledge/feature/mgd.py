@@ -5,11 +5,11 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.maps import to_common_size
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 _PUBLISHED_RATIO = {"channel": 0.15, "pixel": 0.75}

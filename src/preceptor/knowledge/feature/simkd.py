@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.blocks import FrozenClassifier
 from preceptor.knowledge.edges import teacher_classifier
 from preceptor.knowledge.maps import spatial_mean, to_common_size
+from preceptor.knowledge.setting import Setting
 from preceptor.networks.outputs import Knowledge
 from preceptor.specs import Task
 

@@ -6,12 +6,12 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.blocks import TeacherClassifier, conv_norm_relu
 from preceptor.knowledge.edges import one_tensor, teacher_classifier
 from preceptor.knowledge.maps import spatial_mean
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.mask.maps import require_above_zero, require_not_negative, resized
 from preceptor.knowledge.response.dist import correlation_gaps
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

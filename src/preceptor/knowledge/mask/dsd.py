@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.maps import attention_map, unit
 from preceptor.knowledge.mask.maps import (
@@ -17,6 +16,7 @@ from preceptor.knowledge.mask.maps import (
     require_not_negative,
     resized,
 )
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

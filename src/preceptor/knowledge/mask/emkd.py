@@ -5,7 +5,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.maps import attention_map, unit
 from preceptor.knowledge.mask.maps import (
@@ -16,6 +15,7 @@ from preceptor.knowledge.mask.maps import (
     resized_labels,
 )
 from preceptor.knowledge.response.soft_target import soft_target_kl
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

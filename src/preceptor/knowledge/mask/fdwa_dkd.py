@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.blocks import conv_norm
 from preceptor.knowledge.maps import unit
@@ -18,6 +17,7 @@ from preceptor.knowledge.mask.maps import (
     resized,
     resized_labels,
 )
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

@@ -5,10 +5,10 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.mask.maps import resized
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.maps import unit
 from preceptor.knowledge.mask.maps import resized, resized_labels
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.mask.critic import Critic, critic_loss, fooling_loss
 from preceptor.knowledge.mask.maps import check_logits_and_maps, require_above_zero, require_not_negative, resized
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 MOST_PLACES = 1024

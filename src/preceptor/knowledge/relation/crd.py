@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_tensor
 from preceptor.knowledge.maps import unit
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 _EPS = 1e-7

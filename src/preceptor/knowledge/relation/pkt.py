@@ -5,9 +5,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import need_batch, one_tensor
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 _EPS = 1e-7

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import need_batch, one_tensor
 from preceptor.knowledge.maps import unit
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 _LEAST_SQUARED_DISTANCE = 1e-12

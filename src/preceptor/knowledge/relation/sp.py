@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import need_batch, one_tensor
 from preceptor.knowledge.maps import unit
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.maps import unit
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 _FLOOR = 1e-8

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from preceptor.errors import UserError
-from preceptor.technique_specs import Integration
+from preceptor.specs import Integration
 
 
 def average_weights(logits: Tensor) -> Tensor:

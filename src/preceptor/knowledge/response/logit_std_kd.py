@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.response.soft_target import soft_target_kl
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 _EPS = 1e-7

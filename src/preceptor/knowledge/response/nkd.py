@@ -5,11 +5,11 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.response.dkd import without_target
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

@@ -7,11 +7,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.blocks import AdapterNorm
 from preceptor.knowledge.edges import as_maps
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 

@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from preceptor.catalogue import Setting
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
+from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 Direction = Literal["forward", "reverse"]

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
-from preceptor.cohort.stage import Stage
 from preceptor.data.prepare import Prepared, prepare
+from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
+from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe
 from preceptor.training.bench.advice import Change, Pace, Tried, first_thing, from_the_pace, to_try
 from preceptor.training.bench.machine import Best, measure_best
@@ -77,12 +78,16 @@ def bench(recipe: Recipe, *, steps: int, device: str = "auto", tell: Callable[[s
         raise UserError("bench measures one process; start it without torchrun")
     fabric = make_fabric(device)
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
-    tell("reading images")
-    prepared = prepare(recipe)
     before = torch.get_num_threads()
-    try:
+
+    def measured() -> BenchReport:
+        tell("reading images")
+        prepared = prepare(recipe)
         with tempfile.TemporaryDirectory() as folder:
             return _Bench(prepared, fabric, steps, Path(folder), tell).report(recipe)
+
+    try:
+        return on_sound_pixels(measured)
     finally:
         torch.set_num_threads(before)
 

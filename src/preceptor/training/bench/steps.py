@@ -14,10 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.built.base import Built
 from preceptor.cohort.frozen import AskFrozen, FixedSize
-from preceptor.cohort.stage import Stage
 from preceptor.data.batches import Batch
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.plan.stage import Stage
 from preceptor.randomness import key
 from preceptor.training.bench.machine import wait_for_device
 from preceptor.training.run import Run

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -88,13 +89,9 @@ class Kept:
         about = self.folder / ABOUT
         if not self._is_told:
             write_json(about, {"facts": self.facts, "name": self.name, "packed": self.packed})
-        os.utime(about)
+        with suppress(OSError):  # what is kept where nothing can be written serves as well
+            os.utime(about)
         sweep(self.folder)
-
-    def remove_shards(self) -> None:
-        """Keep nothing more of it."""
-        for shard in self.shards:
-            shard.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -164,7 +164,7 @@ class _Teacher:
         wrong = [tap for tap in self._shelf.taps if not _same(found.at(tap), live.at(tap))]
         if wrong:
             self._tell(f"what was kept of {self.name} ({', '.join(wrong)}) is not what it says; all of it is made anew")
-            self._kept.remove_shards()
+            self._shelf.remove_all()
             self._open(*self._at)
 
     def _keep(self, network: Network, batch: Batch, rows: Rows, live: Outputs) -> None:

@@ -1,6 +1,7 @@
 """What is kept of one network, one view at a time: finding it, and adding what is missing."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,9 +37,11 @@ class Shelf:
         self._shard: dict[str, NDArray[np.int32]] = {}
         self._place: dict[str, NDArray[np.int32]] = {}
         self._writers: dict[str, ShardWriter] = {}
+        self._refused: set[Path] = set()  # damaged or wrong, where nothing can be removed
 
     def open_view(self, view: int) -> list[str]:
-        """Finish what is being written and look up what there is of ``view``; shards that are damaged are removed.
+        """Finish what is being written and look up what there is of ``view``; shards that are damaged are removed, or
+        passed over where nothing can be removed.
 
         Returns:
             what was wrong with those.
@@ -50,12 +53,14 @@ class Shelf:
         self._place = {tap: np.zeros(self._count, dtype=np.int32) for tap in self.taps}
         damaged = []
         for path in shards_of(self.kept.folder, view):
+            if path in self._refused:
+                continue
             try:
                 shard = Shard(path)
             except FileNotFoundError:  # pruned meanwhile
                 continue
             except DamagedError as error:
-                path.unlink(missing_ok=True)
+                self._remove(path)
                 damaged.append(str(error))
                 continue
             if shard.tap in self._open:
@@ -96,7 +101,7 @@ class Shelf:
             try:
                 shards[number].read(self._place[tap][rows[into]].astype(np.int64), records.numpy(), into)
             except DamagedError:
-                shards[number].path.unlink(missing_ok=True)
+                self._remove(shards[number].path)
                 raise
         return unpacked(records, form)
 
@@ -124,6 +129,17 @@ class Shelf:
         said = str(tensor.dtype).removeprefix("torch.")
         stored = "float16" if self._half and said == "float32" else said
         return Form(tuple(tensor.shape[1:]), said, stored, lies_channels_last(tensor))
+
+    def remove_all(self) -> None:
+        """Believe nothing more of what is kept."""
+        for path in self.kept.shards:
+            self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError:
+            self._refused.add(path)
 
     def finish(self) -> None:
         """Put what was added in place."""

@@ -10,6 +10,7 @@ from preceptor.built import load_network
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data.augment import augment, to_float
 from preceptor.data.packed import PackedSet, open_packed
+from preceptor.data.rows import DamagedRowError
 from preceptor.errors import UserError
 from preceptor.networks.compiled import compiled
 from preceptor.networks.fold import folded
@@ -59,7 +60,11 @@ def verify(kept: Kept, *, entries: int, device: str = "cpu") -> Verdict:
     while shards and compared < entries:
         shard = shards[random.integers(len(shards))]
         places = random.permutation(len(shard.rows))[: min(again.size, entries - compared)]
-        if again.agrees(shard, places):
+        try:
+            agrees = again.agrees(shard, places)
+        except DamagedRowError as error:
+            return Verdict(compared, tuple(wrong), f"{error.path}: {error.reason}")
+        if agrees:
             compared += len(places)
         else:
             shards.remove(shard)

@@ -1,11 +1,13 @@
-"""A stage trains one cohort for some epochs; a technique is a plan of stages."""
+"""A plan is a row of stages; a stage trains one cohort for some epochs. All of it is values."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
-from preceptor.cohort.transfer import Transfer
-from preceptor.networks.network import Network
+from preceptor.plan.edge import Edge, LossUse
+from preceptor.plan.frozen import FrozenMap
+from preceptor.plan.given import Given
+from preceptor.plan.network import Composed, NetworkUse
 from preceptor.specs import TrainingSpec
 
 
@@ -20,22 +22,20 @@ class Start:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A network of a stage, built when the stage begins.
+    """A network of a stage, made anew when the stage begins.
 
     Args:
-        build: makes it, weights included, the same every time; is given the members that ``builds_on`` names.
-        builds_on: earlier members of the stage, of whose modules or outputs this one is made.
+        network: what it is, weights included.
         trains: False freezes it: it only teaches.
         task_weight: factor of its own task loss.
-        start: weights to take from earlier stages instead of the built ones. Several together hold every weight.
+        start: weights to take from earlier stages instead of its own. Several together hold every weight.
         lr, weight_decay: factors of the training's own; ``lr`` may be given by the first part of a parameter's name,
             with ``""`` for all others.
         kept_with: the network of the stage whose validation score chooses the weights of this one too, so that both
             are of one epoch; itself unless given.
     """
 
-    build: Callable[..., Network]
-    builds_on: tuple[str, ...] = ()
+    network: NetworkUse | Composed
     trains: bool = True
     task_weight: float = 1.0
     start: Start | tuple[Start, ...] | None = None
@@ -43,10 +43,27 @@ class Member:
     weight_decay: float = 1.0
     kept_with: str | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.lr, Mapping):
+            object.__setattr__(self, "lr", FrozenMap(self.lr))
+
+    @property
+    def builds_on(self) -> tuple[str, ...]:
+        """Earlier members of the stage, of whose modules or outputs it is made."""
+        return self.network.reads if isinstance(self.network, Composed) else ()
+
     @property
     def starts(self) -> tuple[Start, ...]:
         """Where its weights come from, if from earlier stages."""
         return self.start if isinstance(self.start, tuple) else (self.start,) if self.start else ()
+
+
+class Rule(Protocol):
+    """How one of several members is decided for; a value too."""
+
+    def decide(self, distances: Mapping[str, float]) -> str:
+        """The name of a candidate, given how far the learners are from each, beginning with the present one."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +76,15 @@ class Choice:
     Args:
         candidates: by name, in an order in which a decision never goes back: they are measured from the one
             that the stage before decided for, the first where it decided nothing.
-        decide: (distance by candidate, beginning with that one) -> the name of a candidate.
         temperature: of the distances' probabilities.
     """
 
     candidates: Mapping[str, Member]
-    decide: Callable[[Mapping[str, float]], str]
+    rule: Rule
     temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "candidates", FrozenMap(self.candidates))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +93,6 @@ class Stage:
 
     Args:
         name: of its checkpoints and of its rows in ``metrics.csv``.
-        transfers: makes the edges anew, each with a loss of its own.
         choices: members that are decided when the stage begins, by name; ``members`` holds one of the candidates.
         continues: an earlier stage whose networks, optimiser, schedule and clock go on in this one.
         phase: what random numbers are drawn for; stages that continue one another share it.
@@ -84,13 +102,15 @@ class Stage:
         snapshots: epochs (of the phase, from 1) after which the weights are kept.
         turns: groups of networks updated one after another in each step; empty updates all at once.
         fold: (k, K) trains without the k-th of K grouped, stratified folds of the training part; k counts from 1.
+        instead: the option by which a user may give what this stage leaves: ``technique.teacher`` takes one folder or
+            file, an option in the plural (``technique.teachers``, ``technique.snapshots``) a list.
     """
 
     name: str
     members: Mapping[str, Member]
     training: TrainingSpec
-    transfers: Callable[[], list[Transfer]] = list
-    choices: Mapping[str, Choice] = field(default_factory=dict)
+    edges: tuple[Edge[LossUse], ...] = ()
+    choices: Mapping[str, Choice] = field(default_factory=FrozenMap)
     epochs: int = 0
     continues: str | None = None
     phase: str = ""
@@ -100,6 +120,12 @@ class Stage:
     snapshots: frozenset[int] = frozenset()
     turns: tuple[tuple[str, ...], ...] = ()
     fold: tuple[int, int] | None = None
+    instead: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "members", FrozenMap(self.members))
+        object.__setattr__(self, "choices", FrozenMap(self.choices))
+        object.__setattr__(self, "edges", tuple(self.edges))
 
     @property
     def last_epoch(self) -> int:
@@ -127,6 +153,13 @@ class Stage:
         """Names of the networks that train."""
         return tuple(name for name, member in self.members.items() if member.trains)
 
+    @property
+    def every_member(self) -> Iterator[tuple[str, Member]]:
+        """The members and all that could be decided for, by name."""
+        yield from self.members.items()
+        for name, choice in self.choices.items():
+            yield from ((name, member) for member in choice.candidates.values())
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -135,10 +168,37 @@ class Plan:
     Args:
         students: the networks that are reported and form the ensemble.
         teacher: whom fidelity is measured against, if anyone.
+        student_alone: the run with which the teacher is compared, where the user names one.
         notes: what the user should know before training, one sentence each.
+        lacks: what the user must settle before it can be trained, in words; empty where nothing is open.
     """
 
     stages: tuple[Stage, ...]
     students: tuple[str, ...]
     teacher: str | None = None
-    notes: tuple[str, ...] = field(default_factory=tuple)
+    student_alone: Given | None = None
+    notes: tuple[str, ...] = ()
+    lacks: str = ""
+
+    @property
+    def networks(self) -> dict[NetworkUse, str]:
+        """Every network of its own that takes part, and the first name that it has."""
+        found: dict[NetworkUse, str] = {}
+        for stage in self.stages:
+            for name, member in stage.every_member:
+                inside = member.network.options.values() if isinstance(member.network, Composed) else (member.network,)
+                for network in inside:
+                    if isinstance(network, NetworkUse):
+                        found.setdefault(network, name)
+        return found
+
+    @property
+    def needs(self) -> tuple[Given, ...]:
+        """The weights from outside that the plan begins with, each once."""
+        found: dict[Given, None] = {}
+        for network in self.networks:
+            if network.given:
+                found[network.given] = None
+            elif network.spec and network.spec.from_disk:
+                found[Given(f"networks, weights of {network.name}", network.spec.from_disk)] = None
+        return tuple(found)

@@ -1,0 +1,11 @@
+"""What the files of a run folder are called."""
+
+RECIPE, SPLIT, METRICS, RESULT = "recipe.yaml", "split.csv", "metrics.csv", "result.json"
+ENVIRONMENT, BEGUN, PIXELS, LOCK = "environment.json", "begun.json", "pixels.npz", ".lock"
+CHECKPOINTS, NETWORKS, PREDICTIONS = "checkpoints", "networks", "predictions"
+
+TOGETHER = "runs.yaml"
+"""The recipes of runs that are trained as one, in the folder that they share."""
+
+LISTED = (BEGUN, RECIPE, SPLIT, PIXELS, METRICS, PREDICTIONS, NETWORKS)
+"""Files and folders whose checksums ``result.json`` holds. Checkpoints and ``environment.json`` have their own."""

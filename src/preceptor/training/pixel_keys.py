@@ -1,0 +1,96 @@
+"""``pixels.npz`` of a run folder: which images its networks know, by what the images are and not by their names."""
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from tokenize import TokenError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preceptor.data.packed import HASH_BYTES
+from preceptor.data.prepare import Prepared
+from preceptor.data.samples import PARTS
+from preceptor.files import write_with
+from preceptor.runs.names import PIXELS
+from preceptor.sealed import read_zip, sealed_zip
+
+_INHERITED = "inherited"
+
+Keys = NDArray[np.bytes_]
+"""(N,) hashes of decoded images before resizing, sorted, each once."""
+
+
+def no_keys() -> Keys:
+    """Of no image."""
+    return np.empty(0, dtype=f"S{HASH_BYTES}")
+
+
+@dataclass(frozen=True)
+class PixelKeys:
+    """The images of a run.
+
+    Args:
+        parts: of each part of its split.
+        inherited: further images that the weights it began with, or its teachers, were trained on.
+    """
+
+    parts: dict[str, Keys]
+    inherited: Keys = field(default_factory=no_keys)
+
+    @property
+    def known(self) -> Keys:
+        """What its networks were trained on, or taught by those who were."""
+        return np.union1d(self.parts["train"], self.inherited)
+
+    @property
+    def held_out(self) -> Keys:
+        """What they must not know."""
+        return np.union1d(self.parts["validation"], self.parts["test"])
+
+    def write(self, run: Path) -> None:
+        """Leave them in the run folder; numpy reads them: an array of 16 bytes an image for each part."""
+        arrays = {name: _bytes(keys) for name, keys in (*self.parts.items(), (_INHERITED, self.inherited))}
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes the names of arrays for options
+        content = sealed_zip(buffer.getvalue())
+        write_with(run / PIXELS, lambda path: path.write_bytes(content))
+
+
+def pixel_keys(prepared: Prepared, inherited: Keys | None = None) -> PixelKeys:
+    """Of today's images and split; ``inherited`` without what is in the training part itself."""
+    every = row_keys(prepared)
+    parts = {part: np.unique(every[prepared.rows[part]]) for part in PARTS}
+    return PixelKeys(parts, np.setdiff1d(no_keys() if inherited is None else inherited, parts["train"]))
+
+
+def row_keys(prepared: Prepared) -> Keys:
+    """(rows,) the key of each packed image, for a tile that of its whole image; not sorted."""
+    return _keys(prepared.packed.content_hashes())
+
+
+def read_pixel_keys(run: Path) -> PixelKeys | None:
+    """What :meth:`PixelKeys.write` left; None where there is no such file, as in runs of older versions.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if not (run / PIXELS).is_file():
+        return None
+    try:
+        content, _ = read_zip(run / PIXELS, "")
+        with np.load(io.BytesIO(content)) as stored:
+            found = {name: _keys(stored[name]) for name in (*PARTS, _INHERITED)}
+    except (OSError, KeyError, ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:  # numpy's parsers
+        raise ValueError(f"{PIXELS} is damaged") from error
+    return PixelKeys({part: found[part] for part in PARTS}, found[_INHERITED])
+
+
+def _keys(rows: NDArray[np.uint8]) -> Keys:
+    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != HASH_BYTES:
+        raise ValueError(f"keys of {HASH_BYTES} bytes were wanted")
+    return np.ascontiguousarray(rows).view(f"S{HASH_BYTES}")[:, 0]
+
+
+def _bytes(keys: Keys) -> NDArray[np.uint8]:
+    return np.frombuffer(keys.tobytes(), dtype=np.uint8).reshape(-1, HASH_BYTES)

@@ -1,0 +1,80 @@
+"""``preceptor plan``."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ..command import preceptor
+
+ROOT = Path(__file__).parents[2]
+PHANTOM = str(ROOT / "recipes" / "phantom.yaml")
+
+
+def child_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_a_recipe_is_told_and_drawn_without_reading_an_image(tmp_path):
+    answer = preceptor("plan", PHANTOM, "--set", "technique.strategy=predictions", "--svg", str(tmp_path / "graph.svg"))
+    assert answer.code == 0
+    assert answer.out.startswith("kd_ml predictions (classification)\nstage main: 8 epochs; batches of 32")
+    assert "loss: 0.2 · task + 0.4 · kd(T, temperature 2) + 0.4 · kd(S2, temperature 2)" in answer.out
+    assert (tmp_path / "graph.svg").read_text().startswith("<svg")
+
+
+def test_weights_that_are_missing_are_named():
+    answer = preceptor("plan", PHANTOM, "--set", "technique.name=kd_offline", "technique.teacher=runs/absent")
+    assert answer.code == 0
+    assert "technique.teacher: runs/absent: MISSING: 'runs/absent' does not exist." in answer.out
+
+
+def test_what_is_assumed_is_said():
+    answer = preceptor("plan", PHANTOM, "--set", "technique.name=graft", "technique.teacher=runs/absent")
+    assert "note: test_resnet is taken to have 4 stages" in answer.out
+
+
+def test_what_cannot_be_trained_is_an_error_after_it_was_shown():
+    answer = preceptor("plan", PHANTOM, "--set", "technique.name=kd_offline", "split.shots=5")
+    assert answer.code == 2
+    assert "stage teacher" in answer.out
+    assert "split.shots 5: the teacher would be trained on these few images too" in answer.error
+
+
+def test_a_study_tells_what_its_runs_share():
+    answer = preceptor("plan", str(ROOT / "studies" / "phantom.yaml"), "--scale", "small")
+    assert answer.code == 0
+    assert answer.out.startswith("phantom: 2 teachers, 2 baselines, 4 runs; seeds 0, 1\n")
+    assert "teaches 1 run" in answer.out
+    assert "2 runs compared with it" in answer.out
+
+
+def test_a_study_tells_which_runs_are_one(tmp_path):
+    study = tmp_path / "study.yaml"
+    axes = "axes: {technique: {online: {technique.name: kd_online}, both: {technique.name: kd_ml}}}"
+    study.write_text(f"name: mine\nrecipe: {PHANTOM}\nseeds: [0]\ntogether: true\n{axes}\n")
+    answer = preceptor("plan", str(study))
+    assert answer.code == 0, answer.error
+    (line,) = answer.out.partition("trained as one cohort:\n")[2].partition("\nfrom outside")[0].splitlines()
+    assert "online-seed0" in line
+    assert "both-seed0" in line
+
+
+@pytest.mark.parametrize("path", [PHANTOM, str(ROOT / "studies" / "phantom.yaml")])
+def test_nothing_heavy_is_imported_and_it_takes_less_than_a_second(path):
+    """Computing time rather than time on the clock, which others on the machine can stretch."""
+    code = (
+        "import sys\n"
+        f"sys.argv = ['preceptor', 'plan', {path!r}]\n"
+        "from preceptor.cli.main import main\n"
+        "heavy = ('torch', 'timm', 'numpy', 'pandas')\n"
+        "try: main()\n"
+        "finally: print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
+    )
+    before = child_seconds()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "[]\n"
+    assert child_seconds() - before < 1.0

@@ -27,6 +27,7 @@ LOCAL, HUB = "local-dir:", "hf-hub:"
 # threads, or for ever.
 Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
 Pixels = Annotated[int, Field(gt=0, le=32_768)]
+Side = Annotated[int, Field(ge=4, le=32_768)]  # of an image: below, there is nothing to see
 Images = Annotated[int, Field(gt=0, le=1_000_000)]
 Networks = Annotated[int, Field(gt=0, le=100)]
 Threads = Annotated[int, Field(gt=0, le=1024)]
@@ -80,7 +81,7 @@ class DataSpec(Model):
     source: str
     path: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
-    image_size: Pixels | tuple[Pixels, Pixels] = 224
+    image_size: Side | tuple[Side, Side] = 224
     resize: ResizeRule = "squash"
     tile: TileSpec | None = None
     duplicates: Literal["drop", "keep", "error"] = "drop"

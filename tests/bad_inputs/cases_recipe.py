@@ -47,7 +47,7 @@ def recipe_utf16(folder):
     return train(folder, yaml.safe_dump(recipe()).encode("utf-16"))
 
 
-@case(2, "training.*(twice|more than once|duplicate)")
+@case(2, "the key 'training' stands in line [0-9]+ and again in line [0-9]+")
 def recipe_duplicate_key(folder):
     return train(folder, yaml.safe_dump(recipe()) + "training: {epochs: 1, batch_size: 4, lr: 0.5}\n")
 
@@ -158,12 +158,12 @@ def batch_size_1(folder):
     return train(folder, recipe(training={"batch_size": 1}))
 
 
-@case(2, "")
+@case(2, "image_size")
 def image_size_1(folder):
     return train(folder, recipe(data={"image_size": 1}))
 
 
-@case(2, "")
+@case(0, "run folder", slow=True)
 def image_size_8(folder):
     return train(folder, recipe(data={"image_size": 8}))
 
@@ -188,7 +188,7 @@ def fractions_two(folder):
     return train(folder, recipe(split={"fractions": [0.8, 0.2]}))
 
 
-@case(2, "500 folds of 8 patients: ask for at most 8")
+@case(2, "500 folds of 8 phantom patients: ask for at most 8")
 def folds_more_than_groups(folder):
     return train(folder, recipe(split={"folds": 500}))
 
@@ -271,7 +271,7 @@ def set_deep(folder):
     return train(folder, recipe(), "--set", "a" + ".a" * 3000 + "=1")
 
 
-@case(2, "seed")
+@case(0, "run folder", slow=True)
 def seed_huge(folder):
     return train(folder, recipe(seed=2**80))
 

@@ -56,7 +56,7 @@ def weights_safetensors_huge_header(folder):
     return with_weights(folder, folder / "w.safetensors")
 
 
-@case(2, "classes|do not fit")
+@case(2, "saved from architecture 'test_resnet', not 'resnet10t'")
 def weights_other_architecture(folder, done):
     return with_weights(folder, done / "networks/S1", architecture="resnet10t")
 
@@ -111,7 +111,7 @@ def teacher_unfinished(folder):
     return taught_by(folder, folder / "t")
 
 
-@case(2, r"result\.json")
+@case(0, "run folder", slow=True)  # nothing in it is asked of a teacher
 def teacher_result_corrupt(folder, done):
     run = copied(folder, done)
     (run / "result.json").write_text("{bad")
@@ -140,14 +140,14 @@ def teacher_missing_weights(folder, done):
     return taught_by(folder, run)
 
 
-@case(2, "classes")
+@case(0, "run folder", slow=True)  # its images are known by their pixels
 def teacher_recipe_missing(folder, done):
     run = copied(folder, done)
     (run / "recipe.yaml").unlink()
     return taught_by(folder, run)
 
 
-@case(2, "")
+@case(0, r"split\.csv is\s+damaged; pixels\.npz alone was compared", slow=True)
 def teacher_split_corrupt(folder, done):
     run = copied(folder, done)
     (run / "split.csv").write_bytes(b"\xff\xfe\x00garbage")

@@ -1,4 +1,4 @@
-"""What the tests of bad inputs are made of: small recipes, folders, tables and files, whole but for what a test breaks."""
+"""What the tests of bad inputs are made of: small recipes, folders, tables and files, whole until they are broken."""
 
 import io
 import struct

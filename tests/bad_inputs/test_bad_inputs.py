@@ -1,4 +1,4 @@
-"""Every bad input and odd circumstance ends with the exit code wanted and a message of one screen that names the thing."""
+"""Every bad input and odd circumstance ends with the exit code wanted and a short message that names the thing."""
 
 import json
 import os

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from preceptor.errors import UserError
+from preceptor.runs.names import NETWORKS
 from preceptor.runs.result import finished_run, unverified
 from preceptor.screen import Screen
 
@@ -18,6 +19,8 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
     console = Screen()
     if not finished_run(run, with_test=False).is_sealed:
         console.print(f"note: {unverified(run)}", highlight=False)
+    for name in finished_run(run, with_test=False).gone(NETWORKS):
+        console.print(f"note: {run / name} is gone: that network is not looked at", highlight=False, soft_wrap=True)
     with console.status("looking at the networks"):
         entries = analyse(
             run,

@@ -19,12 +19,13 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
     console = console_of_first_process()
     if not result.is_sealed:
         console.print(f"note: {unverified(run)}", highlight=False)
+    for name in result.gone(NETWORKS):
+        console.print(f"note: {run / name} is gone: that network is not looked at", highlight=False, soft_wrap=True)
     recipe, _ = load_recipe(run / RECIPE)
     if masks and recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
     from preceptor.training.exported import evaluate_networks
 
-    console = console_of_first_process()
     evaluation = evaluate_networks(
         recipe,
         run / NETWORKS,

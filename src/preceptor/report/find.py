@@ -11,6 +11,7 @@ from preceptor.inside import inside
 from preceptor.report.loose import of_loose
 from preceptor.report.runs import Run, analysis_in, read_run
 from preceptor.report.studies import KINDS, MAIN_METRICS, NETWORKS, STATUSES, Job, Layout, Study
+from preceptor.runs.names import METRICS, PREDICTIONS
 from preceptor.study_index import INDEX, REMEDY, STUDY, read_index
 
 _TOGETHER = "runs.yaml"
@@ -100,6 +101,9 @@ def _tell_what_to_doubt(studies: Sequence[Study], tell: Callable[[str], None]) -
         if job.is_damaged:
             tell(f"{job.name} is left out: {job.error}")
     sources = [job.run.source for job in jobs if job.run and job.run.source]
+    for source in sources:
+        for name in source.gone(METRICS, PREDICTIONS):
+            tell(f"{source.run / name} is gone: what the report takes from it is left out")
     old = [source for source in sources if not source.is_sealed]
     if old:
         tell(

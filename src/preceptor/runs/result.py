@@ -90,6 +90,11 @@ class RunResult:
                 if path.is_file() and file_sha256(path) != wanted:
                     raise self._damaged(name)
 
+    def gone(self, *names: str) -> list[str]:
+        """Files of these names, and in folders of these names, that the run left and that are not there any more."""
+        listed = (name for name in self.files if any(name == one or name.startswith(f"{one}/") for one in names))
+        return [name for name in listed if not (self.run / name).exists()]
+
     def content(self, name: str) -> bytes:
         """The bytes of a file, verified.
 

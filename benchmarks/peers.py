@@ -36,7 +36,6 @@ from lightning_fabric import Fabric
 
 from held import Held
 from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing, peers_of
-from plain_cells import MEAN, STD
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.data.batches import Batch
@@ -65,11 +64,13 @@ class Cell:
     task: str = "classification"
     technique: Mapping[str, Any] = field(default_factory=lambda: {"name": "kd_offline", "strategy": "predictions"})
     count: int = 1
+    batches: int = 32  # of phantom images, which tell how long an epoch is
+    longest: int = 2**10  # steps of an epoch, from which is told how many batches the teacher is asked about at most
 
     @property
     def warm_up(self) -> int:
         """Steps that are not timed: as many as ask the teacher at once."""
-        return largest_bunch(self.batch, (self.size, self.size), 2**10, "cpu")
+        return largest_bunch(self.batch, (self.size, self.size), self.longest, "cpu")
 
 
 def new(architecture: str, encoder: str | None = None) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class Way:
 
 def recipe_of(cell: Cell, folder: Path, precision: str) -> Recipe:
     """The cell as a user would write it; its phantom images only stand in for the batches."""
-    options = {"task": cell.task, "size": cell.size, "images": 32 * cell.batch, "patients": 8}
+    options = {"task": cell.task, "size": cell.size, "images": cell.batches * cell.batch, "patients": 8}
     if cell.task == "classification":
         options["classes"] = 4
     return parse_recipe(
@@ -307,12 +308,13 @@ def contest(cell: Cell, wanted: Sequence[str], rounds: int, threads: int) -> Non
 
 def tiny(cell: Cell) -> Cell:
     """The same work with networks, images and batches that show whether it can be done, and no more."""
+    cell = replace(cell, steps=1, batches=4, longest=2)
     if cell.task == "segmentation":
-        encoder = new("unet", "resnet18")
-        return replace(cell, teacher=encoder, student=encoder, size=64, steps=1)
-    alike = {"mean": MEAN, "std": STD}  # peers get images that are normalised once
-    teacher, student = new("resnet10t") | alike, new("test_resnet") | alike
-    return replace(cell, teacher=teacher, student=student, batch=8, steps=1)
+        network = new("unet", "resnet18")
+        return replace(cell, teacher=network, student=network, size=64)
+    # Offline peers get images that are normalised once: for a teacher of the student's family.
+    teacher, student = new("resnet10t" if cell.count > 1 else "test_resnet"), new("test_resnet")
+    return replace(cell, teacher=teacher, student=student, batch=8)
 
 
 def main() -> None:

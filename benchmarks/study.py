@@ -84,11 +84,12 @@ class Setting:
     steps: int
     folder: Path
     cache: Path
+    longest: int
 
     @property
     def warm_up(self) -> int:
         """Steps that are not timed: as many as ask the offline teacher at once."""
-        return largest_bunch(self.batch, (self.size, self.size), 2**10, "cpu")
+        return largest_bunch(self.batch, (self.size, self.size), self.longest, "cpu")
 
     def recipe(self, technique: str, strategy: str, seed: int, precision: str) -> Recipe:
         """One cell as a study writes it, with one view that is shown again and again."""
@@ -373,6 +374,9 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     parser.add_argument("--views", type=int, default=8, help="of `mixed`: views that are shown in turn")
     parser.add_argument("--epochs", type=int, default=20, help="of `mixed`")
+    parser.add_argument(
+        "--longest", type=int, default=2**10, help="an epoch for which bunches are sized; less warms up less"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -380,9 +384,9 @@ def main() -> None:
     all_least = True
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PRECEPTOR_CACHE"] = folder  # placements are measured anew
-        setting = Setting(
-            given.teacher, given.student, given.size, given.batch, given.steps, Path(folder), Path(folder) / "cache"
-        )
+        place = Path(folder)
+        sizes = (given.size, given.batch, given.steps)
+        setting = Setting(given.teacher, given.student, *sizes, place, place / "cache", given.longest)
         setting.save_teacher()
         for part in given.parts:
             all_least &= contest(part, setting, given)

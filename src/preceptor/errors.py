@@ -35,3 +35,7 @@ class NonFiniteLossError(UserError):
 
 class InterruptedRunError(Exception):
     """The user or the system asked to stop; the message says where the checkpoint is and how to go on."""
+
+
+class ClosedOutputError(Exception):
+    """What reads the standard output has ended, as ``| head`` does; the message, if any, is for the error output."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
 import yaml
@@ -24,6 +25,7 @@ from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpe
 from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
 from preceptor.techniques.base import LossSpec
 from preceptor.techniques.own import options_of
+from preceptor.yaml_text import read_yaml, read_yaml_file
 
 
 def _own_or_known(raw: object, known: Callable[[object], Technique]) -> Technique:
@@ -160,14 +162,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
 def read_mapping(path: Path, what: str) -> dict[str, Any]:
     """The YAML mapping in ``path``, unchecked; ``what`` it is called in errors."""
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = read_yaml_file(path, f"{what} {str(path)!r}")
     except FileNotFoundError:
         example = "recipes/phantom.yaml" if what == "recipe" else "studies/phantom.yaml"
         raise UserError(f"no {what} {str(path)!r}: give the path of a .yaml file, for example {example}") from None
     except IsADirectoryError:
         raise UserError(f"{what} {str(path)!r} is a folder: give the .yaml file in it") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{what} {str(path)!r} is not readable YAML: {error}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{what} {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
     return raw
@@ -224,10 +224,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     where, equals, value = text.partition("=")
     if not equals or not where:
         raise UserError(f"--set {text!r}: write it as key.key=value, for example training.epochs=5")
-    try:
-        return where, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"--set {where}: {value!r} is not a YAML value: {error}") from None
+    return where, read_yaml(value, f"--set {where}: {shorten(value, 80, placeholder=' …')!r}")
 
 
 def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from preceptor.errors import UserError
+from preceptor.opening import open_file
+
+_LONGEST = 1_000_000
+"""Bytes of a user's own file."""
 
 _PLAIN: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
 _CONTAINERS: dict[str, Any] = {"tuple": tuple, "list": list, "dict": dict}
@@ -113,10 +117,15 @@ class ClassText:
         return Option(name, ast.unparse(annotation), self._type(annotation, where), value, default is None)
 
     def _unaliased(self, node: ast.expr) -> ast.expr:
-        if isinstance(node, ast.Name) and node.id in self.aliases:
-            return self._unaliased(self.aliases[node.id])
+        followed = set()
+        while isinstance(node, ast.Name) and node.id in self.aliases and node.id not in followed:
+            followed.add(node.id)
+            node = self.aliases[node.id]
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            return ast.parse(node.value, mode="eval").body
+            try:
+                return ast.parse(node.value, mode="eval").body
+            except SyntaxError:
+                raise UserError(f"{self._where}: {node.value!r} is no type") from None
         return node
 
     def _type(self, node: ast.expr, where: str) -> Any:
@@ -169,10 +178,16 @@ def classes_in(path: Path) -> dict[str, ClassText]:
     Raises:
         UserError: the file is not there or is no Python.
     """
+    if not path.exists():
+        raise UserError(f"no file {str(path)!r}; give its path from the current folder")
+    with open_file(path, "Python file") as file:
+        content = file.read(_LONGEST + 1)
+    if len(content) > _LONGEST:
+        raise UserError(f"{str(path)!r} is longer than {_LONGEST:,} bytes; a loss needs a file of its own")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise UserError(f"no file {str(path)!r}; give its path from the current folder") from None
+        tree = ast.parse(content.decode("utf-8"))
+    except (RecursionError, MemoryError):
+        raise UserError(f"{str(path)!r} is nested too deeply to be read") from None
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise UserError(f"{str(path)!r} is not valid Python{f' (line {line})' if line else ''}: {error}") from None

@@ -23,6 +23,14 @@ NEEDS_LABELS: tuple[Integration, ...] = ("ce", "correct_only")
 LOCAL, HUB = "local-dir:", "hf-hub:"
 """How architectures begin that name a saved network: a folder, or a model of the Hugging Face hub."""
 
+# Upper ends far above what anybody trains with: beyond them stands a typing mistake, which would take all memory, all
+# threads, or for ever.
+Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
+Pixels = Annotated[int, Field(gt=0, le=32_768)]
+Images = Annotated[int, Field(gt=0, le=1_000_000)]
+Networks = Annotated[int, Field(gt=0, le=100)]
+Threads = Annotated[int, Field(gt=0, le=1024)]
+
 
 class Model(BaseModel):
     """Base of every recipe part: frozen; unknown keys are errors, and so is a number that is not finite."""
@@ -53,8 +61,8 @@ def _not_finite(value: object, where: str) -> Iterator[tuple[str, float]]:
 class TileSpec(Model):
     """Cut images into square tiles of ``size`` pixels, neighbours sharing ``overlap`` pixels."""
 
-    size: Annotated[int, Field(gt=0)]
-    overlap: Annotated[int, Field(ge=0)] = 0
+    size: Pixels
+    overlap: Annotated[int, Field(ge=0, le=32_768)] = 0
 
 
 class DataSpec(Model):
@@ -72,7 +80,7 @@ class DataSpec(Model):
     source: str
     path: str | None = None
     options: dict[str, Any] = Field(default_factory=dict)
-    image_size: Annotated[int, Field(gt=0)] | tuple[int, int] = 224
+    image_size: Pixels | tuple[Pixels, Pixels] = 224
     resize: ResizeRule = "squash"
     tile: TileSpec | None = None
     duplicates: Literal["drop", "keep", "error"] = "drop"
@@ -96,10 +104,10 @@ class SplitSpec(Model):
 
     by: Literal["auto", "group", "image", "official"] = "auto"
     fractions: tuple[Fraction, Fraction, Fraction] = (0.75, 0.10, 0.15)
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
     fold: Annotated[int, Field(ge=0)] = 0
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    shots: Annotated[int, Field(gt=0)] | None = None
+    shots: Images | None = None
     shots_seed: int | None = None
     seed: int | None = None
 
@@ -141,7 +149,7 @@ class AugmentSpec(Model):
     scale: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stain: Annotated[float, Field(ge=0, lt=1)] = 0.0
     colour: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    views: Annotated[int, Field(gt=0)] | None = None
+    views: Epochs | None = None
     seed: int | None = None
 
     @property
@@ -176,7 +184,7 @@ class NetworkSpec(Model):
     architecture: str
     encoder: str | None = None
     weights: str = "imagenet"
-    input_size: Annotated[int, Field(gt=0)] | None = None
+    input_size: Pixels | None = None
     mean: tuple[Mean, Mean, Mean] | None = None
     std: tuple[Deviation, Deviation, Deviation] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -222,7 +230,7 @@ class NetworksSpec(Model):
     teacher: NetworkSpec | None = None
     teachers: tuple[NetworkSpec, ...] = ()
     student: NetworkSpec | None = None
-    count: Annotated[int, Field(gt=0)] = 2
+    count: Networks = 2
     students: tuple[NetworkSpec, ...] = ()
 
     @model_validator(mode="after")
@@ -288,15 +296,15 @@ class TrainingSpec(Model):
         teacher_cache: see :class:`CacheSpec`.
     """
 
-    epochs: Annotated[int, Field(gt=0)] = 20
-    batch_size: Annotated[int, Field(gt=0)] = 8
+    epochs: Epochs = 20
+    batch_size: Images = 8
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     schedule: Literal["constant", "step", "cosine", "polynomial"] = "constant"
-    step_epochs: Annotated[int, Field(gt=0)] = 5
+    step_epochs: Epochs = 5
     decay: Annotated[float, Field(gt=0, le=1)] = 0.5
     power: Annotated[float, Field(gt=0)] = 0.9
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
@@ -305,14 +313,14 @@ class TrainingSpec(Model):
     sync_batchnorm: bool = False
     channels_last: bool = False
     placement: Literal["auto", "measured", "fixed"] = "auto"
-    validate_every: Annotated[int, Field(gt=0)] = 1
-    patience: Annotated[int, Field(gt=0)] | None = None
+    validate_every: Epochs = 1
+    patience: Epochs | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     monitor: Literal["accuracy", "f1", "auroc", "iou", "iou_per_image"] | None = None
     balance: Literal["over", "under"] | None = None
     drop_last: bool = False
-    threads: Annotated[int, Field(gt=0)] | None = None
-    workers: Annotated[int, Field(ge=0)] = 1
+    threads: Threads | None = None
+    workers: Annotated[int, Field(ge=0, le=256)] = 1
     tensorboard: bool = False
     teacher_cache: CacheSpec = CacheSpec()
 

@@ -39,7 +39,7 @@ def test_an_unfinished_run_is_refused(tmp_path):
 
 
 def test_cka_of_one_batch_is_the_closed_form(tiny, tmp_path):
-    prepared = prepare(recipe_for("classification", {"name": "baseline"}, tmp_path))
+    prepared = prepare(recipe_for("classification", {"name": "baseline"}, tmp_path, data={"image_size": 8}))
     batches = Batches(prepared.packed, prepared.rows["train"][:8], batch_size=8)
     first, second = tiny(1).eval(), tiny(2).eval()
     cka = cka_between(first, second, batches)

@@ -14,7 +14,22 @@ from ..study.studies import raw
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 CELLS = ("RECIPE", "--set", "training.epochs=1", "--workers", "1", "--out", "OUT")
-STUDY = ("--teacher", "resnet10t", "--student", "test_resnet", "--steps", "2", "--rounds", "1", "--threads", "1")
+STUDY = (
+    "--teacher",
+    "resnet10t",
+    "--student",
+    "test_resnet",
+    "--steps",
+    "2",
+    "--size",
+    "32",
+    "--longest",
+    "4",
+    "--rounds",
+    "1",
+    "--threads",
+    "1",
+)
 SCALE = ("--sizes", "400", "800", "--open", "1000", "--rounds", "1", "--steps", "3", "--batches", "5", "--threads", "1")
 PEERS = ("--tiny", "--rounds", "1", "--threads", "1")
 

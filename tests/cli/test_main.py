@@ -62,7 +62,7 @@ def asked(monkeypatch):
     """The overrides that `preceptor train` hands on, in place of training."""
     given = []
     monkeypatch.setattr(
-        "preceptor.cli.train.train_recipe", lambda recipe, overrides, out, device: given.extend(overrides)
+        "preceptor.cli.train.train_recipe", lambda recipe, overrides, out, device, trust: given.extend(overrides)
     )
     return given
 
@@ -88,7 +88,7 @@ def test_stray_arguments_are_refused(asked):
 
 
 def raising(error):
-    def command(*arguments):
+    def command(*arguments, **more):
         raise error
 
     return command

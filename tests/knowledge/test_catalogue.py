@@ -136,7 +136,7 @@ def test_a_file_that_describes_no_loss_is_refused(tmp_path: Path, text: str | No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("import nowhere\n" + OWN, r"running its file fails with ModuleNotFoundError"),
+        ("import nowhere\n" + OWN, r"running its file fails: own.py, line 1, in <module>: ModuleNotFoundError"),
         (OWN.replace("(Loss)", "").replace("super().__init__()", "pass"), r"no subclass of preceptor.knowledge.base"),
     ],
 )

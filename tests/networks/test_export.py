@@ -156,3 +156,18 @@ def test_load_network_wants_a_folder_of_ours(tmp_path):
     (tmp_path / "config.json").write_text('{"architecture": "resnet10t"}')
     with pytest.raises(UserError, match="not saved by preceptor"):
         load_network(tmp_path)
+
+
+@pytest.mark.parametrize("architecture", ["weights", "local-dir"])
+def test_a_config_does_not_say_where_the_weights_lay(architecture, tmp_path):
+    make("resnet10t").save(tmp_path / "private")
+    given = {"weights": str(tmp_path / "private")}
+    if architecture == "local-dir":
+        given = {"weights": "imagenet", "architecture": f"local-dir:{tmp_path / 'private'}"}
+    spec = NetworkSpec(**{"architecture": "resnet10t", **given})
+    network = build_network(spec, task="classification", classes=("a", "b"), image_size=(32, 32), seed=0).eval()
+    network.save(tmp_path / "out")
+    text = (tmp_path / "out" / "config.json").read_text()
+    assert str(tmp_path) not in text
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(load_network(tmp_path / "out")(images).logits, network(images).logits, rtol=0, atol=0)

@@ -212,7 +212,7 @@ GRID = Grid(
 def test_forms_escape_what_they_must():
     assert as_markdown(GRID) == (
         "**50 % & more**\n\n"
-        "| what | a\\|b · x_1 | a\\|b · y |\n| --- | --- | --- |\n| r\\|1 | **1.0** (2–3) | <b> |\n\n±\n"
+        "| what | a\\|b · x_1 | a\\|b · y |\n| --- | --- | --- |\n| r\\|1 | **1.0** (2–3) | &lt;b&gt; |\n\n±\n"
     )
     assert list(csv.reader(io.StringIO(as_csv(GRID, "a, note")))) == [
         ["what", "a|b · x_1", "a|b · y", "a|b · y ±", "note"],
@@ -220,9 +220,35 @@ def test_forms_escape_what_they_must():
     ]
     text = as_latex(GRID, "a note")
     assert r"\caption{50 \% \& more. a note}" in text
-    assert r" & \multicolumn{2}{c}{a|b} \\" in text
+    assert r" & \multicolumn{2}{c}{a$|$b} \\" in text
     assert r"what & x\_1 & y \\" in text
-    assert r"r|1 & \textbf{1.0} {\footnotesize (2--3)} & <b> \\" in text
+    assert r"r$|$1 & \textbf{1.0} {\footnotesize (2--3)} & $<$b$>$ \\" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "csv_cell", "markdown", "latex"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)", "=HYPERLINK(1)", "=HYPERLINK(1)"),
+        ("+1 a", "'+1 a", "+1 a", "+1 a"),
+        ("-1.5", "-1.5", "-1.5", "-1.5"),
+        ("@SUM(A1)", "'@SUM(A1)", "@SUM(A1)", "@SUM(A1)"),
+        ("\t=1", "' =1", " =1", " =1"),
+        ("a\nb", "a b", "a b", "a b"),
+        ("\x1b[31mred", r"\x1b[31mred", r"\\x1b\[31mred", r"\textbackslash{}x1b{[}31mred"),
+        ("<img src=x>", "<img src=x>", "&lt;img src=x&gt;", "$<$img src=x$>$"),
+        ("![x](http://h)", "![x](http://h)", r"!\[x\](http://h)", "!{[}x](http://h)"),
+        ("[2cm] a", "[2cm] a", r"\[2cm\] a", "{[}2cm] a"),
+        ("a\\|b", "a\\|b", r"a\\\|b", r"a\textbackslash{}$|$b"),
+        ("/home/me/net", "…/net", "…/net", r"\dots{}/net"),
+    ],
+)
+def test_names_do_nothing_but_stand_there(name, csv_cell, markdown, latex):
+    grid = Grid("made", "made", ((name, "b"),), ((Datum(name), Datum("1")),))
+    assert next(csv.reader(io.StringIO(as_csv(grid))))[0] == csv_cell
+    assert list(csv.reader(io.StringIO(as_csv(grid))))[1][0] == csv_cell
+    assert f"| {markdown} | 1 |" in as_markdown(grid)
+    assert f"| {markdown} | b |" in as_markdown(grid)
+    assert as_latex(grid).count(f"{latex} & ") == 2
 
 
 def test_what_the_networks_cost(tmp_path):

@@ -31,6 +31,10 @@ def test_lists_and_ranges(text, expected):
         ("training.lr=1..2:lin", "'lin' is no scale"),
         ("training.lr=1,1", "names a value twice"),
         ("training.lr=[1,2", "no list of YAML values"),
+        ("training.lr=1]: [2", "no list of YAML values"),
+        ("training.lr={a: 1, a: 2}", "the key 'a' stands twice"),
+        ("training.lr=0.1..inf", "no finite number"),
+        ("training.lr=nan..1", "no finite number"),
     ],
 )
 def test_mistakes_are_named(text, message):

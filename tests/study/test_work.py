@@ -9,6 +9,7 @@ import yaml
 
 from preceptor.recipe import parse_recipe
 from preceptor.report.find import find_studies
+from preceptor.study.board import Board
 from preceptor.study.plan import plan
 from preceptor.study.work import request_for, train_job
 from preceptor.study_index import read_index
@@ -29,15 +30,15 @@ def written(tmp_path):
 
 
 def contents(out):
-    """Everything that a study's runs left, but for times and for the place of the study."""
+    """Everything that a study's runs left, but for times, for the place of the study, and for checksums of both."""
     found = {}
     for file in sorted((out / "runs").rglob("*")):
-        if file.is_file() and file.name not in ("environment.json", "result.json"):
+        if file.is_file() and file.name not in ("environment.json", "result.json", "begun.json"):
             found[str(file.relative_to(out))] = file.read_bytes().replace(str(out).encode(), b"")
     for file in sorted((out / "runs").glob("*/result.json")):
         result = json.loads(file.read_text().replace(str(out), ""))
         found[str(file.relative_to(out))] = {
-            k: v for k, v in result.items() if k not in ("seconds", "images_per_second")
+            k: v for k, v in result.items() if k not in ("seconds", "images_per_second", "files", "sha256")
         }
     for name in [name for name in found if name.endswith("last.ckpt")]:
         del found[name]  # they hold the seconds spent
@@ -66,18 +67,22 @@ def test_two_workers_leave_the_bits_of_one_and_the_same_command_again_does_nothi
 
 @pytest.mark.slow
 def test_a_run_that_cannot_be_is_told_and_gives_1(written, tmp_path):
-    axes = {
-        "technique": {"ml": ["technique.name=ml"], "off": ["technique.name=kd_offline", "technique.teacher=nowhere"]}
-    }
+    axes = {"technique": {"ml": ["technique.name=ml"], "off": ["technique.name=ml", "technique.temperature=3"]}}
+    made = study(axes=axes)
+    board = Board(made, plan(made).jobs, tmp_path / "out")
+    board.begin()
+    off = next(job for job in board.jobs.values() if job.id.startswith("off"))
+    off.folder(tmp_path / "out").parent.mkdir(parents=True)
+    off.folder(tmp_path / "out").write_text("in the way")
     answer = preceptor("study", written(axes=axes), "--out", tmp_path / "out", "--workers", 1, "--device", "cpu")
     assert answer.code == 1
-    assert re.search("FAILED off-seed0-.*technique.teacher: 'nowhere' does not exist", answer.out)
+    assert re.search(f"FAILED {off.id}: .*{off.id}", answer.out)
     jobs = read_index(tmp_path / "out")[0]["jobs"]
     assert {job["id"].partition("-")[0]: job["status"] for job in jobs} == {
         "teacher": "done",
         "baseline": "done",
         "ml": "done",
-        "off": "failed",
+        "cold": "failed",
     }
     log = next((tmp_path / "out" / "logs").glob("ml-*.log")).read_text()
     assert "epoch 1/1" in log

@@ -194,6 +194,8 @@ def test_the_teacher_is_audited_against_the_baseline_beside_it(tmp_path):
     audit = result["teacher_audit"]
     student = max(alone["validation"][name]["accuracy"] for name in ("S1", "S2"))
     assert audit["student_alone"] == student
+    assert audit["run"] == "../alone"
+    assert str(tmp_path) not in (tmp_path / "distilled" / "result.json").read_text()
     assert ("NOT better" in audit["verdict"]) == (audit["teacher"] <= student)
     elsewhere = train(recipe_for(technique={"name": "kd_online"}, seed=1), tmp_path / "other-seed")
     assert "not audited" in elsewhere["teacher_audit"]["verdict"]

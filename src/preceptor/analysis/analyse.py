@@ -19,7 +19,10 @@ from preceptor.data.repair import on_sound_pixels
 from preceptor.data.rows import DamagedRowError
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.networks.network import Network
+from preceptor.own_files import own_files, require_trust
+from preceptor.places import without_places
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.names import NETWORKS, RECIPE
 from preceptor.runs.result import finished_run
@@ -38,6 +41,7 @@ def analyse(
     pairs: Sequence[tuple[str, str]] = (),
     most: int = 6,
     device: str = "auto",
+    trust: bool = False,
     tell: Callable[[str], object] = lambda note: None,
 ) -> list[dict[str, str]]:
     """Write figures about a finished run's networks, and ``index.json`` with their titles and captions.
@@ -46,15 +50,20 @@ def analyse(
         part: ``test`` or ``validation``.
         pairs: networks to compare; by default the teacher with each student, and the students with each other.
         most: images in a gallery.
+        trust: run Python files that the run's recipe names: its gradients are those of its losses.
         tell: called with what the user should know of the networks, one sentence each.
 
     Raises:
-        UserError: the run is not finished, a network is not there, or the part is too small.
+        UserError: the run is not finished, a network is not there, the part is too small, or the recipe names a
+            Python file and there is no ``trust``.
     """
     result = finished_run(run, with_test=part == "test", instead="; look at part validation")
     result.verify(RECIPE, NETWORKS)
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
+    if not trust:
+        require_trust(own_files(load_recipe(run / RECIPE)[0]), run / RECIPE)
+    inside(run, "analysis", said_by=run)
     return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, tell))
 
 
@@ -131,7 +140,7 @@ def _gradients(
     except DamagedRowError:
         raise
     except UserError as error:
-        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, str(error))})
+        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, without_places(str(error)))})
         return
     found = gradients.pulls(cohort, batches, stage, recipe.seed)
     shown, left_out = gradients.divided(found, cohort, networks)

@@ -13,8 +13,9 @@ from preceptor.built.exits import EarlyExit, Exit, early_exit
 from preceptor.built.fused import FusedClassifier
 from preceptor.built.mean import MeanLogits
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.networks import build
-from preceptor.networks.export import OWN_KEY, WEIGHTS
+from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
 from preceptor.networks.verify import verified_weights
 from preceptor.networks.weights import first_line, read_config
@@ -40,7 +41,9 @@ def load_network(folder: Path | str) -> Network:
     saved = own["built"]
     if saved["kind"] not in BUILT:
         raise UserError(f"{folder}: is of a kind {saved['kind']!r} that this version of preceptor does not know")
-    sources = {name: load_network(folder / "sources" / name) for name in saved["sources"]}
+    sources = {
+        name: load_network(inside(folder / "sources", name, said_by=folder / CONFIG)) for name in saved["sources"]
+    }
     bare = BUILT[saved["kind"]](sources, **saved["options"])
     note = verified_weights(folder / WEIGHTS, own) if (folder / WEIGHTS).is_file() else None
     try:

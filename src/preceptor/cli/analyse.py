@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from preceptor.errors import UserError
 from preceptor.runs.result import finished_run, unverified
+from preceptor.screen import Screen
 
 
-def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str) -> None:
+def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str, *, trust: bool = False) -> None:
     """Write the figures and say where they are."""
     split = [tuple(pair.split(":")) for pair in pairs]
     for pair in split:
@@ -16,7 +15,7 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
             raise UserError(f"--pair {':'.join(pair)!r}: write two networks with a colon, for example T:S1")
     from preceptor.analysis import analyse
 
-    console = Console()
+    console = Screen()
     if not finished_run(run, with_test=False).is_sealed:
         console.print(f"note: {unverified(run)}", highlight=False)
     with console.status("looking at the networks"):
@@ -26,6 +25,7 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
             pairs=[(a, b) for a, b in split],
             most=images,
             device=device,
+            trust=trust,
             tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
         )
     for entry in entries:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from preceptor.own_files import settle
 from preceptor.recipe import load_recipe
+from preceptor.screen import Screen
 
 if TYPE_CHECKING:
     from preceptor.training.bench.report import BenchReport, StageReport
     from preceptor.training.bench.steps import Timed
 
 
-def bench_recipe(path: Path, overrides: list[str], steps: int, device: str) -> None:
+def bench_recipe(path: Path, overrides: list[str], steps: int, device: str, *, trust: bool = False) -> None:
     """Measure one recipe and print what was found."""
     recipe, notes = load_recipe(path, overrides)
-    console = Console()
+    console = Screen()
+    settle(recipe, path, partial(console.print, highlight=False, soft_wrap=True), trust=trust)
     for note in notes:
         console.print(f"note: {note}")
     from preceptor.training.bench.report import bench

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from preceptor.streams import say
+
 app = typer.Typer(help="Look at, verify and prune what teachers said, kept by earlier runs.", no_args_is_help=True)
 
 Keys = Annotated[list[str] | None, typer.Argument(help="Keys, or how they begin; all by default.")]
@@ -32,8 +34,8 @@ def list_(folder: Folder = None) -> None:
         views, taps = {view_of(path) for path in shards}, sorted({tap_of(path) for path in shards})
         size, age = f"{kept.bytes / 1e6:,.1f} MB", f"unused for {kept.unused_for:.1f} days"
         what = f"{kept.name} ({kept.facts['network']['architecture']}) of {Path(kept.packed).name}"
-        typer.echo(f"{kept.key}  {what}: {', '.join(taps)} in {len(views)} views, {size}, {age}")
-    typer.echo(f"{root}: {size_of(root) / 1e6:,.1f} MB with the networks themselves")
+        say(f"{kept.key}  {what}: {', '.join(taps)} in {len(views)} views, {size}, {age}")
+    say(f"{root}: {size_of(root) / 1e6:,.1f} MB with the networks themselves")
 
 
 @app.command()
@@ -51,9 +53,9 @@ def verify(
     for kept in everything_kept(_root(folder), keys or ()):
         verdict = compare(kept, entries=entries, device=device)
         for line in verdict.wrong:
-            typer.echo(f"{kept.key}: {line}; removed")
+            say(f"{kept.key}: {line}; removed")
         words = f"not computed again ({verdict.unable})" if verdict.unable else f"{verdict.compared} computed again"
-        typer.echo(f"{kept.key} {kept.name}: {words}; {'DAMAGED' if verdict.wrong else 'sound'}")
+        say(f"{kept.key} {kept.name}: {words}; {'DAMAGED' if verdict.wrong else 'sound'}")
         is_sound &= not verdict.wrong
     if not is_sound:
         raise typer.Exit(1)
@@ -74,5 +76,5 @@ def prune(
     before = size_of(root)
     limit = None if down_to is None else int(down_to * 2**30)
     for kept in remove(root, unused_for=unused_for, down_to=limit, keys=keys or ()):
-        typer.echo(f"{kept.key} {kept.name}: removed")
-    typer.echo(f"{root}: {(before - size_of(root)) / 1e6:,.1f} MB freed, {size_of(root) / 1e6:,.1f} MB left")
+        say(f"{kept.key} {kept.name}: removed")
+    say(f"{root}: {(before - size_of(root)) / 1e6:,.1f} MB freed, {size_of(root) / 1e6:,.1f} MB left")

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from preceptor.streams import say
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -24,12 +26,12 @@ def inspect(
     ] = None,
 ) -> None:
     """Layout, classes, groups, sizes, damaged files and equal images of a data set."""
-    from rich.console import Console
     from rich.progress import track
 
     from preceptor.data.inspect import inspect as look
+    from preceptor.screen import Screen
 
-    progress = Console(stderr=True)
+    progress = Screen(stderr=True)
     found = look(
         path,
         source,
@@ -38,7 +40,7 @@ def inspect(
             rows, "reading images", console=progress, transient=True, disable=not progress.is_terminal
         ),
     )
-    render(found, Console(highlight=False, soft_wrap=True))
+    render(found, Screen(highlight=False, soft_wrap=True))
 
 
 @app.command()
@@ -49,14 +51,14 @@ def fetch(
     ),
 ) -> None:
     """Download an openly published data set; checked by hash, and the same command again goes on."""
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from preceptor.data.fetch import fetch as download
     from preceptor.data.published import published
+    from preceptor.screen import Screen
 
     remote = published(key)
-    console = Console(stderr=True)
+    console = Screen(stderr=True)
     console.print(f"{remote.title}. Licence: {remote.licence}. Source: {remote.home}", highlight=False, soft_wrap=True)
     columns = (
         TextColumn("{task.description}"),
@@ -74,7 +76,7 @@ def fetch(
             bars.update(tasks[name], completed=done, total=total)
 
         folder = download(remote, to, progress=progress)
-    typer.echo(f"{folder}  (source: {remote.source})")
+    say(f"{folder}  (source: {remote.source})")
 
 
 def parse_options(texts: list[str]) -> dict[str, Any]:
@@ -83,9 +85,8 @@ def parse_options(texts: list[str]) -> dict[str, Any]:
     Raises:
         UserError: no ``=``, or no YAML.
     """
-    import yaml
-
     from preceptor.errors import UserError
+    from preceptor.yaml_text import NotYamlError, read_yaml
 
     options = {}
     for text in texts:
@@ -93,8 +94,8 @@ def parse_options(texts: list[str]) -> dict[str, Any]:
         if not equals or not name:
             raise UserError(f"--option {text!r}: write it as name=value, for example image=ImageName")
         try:
-            options[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            options[name.strip()] = read_yaml(value, f"--option {text!r}")
+        except NotYamlError:
             options[name.strip()] = value  # a regular expression, for example, need not be YAML
     return options
 
@@ -104,7 +105,7 @@ def render(found: "Inspection", console: "Console") -> None:
     from rich.table import Table
 
     def line(name: str, text: str) -> None:
-        console.print(f"{name:<11}{text}", markup=False)
+        console.print(f"{name:<11}{text}")
 
     line("data", str(found.path or "generated"))
     line("source", found.source + "".join(f"\n{'':<11}  {name}: {value}" for name, value in found.options.items()))
@@ -131,9 +132,9 @@ def render(found: "Inspection", console: "Console") -> None:
 
     for title, lines in (("damaged", _damaged(found)), ("equal images", _equal(found)), ("notes", list(found.notes))):
         if lines:
-            console.print(f"\n{title}", markup=False)
+            console.print(f"\n{title}")
             for text in lines:
-                console.print(f"  {text}", markup=False)
+                console.print(f"  {text}")
 
 
 def _sizes(sizes: dict[tuple[int, int], int]) -> str:

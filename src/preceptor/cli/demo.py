@@ -5,10 +5,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from preceptor.recipe import load_recipe
+from preceptor.screen import Screen
 
 _RUNS = {
     "teacher": ("technique.name=baseline", "technique.network=teacher"),
@@ -24,7 +24,7 @@ def run_demo(out: Path) -> None:
     from preceptor.report import write_report
     from preceptor.training.run import train
 
-    console = Console()
+    console = Screen()
     began = time.monotonic()
     results: dict[str, dict[str, Any]] = {}
     for name, overrides in _RUNS.items():

@@ -1,18 +1,39 @@
 """The command line: parse, call, print. Nothing heavy is imported before a command runs."""
 
-import errno
+import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from preceptor import __version__
 from preceptor.cli import cache, data
-from preceptor.errors import InterruptedRunError, UserError
+from preceptor.errors import ClosedOutputError, InterruptedRunError, UserError
+from preceptor.quoting import plain
+from preceptor.refusals import own_files_run, refusal
+from preceptor.streams import drop_output, flush_output, is_output_closed, open_standard_streams, say
+
+
+class _Commands(TyperGroup):
+    """Keeps from click two errors that it takes for answers at a prompt: it would end with a bare "Aborted!" or 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise RuntimeError(f"a file ends too early: {error}") from error
+        except BrokenPipeError as error:
+            if is_output_closed():
+                raise ClosedOutputError from None
+            raise RuntimeError(f"another process has ended: {error}") from error
+
 
 app = typer.Typer(
+    cls=_Commands,
     help="Train small biomedical image networks that learn from big ones and from each other.",
     no_args_is_help=True,
     add_completion=False,
@@ -26,11 +47,13 @@ Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value, or several after one another.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Trust = Annotated[bool, typer.Option("--trust", help="Run Python files that the folder's recipe names.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=1024, help="Runs side by side; by default what fits.")]
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(__version__)
+        say(__version__)
         raise typer.Exit
 
 
@@ -61,11 +84,12 @@ def train(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default below runs/.")] = None,
     device: Device = "auto",
+    trust: Trust = False,
 ) -> None:
     """Train one run; the same command again resumes it."""
     from preceptor.cli.train import train_recipe
 
-    train_recipe(recipe, [*(overrides or []), *_more_changes(context)], out, device)
+    train_recipe(recipe, [*(overrides or []), *_more_changes(context)], out, device, trust=trust)
 
 
 def _more_changes(context: typer.Context) -> list[str]:
@@ -83,13 +107,14 @@ def study(
     overrides: Overrides = None,
     scale: Annotated[str | None, typer.Option(help="Another size of the study, such as small.")] = None,
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/studies/.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs side by side; by default what fits.")] = None,
+    workers: Workers = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
     reuse: Annotated[
         list[Path] | None, typer.Option(help="A study folder whose finished runs are taken over; repeat it.")
     ] = None,
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the jobs.")] = False,
+    trust: Trust = False,
 ) -> None:
     """Train many runs; the same command again does only what is missing."""
     from preceptor.cli.study import run_study
@@ -105,6 +130,7 @@ def study(
         device=device,
         dry=dry_run,
         reuse=reuse or [],
+        trust=trust,
     )
     if not finished:
         raise typer.Exit(1)
@@ -120,12 +146,13 @@ def search(
         list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value; repeat it.")
     ] = None,
     sampler: Annotated[str, typer.Option(help="grid, random or tpe.")] = "tpe",
-    trials: Annotated[int, typer.Option(min=1, help="How many in all; a grid has its own number.")] = 20,
+    trials: Annotated[int, typer.Option(min=1, max=100_000, help="How many in all; a grid has its own number.")] = 20,
     seed: Annotated[int, typer.Option(help="Of random and tpe.")] = 0,
     prune: Annotated[bool, typer.Option(help="Cut trials short that are worse than most.")] = True,
     out: Annotated[Path | None, typer.Option(help="Search folder; by default below runs/searches/.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Trials side by side; by default what fits.")] = None,
+    workers: Workers = None,
     device: Device = "auto",
+    trust: Trust = False,
 ) -> None:
     """Find the settings that are best on validation; the same command again goes on. Test images stay unseen."""
     from preceptor.cli.search import search_recipe
@@ -141,6 +168,7 @@ def search(
         out=out,
         workers=workers,
         device=device,
+        trust=trust,
     )
 
 
@@ -162,13 +190,14 @@ def analyse(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     part: Annotated[str, typer.Option(help="test or validation.")] = "test",
     pairs: Annotated[list[str] | None, typer.Option("--pair", help="Two networks to compare, as T:S1.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="Images in a gallery.")] = 6,
+    images: Annotated[int, typer.Option(min=1, max=1000, help="Images in a gallery.")] = 6,
     device: Device = "auto",
+    trust: Trust = False,
 ) -> None:
     """CKA, latency, and the images that are hardest or in dispute, as figures in RUN/analysis."""
     from preceptor.cli.analyse import analyse_run
 
-    analyse_run(run, part, pairs or [], images, device)
+    analyse_run(run, part, pairs or [], images, device, trust=trust)
 
 
 @app.command()
@@ -187,13 +216,14 @@ def bench(
     context: typer.Context,
     recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
     overrides: Overrides = None,
-    steps: Annotated[int, typer.Option(min=2, help="Steps to time of each kind.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, max=100_000, help="Steps to time of each kind.")] = 8,
     device: Device = "auto",
+    trust: Trust = False,
 ) -> None:
     """How fast a recipe trains here, where the time goes, and what to change first. Trains nothing, writes no run."""
     from preceptor.cli.bench import bench_recipe
 
-    bench_recipe(recipe, [*(overrides or []), *_more_changes(context)], steps, device)
+    bench_recipe(recipe, [*(overrides or []), *_more_changes(context)], steps, device, trust=trust)
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -203,11 +233,12 @@ def plan(
     overrides: Overrides = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the graph of the last stage into this file.")] = None,
     scale: Annotated[str | None, typer.Option(help="Another size of a study, such as small.")] = None,
+    trust: Trust = False,
 ) -> None:
     """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
     from preceptor.cli.plan import show_plan
 
-    show_plan(recipe, [*(overrides or []), *_more_changes(context)], svg, scale)
+    show_plan(recipe, [*(overrides or []), *_more_changes(context)], svg, scale, trust=trust)
 
 
 @app.command()
@@ -218,41 +249,70 @@ def methods(
     from preceptor.cli.methods import methods_page, print_methods
 
     if markdown:
-        typer.echo(methods_page(), nl=False)
+        say(methods_page(), nl=False)
     else:
         print_methods()
 
 
-_FOR_THE_USER = {
-    errno.ENOSPC: "free some space and give the same command again; nothing that was on disk is lost",
-    errno.EDQUOT: "free some space and give the same command again; nothing that was on disk is lost",
-    errno.EACCES: "check its permissions",
-    errno.EPERM: "check its permissions",
-    errno.EROFS: "choose another folder",
-}
-"""What the system refuses and only the user can change, with what to do."""
-
-
 def main() -> None:
-    """Entry point: exit code 2 for the user's mistakes, 1 for ours, 130 when stopped; no traceback without --debug."""
-    debug = "--debug" in sys.argv
+    """Entry point. Exit code 2 for the user's mistakes and what the machine refuses, 1 for ours, 130 when stopped, 141
+    when nobody reads the output any more; no traceback without --debug."""
+    open_standard_streams()
+    try:
+        code = _answer(debug="--debug" in sys.argv)
+        flush_output()
+    except ClosedOutputError as closed:
+        code = _closed(str(closed))
+    if code:
+        sys.exit(code)
+
+
+def _answer(*, debug: bool) -> int:
     try:
         app()
     except InterruptedRunError as stop:
-        print(f"\n{stop}", file=sys.stderr)
-        sys.exit(130)
+        if is_output_closed():  # which asked training to stop
+            return _closed(str(stop))
+        _complain(f"\n{stop}")
+        return 130
     except UserError as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _complain(f"error: {error}")
+        return 2
+    except ClosedOutputError:
+        raise
+    except SystemExit as end:
+        if end.code == 1 and is_output_closed():  # click's own end, where help is not read to its last line
+            raise ClosedOutputError from None
+        if words := refusal(end):  # a user's own file that ends the command
+            _complain(f"error: {words}")
+            return 2
+        raise
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, OSError) and error.errno in _FOR_THE_USER:
-            where = f"{error.filename}: " if error.filename else ""
-            print(f"error: {where}{error.strerror}; {_FOR_THE_USER[error.errno]}.", file=sys.stderr)
-            sys.exit(2)
-        print(f"error: {type(error).__name__}: {error}", file=sys.stderr)
-        print("This is likely a defect of preceptor; `preceptor --debug …` shows where.", file=sys.stderr)
-        sys.exit(1)
+        if words := refusal(error):
+            _complain(f"error: {words}")
+            return 2
+        _complain(f"error: {type(error).__name__}: {error}")
+        if own := own_files_run():
+            _complain(f"Your own {', '.join(own)} took part, and may be why; `preceptor --debug …` shows where.")
+        else:
+            _complain("This is likely a defect of preceptor; `preceptor --debug …` shows where.")
+        return 1
+    return 0
+
+
+def _closed(words: str) -> int:
+    """The end that other tools make where ``| head`` has read enough, with a word where work was stopped by it."""
+    drop_output()
+    if words:
+        _complain(words)
+    return 128 + signal.SIGPIPE
+
+
+def _complain(text: str) -> None:
+    """To the error output, if anybody reads that."""
+    with suppress(OSError, ValueError):
+        print(plain(text), file=sys.stderr)

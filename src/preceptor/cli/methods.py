@@ -1,10 +1,10 @@
 """``preceptor methods``: what can be chosen by name, on the terminal and as a page of the documentation."""
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from preceptor.knowledge import catalogue
+from preceptor.screen import Screen
 from preceptor.techniques import technique_rows
 
 _PAGE = """\
@@ -44,7 +44,7 @@ A loss or technique of your own is named `path/to/module.py:ClassName`: see [own
 
 def print_methods() -> None:
     """Print the techniques and the knowledge losses: a line on each, then its tasks, options and source."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False)
     for title, rows in _tables().items():
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, style="bold")

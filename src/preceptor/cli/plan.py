@@ -6,24 +6,27 @@ from pathlib import Path
 from rich.console import Console
 
 from preceptor.files import write_text
+from preceptor.own_files import settle
 from preceptor.plan.cast import Usual
 from preceptor.plan.draw import cohort_svg
 from preceptor.plan.ready import require_trainable
 from preceptor.plan.show import described, outside
 from preceptor.recipe import load_recipe, read_mapping
+from preceptor.screen import Screen
 
 
-def show_plan(path: Path, overrides: list[str], svg: Path | None, scale: str | None) -> None:
+def show_plan(path: Path, overrides: list[str], svg: Path | None, scale: str | None, *, trust: bool = False) -> None:
     """Print the plan of a recipe, or what the runs of a study share; draw the graph where it is wanted."""
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Screen(highlight=False, soft_wrap=True)
     if "recipe" in read_mapping(path, "recipe"):
-        _show_study(console, path, overrides, scale)
+        _show_study(console, path, overrides, scale, trust)
     else:
-        _show_recipe(console, path, overrides, svg)
+        _show_recipe(console, path, overrides, svg, trust)
 
 
-def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path | None) -> None:
+def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path | None, trust: bool) -> None:
     recipe, notes = load_recipe(path, overrides)
+    settle(recipe, path, console.print, trust=trust)
     facts = Usual()
     plan = recipe.plan(facts)
     console.print(" ".join(filter(None, (recipe.technique.name, recipe.technique.shared, f"({recipe.task})"))))
@@ -37,12 +40,14 @@ def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path |
     require_trainable(plan, shots=recipe.split.shots)
 
 
-def _show_study(console: Console, path: Path, overrides: list[str], scale: str | None) -> None:
+def _show_study(console: Console, path: Path, overrides: list[str], scale: str | None, trust: bool) -> None:
+    from preceptor.cli.study import settle_study
     from preceptor.study.lockstep import lockstep, name_of
     from preceptor.study.plan import plan
     from preceptor.study.spec import load_study
 
     study = load_study(path, scale, overrides)
+    settle_study(study, path, console, trust=trust)
     made = plan(study)
     kinds = Counter(job.kind for job in made.jobs)
     words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items()]

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-from rich.console import Console
-
 from preceptor.errors import UserError
+from preceptor.screen import Screen
 
 
 def report_folders(folders: list[Path], out: Path | None) -> None:
@@ -13,7 +12,7 @@ def report_folders(folders: list[Path], out: Path | None) -> None:
         raise UserError("report: several folders have no folder in common; say with --out where the report goes")
     from preceptor.report import write_report
 
-    console = Console()
+    console = Screen()
 
     def tell(line: str) -> None:
         console.print(f"note: {line}", highlight=False, soft_wrap=True)

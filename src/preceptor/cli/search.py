@@ -1,15 +1,16 @@
 """``preceptor search``."""
 
+from functools import partial
 from pathlib import Path
-
-from rich.console import Console
 
 from preceptor.cli.places import SEARCHES, other_data, require_own_place
 from preceptor.errors import UserError
 from preceptor.explain import unknown
 from preceptor.files import alone
+from preceptor.own_files import settle
 from preceptor.recipe import apply_change, changed_recipe, parse_override, read_mapping
 from preceptor.runs.place import require_place
+from preceptor.screen import Screen
 from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.local import LocalCrew, fair_workers
 from preceptor.study.search import SAMPLERS, Search, require_optuna, run_search
@@ -29,6 +30,7 @@ def search_recipe(
     out: Path | None,
     workers: int | None,
     device: str,
+    trust: bool = False,
 ) -> None:
     """Search, and say what was best on validation."""
     if sampler not in SAMPLERS:
@@ -36,7 +38,10 @@ def search_recipe(
     raw = read_mapping(path, "recipe")
     for key, value in map(parse_override, overrides):
         apply_change(raw, key, value)
-    threads = changed_recipe(raw, [], origin=str(path))[0].training.threads or 1
+    recipe, _ = changed_recipe(raw, [], origin=str(path))
+    console = Screen()
+    settle(recipe, path, partial(console.print, highlight=False, soft_wrap=True), trust=trust)
+    threads = recipe.training.threads or 1
     apply_change(raw, "training.threads", threads)
     own = read_mapping(path, "recipe")
     data = other_data(own.get("data"), raw.get("data"))
@@ -46,7 +51,6 @@ def search_recipe(
     require_own_place(out, "a search")
     search = Search(raw, [parse_over(text) for text in overs], out, sampler, trials, seed, prune)
     require_place(out, [search.base.data.path], is_own=(out / "journal.log").exists(), what="search")
-    console = Console()
     require_optuna()
     check_device(device)
     check_recipes([(search.base, True)], console)

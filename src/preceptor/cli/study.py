@@ -10,13 +10,15 @@ from rich.console import Console
 from preceptor.cli.places import STUDIES, other_data, require_own_place
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import alone
+from preceptor.own_files import settle
 from preceptor.recipe import Recipe
 from preceptor.runs.place import require_place
+from preceptor.screen import Screen
 from preceptor.study.board import Board
 from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan, recipes_of
 from preceptor.study.ray import RayCrew, require_ray
 from preceptor.study.reuse import Fingerprint, find_runs, require_same_images, take_over
 from preceptor.study.run import run_jobs
@@ -36,12 +38,14 @@ def run_study(
     device: str,
     dry: bool,
     reuse: Sequence[Path] = (),
+    trust: bool = False,
 ) -> bool:
     """Do what is missing of a study; True when every job is done."""
     study, data = _named(path, scale, overrides)
+    console = Screen()
+    settle_study(study, path, console, trust=trust)
     made = plan(study)
     out = out or _default_folder(path, data, scale)
-    console = Console()
     if scale:
         console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")
     for note in made.notes:
@@ -69,6 +73,15 @@ def run_study(
             run_jobs(board, overview, crew, device=device)
     _summarise(board, console)
     return not board.having("failed")
+
+
+def settle_study(study: Study, path: Path, console: Console, *, trust: bool) -> None:
+    """Name the users' own files that the runs of a study run, each once, before any is."""
+    said: dict[str, None] = {}
+    for _, recipe in recipes_of(study)[0]:
+        settle(recipe, path, lambda line: said.setdefault(line), trust=trust)
+    for line in said:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _named(path: Path, scale: str | None, overrides: list[str]) -> tuple[Study, str | None]:

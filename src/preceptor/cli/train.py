@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,19 @@ from rich.console import Console
 from rich.table import Table
 
 from preceptor.cli.places import RUNS, other_data, slug
+from preceptor.own_files import settle
 from preceptor.recipe import Recipe, load_recipe, read_mapping
+from preceptor.screen import Screen
+
+FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
+"""Said where `| head` or the like has ended."""
 
 
-def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str) -> None:
+def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str, *, trust: bool = False) -> None:
     """Train one recipe and print its scores."""
     recipe, notes = load_recipe(path, overrides)
-    console = console_of_first_process()
+    console = console_of_first_process(farewell=FAREWELL)
+    settle(recipe, path, partial(console.print, highlight=False, soft_wrap=True), trust=trust)
     for note in notes:
         console.print(f"note: {note}")
     written = recipe
@@ -29,9 +36,9 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
     console.print(f"run folder: {out}")
 
 
-def console_of_first_process() -> Console:
+def console_of_first_process(farewell: str = "") -> Screen:
     """A console that says nothing in the other processes of a torchrun job."""
-    return Console(quiet=os.environ.get("RANK", "0") != "0")
+    return Screen(quiet=os.environ.get("RANK", "0") != "0", farewell=farewell)
 
 
 def named(path: Path, recipe: Recipe) -> tuple[Recipe, str]:

@@ -1,11 +1,14 @@
 """What every knowledge loss is, and what it may know of its edge before training."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from textwrap import shorten
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from preceptor.errors import UserError
 from preceptor.knowledge.setting import Setting
 from preceptor.networks.outputs import Knowledge
 from preceptor.specs import Task
@@ -72,6 +75,20 @@ def _full(tensor: Tensor) -> Tensor:
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
 
 
+def _no_scalar(loss: "Loss", returned: object) -> str:
+    """What to say of a loss that gives something else than one number."""
+    code = type(loss).forward.__code__
+    what = (
+        f"a tensor of shape {tuple(returned.shape)} and type {str(returned.dtype).removeprefix('torch.')}"
+        if isinstance(returned, Tensor)
+        else f"{type(returned).__name__} {shorten(repr(returned), 60, placeholder=' …')}"
+    )
+    return (
+        f"loss {loss.key}: forward ({Path(code.co_filename).name}, line {code.co_firstlineno}) returned {what}; "
+        "a loss returns one number as a tensor without dimensions, for example the mean over the batch: values.mean()"
+    )
+
+
 class Loss(nn.Module):
     """Base of the losses here: options in ``__init__``, adapters in :meth:`build`, the formula in ``forward``.
 
@@ -98,7 +115,9 @@ class Loss(nn.Module):
 
     def __call__(self, student: Knowledge, teacher: Knowledge, targets: Tensor, **more: Any) -> Tensor:
         with torch.autocast(targets.device.type, enabled=False):
-            loss: Tensor = super().__call__(full_precision(student), full_precision(teacher), targets, **more)
+            loss = super().__call__(full_precision(student), full_precision(teacher), targets, **more)
+        if not isinstance(loss, Tensor) or loss.ndim or not loss.is_floating_point():
+            raise UserError(_no_scalar(self, loss))
         return loss
 
     def build(self, probe: Probe) -> None:

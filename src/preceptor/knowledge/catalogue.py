@@ -21,6 +21,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from preceptor.errors import UserError
 from preceptor.knowledge.setting import Setting
+from preceptor.refusals import OWN_MODULE, refusal
 from preceptor.signatures import ClassText, Option, classes_in
 from preceptor.specs import Task
 
@@ -237,7 +238,7 @@ def own_class(name: str, what: str, base_dir: Path = Path()) -> ClassText:
 def run_file(path: Path, what: str) -> Any:
     """The module of a user's file, run once for each content it has; ``what`` is wanted of it, for errors."""
     digest = hashlib.sha256(path.read_bytes() + str(path).encode()).hexdigest()[:16]
-    name = f"preceptor_own_{path.stem}_{digest}"
+    name = f"{OWN_MODULE}{path.stem}_{digest}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -247,9 +248,10 @@ def run_file(path: Path, what: str) -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        where = refusal(error) or f"{type(error).__name__}: {error}"
         del sys.modules[name]
-        raise UserError(f"{what}: running its file fails with {type(error).__name__}: {error}") from error
+        raise UserError(f"{what}: running its file fails: {where}") from error
     return module
 
 
@@ -263,4 +265,4 @@ def _explain(what: str, known: Mapping[str, Option], detail: Mapping[str, Any]) 
 def _nearest(name: str, valid: Iterable[str]) -> str:
     names = list(valid)
     near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}."
+    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}." if names else "it has none."

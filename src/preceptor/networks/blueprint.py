@@ -49,9 +49,15 @@ class Blueprint:
         return self.spec.std or IMAGENET_STD
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, for ``config.json``."""
+        """As plain values, for ``config.json``, which is passed on.
+
+        Weights from a file are ``none`` there: what was made of them lies beside, and where they were is nobody's.
+        """
+        spec = self.spec.model_dump(mode="json")
+        if spec["weights"] not in ("imagenet", "none"):
+            spec["weights"] = "none"
         return {
-            "spec": self.spec.model_dump(mode="json"),
+            "spec": spec,
             "task": self.task,
             "classes": list(self.classes),
             "image_size": list(self.image_size),

@@ -80,7 +80,11 @@ def _load_chain(blueprint: Blueprint, folder: Path) -> Network:
     from preceptor.networks.grafted import Chain
 
     student = build_network(
-        blueprint.spec, task=blueprint.task, classes=blueprint.classes, image_size=blueprint.image_size, seed=0
+        blueprint.spec.model_copy(update={"weights": "none"}),
+        task=blueprint.task,
+        classes=blueprint.classes,
+        image_size=blueprint.image_size,
+        seed=0,
     )
     chain = Chain.unfilled(student)
     weights = read_weights(str(folder))

@@ -42,7 +42,7 @@ def require_whole_config(path: Path, config: Mapping[str, Any]) -> None:
         raise DamagedFileError(path, "was changed or damaged after it was written", REMEDY)
     rest = {key: value for key, value in own.items() if key != SEAL_KEY}
     is_sealed = SEAL_KEY in own or WEIGHTS_KEY in own or "preprocessing" in own
-    if is_sealed and own.get(SEAL_KEY) != seal_of({**config, OWN_KEY: rest}):
+    if is_sealed and not _bears(own.get(SEAL_KEY), {**config, OWN_KEY: rest}):
         raise DamagedFileError(path, "was changed or damaged after it was written", REMEDY)
 
 
@@ -60,3 +60,11 @@ def verified_weights(path: Path, own: Mapping[str, Any]) -> str | None:
     if file_sha256(path) != own[WEIGHTS_KEY]:
         raise DamagedFileError(path, "is not the file that was exported: changed or damaged", REMEDY)
     return None
+
+
+def _bears(seal: object, config: Mapping[str, Any]) -> bool:
+    """Whether ``seal`` is that of ``config``."""
+    try:
+        return seal == seal_of(config)
+    except ValueError:  # a number that JSON does not know, which was not written
+        return False

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pickle
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from preceptor.networks.verify import REMEDY, require_whole_config, verified_wei
 from preceptor.opening import read_text, require_file
 from preceptor.sealed import is_zip, verify_zip
 
+_UNSAFE = re.compile(r"weights_only|allow_pickle|safe_globals|allowlist")
 _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 _WRAPPERS = ("_orig_mod.", "module.")
 _INSIDE = ("state_dict", "model", "model_state_dict")
@@ -139,8 +141,12 @@ def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a library's message, or the error's name where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of a library's message, or the error's name where it says nothing.
+
+    Advice to read a file in a way that runs what it holds, which torch and numpy give, is left out.
+    """
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return line if not _UNSAFE.search(line) else "it holds code, of which nothing was run"
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -204,7 +210,8 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         raise UserError(f"weights {error}") from None
     except pickle.UnpicklingError as error:
         # torch's own message advises loading it unsafely; only the line that names what was refused is shown.
-        refused = next((line.strip() for line in str(error).splitlines() if "unsupported" in line.lower()), "")
+        lines = (line.strip() for line in str(error).splitlines() if not _UNSAFE.search(line))
+        refused = next((line for line in lines if "unsupported" in line.lower()), "")
         raise UserError(
             f"weights {str(path)!r}: refused. The file is damaged, or a pickle that holds more than tensors and could "
             f"run code when opened. Nothing in it was run. {refused}\n"

@@ -1,6 +1,5 @@
 """Finding studies and loose runs in folders."""
 
-import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.errors import DamagedFileError, UserError
+from preceptor.inside import inside
 from preceptor.report.loose import of_loose
 from preceptor.report.runs import Run, analysis_in, read_run
 from preceptor.report.studies import KINDS, MAIN_METRICS, NETWORKS, STATUSES, Job, Layout, Study
@@ -62,7 +62,8 @@ def find_studies(folders: Sequence[Path], tell: Callable[[str], None] = lambda l
     for within, found in loose.items():
         studies += [_beside(one, within) if within else one for one in of_loose(found, root)]
     if damaged:
-        studies[-1] = replace(studies[-1], jobs=(*studies[-1].jobs, *itertools.starmap(_damaged_job, damaged.items())))
+        said = [_damaged_job(name, _within(folders, error)) for name, error in damaged.items()]
+        studies[-1] = replace(studies[-1], jobs=(*studies[-1].jobs, *said))
     _tell_what_to_doubt(studies, tell)
     if not studies:
         raise UserError(
@@ -72,14 +73,22 @@ def find_studies(folders: Sequence[Path], tell: Callable[[str], None] = lambda l
     return studies
 
 
-def _damaged_job(name: str, error: UserError) -> Job:
+def _within(folders: Sequence[Path], error: UserError) -> str:
+    """What is wrong, with the paths of files as they lie below the folders that are reported."""
+    words = str(error)
+    for folder in folders:
+        words = words.replace(f"{folder}/", "")
+    return words
+
+
+def _damaged_job(name: str, error: str) -> Job:
     return Job(
         name=name,
         kind="run",
         labels={"run": name},
         seed=0,
         status="failed",
-        error=str(error),
+        error=error,
         run=None,
         is_damaged=True,
     )
@@ -155,12 +164,12 @@ def _read_index(path: Path, tell: Callable[[str], None]) -> Study:
 
 
 def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
-    path = folder / str(job["folder"])
+    path = inside(folder, job["folder"], said_by=folder / "index.json")
     run, damage = None, None
     try:
         run = read_run(path, str(job["folder"])) if (path / "recipe.yaml").exists() else None
     except UserError as error:
-        damage = str(error)
+        damage = _within([folder], error)
     # The folder knows better than an index whose writer was killed.
     status = "failed" if damage else "done" if run and run.result is not None else str(job["status"])
     if status not in STATUSES:
@@ -173,9 +182,13 @@ def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
         labels={str(axis): str(label) for axis, label in (job.get("cell") or {}).items()},
         seed=int(job["seed"]) if job.get("seed") is not None else 0,
         status=status,
-        error=damage or (job.get("error") if status != "done" else None),
+        error=damage or (_text(job.get("error")) if status != "done" else None),
         run=run,
         fold=run.fold if run else job.get("fold"),
-        reused_from=job.get("reused_from"),
+        reused_from=_text(job.get("reused_from")),
         is_damaged=damage is not None,
     )
+
+
+def _text(found: object) -> str | None:
+    return None if found is None else str(found)

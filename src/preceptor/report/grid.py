@@ -7,12 +7,20 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from preceptor.measures import Interval, Spread
+from preceptor.places import without_places
+from preceptor.quoting import one_line
 
 PLAIN = ("fidelity.kl",)
 """Scores that are no shares of something: everything else is shown in percent."""
 
+_FORMULA = tuple("=+-@")
+"""How a cell begins that a spreadsheet computes instead of showing it."""
+
+_MARKDOWN = {character: "\\" + character for character in "\\|[]`*"} | {"<": "&lt;", ">": "&gt;"}
 _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _TEX |= {character: "\\" + character for character in "&%$#_{}"}
+_TEX |= {character: f"${character}$" for character in "<>|"}
+_TEX |= {"[": "{[}", "*": "{*}"}  # which after the end of a row would belong to it
 _TEX |= {"±": r"$\pm$", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$", "≥": r"$\ge$", "×": r"$\times$"}
 _TEX |= {"–": "--", "−": "$-$", "→": r"$\to$", "·": r"$\cdot$", "…": r"\dots{}"}
 
@@ -85,23 +93,23 @@ def as_csv(grid: Grid, note: str = "") -> str:
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*header, *(["note"] if note else [])])
+    writer.writerow([*map(_spreadsheet, header), *(["note"] if note else [])])
     for row in grid.rows:
         cells: list[str] = []
         for place, datum in enumerate(row):
             numbers = [datum.numbers.get(key) for key in measured[place]]
-            cells += ["" if number is None else f"{number:.6g}" for number in numbers] or [_plain(datum)]
+            cells += ["" if number is None else f"{number:.6g}" for number in numbers] or [_spreadsheet(_plain(datum))]
         writer.writerow([*cells, *([note] if note else [])])
     return text.getvalue()
 
 
 def as_markdown(grid: Grid, note: str = "") -> str:
     """A pipe table with its caption."""
-    lines = [f"**{grid.title}**", ""]
-    lines += [f"*{note}*", ""] if note else []
-    lines += [_row(_joined(grid, place) for place in _columns(grid)), _row("---" for _ in _columns(grid))]
-    lines += [_row(f"**{d.text}**{_after(d)}" if d.is_best else _plain(d) for d in row) for row in grid.rows]
-    return "\n".join([*lines, *(["", grid.caption] if grid.caption else [])]) + "\n"
+    lines = [f"**{_markdown(grid.title)}**", ""]
+    lines += [f"*{_markdown(note)}*", ""] if note else []
+    lines += [_row(_markdown(_joined(grid, place)) for place in _columns(grid)), _row("---" for _ in _columns(grid))]
+    lines += [_row(_markdown_datum(datum) for datum in row) for row in grid.rows]
+    return "\n".join([*lines, *(["", _markdown(grid.caption)] if grid.caption else [])]) + "\n"
 
 
 def as_latex(grid: Grid, note: str = "") -> str:
@@ -191,11 +199,39 @@ def _plain(datum: Datum) -> str:
 
 
 def _row(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(cells) + " |"
+
+
+def _said(text: str) -> str:
+    """What a table that is passed on may say: one line, no control characters, no places on this machine."""
+    return without_places(one_line(text))
+
+
+def _spreadsheet(text: str) -> str:
+    """A cell that no spreadsheet takes for a formula; a number stays one."""
+    text = _said(text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _markdown(text: str) -> str:
+    return "".join(_MARKDOWN.get(character, character) for character in _said(text))
+
+
+def _markdown_datum(datum: Datum) -> str:
+    text = _markdown(datum.text)
+    return (f"**{text}**" if datum.is_best else text) + _markdown(_after(datum))
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in text)
+    return "".join(_TEX.get(character, character) for character in _said(text))
 
 
 def _tex_row(cells: Iterable[str]) -> str:

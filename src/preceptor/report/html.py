@@ -2,14 +2,18 @@
 
 import base64
 import json
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+import yaml
 
 from preceptor import __version__
+from preceptor.places import place_free, without_places
+from preceptor.quoting import plain
 from preceptor.report import figures, tables
 from preceptor.report.data_card import DataCard, data_card
 from preceptor.report.grid import Grid, as_csv, as_latex, as_markdown
@@ -21,6 +25,7 @@ from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell, Study
 from preceptor.report.teachers import teachers
 from preceptor.report.verdict import NOT_PUBLISHED, Verdict, verdict
+from preceptor.yaml_text import read_yaml_file
 
 _PAGE = Path(__file__).parent / "page"
 _KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
@@ -130,7 +135,7 @@ def section(study: Study, slug: str) -> Section:
 def page(sections: Sequence[Section], title: str) -> str:
     """The HTML text."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.filters["address"] = _address_of_table
     template = environment.get_template("page.html")
@@ -143,6 +148,13 @@ def page(sections: Sequence[Section], title: str) -> str:
         else ""
     )
     return template.render(title=title, sections=sections, forms=FORMS, note=note, version=__version__)
+
+
+def _shown(value: object) -> object:
+    """What stands on the page, which is made to be passed on; contents of files and finished HTML as they are."""
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.startswith("data:"):
+        return value
+    return without_places(plain(value))
 
 
 def _method(study: Study, cell: Cell) -> Method:
@@ -165,10 +177,11 @@ def _method(study: Study, cell: Cell) -> Method:
         ]
     noted = [_noted(note) for job in cell.jobs if job.run for note in job.run.analysis]
     recipes = [job.run.folder / "recipe.yaml" for job in cell.jobs if job.run]
+    recipe = place_free(read_yaml_file(recipes[0], str(recipes[0]))) if recipes else None
     return Method(
         title=cell.title,
         figures=(*filter(None, drawn), *noted),
-        recipe=recipes[0].read_text(encoding="utf-8") if recipes else "",
+        recipe=yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True) if recipe else "",
         errors=tuple(f"seed {job.seed}: {job.error}" for job in cell.jobs if job.error),
     )
 
@@ -201,16 +214,19 @@ def _address_of_table(grid: Grid, ending: str, note: str) -> str:
 
 
 def _commands(study: Study) -> Iterable[str]:
-    """What repeats the runs, from the folder that holds them."""
-    folder = shlex.quote(str(study.folder))
+    """What repeats the runs, from where the report was asked for, or from above a folder given from the root."""
+    above = study.folder.parent if study.folder.is_absolute() else Path()
+
+    def said(path: Path) -> str:
+        return shlex.quote(os.path.relpath(path, above))
+
     if study.file is not None:
-        yield f"preceptor study {shlex.quote(str(study.file))} --out {folder}"
+        yield f"preceptor study {said(study.file)} --out {said(study.folder)}"
     else:
         for job in study.jobs:
             if job.run is not None:
-                recipe, out = (shlex.quote(str(path)) for path in (job.run.folder / "recipe.yaml", job.run.folder))
-                yield f"preceptor train {recipe} --out {out}"
-    yield f"preceptor report {folder}"
+                yield f"preceptor train {said(job.run.folder / 'recipe.yaml')} --out {said(job.run.folder)}"
+    yield f"preceptor report {said(study.folder)}"
 
 
 def _versions(study: Study) -> Iterable[tuple[str, str]]:

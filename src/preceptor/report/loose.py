@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.report.runs import Run
-from preceptor.report.studies import MAIN_METRICS, NETWORKS, SAME_RESULT, Job, Layout, Study, as_text, flat
+from preceptor.report.studies import MAIN_METRICS, NETWORKS, SAME_RESULT, Job, Layout, Study, as_label, as_text, flat
 
 
 def of_loose(runs: Iterable[Run], root: Path) -> list[Study]:
@@ -67,9 +67,9 @@ def _loose_job(run: Run) -> Job:
 
 def _technique_labels(technique: Mapping[str, Any]) -> dict[str, str]:
     """What a technique is called for short."""
-    losses = [str(loss.get("loss")) for loss in technique.get("losses") or () if isinstance(loss, dict)]
-    if hint := technique.get("hint"):
-        losses.insert(0, f"hint {hint.get('loss')}")
+    losses = [as_label(loss.get("loss")) for loss in technique.get("losses") or () if isinstance(loss, dict)]
+    if isinstance(hint := technique.get("hint"), dict):
+        losses.insert(0, f"hint {as_label(hint.get('loss'))}")
     labels = {"technique": str(technique.get("name"))}
     if losses:
         labels["losses"] = " + ".join(losses)
@@ -90,7 +90,7 @@ def _labelled(jobs: Sequence[Job]) -> list[Job]:
         # Where the split follows the run's seed it differs with it, which makes no other cell.
         differing = [key for key in keys if len({as_text(recipe.get(key)) for recipe in recipes}) > 1]
         named = [
-            replace(job, labels={**job.labels, **{key: as_text(recipe.get(key)) for key in differing}})
+            replace(job, labels={**job.labels, **{key: as_label(recipe.get(key)) for key in differing}})
             for job, recipe in zip(group, recipes, strict=True)
         ]
         repeated = len({(job.seed, job.fold, *job.labels.items()) for job in named}) < len(named)

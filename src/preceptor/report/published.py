@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.report.studies import Cell, Study
 
 Figure = tuple[float, float | None]
@@ -22,7 +23,7 @@ def read_published(study: Study) -> Rows:
     """
     if study.published is None:
         return []
-    path = study.folder / study.published[0]
+    path = inside(study.folder, study.published[0], said_by=study.folder / "index.json")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

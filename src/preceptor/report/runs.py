@@ -12,17 +12,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.measures import COUNTS
+from preceptor.opening import read_text
 from preceptor.recipe import parse_recipe
+from preceptor.report.shapes import check_recipe, check_result
 from preceptor.runs.names import METRICS, NETWORKS, PREDICTIONS, RECIPE, SPLIT
 from preceptor.runs.result import RunResult, read_environment, read_result
 from preceptor.sealed import read_whole
+from preceptor.yaml_text import read_yaml_file
 
 Array = NDArray[Any]
+
+LARGEST = 64 * 2**20
+"""Bytes of a picture or text that goes into the page."""
 
 MAIN_METRIC = {"classification": "accuracy", "segmentation": "iou"}
 """The score by which weights are chosen, unless the recipe monitors another."""
@@ -31,9 +37,6 @@ _BUDGET = ("task", "data", "split", "augment", "task_loss", "training")
 
 CHOSEN = "chosen"
 """In the place of a network's name: the one that each run chose on validation."""
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The same YAML, ten times as fast where libyaml is there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,8 +163,12 @@ class Run:
     @cached_property
     def latency(self) -> Mapping[str, float]:
         """Milliseconds for one image by network, where they were measured."""
-        found = _json(self.folder / "analysis" / "latency.json") or {}
-        return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
+        path = self.folder / "analysis" / "latency.json"
+        found = _json(path) or {}
+        try:
+            return {name: float(one["median_ms"]) for name, one in found.items() if "median_ms" in one}
+        except (TypeError, ValueError):
+            raise UserError(f"{path}: wanted median_ms of each network; run `preceptor analyse` again") from None
 
     @cached_property
     def gradients(self) -> Mapping[str, Any]:
@@ -273,40 +280,56 @@ def read_run(folder: Path, name: str) -> Run:
     result = read_result(folder)
     if result is not None:
         result.verify(RECIPE, SPLIT, METRICS, PREDICTIONS, NETWORKS)
+    path = folder / RECIPE
     try:
-        recipe = yaml.load((folder / "recipe.yaml").read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / 'recipe.yaml'} is not readable YAML: {error}") from None
+        recipe = read_yaml_file(path, str(path))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
     if not isinstance(recipe, dict) or recipe.get("task") not in ("classification", "segmentation"):
-        raise UserError(
-            f"{folder / 'recipe.yaml'} is no recipe of a run: it names no task, classification or segmentation"
-        )
+        raise UserError(f"{path} is no recipe of a run: it names no task, classification or segmentation")
+    check_recipe(path, recipe)
     # Options that have come since it was written are at their defaults. One of a newer version, or with a loss from a
     # file that is gone, is read as it is.
     with suppress(UserError):
         recipe = parse_recipe(recipe).model_dump(mode="json")
     found = result.whole() if result and result.is_complete else None
+    if found is not None:
+        check_result(folder / "result.json", found)
     return Run(folder, name, recipe, found, source=result)
 
 
 def analysis_in(folder: Path) -> tuple[Note, ...]:
-    """What ``analysis/index.json`` of a folder lists, without what is missing."""
+    """What ``analysis/index.json`` of a folder lists, without what is missing.
+
+    Raises:
+        UserError: an entry names a file that does not lie there, which the page would show to whoever it is passed to.
+    """
     path = folder / "analysis" / "index.json"
     listed = _json(path, kind=list) or []
     try:
-        notes = [Note(str(one["title"]), path.parent / str(one["file"]), str(one.get("caption", ""))) for one in listed]
-    except (KeyError, TypeError):
+        named = [(str(one["title"]), one["file"], str(one.get("caption", ""))) for one in listed]
+    except (AttributeError, KeyError, TypeError):
         raise UserError(f"{path}: wanted a list of entries with title, file and caption") from None
-    return tuple(note for note in notes if note.file.is_file())
+    inside(folder, "analysis", said_by=folder)
+    notes = [Note(title, inside(path.parent, file, said_by=path), caption) for title, file, caption in named]
+    found = tuple(note for note in notes if note.file.is_file())
+    for note in found:
+        if note.file.stat().st_size > LARGEST:
+            raise UserError(
+                f"{note.file} is larger than {LARGEST >> 20} MiB, too much for a page; remove it or its entry"
+            )
+    return found
 
 
 def _json(path: Path, kind: type = dict) -> Any:
     """The content of a file, None where there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
+    try:
+        found = json.loads(read_text(path, "file of a run"))
+    except UserError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not readable JSON: {error}") from None
     if not isinstance(found, kind):
         raise UserError(f"{path} holds {type(found).__name__}, {kind.__name__} was wanted")

@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from preceptor.places import place_free
+from preceptor.quoting import one_line
 from preceptor.report.folds import pooled
 from preceptor.report.runs import CHOSEN, Note, Run
 
@@ -207,7 +209,7 @@ def _variants(jobs: Sequence[Job]) -> list[list[Job]]:
     named = []
     for number, (variant, recipe) in enumerate(zip(variants, recipes, strict=True), start=1):
         more = (
-            {key: as_text(recipe.get(key)) for key in differing} if recipe and differing else {"variant": str(number)}
+            {key: as_label(recipe.get(key)) for key in differing} if recipe and differing else {"variant": str(number)}
         )
         named.append([replace(job, labels={**job.labels, **more}) for job in variant])
     return named
@@ -216,6 +218,11 @@ def _variants(jobs: Sequence[Job]) -> list[list[Job]]:
 def as_text(value: Any) -> str:
     """A recipe's value as a label."""
     return value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def as_label(value: Any) -> str:
+    """A recipe's value as it is shown: on one line, and without where this machine keeps a file."""
+    return one_line(as_text(place_free(value)))
 
 
 def _speaks(axis: str) -> bool:

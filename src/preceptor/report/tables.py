@@ -94,7 +94,7 @@ def runs(study: Study) -> Grid:
             result = job.run.result if job.run else None
             chosen = (job.run.chosen if job.run else None) or ""
             score = job.run.score(chosen, study.metric) if job.run and result else None
-            source = f"reused from {Path(job.reused_from).parents[1].name}" if job.reused_from else None
+            source = f"reused from {_study_of(job.reused_from)}" if job.reused_from else None
             rows.append(
                 (
                     label(cell.title),
@@ -110,6 +110,11 @@ def runs(study: Study) -> Grid:
     name = metric_name(study.metric)
     heads = ("method", "seed", "status", "chosen on validation", f"its test {name}", "seconds", "images/s", "run")
     return Grid("runs", "Every run", (heads,), tuple(rows), 1)
+
+
+def _study_of(run: str) -> str:
+    """The name of the study in which a run folder lies, as STUDY/runs/ID."""
+    return (Path("…", *Path(run).parts).parents[1]).name
 
 
 def costs(study: Study) -> Grid | None:

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
@@ -18,6 +16,7 @@ from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
 from preceptor.study_index import INDEX, STUDY
+from preceptor.yaml_text import read_yaml
 
 Status = Literal["waiting", "running", "done", "failed"]
 
@@ -192,8 +191,8 @@ def is_finished(job: Job, out: Path) -> bool:
 def is_same_elsewhere(text: str, recipe: Recipe) -> bool:
     """Whether ``text`` is ``recipe`` but for where the study lies and what its teachers' cells are called."""
     try:
-        written = parse_recipe(yaml.safe_load(text))
-    except (UserError, yaml.YAMLError):
+        written = parse_recipe(read_yaml(text, "recipe.yaml"))
+    except UserError:
         return False
     return _without_place(written) == _without_place(recipe)
 

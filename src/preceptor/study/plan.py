@@ -84,18 +84,16 @@ class Plan:
     notes: list[str] = field(default_factory=list)
 
 
-def plan(study: Study) -> Plan:
-    """All jobs of a study: for each seed the teachers and students alone, then the cells.
+def recipes_of(study: Study) -> tuple[list[tuple[dict[str, str], Recipe]], dict[str, None]]:
+    """The recipe of each cell, seed and fold with the cell's labels, and what was left out of them, once each.
 
-    Cells whose offline teachers differ in nothing share one. Where any of them shares features, that teacher has
-    the 1x1 convolution inside for all of them, so that a table compares students of one teacher.
+    Nothing that a user's own file says is run for it.
 
     Raises:
         UserError: a cell's recipe is wrong; the message names the cell.
     """
     base = study.base
     threads = study.threads or (base.get("training") or {}).get("threads") or 1
-    free = _axes_of_the_technique(study)
     notes: dict[str, None] = {}
     made: list[tuple[dict[str, str], Recipe]] = []
     folds: list[tuple[tuple[str, Any], ...]] = [()]
@@ -108,6 +106,20 @@ def plan(study: Study) -> Plan:
             recipe, left_out = changed_recipe(base, changes, origin=f"study {study.name}, cell {words}")
             made.append((cell.labels, recipe))
             notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
+    return made, notes
+
+
+def plan(study: Study) -> Plan:
+    """All jobs of a study: for each seed the teachers and students alone, then the cells.
+
+    Cells whose offline teachers differ in nothing share one. Where any of them shares features, that teacher has
+    the 1x1 convolution inside for all of them, so that a table compares students of one teacher.
+
+    Raises:
+        UserError: a cell's recipe is wrong; the message names the cell.
+    """
+    free = _axes_of_the_technique(study)
+    made, notes = recipes_of(study)
     if study.together:
         made = _with_one_online_teacher(made)
     with_adapter = {_digest(teacher_alone(r, t, adapter=False)) for _, r in made for t in _sharing_features(r)}

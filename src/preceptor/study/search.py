@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
 from rich.console import Console
 
 from preceptor.errors import InterruptedRunError, UserError
@@ -69,7 +68,7 @@ class Search:
                     f"--sampler grid wants lists; {ranges[0]} is a range: write {ranges[0]}=a,b,c, or take tpe"
                 )
             self.trials = len(self.grid())
-        ends = [list(map(yaml.safe_load, over.choices)) or [over.low, over.high] for over in self.overs]
+        ends = [list(map(over.value, over.choices)) or [over.low, over.high] for over in self.overs]
         for settings in product(*ends):  # what makes no recipe is refused now
             self.recipe(dict(zip(keys, settings, strict=True)))
 
@@ -281,7 +280,7 @@ def _best(study: "Study") -> "FrozenTrial | None":
 
 def settings_of(search: Search, params: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe's values of a trial's parameters."""
-    return {over.key: yaml.safe_load(params[over.key]) if over.choices else params[over.key] for over in search.overs}
+    return {over.key: over.value(params[over.key]) if over.choices else params[over.key] for over in search.overs}
 
 
 def require_optuna() -> None:

@@ -1,11 +1,13 @@
 """What a search tries: the values of one setting, as a list or a range."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from preceptor.errors import UserError
+from preceptor.yaml_text import NotYamlError, read_yaml
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -25,10 +27,14 @@ class Over:
     def suggest(self, trial: "Trial") -> Any:
         """A value for a trial."""
         if self.choices:
-            return yaml.safe_load(trial.suggest_categorical(self.key, self.choices))
+            return self.value(trial.suggest_categorical(self.key, self.choices))
         if self.whole:
             return trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.key, self.low, self.high, log=self.log)
+
+    def value(self, choice: str) -> Any:
+        """What one of the ``choices`` says."""
+        return read_yaml(choice, f"--over {self.key}")
 
 
 def parse_over(text: str) -> Over:
@@ -43,12 +49,9 @@ def parse_over(text: str) -> Over:
             f"--over {text!r}: write it as key=a,b,c or key=low..high, for example training.lr=1e-4..1e-2:log"
         )
     if ".." not in values:
-        try:
-            choices = [
-                yaml.safe_dump(one, default_flow_style=True).removesuffix("...\n").strip() for one in _list(values)
-            ]
-        except yaml.YAMLError as error:
-            raise UserError(f"--over {key}: {values!r} is no list of YAML values: {error}") from None
+        choices = [
+            yaml.safe_dump(one, default_flow_style=True).removesuffix("...\n").strip() for one in _list(key, values)
+        ]
         if len(set(choices)) < len(choices):
             raise UserError(f"--over {key}: {values!r} names a value twice")
         return Over(key, tuple(choices))
@@ -61,12 +64,18 @@ def parse_over(text: str) -> Over:
         raise UserError(f"--over {key}: {span!r} is no range of numbers; write low..high") from None
     if colon and word != "log":
         raise UserError(f"--over {key}: {word!r} is no scale; write low..high:log, or low..high alone")
+    if not (isfinite(over.low) and isfinite(over.high)):
+        raise UserError(f"--over {key}: {span} has an end that is no finite number")
     if over.low >= over.high or (over.log and over.low <= 0):
         raise UserError(f"--over {key}: {span} wants low below high{', and low above 0 for log' if over.log else ''}")
     return over
 
 
-def _list(text: str) -> list[Any]:
-    found = yaml.safe_load(f"[{text}]")
-    assert isinstance(found, list)
+def _list(key: str, text: str) -> list[Any]:
+    try:
+        found = read_yaml(f"[{text}]", f"--over {key}: {text!r} as a list")
+    except NotYamlError:
+        found = None
+    if not isinstance(found, list):
+        raise UserError(f"--over {key}: {text!r} is no list of YAML values; write key=a,b,c")
     return found

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
 from preceptor.recipe import changed_mapping, parse_override, read_mapping
+from preceptor.specs import Threads
 
 
 def _as_changes(value: object) -> object:
@@ -87,8 +88,8 @@ class Study(Model):
     set: Changes = Field(default_factory=dict)
     axes: dict[str, dict[str, Changes]] = Field(default_factory=dict)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    folds: Annotated[int, Field(ge=2)] | None = None
-    threads: Annotated[int, Field(gt=0)] | None = None
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = None
+    threads: Threads | None = None
     together: bool = False
     exclude: tuple[dict[str, str], ...] = ()
     include: tuple[ExtraCell, ...] = ()

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-from rich.console import Console
-
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.runs.result import finished_run
+from preceptor.screen import Screen
 from preceptor.study.work import Request, Tell
+from preceptor.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from preceptor.plan.stage import Stage
@@ -30,8 +29,8 @@ def train_trial(request: Request, tell: Tell) -> None:
     """Train a trial up to validation."""
     from preceptor.training.run import train
 
-    recipe = parse_recipe(yaml.safe_load(request.recipe))
-    console = Console(file=sys.stdout, width=160)
+    recipe = parse_recipe(read_yaml(request.recipe, "the recipe of a trial"))
+    console = Screen(file=sys.stdout, width=160)
     teller = _Teller(tell, recipe.monitor)
     try:
         train(recipe, request.folder, device=request.device, console=console, watchers=[teller], opens_test=False)

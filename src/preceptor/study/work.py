@@ -14,14 +14,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, TextIO
 
-import yaml
-
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.recipe import Recipe, parse_recipe
+from preceptor.refusals import refusal
 from preceptor.runs.begun import replace_recipe
 from preceptor.study.board import is_same_elsewhere
 from preceptor.study.lockstep import name_of
 from preceptor.study.plan import Job
+from preceptor.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ def log_of(id: str, out: Path) -> Path:
 
 def train_job(request: Request, tell: Tell) -> None:
     """Train one run of a study, or several as one, or go on with it."""
-    from rich.console import Console
+    from preceptor.screen import Screen
 
-    console = Console(file=sys.stdout, width=160)
+    console = Screen(file=sys.stdout, width=160)
     if request.shared:
         from preceptor.training.together import train_together
 
@@ -97,7 +97,7 @@ def train_job(request: Request, tell: Tell) -> None:
 
 
 def _recipe_for(folder: Path, text: str) -> Recipe:
-    recipe = parse_recipe(yaml.safe_load(text))
+    recipe = parse_recipe(read_yaml(text, "the recipe of a job"))
     written = folder / "recipe.yaml"
     if written.exists() and is_same_elsewhere(written.read_bytes().decode(errors="replace"), recipe):
         replace_recipe(folder, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
@@ -119,7 +119,8 @@ def answer(work: Work, request: Request, tell: Tell) -> Answer:
             return Answer("stopped")
         except Exception as error:
             traceback.print_exc()
-            words = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+            words = str(error) if isinstance(error, UserError) else refusal(error)
+            words = words or f"{type(error).__name__}: {error}"
             return Answer("failed", words)
     return Answer("done")
 

@@ -28,7 +28,7 @@ class LossSpec(Model):
     weight: float | None = None
     student_tap: str | tuple[str, ...] | None = None
     teacher_tap: str | tuple[str, ...] | None = None
-    warmup: Annotated[int, Field(ge=0)] | None = None
+    warmup: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import Composed
 from preceptor.plan.stage import Member, Plan, Stage, Start
-from preceptor.specs import Integration, Task, Temperature, Weight
+from preceptor.specs import Epochs, Integration, Task, Temperature, Weight
 from preceptor.techniques.base import Technique, given
 from preceptor.techniques.teachers import best_teacher, committee, committee_notes, teacher_stages, teachers_of
 
@@ -69,8 +69,8 @@ class Graft(Technique):
     loss: Literal["grafting", "mse", "kd"] | None = None
     temperature: Temperature = 4.0
     task_weight: Weight = 0.0
-    block_epochs: Annotated[int, Field(gt=0)] | None = None
-    chain_epochs: Annotated[int, Field(gt=0)] | None = None
+    block_epochs: Epochs | None = None
+    chain_epochs: Epochs | None = None
     chain_lr: Annotated[float, Field(gt=0)] = 1.0
     adapter_lr: Annotated[float, Field(gt=0)] = 10.0
     at_once: bool = True

@@ -16,7 +16,7 @@ from preceptor.plan.edge import Edge, LossUse, facing
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import NetworkUse, SharedWidth
 from preceptor.plan.stage import Member, Plan, Stage
-from preceptor.specs import Task, Temperature
+from preceptor.specs import Epochs, Task, Temperature
 from preceptor.techniques.base import LossSpec, PerStudent, Technique, given, per_student
 from preceptor.techniques.published import published_shares
 from preceptor.techniques.shares import Kind, Route, Shares, Strategy, completed, routes_for
@@ -76,13 +76,13 @@ class Mixture(Technique):
     routing: tuple[Route, ...] = ()
     losses: tuple[LossSpec, ...] = ()
     hint: LossSpec | None = None
-    hint_epochs: Annotated[int, Field(gt=0)] | None = None
+    hint_epochs: Epochs | None = None
     teacher: str | None = None
     adapter: Literal["auto", "always", "never"] = "auto"
     teacher_learns: Annotated[float, Field(ge=0)] = 0.0
     sequential: bool = False
     network: Literal["student", "teacher"] = "student"
-    snapshots_every: Annotated[int, Field(gt=0)] | None = None
+    snapshots_every: Epochs | None = None
     student_alone: str | None = None
 
     @model_validator(mode="after")

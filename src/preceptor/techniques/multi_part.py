@@ -11,7 +11,7 @@ from preceptor.plan.cast import TEACHER, Cast, keeping_snapshots
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.given import Given
 from preceptor.plan.stage import Choice, Member, Plan, Stage, Start
-from preceptor.specs import Temperature
+from preceptor.specs import Epochs, Temperature
 from preceptor.techniques.base import PerStudent, Technique, given, per_student, students_of
 
 
@@ -58,8 +58,8 @@ class MultiPart(Technique):
     """
 
     name: Literal["multi_part"]
-    every: Annotated[int, Field(gt=0)] = 5
-    teacher_every: Annotated[int, Field(gt=0)] | None = None
+    every: Epochs = 5
+    teacher_every: Epochs | None = None
     snapshots: tuple[str, ...] = ()
     anchors: Literal["equal", "greedy", "last"] = "equal"
     ratio: Annotated[float, Field(gt=0)] = 1.25

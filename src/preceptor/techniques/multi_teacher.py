@@ -46,7 +46,7 @@ class MultiTeacher(Technique):
     beta: PerStudent | None = None
     gamma: PerStudent | None = None
     teachers: tuple[str, ...] = ()
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
     student_alone: str | None = None
 
     @model_validator(mode="after")

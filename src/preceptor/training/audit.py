@@ -1,5 +1,6 @@
 """Is the teacher any better than the student alone? Asked before anyone trusts a gain."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def audit_teacher(
     prefix = f"{against}; " if against else ""
     alone = expand(plan.student_alone.path) if plan.student_alone else _baseline_beside(recipe, run)
     found = read_result(alone) if alone else None
-    if found is None:
+    if alone is None or found is None:
         return audit | {
             "student_alone": None,
             "verdict": f"{prefix}not audited: no finished run of the student alone with the same data, split, training "
@@ -112,7 +113,13 @@ def audit_teacher(
         else f"the teacher is NOT better than the student alone on validation ({metric} {teacher:.4f} against "
         f"{student:.4f}): a gain of the students cannot be put down to its knowledge"
     )
-    return audit | {"student_alone": student, "run": str(alone), "verdict": prefix + words}
+    return audit | {"student_alone": student, "run": _called(alone, run), "verdict": prefix + words}
+
+
+def _called(alone: Path, run: Path) -> str:
+    """The run of the student alone as seen from ``run``, so that both may move; its name where it lies far away."""
+    found = os.path.relpath(alone.resolve(), run.resolve())
+    return found if found.count("..") <= 2 else alone.name
 
 
 def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:

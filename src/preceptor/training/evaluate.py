@@ -20,6 +20,7 @@ from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
 from preceptor.errors import UserError
 from preceptor.files import write_with
+from preceptor.inside import inside
 from preceptor.knowledge.base import class_logits
 from preceptor.measures import classification_scores, fidelity_scores, segmentation_scores
 from preceptor.measures.ensemble import maximum, mean, merged_masks, union
@@ -143,7 +144,8 @@ def _masks(
         ids.append(name)
         if folder:
             for network, mask in masks.items():
-                _write_mask(folder / network / f"{name}.png", mask[0] * (255 // (classes - 1)))
+                path = inside(folder / network, f"{name}.png", said_by=Path("the data"))
+                _write_mask(path, mask[0] * (255 // (classes - 1)))
         for network, mask in masks.items():
             counts.setdefault(network, []).append(mask_counts(mask, target, classes=classes)[0])
             if teacher and network != teacher:

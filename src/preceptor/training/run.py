@@ -29,12 +29,14 @@ from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.networks.normalisation import padding_for
 from preceptor.networks.preprocessing import Preprocessing
+from preceptor.places import without_places
 from preceptor.plan.merge import lone
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
 from preceptor.runs.names import ENVIRONMENT, NETWORKS, PREDICTIONS
 from preceptor.runs.place import is_run, require_place
 from preceptor.runs.result import RunResult
+from preceptor.screen import Screen
 from preceptor.sealed import write_sealed
 from preceptor.training.audit import audit_teacher, before_teaching, require_student_alone, trained_teachers
 from preceptor.training.choose import make_choices
@@ -78,7 +80,7 @@ def train(
         InterruptedRunError: SIGTERM or SIGINT came; the same call goes on.
     """
     fabric = make_fabric(device)
-    console = (console or Console()) if fabric.is_global_zero else Console(quiet=True)
+    console = (console or Screen()) if fabric.is_global_zero else Screen(quiet=True)
     if fabric.is_global_zero:
         require_place(out, [recipe.data.path], is_own=is_run(out))
     folder = RunFolder(out, recipe, writes=fabric.is_global_zero, tell=teller(console))
@@ -301,7 +303,7 @@ class Run:
             ),
             **self._costs(reported),
             "grouped_by": self.prepared.grouped_by,
-            "notes": [*self.prepared.notes, *self.plan.notes, *self.notes],
+            "notes": [without_places(note) for note in (*self.prepared.notes, *self.plan.notes, *self.notes)],
             "seconds": seconds,
             "images_per_second": sum(at.images for at in ended) / max(seconds, 1e-9),
         }

@@ -21,6 +21,7 @@ from preceptor.recipe import Recipe
 from preceptor.runs.metrics import HEADER
 from preceptor.runs.names import TOGETHER
 from preceptor.runs.place import is_run, require_place
+from preceptor.screen import Screen
 from preceptor.training.audit import require_student_alone
 from preceptor.training.fabric import make_fabric
 from preceptor.training.planning import settled_plan, workshop_of
@@ -48,7 +49,7 @@ def train_together(
     recipes = list(runs.values())
     require_alike(recipes)
     fabric = make_fabric(device)
-    console = console or Console()
+    console = console or Screen()
     for path in (*runs, shared):
         require_place(path, [recipes[0].data.path], is_own=is_run(path))
     folders = [RunFolder(path, recipe, tell=teller(console)) for path, recipe in runs.items()]

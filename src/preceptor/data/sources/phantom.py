@@ -54,12 +54,11 @@ def phantom(
     if task not in ("classification", "segmentation"):
         raise UserError(f"phantom: task is {task!r}; choose classification or segmentation.")
     for name, value, least, most in (
-        ("images", images, 1, None), ("size", size, 16, None), ("patients", patients, 1, None),
+        ("images", images, 1, 10_000_000), ("size", size, 16, 8192), ("patients", patients, 1, 10_000_000),
         ("classes", classes, 2, len(NAMES)), ("difficulty", difficulty, 0, 1),
     ):  # fmt: skip
-        if value < least or (most is not None and value > most):
-            wanted = f"at least {least}" if most is None else f"between {least} and {most}"
-            raise UserError(f"phantom: {name} is {value}, it must be {wanted}.")
+        if not least <= value <= most:
+            raise UserError(f"phantom: {name} is {value}, it must be between {least} and {most:,}.")
 
     segmentation = task == "segmentation"
     index = np.arange(images)

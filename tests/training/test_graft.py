@@ -1,13 +1,13 @@
 """Grafting as whole runs on a few phantom images: what learns, one stage or several, resuming, what is exported."""
 
 import shutil
-from importlib import import_module
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from preceptor.built import load_network
+from preceptor.cohort import instantiate
 from preceptor.networks.grafted import Chain, Grafted
 from preceptor.training import run
 from preceptor.training.exported import evaluate_networks
@@ -70,7 +70,7 @@ def apart(tmp_path_factory, grafted):
         return at
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("preceptor.techniques.graft"), "Grafted", making)
+        patch.setattr(instantiate, "Grafted", making)
         patch.setattr(run, "fit", watching)
         result, _ = train(grafted(at_once=False), folder)
     return folder, result, unchanged

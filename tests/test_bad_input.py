@@ -57,6 +57,10 @@ def run(tmp_path, raw, *more):
     return preceptor("train", recipe, "--out", tmp_path / "run", "--device", "cpu", *more)
 
 
+BEGUN = ("recipe.yaml", "split.csv", "begun.json", "pixels.npz")
+"""What a run leaves before it trains."""
+
+
 @pytest.fixture
 def refused(tmp_path, monkeypatch):
     """``refused(recipe, *arguments)`` trains, checks what holds for every refusal, and gives the message."""
@@ -65,7 +69,7 @@ def refused(tmp_path, monkeypatch):
     def attempt(raw, *more):
         before = contents(tmp_path)
         trained = (tmp_path / "run" / "checkpoints").exists()
-        asked = {"recipe.yaml"} | (set() if trained else {"run/recipe.yaml", "run/split.csv", "run/pixels.npz"})
+        asked = {"recipe.yaml"} | (set() if trained else {f"run/{name}" for name in BEGUN})
         answer = run(tmp_path, raw, *more)
         assert answer.code == 2, answer.error
         assert answer.error.startswith("error: ")
@@ -595,18 +599,19 @@ def test_a_full_disk_while_training_loses_nothing(tmp_path, monkeypatch):
     """The second checkpoint does not fit; with room again the run ends as if nothing had been."""
     raw = recipe_for(networks={"count": 1}, training={"epochs": 3})
     assert run(tmp_path / "whole", raw).code == 0
-    write_bytes, written = Path.write_bytes, []
+    opened, written = Path.open, []
 
-    def full(path, content):
-        if "last.ckpt" in path.name:
+    def full(path, mode="r", *more, **options):
+        if mode == "wb" and "last.ckpt" in path.name:
             written.append(path)
             if len(written) == 2:
-                write_bytes(path, bytes(content)[:100])
+                with opened(path, mode) as file:
+                    file.write(bytes(100))
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return write_bytes(path, content)
+        return opened(path, mode, *more, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(Path, "open", full)
         answer = run(tmp_path / "full", raw)
     assert answer.code == 2
     assert "main/last.ckpt: No space left on device; free some space" in answer.error

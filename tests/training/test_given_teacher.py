@@ -73,8 +73,9 @@ def test_a_teacher_that_the_run_trains_is_told_as_soon_as_it_is_trained(tmp_path
 
 def test_a_teacher_whose_answers_are_no_numbers_is_refused(tmp_path, packed):
     given = untrained(tmp_path / "teacher", packed, "classification")
-    weights = given / "networks" / "T" / "model.safetensors"
-    save_file({name: t * 1e30 if t.is_floating_point() else t for name, t in load_file(weights).items()}, weights)
+    state = load_file(given / "networks" / "T" / "model.safetensors")
+    weights = tmp_path / "lone.safetensors"
+    save_file({name: t * 1e30 if t.is_floating_point() else t for name, t in state.items()}, weights)
     recipe = recipe_for("classification", {"name": "kd_offline", "teacher": str(weights)}, packed)
     with pytest.raises(UserError, match=r"not finite|in a way of its own"):
         train(recipe, tmp_path / "run")
@@ -85,5 +86,5 @@ def test_a_damaged_result_of_the_student_alone_is_refused(tmp_path, packed, text
     (tmp_path / "alone").mkdir()
     (tmp_path / "alone" / "result.json").write_text(text)
     technique = {"name": "kd_offline", "student_alone": str(tmp_path / "alone")}
-    with pytest.raises(UserError, match=r"student_alone: .*result\.json is damaged"):
+    with pytest.raises(UserError, match=r"result\.json: (is|holds)"):
         train(recipe_for("classification", technique, packed), tmp_path / "run")

@@ -116,7 +116,7 @@ def test_a_damaged_index_is_written_anew(written, tmp_path):
     (tmp_path / "index.json").write_text('{"name": "ti')
     answer = preceptor("study", written, "--dry-run", "--out", tmp_path)
     assert answer.code == 0
-    assert "is damaged and is written anew from the runs" in answer.out.replace("\n", " ")
+    assert "is damaged and is written anew from the runs" in answer.out
 
 
 def test_a_resolved_study_that_was_changed_is_refused(written, tmp_path):

@@ -82,7 +82,7 @@ def test_a_run_that_cannot_be_is_told_and_gives_1(written, tmp_path):
         "teacher": "done",
         "baseline": "done",
         "ml": "done",
-        "cold": "failed",
+        "off": "failed",
     }
     log = next((tmp_path / "out" / "logs").glob("ml-*.log")).read_text()
     assert "epoch 1/1" in log

@@ -119,7 +119,9 @@ def _name_in(out: Path, console: Console) -> str | None:
     try:
         return str(read_index(out)[0].get("name"))
     except DamagedFileError:
-        console.print(f"note: {out / INDEX} is damaged and is written anew from the runs", highlight=False)
+        console.print(
+            f"note: {out / INDEX} is damaged and is written anew from the runs", highlight=False, soft_wrap=True
+        )
         return None
 
 

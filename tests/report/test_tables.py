@@ -313,3 +313,13 @@ def test_gradient_shares_over_seeds_and_what_is_left_out(tmp_path):
     assert grid.rows[1][5].text == "-0.50 ± 0.00"
     assert "T of kd_offline · predictions: frozen in the last stage" in grid.caption
     assert gradients(find_studies([tmp_path / "alone"])[0]) is None
+
+
+@pytest.mark.parametrize("text", ['{"stage": ', "[]"])
+def test_damaged_gradient_shares_tell_how_to_make_them_anew(tmp_path, text):
+    run = make_run(tmp_path / "run", ALONE)
+    (run / "analysis").mkdir()
+    (run / "analysis" / "gradients.json").write_text(text)
+    (study,) = find_studies([run])
+    with pytest.raises(UserError, match=r"gradients\.json .*Delete it; `preceptor analyse \S*run` makes it anew"):
+        gradients(study)

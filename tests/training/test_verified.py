@@ -258,6 +258,7 @@ def test_a_moved_data_folder_goes_on(images, tmp_path, packed, interrupted):
     train(recipe, tmp_path / "straight")
     interrupted(recipe, tmp_path / "run", epoch=1, step=1)
     moved = recipe_of(images.rename(tmp_path / "elsewhere"), packed)
+    moved = moved.model_copy(update={"name": "elsewhere"})  # as the command line calls it, after the folder
     _, text = train(moved, tmp_path / "run")
     assert f"the data were in {images} when this run began" in text
     assert exported(tmp_path / "run", "S1") == exported(tmp_path / "straight", "S1")

@@ -100,6 +100,13 @@ RULES: tuple[NameRule, ...] = (
         "doi:10.4103/2153-3539.186902",
     ),
     NameRule(
+        "PAD-UFES-20 names",
+        r"^(PAT_\d+)_\d+_\d+$",
+        "patient",
+        (("PAT_1516_1765_530", "PAT_1516"), ("PAT_46_881_939", "PAT_46")),
+        "doi:10.1016/j.dib.2020.106221",
+    ),
+    NameRule(
         "BRACS names",
         r"^(BRACS_\d+)_[A-Z]+_\d+$",
         "slide",

@@ -325,14 +325,15 @@ def _json(path: Path, kind: type = dict) -> Any:
     """The content of a file, None where there is none."""
     if not path.exists():
         return None
+    anew = f" Delete it; `preceptor analyse {path.parent.parent}` makes it anew." * (path.parent.name == "analysis")
     try:
         found = json.loads(read_text(path, "file of a run"))
     except UserError:
         raise
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not readable JSON: {error}") from None
+        raise UserError(f"{path} is damaged, no JSON: {error}.{anew}") from None
     if not isinstance(found, kind):
-        raise UserError(f"{path} holds {type(found).__name__}, {kind.__name__} was wanted")
+        raise UserError(f"{path} holds {type(found).__name__}, {kind.__name__} was wanted.{anew}")
     return found
 
 

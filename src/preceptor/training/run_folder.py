@@ -67,7 +67,9 @@ class RunFolder:
         if found == recipe:
             return
         has_moved = found.data.path != recipe.data.path
-        if _anywhere(found) != _anywhere(recipe) or (has_moved and known_fingerprint(self.path) is None):
+        if _anywhere(found, has_moved) != _anywhere(recipe, has_moved) or (
+            has_moved and known_fingerprint(self.path) is None
+        ):
             raise UserError(
                 f"{self.path} holds a run of another recipe ({_first_difference(found.to_yaml(), self._recipe)}).\n"
                 "Give another folder with --out, or delete this one to start anew."
@@ -254,9 +256,9 @@ def _make_folder(path: Path) -> None:
         raise UserError(f"cannot make the run folder {path}: {error.strerror}; give another with --out") from None
 
 
-def _anywhere(recipe: Recipe) -> dict[str, Any]:
-    """The recipe but for where its data lie."""
-    raw = recipe.model_dump(mode="json")
+def _anywhere(recipe: Recipe, has_moved: bool) -> dict[str, Any]:
+    """The recipe but for where its data lie, and for its name where they have moved: that may be their folder's."""
+    raw = recipe.model_dump(mode="json", exclude={"name"} if has_moved else None)
     raw["data"] = {key: value for key, value in raw["data"].items() if key not in _ELSEWHERE}
     return raw
 

@@ -73,7 +73,7 @@ def test_an_option_given_for_the_new_technique_is_not_left_out(written):
         ({"training": {"patience": 10**30}}, "training.patience: .*less than or equal to 1000000"),
         ({"teacher_training": {"epochs": 10**30}}, "epochs: .*less than or equal to 1000000"),
         ({"data": {"source": "phantom", "image_size": 10**6}}, "data.image_size.*less than or equal to 32768"),
-        ({"data": {"source": "phantom", "image_size": [32, -5]}}, "data.image_size.*greater than 0"),
+        ({"data": {"source": "phantom", "image_size": [32, -5]}}, "data.image_size.*greater than or equal to 4"),
         ({"data": {"source": "phantom", "tile": {"size": 10**6}}}, "data.tile.size: .*less than or equal to 32768"),
         ({"networks": {"teacher": SMALL, "student": SMALL, "count": 10**9}}, "networks.count: .*equal to 100"),
         ({"split": {"folds": 10**9}}, "split.folds: .*less than or equal to 1000"),
@@ -159,3 +159,10 @@ def test_what_no_training_can_use_is_refused_when_it_is_read(where, value, messa
     node[last] = value
     with pytest.raises(UserError, match=message):
         parse_recipe(raw)
+
+
+def test_kinds_of_values_are_no_part_of_a_key():
+    with pytest.raises(UserError) as error:
+        parse_recipe({"task": "classification", "data": {"source": "phantom", "image_size": "abc"}})
+    assert "data.image_size: should be a valid integer" in str(error.value)
+    assert "data.image_size: should be a valid list" in str(error.value)

@@ -1,11 +1,15 @@
 """Telling what is wrong with what a user wrote, in the words of what they wrote."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from textwrap import shorten
 from typing import Any, get_args
 
 from pydantic import BaseModel
+
+_ALTERNATIVE = re.compile(r"constrained-\w+|(?:tuple|list|dict|literal)\[.*\]")
+"""What pydantic adds to a location where a value may be of several kinds: no key that a user wrote."""
 
 
 def explain(detail: Mapping[str, Any], root: type[BaseModel], tags: Mapping[str, type[BaseModel]]) -> str:
@@ -16,7 +20,7 @@ def explain(detail: Mapping[str, Any], root: type[BaseModel], tags: Mapping[str,
         root: the model that was validated.
         tags: the members of its unions by the value that tells them apart; pydantic puts it into locations.
     """
-    parts = [str(part) for part in detail["loc"] if part not in tags]
+    parts = [str(part) for part in detail["loc"] if part not in tags and not _ALTERNATIVE.fullmatch(str(part))]
     where = ".".join(parts) or "recipe"
     if detail["type"] == "extra_forbidden":
         fields = _fields_at(root, detail["loc"][:-1], tags)
@@ -27,7 +31,7 @@ def explain(detail: Mapping[str, Any], root: type[BaseModel], tags: Mapping[str,
         return f"{where}.name: is missing; valid: {', '.join(tags)}"
     if detail["type"] == "union_tag_invalid":
         return f"{where}.name: {unknown(str(detail['input'].get('name')), tags)}"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("valid tuple", "valid list")
     if detail["type"] == "value_error":
         return message if where == "recipe" else f"{where}: {message}"
     if detail["type"] == "model_type":

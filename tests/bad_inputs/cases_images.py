@@ -250,7 +250,7 @@ def data_escape_name(folder):
     return call
 
 
-@case(0, "run folder", slow=True)
+@case(2, "control characters")
 def data_newline_name(folder):
     call = with_data(folder)
     ant(folder, "p1.png").rename(ant(folder, "a\nb.png"))

@@ -14,15 +14,21 @@ from torch.utils._pytree import tree_leaves
 
 from preceptor.knowledge.task_loss import ClassificationLoss
 from preceptor.machine import placement, recorder
-from preceptor.machine.placement import Placement, place
+from preceptor.machine.placement import Placement
 from preceptor.machine.recorder import Recording
 from preceptor.networks.build import build_network
 from preceptor.specs import NetworkSpec
 from preceptor.training import graphed, run
 
-from .phantoms import exported, last, recipe_for, train
+from .phantoms import exported, forget_placements, last, place, recipe_for, train
 from .test_every_loss import AS_WIDE, CASES, of_speed, one_loss
 from .test_every_loss import distil as distil
+
+
+@pytest.fixture(autouse=True)
+def _measured_anew(packed):
+    forget_placements(packed)
+
 
 EXACT = {"epochs": 3, "lr": 2.0**-10, "placement": "measured"}
 """A rate that float32 holds, as it is on a GPU."""

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from preceptor.measures import spread
+from preceptor.measures import main_measure, spread
 from preceptor.report.grid import Datum, Grid, label, measured
-from preceptor.report.names import main_metric, metric_name
 from preceptor.report.runs import Run
 from preceptor.report.statistics import Statistics
 from preceptor.report.studies import Cell, Study
@@ -21,7 +20,7 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
         audit = audit_of(study, statistics, cell)
         base = statistics.baseline_of(cell) or _only_baseline(study)
         alone = list(base.runs.values()) if base else []
-        metric = main_metric(study.task)
+        metric = main_measure(study.task).key
         noise = noise_of(cell)
         constant = [one["score"] for one in constant_answers(cell)]
         rows.append(
@@ -31,13 +30,13 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
                 _validation(with_teacher.values(), "T", "ece"),
                 _validation(alone, None, metric),
                 _validation(alone, None, "ece"),
-                measured(metric, spread(constant)) if constant else Datum(""),
+                measured(spread(constant)) if constant else Datum(""),
                 Datum(f"{audit}; {noise}" if noise else audit, is_warning=bool(noise) or audit.startswith("NOT")),
             )
         )
     if not rows:
         return None
-    name = metric_name(main_metric(study.task))
+    name = main_measure(study.task).label
     heads = (
         "method",
         f"teacher {name}",
@@ -66,7 +65,7 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
 def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
     """In how many seeds the teacher is better than the best student alone of the same seed, in words."""
     base = statistics.baseline_of(cell) or _only_baseline(study)
-    metric = main_metric(study.task)
+    metric = main_measure(study.task).key
     if base is None:
         return "not audited: no finished student alone"
     better, compared = 0, 0
@@ -118,9 +117,9 @@ def _validation(runs: Iterable[Run], network: str | None, metric: str) -> Datum:
         names = list((run.result or {})["validation"])
         if network is None:
             singles = [name for name in names if not name.startswith("ensemble")]
-            chosen = max(singles, key=lambda name: run.score(name, main_metric(run.task), "validation") or 0.0)
+            chosen = max(singles, key=lambda name: run.score(name, main_measure(run.task).key, "validation") or 0.0)
         else:
             chosen = network
         value = run.score(chosen, metric, "validation")
         values += [value] if value is not None else []
-    return measured(metric, spread(values)) if values else Datum("")
+    return measured(spread(values)) if values else Datum("")

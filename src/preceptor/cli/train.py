@@ -75,6 +75,7 @@ def print_result(console: Console, result: dict[str, Any]) -> None:
     """The test scores of every network, with what should be known before trusting them."""
     printed = [one for one in MEASURES[result["task"]].values() if one.is_printed]
     metrics = [one.name for one in printed if not one.against_teacher]
+    metrics += [name for name in result.get("measures", {}) if all(name in one for one in result["test"].values())]
     (agrees,) = (one.name for one in printed if one.against_teacher)
     table = Table(title=f"{result['technique']} {result['strategy'] or ''}: test", box=None)
     for column in ("network", *metrics, "parameters", "agrees with T"):

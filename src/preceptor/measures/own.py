@@ -14,6 +14,7 @@ from typing import Any, get_args
 import numpy as np
 
 from preceptor.errors import UserError
+from preceptor.inside import inside
 from preceptor.knowledge.catalogue import is_own, run_file
 from preceptor.measures.arrays import Float64, Int64
 from preceptor.measures.measure import Answers, AnyMeasure, ClassAnswers, MaskAnswers, Measure, Measures
@@ -149,8 +150,39 @@ def answers_to_try(task: str, classes: int, labels: Int64) -> Answers:
     if task == "classification":
         said, teacher = (draw.dirichlet(np.ones(classes), size=len(labels)) for _ in range(2))
         return ClassAnswers(said, labels, teacher)
-    said, teacher = (draw.integers(1, 100, size=(len(labels), classes - 1, 4)) for _ in range(2))
-    return MaskAnswers(said, teacher)
+    counts, against = (draw.integers(1, 100, size=(len(labels), classes - 1, 4)) for _ in range(2))
+    return MaskAnswers(counts, against)
+
+
+def said_of(measure: AnyMeasure, file: str, entry: str) -> dict[str, Any]:
+    """What a run's result says of a measure of the user's own: where its file is kept in the run, and what is known."""
+    return {"file": file, "entry": entry, **facts_of(measure)}
+
+
+def of_a_run(run: Path, said: object, *, trust: bool = False) -> tuple[AnyMeasure, ...]:
+    """The user's own measures of a finished run, as its result says them: described, or loaded from what it keeps.
+
+    Args:
+        said: ``measures`` of its result.
+        trust: run the files that the run keeps.
+
+    Raises:
+        UserError: something else stands there, or a file fails.
+    """
+    result = run / "result.json"
+    found = []
+    if not isinstance(said, Mapping) or not all(isinstance(facts, Mapping) for facts in said.values()):
+        raise UserError(f"{result}: measures should say of each measure what it is; the file is damaged or not a run's")
+    for key, facts in said.items():
+        what = f"{result}: measure {key!r}"
+        one = from_facts({name: fact for name, fact in facts.items() if name not in ("file", "entry")}, what)
+        if trust:
+            path = inside(run, facts.get("file"), said_by=result)
+            if not path.is_file():
+                raise UserError(f"{what}: {path} is gone; bring it back, or leave out --trust")
+            one = loaded_from(path, str(facts.get("entry")), what)
+        found.append(one)
+    return tuple(found)
 
 
 def path_of(name: str) -> Path:

@@ -18,6 +18,7 @@ from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.measures import COUNTS, main_measure
 from preceptor.measures.measure import AnyMeasure
+from preceptor.measures.own import of_a_run
 from preceptor.opening import read_text
 from preceptor.recipe import parse_recipe
 from preceptor.report.shapes import check_recipe, check_result
@@ -295,7 +296,8 @@ def read_run(folder: Path, name: str) -> Run:
     found = result.whole() if result and result.is_complete else None
     if found is not None:
         check_result(folder / "result.json", found)
-    return Run(folder, name, recipe, found, source=result)
+    own = of_a_run(folder, (found or {}).get("measures", {}))
+    return Run(folder, name, recipe, found, source=result, own=own)
 
 
 def analysis_in(folder: Path) -> tuple[Note, ...]:

@@ -26,6 +26,7 @@ STATUSES = ("done", "running", "unfinished", "waiting", "failed")
 SAME_RESULT = (
     "name",
     "seed",
+    "measures",
     "split.fold",
     "data.cache",
     "technique.teacher",

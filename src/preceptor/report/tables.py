@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from preceptor.measures import Spread, spread
+from preceptor.measures import MEASURES, Spread, spread
 from preceptor.report.grid import Datum, Grid, label, measured, number, text_of
 from preceptor.report.names import architecture
 from preceptor.report.statistics import Statistics
@@ -27,7 +27,9 @@ def scores(study: Study, statistics: Statistics) -> Grid:
             ]
             rows.append((label(cell.title), label(network), *data))
     heads = ("method", "network", *map(study.label, metrics))
-    caption = "Test split, in percent but for KL (nats); mean ± sample standard deviation over seeds."
+    own = [metric for metric in metrics if metric not in MEASURES[study.task] and not study.is_share(metric)]
+    other = "".join(f", {study.label(metric)}" for metric in own)
+    caption = f"Test split, in percent but for KL (nats){other}; mean ± sample standard deviation over seeds."
     if statistics.intervals:
         caption += " Ranges are 95 % bootstrap intervals of the mean over seeds, over test groups where they are known."
         for metric in study.growing_with_noise(metric for _, _, metric in statistics.intervals):

@@ -92,5 +92,6 @@ MEASURES: tuple[Measure[ClassAnswers], ...] = (
         higher_is_better=False,
         grows_with_noise=True,
         is_printed=True,
+        is_audited=True,
     ),
 )

@@ -5,7 +5,7 @@ A score is ``finish`` of the sum of ``addends``, and so is each of its bootstrap
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -118,6 +118,7 @@ class Measure(Generic[A]):
         is_printed: stands in the table at the end of a training.
         is_tabled: stands in a study's table unless its layout says otherwise.
         is_compared: methods are compared in it even where the study's table does not show it.
+        is_audited: stands beside the main measure where a teacher is compared with a student alone.
         published_as: what papers print it as, where that is another name.
         paired: how networks are compared in it; None where they are not.
     """
@@ -137,6 +138,7 @@ class Measure(Generic[A]):
     is_printed: bool = False
     is_tabled: bool = False
     is_compared: bool = False
+    is_audited: bool = False
     published_as: str = ""
     paired: Paired[A] | None = None
 
@@ -197,13 +199,19 @@ class Measure(Generic[A]):
             )
         return found
 
-    def of(self, answers: A) -> float | None:
+    def of(self, answers: A, totals: Float64 | None = None) -> float | None:
         """The score; None where it is undefined since all labels are equal.
+
+        Args:
+            totals: (1, M) sums of the addends, where they are known.
 
         Raises:
             UserError: it is no number.
         """
-        found = self.score(answers) if self.score else float(self.finished(_total(self.rows(answers)))[0])
+        if self.score:
+            found = self.score(answers)
+        else:
+            found = float(self.finished(totals_of(self.rows(answers)) if totals is None else totals)[0])
         if found is not None and math.isfinite(found):
             return found
         if self.wants_two_classes:
@@ -221,16 +229,28 @@ Measures = Mapping[str, AnyMeasure]
 
 def scores_of(measures: Measures, answers: Answers) -> dict[str, float]:
     """Name -> score of all ``measures`` against the labels that are defined."""
-    answers.check()
-    found = {one.name: one.of(answers) for one in measures.values() if not one.against_teacher and one.addends}
-    return {name: score for name, score in found.items() if score is not None}
+    return _scores([one for one in measures.values() if not one.against_teacher], answers)
 
 
 def fidelity_of(measures: Measures, answers: Answers) -> dict[str, float]:
     """Name -> score of all ``measures`` that compare with the teacher."""
+    return _scores([one for one in measures.values() if one.against_teacher], answers)
+
+
+def _scores(measures: Iterable[AnyMeasure], answers: Answers) -> dict[str, float]:
+    """Name -> score of those that can be computed and are defined."""
     answers.check()
-    found = {one.name: one.of(answers) for one in measures.values() if one.against_teacher and one.addends}
-    return {name: score for name, score in found.items() if score is not None}
+    found: dict[str, float] = {}
+    totals: dict[Callable[[Any], Float64], Float64] = {}
+    for one in measures:
+        if one.addends is None:
+            continue
+        if one.score is None and one.addends not in totals:
+            totals[one.addends] = totals_of(one.rows(answers))
+        score = one.of(answers, totals.get(one.addends))
+        if score is not None:
+            found[one.name] = score
+    return found
 
 
 def ratio(sums: Float64) -> Float64:
@@ -255,7 +275,7 @@ def mean_where(values: Float64, known: Flags) -> Float64:
     return means
 
 
-def _total(rows: Float64) -> Float64:
+def totals_of(rows: Float64) -> Float64:
     """(1, M) sums of the columns, each added up as a row of its own would be."""
     sums: Float64 = np.ascontiguousarray(rows.T).sum(axis=1)[None]
     return sums

@@ -30,15 +30,14 @@ def main_measure(task: str) -> AnyMeasure:
     return next(iter(MEASURES[task].values()))
 
 
+def agreement_measure(task: str) -> AnyMeasure:
+    """The one score of how far a student agrees with its teacher where there is room for one."""
+    return next(one for one in MEASURES[task].values() if one.against_teacher and one.is_printed)
+
+
 def with_own(task: str, own: Iterable[AnyMeasure]) -> Measures:
     """The measures of a task with a user's own."""
     return {**MEASURES[task], **{one.key: one for one in own}}
-
-
-def label_of(task: str, key: str) -> str:
-    """A measure as it is printed; its key where the table has none of it."""
-    found = MEASURES[task].get(key)
-    return found.label if found else key
 
 
 def classification_scores(probabilities: Floats, labels: Integers) -> dict[str, float]:

@@ -8,13 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from rich.console import Console
 
+from preceptor.cli.train import print_result
 from preceptor.errors import UserError
-from preceptor.measures import ClassAnswers, Measure, ratio
+from preceptor.measures import MEASURES, ClassAnswers, Measure, classification_scores, counted, ratio
 from preceptor.measures.own import described, facts_of, from_facts, loaded, require_sound
 from preceptor.recipe import parse_recipe
+from preceptor.study.board import layout_of
+from preceptor.study.plan import plan
+from preceptor.training.run_folder import RunFolder
 
 from .command import preceptor
+from .study.studies import study
 from .test_bad_input import recipe_for
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-measure.md"
@@ -180,3 +186,40 @@ def test_a_measure_that_fails_is_refused_before_training(here):
     answer = preceptor("train", "mine.yaml", "--out", "run", "--device", "cpu")
     assert (answer.code, "measure doubt: finish gives the shape" in answer.error) == (2, True), answer
     assert not (here / "run" / "metrics.csv").exists()
+
+
+def test_a_new_entry_is_all_that_a_new_measure_wants(monkeypatch):
+    """It is scored, may be monitored, is printed and stands in a study's table."""
+    new = Measure(
+        name="sureness",
+        label="Sureness",
+        task="classification",
+        addends=lambda answers: counted(answers.probabilities.max(axis=1)),
+        finish=ratio,
+        may_monitor=True,
+        is_printed=True,
+        is_tabled=True,
+    )
+    monkeypatch.setitem(MEASURES["classification"], new.key, new)
+    student, labels = np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0])
+    scores = classification_scores(student, labels)
+    assert scores["sureness"] == pytest.approx(0.75)
+    assert parse_recipe(recipe_for(training={"monitor": "sureness"})).monitored is new
+    assert layout_of(study(), plan(study()).jobs)["metrics"] == ["accuracy", "sureness"]
+    console = Console(record=True, width=200)
+    rest = {"task": "classification", "technique": "x", "strategy": None, "fidelity": {}, "parameters": {}}
+    print_result(console, {**rest, "chosen": "S1", "test": {"S1": scores}, "teacher_audit": None})
+    assert f"{scores['sureness']:.4f}" in console.export_text()
+
+
+def test_a_file_that_changes_on_the_way_is_kept_twice_and_said(here):
+    recipe = parse_recipe(recipe_for(measures=["mine.py:MINE"]))
+    RunFolder(here / "run", recipe).begin("data", "split")
+    (here / "run" / "metrics.csv").write_text("stage,epoch,network,split,metric,value\n")
+    said = []
+    RunFolder(here / "run", recipe, tell=said.append).begin("data", "split")
+    assert said == []
+    (here / "mine.py").write_text(MINE + "# more\n")
+    RunFolder(here / "run", recipe, tell=said.append).begin("data", "split")
+    assert "mine.py is another than this run has used so far; what that was is kept in own/" in said[-1]
+    assert {path.read_text() for path in (here / "run" / "own").iterdir()} == {MINE, MINE + "# more\n"}

@@ -1,8 +1,12 @@
 """One table of measures: scores as they were computed before, to the last bit, and resamples by the same entries."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import preceptor
 from preceptor.measures import (
     MEASURES,
     ClassAnswers,
@@ -16,6 +20,7 @@ from preceptor.measures.calibration import expected_calibration_error
 from preceptor.measures.classification import auroc, confusion_matrix
 from preceptor.measures.fidelity import kl_of_samples
 from preceptor.measures.measure import mean_where
+from preceptor.measures.own import answers_to_try, require_sound
 from preceptor.measures.segmentation import intersection_over_union, mask_f1
 
 
@@ -120,3 +125,26 @@ def test_what_the_table_says():
     assert [one.key for one in every if not one.higher_is_better] == ["ece", "fidelity.kl"]
     assert [one.key for one in every if one.grows_with_noise] == ["ece"]
     assert [one.key for one in every if one.may_monitor] == ["accuracy", "f1", "auroc", "iou", "f1", "iou_per_image"]
+
+
+SOURCE = Path(preceptor.__file__).parent
+
+
+def test_no_measure_is_named_outside_the_table():
+    """What is scored, printed, compared or monitored is asked of the table."""
+    names = {key for measures in MEASURES.values() for one in measures.values() for key in (one.key, one.name)}
+    names -= {"precision", "kl"}  # of a training, and of a loss
+    found = [
+        f"{path.relative_to(SOURCE)}: {node.value!r}"
+        for path in SOURCE.rglob("*.py")
+        if path.parent.name != "measures"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in names
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("task", MEASURES)
+def test_every_measure_scores_answers_by_chance(task):
+    for measure in MEASURES[task].values():
+        require_sound(measure, answers_to_try(task, 3, np.array([0, 1, 2, 1, 2, 0])))

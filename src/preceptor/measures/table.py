@@ -1,7 +1,6 @@
 """The table of measures: all that is scored, shown, compared or monitored is one of these, or a user's own."""
 
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import get_args
 
 import numpy as np
@@ -19,9 +18,9 @@ _EVERY: tuple[AnyMeasure, ...] = (
     *fidelity.MEASURES,
 )
 
-MEASURES: Mapping[str, Measures] = MappingProxyType(
-    {task: MappingProxyType({one.key: one for one in _EVERY if one.task == task}) for task in get_args(Task)}
-)
+MEASURES: Mapping[str, Measures] = {
+    task: {one.key: one for one in _EVERY if one.task == task} for task in get_args(Task)
+}
 """Task -> key -> measure. The first is the main one, by which weights are chosen unless a recipe monitors another."""
 
 

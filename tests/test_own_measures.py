@@ -1,6 +1,7 @@
 """A measure in a user's own file, from the recipe through a tiny training into the report."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def test_a_recipe_is_checked_without_running_the_file(here):
     assert list(recipe.measures_known)[-2:] == ["sensitivity", "doubt"]
     assert recipe.measures_known["doubt"].label == "Doubt"
     assert not (here / "RAN").exists()
-    assert parse_recipe(yaml.safe_load(recipe.to_yaml())) == recipe
+    assert parse_recipe(yaml.safe_load(recipe.to_yaml())) == recipe == pickle.loads(pickle.dumps(recipe))
     assert "measures" not in parse_recipe(recipe_for()).to_yaml()
 
 

@@ -7,7 +7,6 @@ Nothing here imports torch: a wrong recipe is refused at once.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
@@ -137,7 +136,7 @@ class Recipe(Model):
         """``training`` with what ``teacher_training`` changes, for a stage that trains the teacher alone."""
         return TrainingSpec.model_validate({**self.training.model_dump(), **self.teacher_training})
 
-    @cached_property
+    @property
     def measures_known(self) -> Measures:
         """Every measure by which networks are scored, as its text describes it: a user's own have no functions."""
         return checked(self.task, self.measures)

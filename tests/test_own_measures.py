@@ -218,9 +218,9 @@ def test_a_file_that_changes_on_the_way_is_kept_twice_and_said(here):
     RunFolder(here / "run", recipe).begin("data", "split")
     (here / "run" / "metrics.csv").write_text("stage,epoch,network,split,metric,value\n")
     said = []
-    RunFolder(here / "run", recipe, tell=said.append).begin("data", "split")
+    RunFolder(here / "run", recipe, note=said.append).begin("data", "split")
     assert said == []
     (here / "mine.py").write_text(MINE + "# more\n")
-    RunFolder(here / "run", recipe, tell=said.append).begin("data", "split")
+    RunFolder(here / "run", recipe, note=said.append).begin("data", "split")
     assert "mine.py is another than this run has used so far; what that was is kept in own/" in said[-1]
     assert {path.read_text() for path in (here / "run" / "own").iterdir()} == {MINE, MINE + "# more\n"}

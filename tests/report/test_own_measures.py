@@ -5,9 +5,9 @@ import json
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.report.find import find_studies
 from preceptor.report.own_measures import with_own_measures
-from preceptor.report.runs import read_run
+from preceptor.report.reading.find import find_studies
+from preceptor.report.reading.runs import read_run
 from preceptor.report.statistics import Statistics
 from preceptor.report.verdict import verdict
 
@@ -58,14 +58,14 @@ def folder(tmp_path):
     return out
 
 
-def statistics_of(folder, *, trust, tell=lambda line: None):
+def statistics_of(folder, *, trust, note=lambda line: None):
     (study,) = find_studies([folder])
-    return Statistics(with_own_measures(study, tell, trust=trust))
+    return Statistics(with_own_measures(study, note, trust=trust))
 
 
 def test_less_is_better_in_intervals_tests_and_words(folder):
     said = []
-    statistics = statistics_of(folder, trust=True, tell=said.append)
+    statistics = statistics_of(folder, trust=True, note=said.append)
     assert "Python code of your own is run: error from " in said[0]
     distilled = statistics.study.cells[-1]
     interval, rate = (statistics.interval(distilled, "S1", name) for name in ("error", "accuracy"))
@@ -82,7 +82,7 @@ def test_less_is_better_in_intervals_tests_and_words(folder):
 
 def test_without_trust_there_are_name_and_score_alone(folder):
     said = []
-    statistics = statistics_of(folder, trust=False, tell=said.append)
+    statistics = statistics_of(folder, trust=False, note=said.append)
     assert "error has no intervals and tests" in said[0]
     distilled = statistics.study.cells[-1]
     assert statistics.spread(distilled, "S1", "error") is not None

@@ -1,6 +1,6 @@
 """How scores and networks are called."""
 
-from preceptor.report.runs import CHOSEN, Run
+from preceptor.report.reading.runs import CHOSEN, Run
 
 
 def network_name(network: str) -> str:

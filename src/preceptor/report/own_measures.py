@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from preceptor.measures.own import of_a_run
-from preceptor.report.runs import Run
-from preceptor.report.studies import Study
+from preceptor.report.reading.runs import Run
+from preceptor.report.reading.studies import Study
 from preceptor.runs.names import OWN
 
 
-def with_own_measures(study: Study, tell: Callable[[str], None], *, trust: bool) -> Study:
+def with_own_measures(study: Study, note: Callable[[str], None], *, trust: bool) -> Study:
     """The study with the functions of its own measures, where the files that its runs keep may be run.
 
     Args:
-        tell: says what is run, or that something is left out.
+        note: says what is run, or that something is left out.
 
     Raises:
         UserError: a file was changed, or fails.
@@ -24,9 +24,9 @@ def with_own_measures(study: Study, tell: Callable[[str], None], *, trust: bool)
     names = ", ".join(dict.fromkeys(one.key for run in found for one in run.own))
     folders = ", ".join(str(run.folder / OWN) for run in found[:3]) + (" …" if len(found) > 3 else "")
     if not trust:
-        tell(f"{names} has no intervals and tests: that wants Python files in {folders}; give --trust to run them")
+        note(f"{names} has no intervals and tests: that wants Python files in {folders}; give --trust to run them")
         return study
-    tell(f"Python code of your own is run: {names} from {folders}")
+    note(f"Python code of your own is run: {names} from {folders}")
     return replace(study, jobs=tuple(replace(job, run=job.run and _trusted(job.run)) for job in study.jobs))
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from preceptor.measures import main_measure, spread
 from preceptor.measures.measure import AnyMeasure
-from preceptor.report.grid import Datum, Grid, label, measured
-from preceptor.report.runs import Run
+from preceptor.report.drawing.grid import Datum, Grid, label, measured
+from preceptor.report.reading.runs import Run
+from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import Cell, Study
 
 
 def teachers(study: Study, statistics: Statistics) -> Grid | None:

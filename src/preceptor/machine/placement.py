@@ -26,10 +26,10 @@ from preceptor.errors import DamagedFileError
 from preceptor.files import expand, file_lock
 from preceptor.machine.compiled import compiled
 from preceptor.machine.fold import folded
+from preceptor.machine.recorder import RECORDERS, WARM_UP, Recorder, Recording
 from preceptor.networks.network import Network
 from preceptor.notes import note_aside
 from preceptor.sealed import read_sealed, write_sealed
-from preceptor.training.graphed import RECORDERS, WARM_UP, Recorder, Recording
 
 ROUNDS = 3
 WORTH = 0.95
@@ -89,7 +89,7 @@ class MeasuredPlacement:
             placement: "fails" if seconds is None else f"{1000 * seconds:.0f} ms"
             for placement, seconds in self.times.items()
         }
-        return f"{self.placement} ({', '.join(f'{placement} {word}' for way, word in told.items())})"
+        return f"{self.placement} ({', '.join(f'{placement} {word}' for placement, word in told.items())})"
 
 
 def largest_batch_group(batch_size: int, image_size: Sequence[int], steps: int, device: str) -> int:
@@ -167,7 +167,7 @@ def _remembered(file: Path, measure: Callable[[], MeasuredPlacement]) -> Measure
 def _read(file: Path) -> MeasuredPlacement | None:
     try:
         about, _ = read_sealed(file, "")
-        return MeasuredPlacement(Placement(*about["way"]), about["times"])
+        return MeasuredPlacement(Placement(*about["placement"]), about["times"])
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as error:

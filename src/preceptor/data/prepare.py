@@ -159,7 +159,7 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
         raise UserError(
             f"training.monitor {monitored.name}: the validation part holds only class {packed.classes[labels[0]]!r}, "
             f"{monitored.name} needs two.\n"
-            "Leave training.monitor out, or use other split.fractions or another split.seed."
+            f"Use monitor: {next(iter(recipe.measures_known))}, other split.fractions, or another split.seed."
         )
 
 

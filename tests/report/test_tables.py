@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from preceptor.errors import UserError
+from preceptor.measures import main_measure
 from preceptor.report import tables
 from preceptor.report.drawing.grid import Datum, Grid, as_csv, as_latex, as_markdown
 from preceptor.report.reading.find import find_studies
@@ -21,6 +22,7 @@ from preceptor.report.verdict import verdict
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
 
+ACCURACY = main_measure("classification")
 STUDIES = Path(__file__).parents[2] / "studies"
 
 PUBLISHED = """table,technique,strategy,network,kind,metric,mean,std
@@ -131,10 +133,10 @@ def test_published_figures_stand_beside_ours(tmp_path):
 def test_a_figure_that_several_rows_fit_is_not_shown(tmp_path):
     study = study_of(tmp_path)
     cell = Cell("run", {"technique": "ml"}, ())
-    assert figure_for(read_published(study), cell, "S1", "accuracy") is None
+    assert figure_for(read_published(study), cell, "S1", ACCURACY) is None
     exact = Cell("run", {"technique": "ml", "strategy": "diverse"}, ())
-    assert figure_for(read_published(study), exact, "S1", "accuracy") == (95.04, 0.095)
-    assert figure_for(read_published(study), exact, "S2", "accuracy") is None
+    assert figure_for(read_published(study), exact, "S1", ACCURACY) == (95.04, 0.095)
+    assert figure_for(read_published(study), exact, "S2", ACCURACY) is None
 
 
 def test_missing_published_figures_are_named(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from preceptor.measures.table import agreement_measure, main_measure
 from preceptor.recipe import load_recipe
 from preceptor.screen import Screen
 
@@ -45,11 +46,12 @@ def run_demo(out: Path) -> None:
 
 
 def _table(results: dict[str, dict[str, Any]]) -> Table:
+    main, agreement = main_measure("classification"), agreement_measure("classification")
     table = Table(title="test accuracy on phantom tissue, 8 classes (chance 0.125)", box=None)
-    for column in ("run", "T", "S1", "S2", "ensemble", "agreement with T"):
+    for column in ("run", "T", "S1", "S2", "ensemble", agreement.label):
         table.add_column(column, justify="left" if column == "run" else "right")
     for name, result in results.items():
-        cells = [result["test"].get(network, {}).get("accuracy") for network in ("T", "S1", "S2", "ensemble")]
-        cells.append(result["fidelity"].get("ensemble", {}).get("agreement"))
+        cells = [result["test"].get(network, {}).get(main.name) for network in ("T", "S1", "S2", "ensemble")]
+        cells.append(result["fidelity"].get("ensemble", {}).get(agreement.name))
         table.add_row(name, *("" if cell is None else f"{cell:.3f}" for cell in cells))
     return table

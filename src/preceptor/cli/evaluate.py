@@ -6,16 +6,17 @@ from rich.table import Table
 
 from preceptor.cli.train import console_of_first_process
 from preceptor.errors import UserError
+from preceptor.measures.own import of_a_run
 from preceptor.recipe import load_recipe
-from preceptor.runs.names import NETWORKS, RECIPE
+from preceptor.runs.names import NETWORKS, OWN, RECIPE
 from preceptor.runs.result import finished_run, unverified
 
 
-def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -> None:
+def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *, trust: bool = False) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
     instead = f". `preceptor train {run}/recipe.yaml --out {run}` opens it; --data evaluates on other data"
     result = finished_run(run, with_test=data is None, instead=instead)
-    result.verify(RECIPE, NETWORKS)
+    result.verify(RECIPE, NETWORKS, OWN)
     console = console_of_first_process()
     if not result.is_sealed:
         console.print(f"note: {unverified(run)}", highlight=False)
@@ -24,6 +25,10 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
     recipe, _ = load_recipe(run / RECIPE)
     if masks and recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
+    own = of_a_run(run, result.values.get("measures", {}), trust=trust)
+    if own and not trust:
+        names = ", ".join(one.key for one in own)
+        console.print(f"note: left out is {names}, of Python files in {run / OWN}; give --trust to run them")
     from preceptor.training.exported import evaluate_networks
 
     evaluation = evaluate_networks(
@@ -32,6 +37,7 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
         data=data,
         device=device,
         masks=masks,
+        own=own,
         note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
     )
     scores, fidelity = evaluation.scores, evaluation.fidelity

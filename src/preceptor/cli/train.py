@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from preceptor.cli.places import RUNS, other_data, slug
+from preceptor.measures.table import MEASURES, agreement_measure
 from preceptor.own_files import settle
 from preceptor.recipe import Recipe, load_recipe, read_mapping
 from preceptor.screen import Screen
@@ -72,20 +73,20 @@ def default_folder(name: str, recipe: Recipe) -> Path:
 
 def print_result(console: Console, result: dict[str, Any]) -> None:
     """The test scores of every network, with what should be known before trusting them."""
-    metrics = {
-        "classification": ("accuracy", "f1", "auroc", "ece"),
-        "segmentation": ("iou", "f1", "iou_per_image"),
-    }[result["task"]]
+    known = MEASURES[result["task"]].values()
+    metrics = [one.name for one in known if one.is_printed and not one.against_teacher]
+    metrics += [name for name in result.get("measures", {}) if any(name in one for one in result["test"].values())]
+    agrees = agreement_measure(result["task"]).name
     table = Table(title=f"{result['technique']} {result['strategy'] or ''}: test", box=None)
     for column in ("network", *metrics, "parameters", "agrees with T"):
         table.add_column(column, justify="left" if column == "network" else "right")
     for name, scores in result["test"].items():
         mark = " (chosen)" if name == result["chosen"] else ""
         size = result["parameters"].get(name)
-        agreement = result["fidelity"].get(name, {}).get("agreement" if result["task"] == "classification" else "iou")
+        agreement = result["fidelity"].get(name, {}).get(agrees)
         table.add_row(
             name + mark,
-            *(f"{scores[metric]:.4f}" for metric in metrics),
+            *(f"{scores[metric]:.4f}" if metric in scores else "" for metric in metrics),
             f"{size / 1e6:.2f}M" if size else "",
             "" if agreement is None else f"{agreement:.4f}",
         )

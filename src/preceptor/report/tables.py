@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from preceptor.measures import Spread, spread
+from preceptor.measures import MEASURES, Spread, spread
 from preceptor.report.drawing.grid import Datum, Grid, label, measured, number, text_of
-from preceptor.report.names import architecture, metric_name
+from preceptor.report.names import architecture
 from preceptor.report.reading.studies import Study
-from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
+from preceptor.report.statistics import Statistics
 
 
 def scores(study: Study, statistics: Statistics) -> Grid:
@@ -20,16 +20,20 @@ def scores(study: Study, statistics: Statistics) -> Grid:
         for network in dict.fromkeys(name for run in cell.runs.values() for name in (run.result or {})["test"]):
             found = [statistics.spread(cell, network, metric) for metric in metrics]
             data = [
-                Datum("") if one is None else measured(metric, one, statistics.interval(cell, network, metric))
+                Datum("")
+                if one is None
+                else measured(one, statistics.interval(cell, network, metric), is_share=study.is_share(metric))
                 for metric, one in zip(metrics, found, strict=True)
             ]
             rows.append((label(cell.title), label(network), *data))
-    heads = ("method", "network", *map(metric_name, metrics))
-    caption = "Test split, in percent but for KL (nats); mean ± sample standard deviation over seeds."
+    heads = ("method", "network", *map(study.label, metrics))
+    own = [metric for metric in metrics if metric not in MEASURES[study.task] and not study.is_share(metric)]
+    other = "".join(f", {study.label(metric)}" for metric in own)
+    caption = f"Test split, in percent but for KL (nats){other}; mean ± sample standard deviation over seeds."
     if statistics.intervals:
         caption += " Ranges are 95 % bootstrap intervals of the mean over seeds, over test groups where they are known."
-        if any(metric in GROWS_WITH_NOISE for _, _, metric in statistics.intervals):
-            caption += " ECE of few samples comes out too large; its interval corrects that and may lie below it."
+        for metric in study.growing_with_noise(metric for _, _, metric in statistics.intervals):
+            caption += f" {metric} of few samples comes out too large; its interval corrects that and may lie below it."
     return Grid("scores", "Every score", (heads,), tuple(rows), 2, caption)
 
 
@@ -101,13 +105,13 @@ def runs(study: Study) -> Grid:
                     Datum(str(job.seed) if job.fold is None else f"{job.seed}, fold {job.fold}", job.seed),
                     Datum(job.status, is_warning=job.status == "failed"),
                     label(chosen),
-                    Datum("") if score is None else Datum(text_of(study.metric, score), score),
+                    Datum("") if score is None else Datum(text_of(score, is_share=study.is_share(study.metric)), score),
                     number((result or {}).get("seconds")),
                     number((result or {}).get("images_per_second")),
                     Datum(job.name, beside=tuple(filter(None, (job.error, source))), is_warning=bool(job.error)),
                 )
             )
-    name = metric_name(study.metric)
+    name = study.label(study.metric)
     heads = ("method", "seed", "status", "chosen on validation", f"its test {name}", "seconds", "images/s", "run")
     return Grid("runs", "Every run", (heads,), tuple(rows), 1)
 

@@ -4,8 +4,11 @@ RECIPE, SPLIT, METRICS, RESULT = "recipe.yaml", "split.csv", "metrics.csv", "res
 ENVIRONMENT, BEGUN, PIXELS, LOCK = "environment.json", "begun.json", "pixels.npz", ".lock"
 CHECKPOINTS, NETWORKS, PREDICTIONS = "checkpoints", "networks", "predictions"
 
+OWN = "own"
+"""The Python files of the user's own that the run has used."""
+
 TOGETHER = "runs.yaml"
 """The recipes of runs that are trained as one, in the folder that they share."""
 
-LISTED = (BEGUN, RECIPE, SPLIT, PIXELS, METRICS, PREDICTIONS, NETWORKS)
+LISTED = (BEGUN, RECIPE, SPLIT, PIXELS, METRICS, PREDICTIONS, NETWORKS, OWN)
 """Files and folders whose checksums ``result.json`` holds. Checkpoints and ``environment.json`` have their own."""

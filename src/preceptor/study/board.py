@@ -160,7 +160,7 @@ def layout_of(study: Study, jobs: Sequence[Job]) -> dict[str, list[str]]:
     columns = layout.columns or tuple(axis for axis in study.axes if axis not in rows)
     students = max((tuple(job.recipe.networks.peers) for job in jobs if job.kind != "teacher"), key=len)
     networks = layout.networks or (*students, *(["ensemble"] if len(students) > 1 else []))
-    metrics = layout.metrics or (("accuracy",) if jobs[0].recipe.task == "classification" else ("iou", "f1"))
+    metrics = layout.metrics or [one.key for one in jobs[0].recipe.measures_known.values() if one.is_tabled]
     return {"rows": list(rows), "columns": list(columns), "networks": list(networks), "metrics": list(metrics)}
 
 

@@ -71,7 +71,7 @@ def before_teaching(recipe: Recipe, classes: Sequence[str], validation: Evaluati
     """A sentence for each teacher evaluated, beside the constant answer; True where it is a warning."""
     metric, found = recipe.monitor, []
     for name, scores in validation.scores.items():
-        trivial = trivial_answer(validation.table, name, task=recipe.task, classes=classes, metric=metric)
+        trivial = trivial_answer(validation.table, name, classes=classes, measure=validation.measures[metric])
         against = trivial.verdict(scores[metric], metric, who=f"teacher {unshared(name)}")
         plain = f"teacher {unshared(name)} before it teaches: validation {metric} {scores[metric]:.4f}"
         found.append((against or f"{plain}, always answering {trivial.answer!r} {trivial.score:.4f}", bool(against)))
@@ -90,7 +90,7 @@ def audit_teacher(
         return None
     metric = recipe.monitor
     teacher = validation.scores[plan.teacher][metric]
-    trivial = trivial_answer(validation.table, plan.teacher, task=recipe.task, classes=classes, metric=metric)
+    trivial = trivial_answer(validation.table, plan.teacher, classes=classes, measure=validation.measures[metric])
     against = trivial.verdict(teacher, metric)
     audit: dict[str, Any] = {
         "metric": metric,

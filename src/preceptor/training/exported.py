@@ -1,6 +1,6 @@
 """Scores of the networks that a run has exported."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from preceptor.composed import load_network
@@ -9,6 +9,8 @@ from preceptor.data.prepare import prepare, prepare_whole
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.machine.fabric import make_fabric
+from preceptor.measures.measure import AnyMeasure
+from preceptor.measures.table import with_own
 from preceptor.recipe import Recipe
 from preceptor.training.evaluate import Evaluation, evaluate
 from preceptor.training.same_data import require_same_split
@@ -21,18 +23,20 @@ def evaluate_networks(
     data: str | None = None,
     device: str = "auto",
     masks: Path | None = None,
+    own: Sequence[AnyMeasure] = (),
     note: Callable[[str], object] = lambda note: None,
 ) -> Evaluation:
     """Evaluate the exported networks in ``folder`` on the recipe's test split, or on all of other ``data``.
 
     Args:
+        own: measures of the user's own by which they are scored besides.
         masks: where every network's mask of every image is written, for segmentation.
         note: called with what the user should know of the networks, one sentence each.
 
     Raises:
         UserError: no networks, or data with other classes.
     """
-    return on_sound_pixels(lambda: _evaluate(recipe, folder, data, device, masks, note))
+    return on_sound_pixels(lambda: _evaluate(recipe, folder, data, device, masks, own, note))
 
 
 def _evaluate(
@@ -41,6 +45,7 @@ def _evaluate(
     data: str | None,
     device: str,
     masks: Path | None,
+    own: Sequence[AnyMeasure],
     note: Callable[[str], object],
 ) -> Evaluation:
     prepared = prepare(recipe) if data is None else prepare_whole(recipe, data)
@@ -63,6 +68,7 @@ def _evaluate(
         {**teachers_in(networks.get("T")), **networks},
         prepared,
         "test",
+        measures=with_own(recipe.task, own),
         teacher="T" if len(networks) > 1 and "T" in networks else None,
         students=[name for name in networks if name != "T"],
         batch_size=recipe.training.batch_size,

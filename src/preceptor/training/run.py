@@ -27,6 +27,7 @@ from preceptor.files import cache_root
 from preceptor.knowledge.task_loss import build_task_loss
 from preceptor.machine.fabric import make_fabric
 from preceptor.machine.placement import MEASURED_FROM, PLACEMENTS, Placement, place
+from preceptor.measures.measure import Measures
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.networks.normalisation import padding_for
@@ -50,6 +51,7 @@ from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_unseen, write_pixel_keys
+from preceptor.training.scored import measures_for, said_of_own
 from preceptor.training.trackers import TensorBoard
 
 DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -180,8 +182,12 @@ class Run:
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 
     audited: set[tuple[object, ...]] = field(default_factory=set)  # teachers of which it was said how good they are
+    measures: Measures = field(init=False)  # by which networks are scored
+    said_of_own: dict[str, Any] = field(init=False)  # of the user's own measures
 
     def __post_init__(self) -> None:
+        self.measures = measures_for(self.recipe, self.prepared)
+        self.said_of_own = said_of_own(self.recipe, self.measures)
         self.plan = replace(self.plan, stages=tuple(map(self._placed, self.plan.stages)))
 
     def _placed(self, stage: Stage) -> Stage:
@@ -307,6 +313,7 @@ class Run:
                 self.recipe, self.folder.path, self.plan, validation, self.prepared.packed.classes
             ),
             **self._costs(reported),
+            **({"measures": self.said_of_own} if self.said_of_own else {}),
             "grouped_by": self.prepared.grouped_by,
             "notes": [without_places(note) for note in (*self.prepared.notes, *self.plan.notes, *self.notes)],
             "seconds": seconds,
@@ -478,6 +485,7 @@ class Run:
             networks,
             self.prepared,
             part,
+            measures=self.measures,
             teacher=self.plan.teacher if ensemble else None,
             students=self.plan.students if ensemble else (),
             batch_size=self.recipe.training.batch_size,

@@ -4,17 +4,19 @@ import io
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from preceptor.errors import DamagedFileError, UserError
-from preceptor.files import file_lock, write_text
+from preceptor.files import file_lock, write_text, write_with
+from preceptor.own_files import own_files
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.begun import Begun, known_fingerprint, read_begun, require_same_data, text_sha256, write_begun
 from preceptor.runs.metrics import MetricsLog
-from preceptor.runs.names import CHECKPOINTS, LOCK, METRICS, RECIPE, RESULT, SPLIT
+from preceptor.runs.names import CHECKPOINTS, LOCK, METRICS, OWN, RECIPE, RESULT, SPLIT
 from preceptor.runs.place import remove_leftovers
 from preceptor.runs.result import RunResult, read_result, unverified, write_result
 from preceptor.sealed import CHANGED, file_sha256, read_sealed, read_zip, write_sealed, write_sealed_zip
@@ -46,6 +48,7 @@ class RunFolder:
         self._say_note = note
         self._told: set[str] = set()
         self._recipe = recipe.to_yaml()
+        self._own = own_files(recipe)
         self._is_alone = False
         if self._has_trained:
             self._require_recipe(recipe)
@@ -143,6 +146,18 @@ class RunFolder:
         write_begun(self.path, Begun(fingerprint, text_sha256(split), text_sha256(self._recipe)))
         write_text(recipe, self._recipe)
         write_text(self.path / SPLIT, split)
+        self._keep_own()
+
+    def _keep_own(self) -> None:
+        """Keep the content of the user's own files; that of a file which has changed since stays beside it."""
+        before = {path.name for path in (self.path / OWN).glob("*.py")} if self._has_trained else set()
+        for file in self._own:
+            kept = self.path / file.kept_as
+            if before and kept.name not in before:
+                self.tell_once(f"{file.path} is another than this run has used so far; what that was is kept in {OWN}/")
+            if not kept.exists():
+                kept.parent.mkdir(exist_ok=True)
+                write_with(kept, partial(Path.write_bytes, data=file.content))
 
     @property
     def _has_trained(self) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.inside import inside
+from preceptor.measures.table import main_measure
 from preceptor.report.reading.loose import of_loose
 from preceptor.report.reading.runs import Run, analysis_in, read_run
-from preceptor.report.reading.studies import KINDS, MAIN_METRICS, NETWORKS, STATUSES, Job, Layout, Study
+from preceptor.report.reading.studies import KINDS, NETWORKS, STATUSES, Job, Layout, Study
 from preceptor.runs.names import METRICS, PREDICTIONS
 from preceptor.study_index import INDEX, REMEDY, STUDY, read_index
 
@@ -153,7 +154,7 @@ def _read_index(path: Path, note: Callable[[str], None]) -> Study:
             task=str(index["task"]),
             scale=index.get("scale"),
             is_published_protocol=index.get("published_protocol"),
-            layout=Layout(rows, columns, networks or NETWORKS, metrics or MAIN_METRICS[str(index["task"])][:1]),
+            layout=Layout(rows, columns, networks or NETWORKS, metrics or (main_measure(str(index["task"])).key,)),
             published=(str(published["file"]), str(published["table"])) if published else None,
             jobs=tuple(_read_job(path.parent, job) for job in index["jobs"]),
             file=path.parent / STUDY,

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from preceptor.measures import classification_scores, segmentation_scores
+from preceptor.measures.measure import Measures, scores_of
+from preceptor.measures.table import with_own
 from preceptor.report.reading.runs import CHOSEN, Predictions, Run
+from preceptor.report.reading.samples import answers_of
 
 Scores = dict[str, dict[str, float]]
 
@@ -27,7 +29,7 @@ def pooled(folds: Sequence[Run]) -> Run:
     sizes = [len(fold.predictions.ids) if fold.predictions else 1 for fold in folds]
     result = {
         **results[0],
-        "test": _scores(answers) if answers else {},
+        "test": _scores(answers, with_own(run.task, run.own)) if answers else {},
         "validation": _means([result.get("validation", {}) for result in results], [1] * len(folds)),
         "fidelity": _means([result.get("fidelity", {}) for result in results], sizes),
         "seconds": sum(result.get("seconds", 0.0) for result in results),
@@ -46,11 +48,8 @@ def _with_chosen(fold: Run) -> dict[str, Any]:
     return result
 
 
-def _scores(answers: Predictions) -> Scores:
-    labels = answers.labels
-    if labels is None:
-        return {name: segmentation_scores(counts) for name, counts in answers.networks.items()}
-    return {name: classification_scores(chances, labels) for name, chances in answers.networks.items()}
+def _scores(answers: Predictions, measures: Measures) -> Scores:
+    return {name: scores_of(measures, answers_of(answers, name)) for name in answers.networks}
 
 
 def _means(scores: Sequence[Mapping[str, Mapping[str, Any]]], weights: Sequence[float]) -> Scores:

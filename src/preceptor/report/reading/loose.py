@@ -8,18 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from preceptor.measures.table import main_measure
 from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import (
-    MAIN_METRICS,
-    NETWORKS,
-    SAME_RESULT,
-    Job,
-    Layout,
-    Study,
-    as_label,
-    as_text,
-    flat,
-)
+from preceptor.report.reading.studies import NETWORKS, SAME_RESULT, Job, Layout, Study, as_label, as_text, flat
 
 
 def of_loose(runs: Iterable[Run], root: Path) -> list[Study]:
@@ -52,7 +43,7 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
             rows=tuple(axes),
             columns=("network",),
             networks=tuple(name for name in (*NETWORKS, *others) if name in present) or ("S1",),
-            metrics=MAIN_METRICS[task][:1],
+            metrics=(main_measure(task).key,),
         ),
         published=None,
         jobs=tuple(jobs),

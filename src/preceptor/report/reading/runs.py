@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from preceptor.errors import UserError
 from preceptor.inside import inside
-from preceptor.measures import COUNTS
+from preceptor.measures import COUNTS, main_measure
+from preceptor.measures.measure import AnyMeasure
+from preceptor.measures.own import of_a_run
 from preceptor.opening import read_text
 from preceptor.recipe import parse_recipe
 from preceptor.report.reading.shapes import check_recipe, check_result
@@ -29,9 +31,6 @@ Array = NDArray[Any]
 
 LARGEST = 64 * 2**20
 """Bytes of a picture or text that goes into the page."""
-
-MAIN_METRIC = {"classification": "accuracy", "segmentation": "iou"}
-"""The score by which weights are chosen, unless the recipe monitors another."""
 
 _BUDGET = ("task", "data", "split", "augment", "task_loss", "training")
 
@@ -85,6 +84,7 @@ class Run:
         result: ``result.json``; None where the run is not finished.
         folds: the runs that it stands for, where these are folds of one seed.
         source: through which its other files are read, where it is finished.
+        own: the user's own measures that it was scored by.
     """
 
     folder: Path
@@ -93,6 +93,7 @@ class Run:
     result: Mapping[str, Any] | None
     folds: "tuple[Run, ...]" = ()
     source: RunResult | None = None
+    own: tuple[AnyMeasure, ...] = ()
 
     @property
     def task(self) -> str:
@@ -132,7 +133,7 @@ class Run:
         single = [str(name) for name in result.get("parameters", {}) if name in result.get("validation", {})]
         if result.get("chosen") in single or not single:
             return str(result["chosen"]) if "chosen" in result else None
-        metric = (self.recipe.get("training") or {}).get("monitor") or MAIN_METRIC[self.task]
+        metric = (self.recipe.get("training") or {}).get("monitor") or main_measure(self.task).name
         students = [name for name in single if name != "T"] or single
         return max(students, key=lambda name: self.score(name, metric, "validation") or 0.0)
 
@@ -295,7 +296,8 @@ def read_run(folder: Path, name: str) -> Run:
     found = result.whole() if result and result.is_complete else None
     if found is not None:
         check_result(folder / "result.json", found)
-    return Run(folder, name, recipe, found, source=result)
+    own = of_a_run(folder, (found or {}).get("measures", {}))
+    return Run(folder, name, recipe, found, source=result, own=own)
 
 
 def analysis_in(folder: Path) -> tuple[Note, ...]:

@@ -133,7 +133,7 @@ def test_a_run_computes_as_was_measured(packed, tmp_path, placed):
     weight = next(p for p in cohorts[0].networks["T"].parameters() if p.dim() == 4 and p.shape[-1] > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert "T is computed channels last, float32" in text
-    assert any("S1 is computed" in note for note in result["notes"])
+    assert any("S1 is computed" in note for note in result.notes)
 
 
 def test_a_teacher_answers_folded_and_is_kept_as_it_was(packed, tmp_path, placed):

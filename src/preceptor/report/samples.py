@@ -10,7 +10,8 @@ from preceptor.measures.arrays import Float64
 from preceptor.measures.calibration import BINS, bins_of
 from preceptor.measures.fidelity import kl_of_samples
 from preceptor.measures.segmentation import intersection_over_union, mask_f1
-from preceptor.report.runs import Predictions, Run
+from preceptor.report.runs import Run
+from preceptor.runs.predictions import Predictions
 
 Blocks = Mapping[str, Float64]
 """Name -> (N, M) addends of each sample, or (B, M) sums of them."""

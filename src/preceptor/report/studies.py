@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 from preceptor.places import place_free
 from preceptor.quoting import one_line
 from preceptor.report.folds import pooled
-from preceptor.report.runs import CHOSEN, Note, Run
+from preceptor.report.runs import CHOSEN, Run
+from preceptor.runs.analysis import Analysis
 
 Labels = Mapping[str, str]
 
@@ -129,7 +130,7 @@ class Study:
     published: tuple[str, str] | None
     jobs: tuple[Job, ...]
     file: Path | None = None
-    analysis: tuple[Note, ...] = ()
+    analysis: Analysis = field(default_factory=Analysis)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

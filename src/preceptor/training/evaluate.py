@@ -45,9 +45,28 @@ class Evaluation:
     fidelity: dict[str, dict[str, float]]
     table: pd.DataFrame
 
-    def write(self, path: Path) -> None:
-        """Write the table as CSV."""
-        write_with(path, lambda temporary: self.table.to_csv(temporary, index=False, float_format="%.7g"))
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Evaluates networks on the parts of one run's data."""
+
+    fabric: Fabric
+    prepared: Prepared
+    batch_size: int
+
+    def __call__(
+        self, networks: Mapping[str, Network], part: str, *, teacher: str | None = None, students: Sequence[str] = ()
+    ) -> Evaluation:
+        """See :func:`evaluate`."""
+        return evaluate(
+            self.fabric,
+            networks,
+            self.prepared,
+            part,
+            teacher=teacher,
+            students=students,
+            batch_size=self.batch_size,
+        )
 
 
 @torch.no_grad()

@@ -18,8 +18,9 @@ from preceptor.recipe import Recipe, changed_recipe
 from preceptor.training.bench.advice import Change, Pace, Tried, first_thing, from_the_pace, to_try
 from preceptor.training.bench.machine import Best, measure_best
 from preceptor.training.bench.steps import Steps, Teacher
+from preceptor.training.computing import DTYPES
 from preceptor.training.fabric import make_fabric
-from preceptor.training.run import DTYPES, Run, run_of
+from preceptor.training.run import Run, run_of
 
 ROUNDS = 2
 """How often a change and the recipe as it is are timed in turn."""

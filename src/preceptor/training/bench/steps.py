@@ -87,11 +87,12 @@ class Steps:
     """
 
     def __init__(self, run: Run, stage: Stage, scratch: Path) -> None:
+        builder = run.builder
         self.stage, self._device = stage, run.fabric.device
         self._threads, self._seed = torch.get_num_threads(), run.recipe.seed
-        self.cohort = run.cohort(stage, starts=False)
+        self.cohort = builder.cohort(stage, starts=False)
         self.cohort.to_device(self._device)
-        self.batches = run.batches(stage, self.cohort)
+        self.batches = builder.batches(stage, self.cohort)
         spec = stage.training
         self._update = Update(stage, self.cohort, run.fabric)
         recipe = run.recipe.model_copy(

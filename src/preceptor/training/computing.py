@@ -1,0 +1,68 @@
+"""How the networks of a run are computed on this machine."""
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from lightning_fabric import Fabric
+
+from preceptor.built.base import Built
+from preceptor.errors import UserError
+from preceptor.networks.network import Network
+from preceptor.plan.merge import lone
+from preceptor.plan.stage import Stage
+from preceptor.training.notes import Notes
+from preceptor.training.placement import MEASURED_FROM, Way, place
+
+DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Computing:
+    """Puts networks where and how they are computed, as the recipe says or as was measured.
+
+    Attributes:
+        ways: of networks for which one was measured.
+    """
+
+    fabric: Fabric
+    notes: Notes
+    ways: dict[str, Way] = field(default_factory=dict)
+
+    def settled(self, stage: Stage, steps: int) -> Stage:
+        """The stage with `placement: auto` made definite; ``steps`` of an epoch tell what measuring is worth."""
+        if stage.training.placement != "auto":
+            return stage
+        pays = stage.phase_end * steps >= MEASURED_FROM and not stage.training.channels_last
+        training = stage.training.model_copy(update={"placement": "measured" if pays else "fixed"})
+        return replace(stage, training=training)
+
+    def put(self, stage: Stage, name: str, network: Network, steps: int, *, trains: bool) -> None:
+        """Lay a network out in memory for a stage whose epochs have ``steps``.
+
+        Raises:
+            UserError: what the recipe wants is not possible on this machine.
+        """
+        if stage.training.placement == "measured" and not isinstance(network, Built):
+            self._measure(stage, name, network, steps, trains=trains)
+        elif stage.training.channels_last:
+            network.to(memory_format=torch.channels_last)
+        if stage.training.sync_batchnorm and trains:
+            self._synchronise(network)
+
+    def _measure(self, stage: Stage, name: str, network: Network, steps: int, *, trains: bool) -> None:
+        size = stage.training.batch_size // self.fabric.world_size
+        network.to(self.fabric.device)
+        precision = DTYPES[stage.training.precision]
+        found = place(network, size, trains=trains, precision=precision, epochs=stage.phase_end, steps=steps)
+        network.channels_last = found.way.channels_last
+        network.to(memory_format=torch.channels_last if found.way.channels_last else torch.contiguous_format)
+        self.ways[name] = found.way
+        self.notes.add(f"{stage.name}: {lone(name)} is computed {found.words()}")
+
+    def _synchronise(self, network: Network) -> None:
+        """BatchNorm over all processes, which torch has for GPUs only."""
+        if self.fabric.device.type != "cuda":
+            raise UserError("training.sync_batchnorm wants GPUs; leave it out on a CPU")
+        from timm.layers import convert_sync_batchnorm
+
+        convert_sync_batchnorm(network)

@@ -6,8 +6,8 @@ import timm
 import torch
 from safetensors.torch import load_file
 
+from preceptor.built import load_network
 from preceptor.knowledge import catalogue
-from preceptor.networks.build import load_network
 from preceptor.opened_run import open_run
 
 from .phantoms import NEW, exported, last, recipe_for, train

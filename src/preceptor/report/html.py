@@ -225,7 +225,7 @@ def _commands(study: Study) -> Iterable[str]:
     else:
         for job in study.jobs:
             if job.run is not None:
-                yield f"preceptor train {said(job.run.folder / 'recipe.yaml')} --out {said(job.run.folder)}"
+                yield f"preceptor train {said(job.run.files.recipe)} --out {said(job.run.folder)}"
     yield f"preceptor report {said(study.folder)}"
 
 

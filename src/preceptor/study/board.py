@@ -9,9 +9,10 @@ from typing import Any, Literal
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.runs.files import RunFiles, run_of_snapshot
+from preceptor.runs.files import run_of_snapshot
 from preceptor.runs.finished import read_finished
-from preceptor.sealed import read_sealed, write_sealed
+from preceptor.runs.reused import source_of
+from preceptor.sealed import write_sealed
 from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
@@ -165,13 +166,7 @@ def _found(job: Job, out: Path) -> Standing:
     """As a job stands when a command begins."""
     if not is_finished(job, out):
         return Standing()
-    note = RunFiles(job.folder(out)).reused
-    return Standing("done", reused_from=_source(note) if note.exists() else None)
-
-
-def _source(note: Path) -> str:
-    """Where a run was copied from."""
-    return str(read_sealed(note, "Delete it: the run then counts as trained here.")[0].get("from"))
+    return Standing("done", reused_from=source_of(job.folder(out)))
 
 
 def is_finished(job: Job, out: Path) -> bool:

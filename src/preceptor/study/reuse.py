@@ -9,9 +9,8 @@ from preceptor.errors import UserError
 from preceptor.files import sync_folder
 from preceptor.recipe import Recipe
 from preceptor.runs.begun import known_fingerprint, replace_recipe
-from preceptor.runs.files import RunFiles
 from preceptor.runs.finished import read_finished
-from preceptor.sealed import write_sealed
+from preceptor.runs.reused import write_source
 from preceptor.study.board import Board, is_same_elsewhere
 from preceptor.study.plan import Job, digest_of
 
@@ -83,7 +82,7 @@ def _copy(job: Job, source: Path, out: Path) -> None:
     try:
         shutil.copytree(source, part, copy_function=_copy_synced, ignore=shutil.ignore_patterns(".*"))
         replace_recipe(part, job.recipe_in(out).to_yaml())  # its teacher lies here now
-        write_sealed(RunFiles(part).reused, {"from": str(source.resolve())})
+        write_source(part, source)
         part.rename(folder)
         sync_folder(folder.parent)
     finally:

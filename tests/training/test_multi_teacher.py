@@ -46,7 +46,7 @@ def test_one_teacher_is_offline_distillation(tmp_path, packed, trained, task, na
     for file in ("metrics.csv", "predictions/test.csv"):
         assert (tmp_path / "several" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()
     for part in ("test", "validation", "fidelity", "chosen", "parameters"):
-        assert one[part] == other[part]
+        assert getattr(one, part) == getattr(other, part)
 
 
 def test_unlike_teachers_teach_both_students(tmp_path, packed, trained):

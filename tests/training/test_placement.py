@@ -186,7 +186,7 @@ def test_a_run_trains_compiled_networks(packed, tmp_path, placed, compiles):
         )
         train(recipe, tmp_path / kind)
         weights[kind] = load_network(tmp_path / kind / "networks" / "S1").state_dict()
-    assert cohorts[-1].compiled == {"T", "S1"}
+    assert cohorts[-1].computing.compiled == {"T", "S1"}
     for name, value in weights["fixed"].items():
         torch.testing.assert_close(weights["measured"][name], value, rtol=1e-3, atol=1e-4)
 

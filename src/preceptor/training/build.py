@@ -15,6 +15,8 @@ from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.instantiate import Workshop
 from preceptor.cohort.task_loss import build_task_loss
 from preceptor.data.batches import Batches
+from preceptor.data.loading import Loading
+from preceptor.data.order import Order, Share
 from preceptor.data.prepare import Prepared, training_folds
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
@@ -22,7 +24,7 @@ from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.choose import make_choices
-from preceptor.training.computing import DTYPES, Computing
+from preceptor.training.computing import Computing
 from preceptor.training.evaluate import Evaluator, whole_part
 from preceptor.training.notes import Notes
 from preceptor.training.planning import workshop_of
@@ -91,7 +93,6 @@ class StageBuilder:
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
             if isinstance(network, Built) and network.wants_scores:
                 network.take_scores(self._scores(name, {one: networks[one] for one in network.inlets}, starts=starts))
-        ways = {name: self.computing.ways[name] for name in stage.members if name in self.computing.ways}
         found = self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
         cohort = Cohort(
@@ -107,11 +108,7 @@ class StageBuilder:
                 batch_size=stage.training.batch_size // self.fabric.world_size,
                 train_labels=labels,
             ),
-            precision=DTYPES[stage.training.precision],
-            full_precision=[name for name, way in ways.items() if not way.half],
-            folded=[name for name, way in ways.items() if way.folded],
-            compiled=[name for name, way in ways.items() if way.compiled],
-            bunches={name: way.bunch for name, way in ways.items()},
+            computing=self.computing.of(stage),
             seed=self.recipe.seed,
         )
         for note in cohort.notes:
@@ -185,20 +182,23 @@ class StageBuilder:
             self.prepared.packed,
             self._rows(stage),
             batch_size=spec.batch_size,
-            seed=self.recipe.seed,
-            stream=stage.clock,
+            order=Order(
+                seed=self.recipe.seed,
+                stream=stage.clock,
+                shuffle=True,
+                balance=spec.balance,
+                drop_last=spec.drop_last or cohort.keeps_batch,
+                smallest=smallest,
+            ),
             augment=self.recipe.augment,
-            shuffle=True,
-            balance=spec.balance,
-            drop_last=spec.drop_last or cohort.keeps_batch,
-            smallest=smallest,
-            device=self.fabric.device,
-            workers=spec.workers,
-            channels_last=spec.channels_last,
-            rank=self.fabric.global_rank,
-            world=self.fabric.world_size,
-            resident=resident,
-            bunch=max(cohort.bunches.values(), default=1),
+            share=Share(self.fabric.global_rank, self.fabric.world_size),
+            loading=Loading(
+                device=self.fabric.device,
+                workers=spec.workers,
+                channels_last=spec.channels_last,
+                resident=resident,
+                bunch=max(cohort.bunches.values(), default=1),
+            ),
         )
         if batches.left_out and not spec.drop_last:
             why = "a loss wants whole batches" if cohort.keeps_batch else "BatchNorm wants two images of their size"

@@ -6,6 +6,7 @@ import torch
 from lightning_fabric import Fabric
 
 from preceptor.built.base import Built
+from preceptor.cohort.computing import HowComputed
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
 from preceptor.plan.merge import lone
@@ -48,6 +49,17 @@ class Computing:
             network.to(memory_format=torch.channels_last)
         if stage.training.sync_batchnorm and trains:
             self._synchronise(network)
+
+    def of(self, stage: Stage) -> HowComputed:
+        """How the members of a stage, which were put, are computed in a step."""
+        ways = {name: self.ways[name] for name in stage.members if name in self.ways}
+        return HowComputed(
+            precision=DTYPES[stage.training.precision],
+            full_precision=frozenset(name for name, way in ways.items() if not way.half),
+            folded=frozenset(name for name, way in ways.items() if way.folded),
+            compiled=frozenset(name for name, way in ways.items() if way.compiled),
+            bunches={name: way.bunch for name, way in ways.items()},
+        )
 
     def _measure(self, stage: Stage, name: str, network: Network, steps: int, *, trains: bool) -> None:
         size = stage.training.batch_size // self.fabric.world_size

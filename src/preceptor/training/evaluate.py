@@ -16,6 +16,8 @@ from torch import Tensor
 
 from preceptor.built.base import answers
 from preceptor.data.batches import Batches
+from preceptor.data.loading import Loading
+from preceptor.data.order import Order
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
 from preceptor.errors import UserError
@@ -103,11 +105,8 @@ def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -
         prepared.packed,
         _share(prepared, part, fabric),
         batch_size=batch_size,
-        seed=0,
-        stream="evaluation",
-        augment=None,
-        shuffle=False,
-        device=fabric.device,
+        order=Order(stream="evaluation"),
+        loading=Loading(device=fabric.device),
     )
 
 

@@ -16,6 +16,7 @@ from lightning_fabric import Fabric
 
 from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.frozen import FrozenOutputs
 from preceptor.data.batches import Feed
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
@@ -66,13 +67,18 @@ def fit(
     *,
     monitor: str,
     seed: int,
+    frozen_outputs: FrozenOutputs | None = None,
     watchers: Sequence[Watcher] = (),
     tell: Callable[[str], None] = lambda line: None,
 ) -> At:
     """Train the cohort's trainable networks; go on from the stage's checkpoint where there is one.
 
     Leaves the best weights of every network by validation, snapshots, and the last checkpoint; returns
-    where the stage ended. ``tell`` says a line to the user.
+    where the stage ended.
+
+    Args:
+        frozen_outputs: gets what frozen networks say; None computes it.
+        tell: says a line to the user.
 
     Raises:
         NonFiniteLossError: names the terms, epoch, step and sample ids; the last checkpoint is kept.
@@ -83,7 +89,7 @@ def fit(
     learner = fabric.setup_module(cohort)
     recorder = recorder_of(stage, fabric)
     update = Update(stage, cohort, fabric, is_recorded=recorder is not None)
-    plain = Step(stage, learner, update)
+    plain = Step(stage, cohort, learner, update, frozen_outputs)
     step = Graphed(plain, cohort, spec.batch_size, recorder, tell) if recorder else plain
     parts: dict[str, Stateful] = {"cohort": cohort, **update.parts}
     at = _restore(stage, checkpoints, parts)

@@ -10,8 +10,8 @@ A graph knows addresses, not tensors: memory that is given back while a graph ca
 :class:`Recording` keeps the call that was recorded, and this refers to everything that it reads.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -118,11 +118,10 @@ class Graphed:
         """See :class:`~preceptor.training.step.Step`."""
         if self._is_refused or len(batch.positions) < self._whole:
             return self._step(batch, epoch, stream, share)
-        said = {name: self._cohort.ask(name, batch, epoch) for name in self._cohort.asked}
+        said = self._step.said(batch, epoch)
         if self._warm < WARM_UP:
             self._warm += 1
-            with _answering(self._cohort, said):
-                return self._recorder.aside(lambda: self._watched(batch, epoch, stream, share))
+            return self._recorder.aside(lambda: self._watched(batch, said, epoch, stream, share))
         weights = tuple(edge.weight_in(epoch) for edge in self._cohort.transfers)
         if self._recording is None or weights != self._weights:
             self._weights, self._recording = weights, None
@@ -130,7 +129,7 @@ class Graphed:
                 self._recording = self._record(batch, said, epoch, share)
             except RuntimeError as error:  # nothing was done yet
                 self._refuse(f"recording failed: {error.__context__ or error}")
-                return self._step(batch, epoch, stream, share)
+                return self._step(batch, epoch, stream, share, said)
         for there, now in zip(self._read(self._batch, self._said), self._read(batch, said), strict=True):
             there.copy_(now, non_blocking=True)
         self._recording()
@@ -140,7 +139,9 @@ class Graphed:
         self._is_refused = True
         self._tell(f"steps are not replayed as a graph: {why}")
 
-    def _watched(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
+    def _watched(
+        self, batch: Batch, said: Mapping[str, Outputs], epoch: int, stream: int | None, share: float
+    ) -> list[Terms]:
         """A step as it is, in which whatever cannot be recorded is noticed.
 
         Operations are looked at in the first one only, for nothing is compiled meanwhile; tensors that a step replaces
@@ -148,7 +149,7 @@ class Graphed:
         """
         before = _places(self._cohort)
         with _Noticing() if self._warm == 1 else nullcontext() as noticed:
-            terms = self._step(batch, epoch, stream, share)
+            terms = self._step(batch, epoch, stream, share, said)
         found = noticed.found if noticed else set()
         if self._warm > 1:
             now = _places(self._cohort)
@@ -158,7 +159,7 @@ class Graphed:
         return terms
 
     def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> Recording[list[Terms]]:
-        step, cohort = self._step, self._cohort
+        step = self._step
         mine = replace(
             batch,
             images=batch.images.clone(),
@@ -169,8 +170,7 @@ class Graphed:
         answers = {name: _copied(outputs) for name, outputs in said.items()}
 
         def call() -> list[Terms]:  # without `self`, whose batch and answers are others when a step is recorded anew
-            with _answering(cohort, answers):
-                return step(mine, epoch, None, share)
+            return step(mine, epoch, None, share, answers)
 
         self._batch, self._said = mine, answers
         return self._recorder.record(call)
@@ -181,17 +181,6 @@ class Graphed:
         answers = [cast(Tensor, outputs.at(tap)) for name, outputs in said.items() for tap in taps[name]]
         ids = [batch.positions] if any(edge.loss.needs_ids for edge in self._cohort.transfers) else []
         return [batch.images, batch.targets, *ids, *answers]
-
-
-@contextmanager
-def _answering(cohort: Cohort, said: Mapping[str, Outputs]) -> Iterator[None]:
-    """Let ``said`` be what frozen networks say."""
-    ask = cohort.ask_frozen
-    cohort.ask_frozen = lambda name, *_: said[name]
-    try:
-        yield
-    finally:
-        cohort.ask_frozen = ask
 
 
 def _places(module: nn.Module) -> dict[str, int]:

@@ -209,7 +209,6 @@ class Run:
         batches = self.builder.batches(stage, cohort)
         evaluator = self.builder.evaluator
         with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
-            cohort.ask_frozen = replay
             ended = fit(
                 self.fabric,
                 stage,
@@ -219,6 +218,7 @@ class Run:
                 self.builder.checkpoints.folder,
                 monitor=self.recipe.monitor,
                 seed=self.recipe.seed,
+                frozen_outputs=replay,
                 watchers=[*watchers, replay],
                 tell=self.builder.notes.add,
             )

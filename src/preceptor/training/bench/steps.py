@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.built.base import Built
-from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.data.batches import Batch
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
@@ -103,7 +103,7 @@ class Steps:
                 ),
             }
         )
-        self._answers: dict[Teacher, AskFrozen] = {
+        self._answers: dict[Teacher, FrozenOutputs] = {
             "computed": FixedSize(spec.batch_size, bunches=self.cohort.bunches),
             "read": frozen_of(recipe, stage, self.cohort, self.batches, run.fabric, lambda line: None),
         }
@@ -177,8 +177,9 @@ class Steps:
     def _step(self, batch: Batch, number: int, epoch: int) -> None:
         stage, clock = self.stage, self._clock
         stream = key(self._seed, stage.clock, epoch, number, 0)
+        said = self.cohort.ask(batch, epoch, self._ask)
         for turn in stage.turns or (None,):
-            terms = self.cohort(batch, epoch, stream, turn)
+            terms = self.cohort(batch, epoch, stream, turn, said)
             with clock(OPTIMISER):
                 self._update.set_rate(stage.first_epoch + number / len(self.batches))
             with clock(BACKWARD):
@@ -198,7 +199,6 @@ class Steps:
                 cohort.calls[name] = clock.around(_part(name, network), cohort.calls[name])  # type: ignore[assignment]
         for loss in (cohort.task_loss, *cohort.losses.values()):
             loss.forward = clock.around(LOSSES, loss.forward)
-        cohort.ask_frozen = self._ask
 
     def _ask(self, name: str, network: Network, batch: Batch, epoch: int) -> Outputs:
         with self._clock(_part(name, network)):

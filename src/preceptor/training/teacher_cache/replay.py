@@ -23,8 +23,9 @@ Tell = Callable[[str], None]
 
 
 class Replay:
-    """Gets what frozen networks say, as :class:`~preceptor.cohort.frozen.AskFrozen`; a context that lasts as the stage.
+    """Gets what frozen networks say, as a :class:`~preceptor.cohort.frozen.FrozenOutputs`.
 
+    It is a context that lasts as the stage.
     It watches the training too: what an epoch wrote is in place before any process begins the next one.
 
     Args:

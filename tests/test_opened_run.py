@@ -7,8 +7,8 @@ import torch
 from tests.training.phantoms import NEW, STUDENTS, TEACHERS, UNET, recipe_for, train
 
 from preceptor.errors import UserError
+from preceptor.machine.fabric import make_fabric
 from preceptor.opened_run import open_run
-from preceptor.training.fabric import make_fabric
 
 SMALL = {"architecture": "test_resnet", **NEW}
 PAIR = {"teacher": None, "student": None, "students": [SMALL, STUDENTS["classification"]]}

@@ -85,15 +85,15 @@ class OpenedRun:
         """
         if name not in self.names:
             raise UserError(f"no network {name!r} in {self.files.folder}; it has {', '.join(self.names) or 'none'}")
-        from preceptor.built import load_network
+        from preceptor.composed import load_network
 
         return load_network(self.files.network(name))
 
-    def networks(self, tell: Callable[[str], object] = lambda note: None) -> dict[str, "Network"]:
+    def networks(self, note: Callable[[str], object] = lambda note: None) -> dict[str, "Network"]:
         """Every exported network, by name.
 
         Args:
-            tell: called with what the user should know of them, one sentence each.
+            note: called with what the user should know of them, one sentence each.
 
         Raises:
             UserError: there are none, or one is damaged.
@@ -102,7 +102,7 @@ class OpenedRun:
         if not found:
             raise UserError(f"{self.files.networks} holds no exported networks")
         for note in dict.fromkeys(note for network in found.values() for note in network.notes):
-            tell(note)
+            note(note)
         return found
 
     def data(self) -> "Prepared":
@@ -140,13 +140,13 @@ class OpenedRun:
         data: str | None = None,
         device: str = "auto",
         masks: Path | None = None,
-        tell: Callable[[str], object] = lambda note: None,
+        note: Callable[[str], object] = lambda note: None,
     ) -> "Evaluation":
         """What its networks say of its test part, or of all of other ``data``, and how well.
 
         Args:
             masks: where every network's mask of every image is written, for segmentation.
-            tell: called with what the user should know of the networks, one sentence each.
+            note: called with what the user should know of the networks, one sentence each.
 
         Raises:
             UserError: no networks, or data with other classes.
@@ -158,6 +158,6 @@ class OpenedRun:
         def evaluation() -> "Evaluation":
             prepared = self.data() if data is None else prepare_whole(self.recipe, data)
             batch_size = self.recipe.training.batch_size
-            return evaluate_networks(self.networks(tell), prepared, batch_size, device=device, masks=masks)
+            return evaluate_networks(self.networks(note), prepared, batch_size, device=device, masks=masks)
 
         return on_sound_pixels(evaluation)

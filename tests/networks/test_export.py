@@ -116,7 +116,7 @@ def test_what_timm_cannot_build_says_so(kind, tmp_path):
         network.replace_head(simkd_head(512))
     network.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    assert "load it with preceptor.built.load_network" in config["_preceptor"]["note"]
+    assert "load it with preceptor.composed.load_network" in config["_preceptor"]["note"]
     import timm
 
     with pytest.raises(Exception, match="preceptor"):

@@ -7,7 +7,7 @@ import pytest
 from tests.runs.results import COMPLETE, SEALED_TEST
 
 from preceptor.errors import UserError
-from preceptor.report.find import find_studies
+from preceptor.report.reading.find import find_studies
 from preceptor.report.tables import runs
 from preceptor.study.board import Board
 from preceptor.study.plan import plan

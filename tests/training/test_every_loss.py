@@ -6,7 +6,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from preceptor.built import load_network
+from preceptor.composed import load_network
 from preceptor.knowledge import catalogue
 from preceptor.opened_run import open_run
 

@@ -18,13 +18,13 @@ from preceptor.data.rows import DamagedRowError
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.inside import inside
+from preceptor.machine.fabric import make_fabric
 from preceptor.networks.network import Network
 from preceptor.opened_run import OpenedRun, open_run
 from preceptor.own_files import own_files, require_trust
 from preceptor.places import without_places
 from preceptor.runs.analysis import Gradients, write_alignment, write_gradients, write_latency
 from preceptor.training.evaluate import whole_images, whole_part
-from preceptor.training.fabric import make_fabric
 
 _CKA_BATCH = {"classification": 128, "segmentation": 16}
 
@@ -37,7 +37,7 @@ def analyse(
     most: int = 6,
     device: str = "auto",
     trust: bool = False,
-    tell: Callable[[str], object] = lambda note: None,
+    note: Callable[[str], object] = lambda note: None,
 ) -> list[dict[str, str]]:
     """Write figures about a finished run's networks, and ``index.json`` with their titles and captions.
 
@@ -46,7 +46,7 @@ def analyse(
         pairs: networks to compare; by default the teacher with each student, and the students with each other.
         most: images in a gallery.
         trust: run Python files that the run's recipe names: its gradients are those of its losses.
-        tell: called with what the user should know of the networks, one sentence each.
+        note: called with what the user should know of the networks, one sentence each.
 
     Raises:
         UserError: the run is not finished, a network is not there, the part is too small, or the recipe names a
@@ -58,7 +58,7 @@ def analyse(
     if not trust:
         require_trust(own_files(opened.recipe), opened.files.recipe)
     inside(run, opened.files.analysis.name, said_by=run)
-    return on_sound_pixels(lambda: _analyse(opened, part, pairs, most, device, tell))
+    return on_sound_pixels(lambda: _analyse(opened, part, pairs, most, device, note))
 
 
 def _analyse(
@@ -67,10 +67,10 @@ def _analyse(
     pairs: Sequence[tuple[str, str]],
     most: int,
     device: str,
-    tell: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> list[dict[str, str]]:
     recipe, prepared, fabric = opened.recipe, opened.data(), make_fabric(device)
-    networks = {name: network.to(fabric.device) for name, network in opened.networks(tell).items()}
+    networks = {name: network.to(fabric.device) for name, network in opened.networks(note).items()}
     chosen = list(pairs) or _pairs(networks)
     for name in (name for pair in chosen for name in pair if name not in networks):
         raise UserError(f"no network {name!r} in {opened.files.folder}; it has {', '.join(networks)}")

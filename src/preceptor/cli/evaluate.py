@@ -16,14 +16,14 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
     opened = open_run(run, with_test=data is None, instead=instead)
     console = console_of_first_process()
 
-    def tell(note: str) -> None:
+    def note(note: str) -> None:
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
 
     for note in opened.notes:
-        tell(note)
+        note(note)
     if masks and opened.recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
-    evaluation = opened.evaluate(data=data, device=device, masks=masks, tell=tell)
+    evaluation = opened.evaluate(data=data, device=device, masks=masks, note=note)
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))

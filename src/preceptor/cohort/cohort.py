@@ -7,19 +7,19 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from preceptor.built.base import Built
 from preceptor.cohort.computing import HowComputed
 from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.cohort.transfer import Transfer
+from preceptor.composed.base import ComposedNetwork
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
 from preceptor.knowledge.setting import Tap
-from preceptor.networks.compiled import compiled as compiled_call
-from preceptor.networks.fold import folded as folded_copy
+from preceptor.machine.compiled import compiled as compiled_call
+from preceptor.machine.fold import folded as folded_copy
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs
-from preceptor.plan.merge import lone
+from preceptor.plan.merge import unshared
 from preceptor.randomness import key
 from preceptor.specs import Task
 
@@ -78,7 +78,7 @@ class Cohort(nn.Module):
         self.task_weights = dict(task_weights or {})
         self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
         self.learners = nn.ModuleDict({name: net for name, net in networks.items() if name not in self.frozen})
-        self.frozen_outputs: FrozenOutputs = FixedSize(facts.batch_size, bunches=computing.bunches)
+        self.frozen_outputs: FrozenOutputs = FixedSize(facts.batch_size, batch_groups=computing.batch_groups)
         self.notes: list[str] = []
         _check_edges(self.transfers, networks, task)
         self.losses = nn.ModuleDict()
@@ -91,9 +91,9 @@ class Cohort(nn.Module):
         self._stochastic = {name for name, network in self.networks.items() if network.is_stochastic}
 
     @property
-    def bunches(self) -> Mapping[str, int]:
+    def batch_groups(self) -> Mapping[str, int]:
         """How many batches a frozen network is asked about at once, 1 where not given."""
-        return self.computing.bunches
+        return self.computing.batch_groups
 
     @property
     def networks(self) -> dict[str, Network]:
@@ -162,7 +162,7 @@ class Cohort(nn.Module):
     @property
     def asked(self) -> tuple[str, ...]:
         """Frozen networks that answer for themselves, not from what others say."""
-        return tuple(name for name, network in self.frozen.items() if not isinstance(network, Built))
+        return tuple(name for name, network in self.frozen.items() if not isinstance(network, ComposedNetwork))
 
     @torch.no_grad()
     def ask(self, batch: Batch, epoch: int, source: FrozenOutputs | None = None) -> dict[str, Outputs]:
@@ -190,10 +190,10 @@ class Cohort(nn.Module):
                 outputs[name] = said[name]
                 continue
             if name in self._stochastic and network.training and stream is not None:
-                torch.manual_seed(key(stream, lone(name)))
+                torch.manual_seed(key(stream, unshared(name)))
             is_learning = torch.is_grad_enabled() and not network.is_frozen and name in learning
             with torch.set_grad_enabled(is_learning), self._autocast(name, batch):
-                if isinstance(network, Built):
+                if isinstance(network, ComposedNetwork):
                     outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
                 else:
                     outputs[name] = self.calls[name](batch.images)
@@ -205,7 +205,7 @@ class Cohort(nn.Module):
         if edge.stop_gradient:
             teacher = tuple(t.detach() for t in teacher) if isinstance(teacher, tuple) else teacher.detach()
         if stream is not None:
-            torch.manual_seed(key(stream, lone(edge.name)))
+            torch.manual_seed(key(stream, unshared(edge.name)))
         more = {"ids": batch.positions.to(batch.images.device)} if edge.loss.needs_ids else {}
         loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
         return loss
@@ -214,11 +214,11 @@ class Cohort(nn.Module):
         """Probe every network once, build the adapters, and put in the heads that losses bring."""
         seen: dict[str, Outputs] = {}
         for name, network in self.networks.items():
-            seen[name] = network.glance_at(seen) if isinstance(network, Built) else network.glance()
+            seen[name] = network.glance_at(seen) if isinstance(network, ComposedNetwork) else network.glance()
         for edge in self.transfers:
             probe = _probe(edge, self.task, seen, self.networks, facts)
             with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(key(seed, "adapter", lone(edge.name)))
+                torch.default_generator.manual_seed(key(seed, "adapter", unshared(edge.name)))
                 edge.loss.build(probe)
             self.notes += [f"{edge.name}: {note}" for note in edge.loss.notes]
             self.losses[edge.name] = edge.loss
@@ -230,7 +230,7 @@ def _limit_taps(networks: Mapping[str, Network], transfers: Sequence[Transfer], 
     """Tell each network which maps are read, so that it keeps no others."""
     read: dict[str, set[str]] = {name: set() for name in networks}
     for network in networks.values():
-        for source, taps in network.inlets.items() if isinstance(network, Built) else ():
+        for source, taps in network.inlets.items() if isinstance(network, ComposedNetwork) else ():
             read[source] |= set(taps)
     for edge in transfers:
         for name, tap in zip((edge.target, edge.source), edge.taps(task), strict=True):

@@ -25,14 +25,14 @@ class Loading:
         workers: threads that prepare batches ahead, each computing alone.
         channels_last: memory layout of the images.
         resident: keep the whole part on the device as bytes; None does so on a GPU where it fits.
-        bunch: batches that are loaded together, counted from the start of each epoch.
+        batch_group: batches that are loaded together, counted from the start of each epoch.
     """
 
     device: torch.device | str = "cpu"
     workers: int = 0
     channels_last: bool = False
     resident: bool | None = None
-    bunch: int = 1
+    batch_group: int = 1
 
 
 class Pixels:

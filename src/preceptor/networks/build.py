@@ -50,7 +50,7 @@ def build_network(
 def load_plain_network(folder: Path | str) -> Network:
     """A network that stands on no other, as :meth:`Network.save` wrote it, in eval mode.
 
-    Adapters and replaced heads are there. :func:`preceptor.built.load_network` loads every kind.
+    Adapters and replaced heads are there. :func:`preceptor.composed.load_network` loads every kind.
 
     Its ``notes`` say so where the folder is older than checksums and could not be verified.
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 
 from preceptor.measures import spread
-from preceptor.report.grid import Datum, Grid, label, measured
+from preceptor.report.drawing.grid import Datum, Grid, label, measured
 from preceptor.report.names import main_metric, metric_name
-from preceptor.report.runs import Run
+from preceptor.report.reading.runs import Run
+from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import Cell, Study
 from preceptor.runs.result import ConstantAnswer
 
 

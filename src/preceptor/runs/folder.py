@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from preceptor.errors import UserError
-from preceptor.files import alone, write_text
+from preceptor.files import file_lock, write_text
 from preceptor.runs.begun import Begun, known_fingerprint, read_begun, require_same_data, text_sha256, write_begun
 from preceptor.runs.files import RunFiles
 from preceptor.runs.finished import FinishedRun, read_finished, unverified, write_result
@@ -21,7 +21,7 @@ class RunFolder:
     Args:
         recipe: the text of the recipe.
         writes: whether this process writes; what it would write is passed over otherwise.
-        tell: says a line to the user.
+        note: says a line to the user.
         moved_from: where the data were when the run began, if the recipe says another place now.
     """
 
@@ -31,7 +31,7 @@ class RunFolder:
         recipe: str,
         *,
         writes: bool = True,
-        tell: Callable[[str], None] = lambda line: None,
+        note: Callable[[str], None] = lambda line: None,
         moved_from: str | None = None,
     ) -> None:
         self.files = RunFiles(path)
@@ -39,7 +39,7 @@ class RunFolder:
         self.log = MetricsLog(self.files.metrics)
         self.moved_from = moved_from
         self._recipe = recipe
-        self._tell = tell
+        self._say_note = note
         self._told: set[str] = set()
         self._is_alone = False
 
@@ -52,7 +52,7 @@ class RunFolder:
         """Say a line to the user, the first time."""
         if line not in self._told:
             self._told.add(line)
-            self._tell(line)
+            self._say_note(line)
 
     def require_data(self, fingerprint: str, split: str) -> None:
         """Refuse data that have changed since the run began.
@@ -90,7 +90,7 @@ class RunFolder:
             if self.writes:
                 _make_folder(self.path)
                 try:
-                    self._is_alone = stack.enter_context(alone(self.files.lock, wait=False))
+                    self._is_alone = stack.enter_context(file_lock(self.files.lock, wait=False))
                 except BlockingIOError:
                     raise UserError(
                         f"another process is training in {self.path}; wait for it, or give another folder with --out"

@@ -10,15 +10,15 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from rich.console import Console
 
-from preceptor.built.base import Built, own_state
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.instantiate import Workshop
-from preceptor.cohort.task_loss import build_task_loss
+from preceptor.composed.base import ComposedNetwork, own_state
 from preceptor.data.batches import Batches
 from preceptor.data.loading import Loading
 from preceptor.data.order import Order, Share
 from preceptor.data.prepare import Prepared, training_folds
 from preceptor.errors import UserError
+from preceptor.knowledge.task_loss import build_task_loss
 from preceptor.networks.network import Network
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
@@ -91,7 +91,7 @@ class StageBuilder:
         networks: dict[str, Network] = {}
         for name, member in stage.members.items():
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
-            if isinstance(network, Built) and network.wants_scores:
+            if isinstance(network, ComposedNetwork) and network.wants_scores:
                 network.take_scores(self._scores(name, {one: networks[one] for one in network.inlets}, starts=starts))
         found = self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
@@ -197,7 +197,7 @@ class StageBuilder:
                 workers=spec.workers,
                 channels_last=spec.channels_last,
                 resident=resident,
-                bunch=max(cohort.bunches.values(), default=1),
+                batch_group=max(cohort.batch_groups.values(), default=1),
             ),
         )
         if batches.left_out and not spec.drop_last:

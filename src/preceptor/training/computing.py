@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from lightning_fabric import Fabric
 
-from preceptor.built.base import Built
 from preceptor.cohort.computing import HowComputed
+from preceptor.composed.base import ComposedNetwork
 from preceptor.errors import UserError
+from preceptor.machine.placement import MEASURED_FROM, Placement, place
 from preceptor.networks.network import Network
-from preceptor.plan.merge import lone
+from preceptor.plan.merge import unshared
 from preceptor.plan.stage import Stage
 from preceptor.training.notes import Notes
-from preceptor.training.placement import MEASURED_FROM, Way, place
 
 DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
@@ -27,7 +27,7 @@ class Computing:
 
     fabric: Fabric
     notes: Notes
-    ways: dict[str, Way] = field(default_factory=dict)
+    placements: dict[str, Placement] = field(default_factory=dict)
 
     def settled(self, stage: Stage, steps: int) -> Stage:
         """The stage with `placement: auto` made definite; ``steps`` of an epoch tell what measuring is worth."""
@@ -43,7 +43,7 @@ class Computing:
         Raises:
             UserError: what the recipe wants is not possible on this machine.
         """
-        if stage.training.placement == "measured" and not isinstance(network, Built):
+        if stage.training.placement == "measured" and not isinstance(network, ComposedNetwork):
             self._measure(stage, name, network, steps, trains=trains)
         elif stage.training.channels_last:
             network.to(memory_format=torch.channels_last)
@@ -52,13 +52,13 @@ class Computing:
 
     def of(self, stage: Stage) -> HowComputed:
         """How the members of a stage, which were put, are computed in a step."""
-        ways = {name: self.ways[name] for name in stage.members if name in self.ways}
+        placements = {name: self.placements[name] for name in stage.members if name in self.placements}
         return HowComputed(
             precision=DTYPES[stage.training.precision],
-            full_precision=frozenset(name for name, way in ways.items() if not way.half),
-            folded=frozenset(name for name, way in ways.items() if way.folded),
-            compiled=frozenset(name for name, way in ways.items() if way.compiled),
-            bunches={name: way.bunch for name, way in ways.items()},
+            full_precision=frozenset(name for name, placement in placements.items() if not placement.half),
+            folded=frozenset(name for name, placement in placements.items() if placement.folded),
+            compiled=frozenset(name for name, placement in placements.items() if placement.compiled),
+            batch_groups={name: placement.batch_group for name, placement in placements.items()},
         )
 
     def _measure(self, stage: Stage, name: str, network: Network, steps: int, *, trains: bool) -> None:
@@ -66,10 +66,10 @@ class Computing:
         network.to(self.fabric.device)
         precision = DTYPES[stage.training.precision]
         found = place(network, size, trains=trains, precision=precision, epochs=stage.phase_end, steps=steps)
-        network.channels_last = found.way.channels_last
-        network.to(memory_format=torch.channels_last if found.way.channels_last else torch.contiguous_format)
-        self.ways[name] = found.way
-        self.notes.add(f"{stage.name}: {lone(name)} is computed {found.words()}")
+        network.channels_last = found.placement.channels_last
+        network.to(memory_format=torch.channels_last if found.placement.channels_last else torch.contiguous_format)
+        self.placements[name] = found.placement
+        self.notes.add(f"{stage.name}: {unshared(name)} is computed {found.words()}")
 
     def _synchronise(self, network: Network) -> None:
         """BatchNorm over all processes, which torch has for GPUs only."""

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from preceptor.built.committee import teachers_in
+from preceptor.composed.committee import teachers_in
 from preceptor.data.prepare import Prepared
 from preceptor.errors import UserError
+from preceptor.machine.fabric import make_fabric
 from preceptor.networks.network import Network
 from preceptor.training.evaluate import Evaluation, evaluate
-from preceptor.training.fabric import make_fabric
 
 
 def evaluate_networks(

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from preceptor.built.base import Built
-from preceptor.built.committee import teachers_in
+from preceptor.composed.base import ComposedNetwork
+from preceptor.composed.committee import teachers_in
 from preceptor.data.prepare import Prepared, padding_of
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
@@ -26,7 +26,7 @@ from preceptor.runs.result import RunResult
 from preceptor.sealed import write_sealed
 from preceptor.training.audit import audit_teacher
 from preceptor.training.evaluate import Evaluation, Evaluator
-from preceptor.training.fit import At
+from preceptor.training.fit import StageProgress
 from preceptor.training.notes import Notes
 
 
@@ -40,7 +40,7 @@ class Trained:
     """
 
     networks: Mapping[str, Network]
-    ended: Sequence[At]
+    ended: Sequence[StageProgress]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Finishing:
         data = self.recipe.data
         found = Preprocessing(resize="squash" if data.tile else data.resize, padding=padding, tile=data.tile)
         for name, network in networks.items() if padding else ():
-            if not isinstance(network, Built) and padding != (own := padding_for(network.blueprint.mean)):
+            if not isinstance(network, ComposedNetwork) and padding != (own := padding_for(network.blueprint.mean)):
                 self.notes.add(
                     f"{name} saw images padded with {padding}, the mean colour of the first student; timm's `border` "
                     f"would take its own, {own}: pad as networks/{name}/config.json says"

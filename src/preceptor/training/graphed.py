@@ -104,11 +104,11 @@ class Graphed:
 
     Args:
         whole: images of the batches that are recorded; smaller ones run as they are.
-        tell: says a line to the user.
+        note: says a line to the user.
     """
 
-    def __init__(self, step: Step, cohort: Cohort, whole: int, recorder: Recorder, tell: Callable[[str], None]) -> None:
-        self._step, self._cohort, self._whole, self._recorder, self._tell = step, cohort, whole, recorder, tell
+    def __init__(self, step: Step, cohort: Cohort, whole: int, recorder: Recorder, note: Callable[[str], None]) -> None:
+        self._step, self._cohort, self._whole, self._recorder, self._say_note = step, cohort, whole, recorder, note
         self._warm = 0
         self._is_refused = False
         self._recording: Recording[list[Terms]] | None = None
@@ -137,7 +137,7 @@ class Graphed:
 
     def _refuse(self, why: str) -> None:
         self._is_refused = True
-        self._tell(f"steps are not replayed as a graph: {why}")
+        self._say_note(f"steps are not replayed as a graph: {why}")
 
     def _watched(
         self, batch: Batch, said: Mapping[str, Outputs], epoch: int, stream: int | None, share: float
@@ -165,7 +165,7 @@ class Graphed:
             images=batch.images.clone(),
             targets=batch.targets.clone(),
             positions=batch.positions.to(batch.images.device, copy=True),
-            bunch=None,
+            batch_group=None,
         )
         answers = {name: _copied(outputs) for name, outputs in said.items()}
 

@@ -8,13 +8,14 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from preceptor.built.base import apart
 from preceptor.cohort.cohort import Cohort
-from preceptor.data.cache import Tell, say
+from preceptor.composed.base import unshared_networks
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
+from preceptor.machine.fabric import make_fabric
 from preceptor.networks.network import Network
+from preceptor.notes import Note, note_aside
 from preceptor.plan.stage import Plan, Stage
 from preceptor.recipe import Recipe
 from preceptor.runs.finished import FinishedRun
@@ -22,18 +23,17 @@ from preceptor.runs.folder import RunFolder
 from preceptor.runs.place import is_run, require_place
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
+from preceptor.teacher_cache.of_stage import frozen_of
 from preceptor.training.audit import before_teaching, require_student_alone, trained_teachers
 from preceptor.training.build import StageBuilder, builder_for, reading_builder
 from preceptor.training.checkpoints import Checkpoints
-from preceptor.training.fabric import make_fabric
 from preceptor.training.finish import Finishing, Trained
-from preceptor.training.fit import At, Watcher, fit
+from preceptor.training.fit import StageProgress, Watcher, fit
 from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import folder_for
 from preceptor.training.same_data import require_unseen, write_pixel_keys
-from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
 
@@ -66,20 +66,20 @@ def train(
     console = (console or Screen()) if fabric.is_global_zero else Screen(quiet=True)
     if fabric.is_global_zero:
         require_place(out, [recipe.data.path], is_own=is_run(out))
-    folder = folder_for(out, recipe, writes=fabric.is_global_zero, tell=teller(console))
+    folder = folder_for(out, recipe, writes=fabric.is_global_zero, note=note_on(console))
     over = _if_over(folder, opens_test=opens_test)
     if over is not None and folder.moved_from is None:
         return _over(over, console)
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     return on_sound_pixels(
-        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), teller(console)
+        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), note_on(console)
     )
 
 
-def teller(console: Console) -> Tell:
+def note_on(console: Console) -> Note:
     """Says a note on ``console``, or aside where that is quiet: any one of several processes may have to say it."""
     if console.quiet:
-        return say
+        return note_aside
     return lambda line: console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -93,7 +93,7 @@ def _train(
     opens_test: bool,
 ) -> RunResult:
     with console.status("reading images"):
-        prepared = prepare(recipe, teller(console))
+        prepared = prepare(recipe, note_on(console))
     folder.require_data(prepared.packed.fingerprint, prepared.split_csv())
     over = _if_over(folder, opens_test=opens_test)
     if over is not None:
@@ -178,7 +178,7 @@ class Run:
         """Train every stage."""
         networks: dict[str, Network] = {}
         reported = {*filter(None, [self.plan.teacher]), *self.plan.students}
-        ended: dict[str, At] = {}  # stages that no other goes on from
+        ended: dict[str, StageProgress] = {}  # stages that no other goes on from
         self.builder.try_out(self.plan.stages[1:])
         with Progress(self.console, self.recipe.monitor) as progress:
             watchers = [progress, *self.watchers, *self._trackers()]
@@ -188,7 +188,9 @@ class Run:
                 stage = self.builder.decided(planned)
                 cohort, ended[stage.name] = self._train_stage(stage, watchers)
                 ended.pop(stage.continues or "", None)
-                networks |= {name: network for name, network in apart(cohort.networks).items() if name in reported}
+                networks |= {
+                    name: network for name, network in unshared_networks(cohort.networks).items() if name in reported
+                }
                 if stage.last_epoch == stage.phase_end:  # a part may end before the first validation
                     kept = self.builder.checkpoints
                     for name in reported.intersection(stage.learners):
@@ -202,7 +204,7 @@ class Run:
             return []
         return [TensorBoard(self.builder.checkpoints.folder.files.tensorboard)]
 
-    def _train_stage(self, stage: Stage, watchers: Sequence[Watcher]) -> tuple[Cohort, At]:
+    def _train_stage(self, stage: Stage, watchers: Sequence[Watcher]) -> tuple[Cohort, StageProgress]:
         """The networks of a stage as it left them, and where it ended."""
         cohort = self.builder.cohort(stage)
         self._audit(stage, cohort)
@@ -220,7 +222,7 @@ class Run:
                 seed=self.recipe.seed,
                 frozen_outputs=replay,
                 watchers=[*watchers, replay],
-                tell=self.builder.notes.add,
+                note=self.builder.notes.add,
             )
         return cohort, ended
 

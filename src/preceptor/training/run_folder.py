@@ -16,19 +16,19 @@ _ELSEWHERE = ("path", "cache")
 
 
 def folder_for(
-    path: Path, recipe: Recipe, *, writes: bool = True, tell: Callable[[str], None] = lambda line: None
+    path: Path, recipe: Recipe, *, writes: bool = True, note: Callable[[str], None] = lambda line: None
 ) -> RunFolder:
     """The folder ``path`` for the run of a recipe.
 
     Args:
         writes: whether this process writes there.
-        tell: says a line to the user.
+        note: says a line to the user.
 
     Raises:
         UserError: it holds a run of another recipe that has begun to train.
     """
     moved_from = _where_data_were(RunFiles(path), recipe) if RunFiles(path).has_trained() else None
-    return RunFolder(path, recipe.to_yaml(), writes=writes, tell=tell, moved_from=moved_from)
+    return RunFolder(path, recipe.to_yaml(), writes=writes, note=note, moved_from=moved_from)
 
 
 def _where_data_were(files: RunFiles, recipe: Recipe) -> str | None:

@@ -15,7 +15,8 @@ from preceptor.data.prepare import prepare
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.files import write_text
-from preceptor.plan.merge import Merged, lone, merge
+from preceptor.machine.fabric import make_fabric
+from preceptor.plan.merge import Merged, merge, unshared
 from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe
 from preceptor.runs.files import RunFiles
@@ -27,11 +28,10 @@ from preceptor.screen import Screen
 from preceptor.training.audit import require_student_alone
 from preceptor.training.build import builder_for
 from preceptor.training.checkpoints import Checkpoints
-from preceptor.training.fabric import make_fabric
 from preceptor.training.finish import Finishing
 from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
-from preceptor.training.run import Run, teller
+from preceptor.training.run import Run, note_on
 from preceptor.training.run_folder import folder_for
 from preceptor.training.same_data import require_unseen, write_pixel_keys
 
@@ -58,19 +58,19 @@ def train_together(
     console = console or Screen()
     for path in (*runs, shared):
         require_place(path, [recipes[0].data.path], is_own=is_run(path))
-    folders = [folder_for(path, recipe, tell=teller(console)) for path, recipe in runs.items()]
+    folders = [folder_for(path, recipe, note=note_on(console)) for path, recipe in runs.items()]
     finished = [folder.finished for folder in folders]
     if all(finished):
         return {found.folder: found.result for found in finished if found is not None}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
-    return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), teller(console))
+    return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), note_on(console))
 
 
 def _train_prepared(
     runs: Mapping[Path, Recipe], folders: Sequence[RunFolder], shared: Path, fabric: Fabric, console: Console
 ) -> dict[Path, RunResult]:
     recipes = list(runs.values())
-    prepared = prepare(recipes[0], teller(console))
+    prepared = prepare(recipes[0], note_on(console))
     workshop = workshop_of(recipes[0], prepared)
     plans, seen = [], []
     fingerprint, split = prepared.packed.fingerprint, prepared.split_csv()
@@ -82,7 +82,7 @@ def _train_prepared(
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
-    everything = folder_for(shared, recipes[0], tell=teller(console))
+    everything = folder_for(shared, recipes[0], note=note_on(console))
     everything.require_data(fingerprint, split)
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
     trunk_notes = Notes(console)
@@ -157,11 +157,11 @@ def _own_metrics(everything: RunFolder, merged: Merged, number: int) -> str:
     """The rows of one run, named as if it had been alone."""
     mine = set(merged.names[number].values())
     lines = everything.files.metrics.read_text().splitlines(keepends=True)[1:]
-    return HEADER + "".join(lone(line) for line in lines if line.split(",")[2] in mine)
+    return HEADER + "".join(unshared(line) for line in lines if line.split(",")[2] in mine)
 
 
 def _own_notes(notes: Sequence[str], merged: Merged, number: int) -> list[str]:
     """Notes about an edge go to the run that has it, others to all."""
     others = {name for k, names in enumerate(merged.names) if k != number for name in names.values()}
     others -= set(merged.names[number].values())
-    return [lone(note) for note in notes if not any(f"{name}/" in note for name in others)]
+    return [unshared(note) for note in notes if not any(f"{name}/" in note for name in others)]

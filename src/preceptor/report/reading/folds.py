@@ -1,0 +1,64 @@
+"""The folds of one seed as one run: every sample is tested once, by the networks that have not seen it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from preceptor.measures import classification_scores, segmentation_scores
+from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.runs.predictions import Predictions
+from preceptor.runs.result import RunResult, Scores
+
+
+def pooled(folds: Sequence[Run]) -> Run:
+    """One run whose test samples are those of all ``folds``, finished runs in their order; a single one as it is.
+
+    Test scores are those of all test samples together. Fidelity and validation scores are means over the folds,
+    weighted by their test samples for fidelity, since neither can be had from what the runs keep. All else, such as
+    costs, is that of the first fold.
+    """
+    if len(folds) == 1:
+        return folds[0]
+    results = [_with_chosen(fold) for fold in folds]
+    run = replace(folds[0], folds=tuple(folds))
+    answers = run.predictions
+    sizes = [len(fold.predictions.ids) if fold.predictions else 1 for fold in folds]
+    pooled = results[0].model_copy(
+        update={
+            "test": _scores(answers) if answers else {},
+            "validation": _means([result.validation for result in results], [1] * len(folds)),
+            "fidelity": _means([result.fidelity for result in results], sizes),
+            "seconds": sum(result.seconds for result in results),
+            "notes": tuple(dict.fromkeys(note for result in results for note in result.notes)),
+        }
+    )
+    return replace(run, pooled=pooled)
+
+
+def _with_chosen(fold: Run) -> RunResult:
+    """The result of a fold, with the scores of the network that it chose under that name too."""
+    assert fold.result is not None, "folds are pooled when all are finished"
+    own = {"validation": fold.validation, "fidelity": fold.fidelity}
+    more = {key: {**scores, CHOSEN: scores[fold.chosen]} for key, scores in own.items() if fold.chosen in scores}
+    return fold.result.model_copy(update=more)
+
+
+def _scores(answers: Predictions) -> Scores:
+    labels = answers.labels
+    if labels is None:
+        return {name: segmentation_scores(counts) for name, counts in answers.networks.items()}
+    return {name: classification_scores(chances, labels) for name, chances in answers.networks.items()}
+
+
+def _means(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
+    """Of each network and metric that all have."""
+    return {
+        name: {
+            metric: float(np.average([own[name][metric] for own in scores], weights=weights))
+            for metric in metrics
+            if all(metric in own[name] for own in scores)
+        }
+        for name, metrics in scores[0].items()
+        if all(name in own for own in scores)
+    }

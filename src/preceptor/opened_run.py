@@ -101,8 +101,8 @@ class OpenedRun:
         found = {name: self.network(name) for name in self.names}
         if not found:
             raise UserError(f"{self.files.networks} holds no exported networks")
-        for note in dict.fromkeys(note for network in found.values() for note in network.notes):
-            note(note)
+        for line in dict.fromkeys(line for network in found.values() for line in network.notes):
+            note(line)
         return found
 
     def data(self) -> "Prepared":

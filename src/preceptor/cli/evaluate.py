@@ -16,11 +16,11 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
     opened = open_run(run, with_test=data is None, instead=instead)
     console = console_of_first_process()
 
-    def note(note: str) -> None:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    def note(line: str) -> None:
+        console.print(f"note: {line}", highlight=False, soft_wrap=True)
 
-    for note in opened.notes:
-        note(note)
+    for line in opened.notes:
+        note(line)
     if masks and opened.recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
     evaluation = opened.evaluate(data=data, device=device, masks=masks, note=note)

@@ -18,7 +18,9 @@ from preceptor.data.loading import Loading
 from preceptor.data.order import Order, Share
 from preceptor.data.prepare import Prepared, training_folds
 from preceptor.errors import UserError
+from preceptor.files import cache_root
 from preceptor.knowledge.task_loss import build_task_loss
+from preceptor.machine.placement import PLACEMENTS
 from preceptor.networks.network import Network
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
@@ -222,7 +224,7 @@ def builder_for(
         workshop=workshop or workshop_of(recipe, prepared),
         checkpoints=checkpoints,
         notes=notes,
-        computing=Computing(fabric, notes),
+        computing=Computing(fabric, notes, cache_root(recipe.data.cache) / PLACEMENTS),
     )
 
 

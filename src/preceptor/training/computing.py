@@ -1,6 +1,7 @@
 """How the networks of a run are computed on this machine."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -21,12 +22,16 @@ DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float
 class Computing:
     """Puts networks where and how they are computed, as the recipe says or as was measured.
 
+    Args:
+        folder: where it is kept what was measured.
+
     Attributes:
         ways: of networks for which one was measured.
     """
 
     fabric: Fabric
     notes: Notes
+    folder: Path
     placements: dict[str, Placement] = field(default_factory=dict)
 
     def settled(self, stage: Stage, steps: int) -> Stage:
@@ -65,7 +70,9 @@ class Computing:
         size = stage.training.batch_size // self.fabric.world_size
         network.to(self.fabric.device)
         precision = DTYPES[stage.training.precision]
-        found = place(network, size, trains=trains, precision=precision, epochs=stage.phase_end, steps=steps)
+        found = place(
+            network, size, trains=trains, folder=self.folder, precision=precision, epochs=stage.phase_end, steps=steps
+        )
         network.channels_last = found.placement.channels_last
         network.to(memory_format=torch.channels_last if found.placement.channels_last else torch.contiguous_format)
         self.placements[name] = found.placement

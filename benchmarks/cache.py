@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.knowledge.catalogue import entry_for, load
@@ -113,7 +113,7 @@ class Contest:
         targets = rows % classes if case.task == "classification" else (images[:, 0] > 0.5).long()
         return Batch(images=images, targets=targets, positions=rows, rows=rows, whole=case.batch)
 
-    def run(self, ask: AskFrozen, epoch: int) -> float:
+    def run(self, ask: FrozenOutputs, epoch: int) -> float:
         """Seconds of a step."""
         self.cohort.frozen_outputs = ask
         began = time.perf_counter()

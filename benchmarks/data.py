@@ -126,7 +126,7 @@ def waiting(student: str, images: int, threads: int, folder: Path, rounds: int) 
             }
         )
         run = run_of(recipe, prepare(recipe), make_fabric("cpu"), folder / "run")
-        cohort = run.cohort(run.plan.stages[0])
+        cohort = run.builder.cohort(run.plan.stages[0])
         shares = []
         for number in range(rounds):
             waits = Waits()
@@ -135,9 +135,9 @@ def waiting(student: str, images: int, threads: int, folder: Path, rounds: int) 
                 run.fabric,
                 stage,
                 cohort,
-                run.batches(stage, cohort),
+                run.builder.batches(stage, cohort),
                 lambda networks: {name: {"accuracy": 0.0} for name in networks},
-                run.folder,
+                run.builder.checkpoints.folder,
                 monitor="accuracy",
                 seed=0,
                 watchers=[waits],

@@ -48,7 +48,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from plain_cells import ALPHA, LR, MEAN, STD, TEMPERATURE, PlainCell, folder_loader, normalised
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data import augment as augment_module
-from preceptor.data import batches as batches_module
+from preceptor.data import loading as loading_module
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.machine.fabric import make_fabric
 from preceptor.machine.placement import largest_batch_group
@@ -153,8 +153,8 @@ class Ours:
         plan = Plan(stages=(self.stage,), students=tuple(self.stage.members))
         nowhere = RunFolder(setting.folder / "run", recipes[0], writes=False)
         self.run = Run(recipes[0], self.prepared, workshop, plan, nowhere, make_fabric("cpu"), Console(quiet=True))
-        self.cohort = self.run.cohort(self.stage)
-        self.batches = self.run.batches(self.stage, self.cohort)
+        self.cohort = self.run.builder.cohort(self.stage)
+        self.batches = self.run.builder.batches(self.stage, self.cohort)
 
     def train(self, view: int) -> list[float]:
         """Seconds of the steps of an epoch that shows ``view``, but of those that warm up."""
@@ -168,7 +168,7 @@ class Ours:
                 self.cohort,
                 self.batches,
                 lambda networks: {name: {recipe.monitor: 0.0} for name in networks},
-                self.run.folder,
+                self.run.builder.checkpoints.folder,
                 monitor=recipe.monitor,
                 seed=recipe.seed,
                 watchers=[stamps],
@@ -246,7 +246,7 @@ def counting(ours: Ours) -> Iterator[tuple[Counts, Counter[tuple[str, bytes]]]]:
 
     compute, augment = FixedSize.compute, augment_module.augment
     handle = register_optimizer_step_post_hook(updated)
-    with mock.patch.object(FixedSize, "compute", computed), mock.patch.object(batches_module, "augment", augmented):
+    with mock.patch.object(FixedSize, "compute", computed), mock.patch.object(loading_module, "augment", augmented):
         yield counts, shown
     handle.remove()
 

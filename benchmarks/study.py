@@ -62,7 +62,7 @@ from preceptor.teacher_cache.of_stage import frozen_of
 from preceptor.training.fit import fit
 from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.run import Run
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.run_folder import folder_for
 from timing import Stamps, spread
 
 STRATEGIES = ("predictions", "features", "diverse")
@@ -151,7 +151,7 @@ class Ours:
         self.merged = merge([settled_plan(recipe, workshop) for recipe in recipes])
         self.stage = replace(self.merged.stage, phase="main")
         plan = Plan(stages=(self.stage,), students=tuple(self.stage.members))
-        nowhere = RunFolder(setting.folder / "run", recipes[0], writes=False)
+        nowhere = folder_for(setting.folder / "run", recipes[0], writes=False)
         self.run = Run(recipes[0], self.prepared, workshop, plan, nowhere, make_fabric("cpu"), Console(quiet=True))
         self.cohort = self.run.builder.cohort(self.stage)
         self.batches = self.run.builder.batches(self.stage, self.cohort)

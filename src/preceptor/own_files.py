@@ -9,10 +9,11 @@ from preceptor.errors import UserError
 from preceptor.knowledge.catalogue import entry_for
 from preceptor.measures.own import path_of
 from preceptor.recipe import Recipe
-from preceptor.runs.names import OWN
+from preceptor.runs.names import METRICS, OWN, RESULT, SPLIT
+from preceptor.study_index import INDEX
 from preceptor.techniques import OwnTechnique
 
-_OF_A_RUN = ("result.json", "split.csv", "metrics.csv", "index.json", "trials.csv")
+_OF_A_RUN = (RESULT, SPLIT, METRICS, INDEX, "trials.csv")
 """What lies beside the recipe of a run, study or search, and not beside one that was written by hand."""
 
 

@@ -37,7 +37,7 @@ def _on_data(run: Run) -> Iterable[str]:
     table = run.split
     if table is not None:
         counts = [int((table["split"] == part).sum()) for part in ("train", "validation", "test")]
-        grouped = (run.result or {}).get("grouped_by")
+        grouped = run.grouped_by
         by = f"by {grouped}, so that none occurs in two parts," if grouped else "by image (no groups were used)"
         yield (
             f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and {counts[2]:,} "

@@ -16,7 +16,8 @@ from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator, mode
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
-from preceptor.knowledge.catalogue import entry_for, is_own
+from preceptor.knowledge.catalogue import entry_for
+from preceptor.own_code import is_own
 from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan

@@ -64,7 +64,7 @@ def analyse(
     if not trust:
         require_trust(own_files(load_recipe(run / RECIPE)[0]), run / RECIPE)
     inside(run, "analysis", said_by=run)
-    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, tell))
+    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, trust, tell))
 
 
 def _analyse(
@@ -73,6 +73,7 @@ def _analyse(
     pairs: Sequence[tuple[str, str]],
     most: int,
     device: str,
+    trust: bool,
     tell: Callable[[str], object],
 ) -> list[dict[str, str]]:
     recipe, _ = load_recipe(run / RECIPE)
@@ -80,7 +81,7 @@ def _analyse(
     require_same_split(run, prepared)
     fabric = make_fabric(device)
     folders = sorted((run / NETWORKS).glob("*/config.json"))
-    networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
+    networks = {file.parent.name: load_network(file.parent, trust=trust).to(fabric.device).eval() for file in folders}
     for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
         tell(note)
     chosen = list(pairs) or _pairs(networks)

@@ -6,12 +6,13 @@ from rich.table import Table
 
 from preceptor.cli.train import console_of_first_process
 from preceptor.errors import UserError
+from preceptor.own_files import own_files_of_data, require_trust
 from preceptor.recipe import load_recipe
 from preceptor.runs.names import NETWORKS, RECIPE
 from preceptor.runs.result import finished_run, unverified
 
 
-def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -> None:
+def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *, trust: bool = False) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
     instead = f". `preceptor train {run}/recipe.yaml --out {run}` opens it; --data evaluates on other data"
     result = finished_run(run, with_test=data is None, instead=instead)
@@ -22,6 +23,8 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
     for name in result.gone(NETWORKS):
         console.print(f"note: {run / name} is gone: that network is not looked at", highlight=False, soft_wrap=True)
     recipe, _ = load_recipe(run / RECIPE)
+    if not trust:
+        require_trust(own_files_of_data(recipe), run / RECIPE)
     if masks and recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
     from preceptor.training.exported import evaluate_networks
@@ -32,6 +35,7 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
         data=data,
         device=device,
         masks=masks,
+        trust=trust,
         tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
     )
     scores, fidelity = evaluation.scores, evaluation.fidelity

@@ -178,11 +178,12 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
     device: Device = "auto",
     masks: Annotated[Path | None, typer.Option(help="Write every predicted mask as PNG below this folder.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Evaluate a finished run again, on its own test split or on other data."""
     from preceptor.cli.evaluate import evaluate_run
 
-    evaluate_run(run, data, device, masks)
+    evaluate_run(run, data, device, masks, trust=trust)
 
 
 @app.command()

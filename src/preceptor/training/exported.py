@@ -21,18 +21,20 @@ def evaluate_networks(
     data: str | None = None,
     device: str = "auto",
     masks: Path | None = None,
+    trust: bool = False,
     tell: Callable[[str], object] = lambda note: None,
 ) -> Evaluation:
     """Evaluate the exported networks in ``folder`` on the recipe's test split, or on all of other ``data``.
 
     Args:
         masks: where every network's mask of every image is written, for segmentation.
+        trust: run the Python code by which networks were made that are somebody's own.
         tell: called with what the user should know of the networks, one sentence each.
 
     Raises:
         UserError: no networks, or data with other classes.
     """
-    return on_sound_pixels(lambda: _evaluate(recipe, folder, data, device, masks, tell))
+    return on_sound_pixels(lambda: _evaluate(recipe, folder, data, device, masks, trust, tell))
 
 
 def _evaluate(
@@ -41,12 +43,14 @@ def _evaluate(
     data: str | None,
     device: str,
     masks: Path | None,
+    trust: bool,
     tell: Callable[[str], object],
 ) -> Evaluation:
     prepared = prepare(recipe) if data is None else prepare_whole(recipe, data)
     if data is None:
         require_same_split(folder.parent, prepared)
-    networks = {path.parent.name: load_network(path.parent) for path in sorted(folder.glob("*/config.json"))}
+    found = sorted(folder.glob("*/config.json"))
+    networks = {path.parent.name: load_network(path.parent, trust=trust) for path in found}
     if not networks:
         raise UserError(f"{folder} holds no exported networks")
     for note in dict.fromkeys(note for network in networks.values() for note in network.notes):

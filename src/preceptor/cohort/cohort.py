@@ -181,7 +181,7 @@ class Cohort(nn.Module):
             is_learning = torch.is_grad_enabled() and not network.is_frozen and name in learning
             with torch.set_grad_enabled(is_learning), self._autocast(name, batch):
                 if isinstance(network, Built):
-                    outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
+                    outputs[name] = network.combine(network.among(outputs), batch.targets)
                 else:
                     outputs[name] = self.calls[name](batch.images)
         return outputs
@@ -228,7 +228,7 @@ class Cohort(nn.Module):
         read: dict[str, set[str]] = {name: set() for name in self.networks}
         for network in self.networks.values():
             for source, taps in network.inlets.items() if isinstance(network, Built) else ():
-                read[source] |= set(taps)
+                read[network.found_at[source]] |= set(taps)
         for edge in self.transfers:
             for name, tap in zip((edge.target, edge.source), edge.taps(self.task), strict=True):
                 read[name] |= {tap} if isinstance(tap, str) else set(tap)

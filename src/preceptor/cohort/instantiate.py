@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from preceptor.built import BUILT
+from preceptor.built import BUILT, Built
 from preceptor.cohort.transfer import Transfer
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
@@ -16,6 +16,7 @@ from preceptor.networks.outputs import stages_of
 from preceptor.networks.weights import read_config
 from preceptor.own_code import is_code
 from preceptor.plan.edge import Edge, LossUse
+from preceptor.plan.merge import lone
 from preceptor.plan.network import Composed, NetworkUse, SharedWidth
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.randomness import key
@@ -71,7 +72,11 @@ class Workshop:
         with seeded(self._seed_of(network.name)):
             if network.kind == "grafted":
                 return self._grafted(network, *sources)
-            return BUILT[network.kind](dict(zip(network.reads, sources, strict=True)), **network.options)
+            known_as = [lone(name) for name in network.reads]
+            made = BUILT[network.kind](dict(zip(known_as, sources, strict=True)), **network.options)
+            if isinstance(made, Built):
+                made.found_at = dict(zip(known_as, network.reads, strict=True))
+            return made
 
     def transfers(self, edges: Iterable[Edge[LossUse]]) -> list[Transfer]:
         """The edges, each with a loss of its own."""

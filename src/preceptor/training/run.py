@@ -324,7 +324,7 @@ class Run:
         for name, member in stage.members.items():
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
             if isinstance(network, Built) and network.wants_scores:
-                network.take_scores(self._scores(name, {one: networks[one] for one in network.inlets}, starts=starts))
+                network.take_scores(self._scores(lone(name), network.among(networks), starts=starts))
         ways = {name: self.ways[name] for name in stage.members if name in self.ways}
         found = self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)

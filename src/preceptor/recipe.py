@@ -12,7 +12,7 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator, field_validator, model_validator
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
@@ -44,9 +44,18 @@ else:  # of the classes themselves, told apart by their names
     TechniqueSpec = Annotated[SerializeAsAny[_Known], WrapValidator(_own_or_known)]
 
 
-class Recipe(Model):
-    """One run, completely."""
+VERSION = 1
+"""Of the format in which recipes are written. A later one says here what it makes of those before it."""
 
+
+class Recipe(Model):
+    """One run, completely.
+
+    Args:
+        version: of the format; a recipe without one is of the first.
+    """
+
+    version: int = VERSION
     name: str = ""
     task: Task
     data: DataSpec
@@ -58,6 +67,15 @@ class Recipe(Model):
     training: TrainingSpec = TrainingSpec()
     teacher_training: dict[str, Any] = Field(default_factory=dict)
     seed: int = 0
+
+    @field_validator("version")
+    @classmethod
+    def _can_be_read(cls, version: int) -> int:
+        if version != VERSION:
+            raise ValueError(
+                f"recipes of version {VERSION} are read here; update preceptor for one of version {version}"
+            )
+        return version
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -31,7 +31,9 @@ def test_what_is_written_is_read_again():
 
 def test_a_recipe_bears_a_version_and_one_of_another_is_refused():
     assert yaml.safe_load(parse_recipe(BASE).to_yaml())["version"] == 1
-    with pytest.raises(UserError, match=r"version: .*reads recipes of version 1; update it for one of version 2"):
+    with pytest.raises(
+        UserError, match="version: this preceptor reads recipes of version 1; update it for one of version 2"
+    ):
         parse_recipe(BASE | {"version": 2})
 
 

@@ -17,6 +17,7 @@ RECIPE = {
     "data": {"source": "phantom", "image_size": 32, "options": {"images": 48, "size": 32, "patients": 8}},
     "networks": {"teacher": SMALL, "student": SMALL, "count": 1},
     "technique": {"name": "kd_offline", "strategy": "predictions"},
+    "split": {"by": "image"},
     "training": {"epochs": 3, "batch_size": 8},
 }
 AXES = {"alpha": {"low": {"technique.alpha": 0.1}, "high": {"technique.alpha": 0.5}}}

@@ -51,7 +51,7 @@ def own_files_of_data(recipe: Recipe) -> list[OwnFile]:
     return _once(_of_data(recipe))
 
 
-def settle(recipe: Recipe, source: Path, tell: Callable[[str], None], *, trust: bool) -> None:
+def settle(recipe: Recipe, source: Path, note: Callable[[str], None], *, trust: bool) -> None:
     """Name the code that training with ``recipe``, read from ``source``, is about to run.
 
     Raises:
@@ -62,7 +62,7 @@ def settle(recipe: Recipe, source: Path, tell: Callable[[str], None], *, trust: 
     if files and not trust and is_of_a_run(source):
         require_trust(files, source)
     for file in files:
-        tell(f"Python code of your own is run: {file}")
+        note(f"Python code of your own is run: {file}")
 
 
 def require_trust(files: Sequence[OwnFile], source: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from preceptor.built import load_network
+from preceptor.composed import load_network
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.networks.blueprint import PlainSight
 from preceptor.networks.build import build_network, mean_of

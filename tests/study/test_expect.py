@@ -3,11 +3,11 @@
 import pytest
 import yaml
 
+from preceptor.bench.expect import Expected, expected
 from preceptor.cli.expect import summary, table_of
 from preceptor.study.expect import kinds_of
 from preceptor.study.plan import plan
 from preceptor.study.spec import parse_study
-from preceptor.training.bench.expect import Expected, expected
 
 from ..command import preceptor
 

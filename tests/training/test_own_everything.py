@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from preceptor.built import load_network
+from preceptor.composed import load_network
 from preceptor.errors import UserError
 from preceptor.own_files import own_files
 from preceptor.recipe import parse_recipe

@@ -14,7 +14,7 @@ from preceptor.screen import Screen
 from preceptor.study.expect import JobKind, kinds_of
 
 if TYPE_CHECKING:
-    from preceptor.training.bench.expect import Expected
+    from preceptor.bench.expect import Expected
 
 STEPS = 20
 """Steps that are measured of each kind."""
@@ -39,7 +39,7 @@ def show_expected(
     study = load_study(path, scale, overrides)
     settle_study(study, path, console, trust=trust)
     kinds = kinds_of(plan(study).jobs)
-    from preceptor.training.bench.expect import expected_apart
+    from preceptor.bench.expect import expected_apart
 
     found = []
     for number, kind in enumerate(kinds, start=1):

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from preceptor.built import BUILT, Built
 from preceptor.cohort.transfer import Transfer
+from preceptor.composed import COMPOSED, ComposedNetwork
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.networks.blocks import blocks_of
@@ -16,7 +16,7 @@ from preceptor.networks.outputs import stages_of
 from preceptor.networks.weights import read_config
 from preceptor.own_code import is_code
 from preceptor.plan.edge import Edge, LossUse
-from preceptor.plan.merge import lone
+from preceptor.plan.merge import unshared
 from preceptor.plan.network import Composed, NetworkUse, SharedWidth
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.randomness import key
@@ -72,9 +72,9 @@ class Workshop:
         with seeded(self._seed_of(network.name)):
             if network.kind == "grafted":
                 return self._grafted(network, *sources)
-            known_as = [lone(name) for name in network.reads]
-            made = BUILT[network.kind](dict(zip(known_as, sources, strict=True)), **network.options)
-            if isinstance(made, Built):
+            known_as = [unshared(name) for name in network.reads]
+            made = COMPOSED[network.kind](dict(zip(known_as, sources, strict=True)), **network.options)
+            if isinstance(made, ComposedNetwork):
                 made.found_at = dict(zip(known_as, network.reads, strict=True))
             return made
 

@@ -107,7 +107,7 @@ class Wrapped(Network):
     def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         """Write the module's own state dict, what images it wants, and the file that it was made by.
 
-        :func:`preceptor.built.load_network` loads it; without preceptor the class in the file takes the state dict.
+        :func:`preceptor.composed.load_network` loads it; without preceptor the class in the file takes the state dict.
         """
         blueprint, code = self.blueprint, self.code
         assert code is not None, "what has a blueprint was made by code that a recipe names"
@@ -116,7 +116,7 @@ class Wrapped(Network):
         file, _, name = code.portable.rpartition(":")
         note = (
             f"{name}(num_classes={blueprint.logit_channels}{', ' if arguments else ''}{arguments}) of {file} takes "
-            "model.safetensors as its state dict; or load it with preceptor.built.load_network(folder, trust=True)"
+            "model.safetensors as its state dict; or load it with preceptor.composed.load_network(folder, trust=True)"
         )
         own = {**replace(blueprint, spec=spec).to_json(), **images.described(blueprint), "note": note, "head": None}
         config = {"architecture": note, "label_names": list(blueprint.classes), OWN_KEY: own}

@@ -227,8 +227,9 @@ class Cohort(nn.Module):
         """Tell each network which maps are read, so that it keeps no others."""
         read: dict[str, set[str]] = {name: set() for name in self.networks}
         for network in self.networks.values():
-            for source, taps in network.inlets.items() if isinstance(network, ComposedNetwork) else ():
-                read[network.found_at[source]] |= set(taps)
+            if isinstance(network, ComposedNetwork):
+                for source, taps in network.inlets.items():
+                    read[network.found_at[source]] |= set(taps)
         for edge in self.transfers:
             for name, tap in zip((edge.target, edge.source), edge.taps(self.task), strict=True):
                 read[name] |= {tap} if isinstance(tap, str) else set(tap)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from preceptor.cohort.transfer import Transfer
-from preceptor.composed import COMPOSED, ComposedNetwork
+from preceptor.composed import COMPOSED
+from preceptor.composed.base import ComposedNetwork
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.networks.blocks import blocks_of

@@ -59,4 +59,4 @@ def load_network(folder: Path | str, *, trust: bool = False) -> Network:
     return network
 
 
-__all__ = ["BUILT", "Built", "load_network"]
+__all__ = ["COMPOSED", "load_network"]

@@ -72,9 +72,8 @@ class Recipe(Model):
     @classmethod
     def _can_be_read(cls, version: int) -> int:
         if version != VERSION:
-            raise ValueError(
-                f"recipes of version {VERSION} are read here; update preceptor for one of version {version}"
-            )
+            wanted = f"update it for one of version {version}"
+            raise ValueError(f"this preceptor reads recipes of version {VERSION}; {wanted}")
         return version
 
     @model_validator(mode="after")

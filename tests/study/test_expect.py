@@ -14,7 +14,7 @@ from ..command import preceptor
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 RECIPE = {
     "task": "classification",
-    "data": {"source": "phantom", "image_size": 32, "options": {"images": 48, "size": 32, "patients": 8}},
+    "data": {"source": "phantom", "image_size": 32, "options": {"images": 48, "size": 32, "classes": 3}},
     "networks": {"teacher": SMALL, "student": SMALL, "count": 1},
     "technique": {"name": "kd_offline", "strategy": "predictions"},
     "split": {"by": "image"},

@@ -35,7 +35,8 @@ import torch
 from lightning_fabric import Fabric
 
 from held import Held
-from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing, peers_of
+from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing
+from peer_setup import peers_of
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.data.batches import Batch

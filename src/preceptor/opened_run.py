@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from preceptor.training.evaluate import Evaluation
 
 
-def open_run(folder: Path, *, with_test: bool = False, instead: str = "") -> "OpenedRun":
+def open_run(folder: Path, *, with_test: bool = False, instead: str = "", trust: bool = False) -> "OpenedRun":
     """The finished run in ``folder``, of whatever technique; its recipe and networks are verified.
 
     Args:
         with_test: whether its test part must have been opened.
         instead: what else can be done where it has not been, for the error.
+        trust: run the Python code that came with it: of networks and measures of somebody's own.
 
     Raises:
         UserError: it is not finished, or damaged.
     """
     found = finished_run(folder, with_test=with_test, instead=instead)
     found.verify(found.files.recipe, found.files.networks, found.files.own)
-    return OpenedRun(found, load_recipe(found.files.recipe)[0])
+    return OpenedRun(found, load_recipe(found.files.recipe)[0], trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class OpenedRun:
 
     finished: FinishedRun
     recipe: Recipe
+    trust: bool = False
 
     @property
     def files(self) -> RunFiles:
@@ -89,7 +91,7 @@ class OpenedRun:
             raise UserError(f"no network {name!r} in {self.files.folder}; it has {', '.join(self.names) or 'none'}")
         from preceptor.composed import load_network
 
-        return load_network(self.files.network(name))
+        return load_network(self.files.network(name), trust=self.trust)
 
     def networks(self, note: Callable[[str], object] = lambda note: None) -> dict[str, "Network"]:
         """Every exported network, by name.
@@ -142,13 +144,11 @@ class OpenedRun:
         data: str | None = None,
         device: str = "auto",
         masks: Path | None = None,
-        trust: bool = False,
         note: Callable[[str], object] = lambda note: None,
     ) -> "Evaluation":
         """What its networks say of its test part, or of all of other ``data``, and how well.
 
         Args:
-            trust: run the Python files that the run keeps, for the user's own measures; without, these are left out.
             masks: where every network's mask of every image is written, for segmentation.
             note: called with what the user should know of the networks, one sentence each.
 
@@ -159,11 +159,11 @@ class OpenedRun:
         from preceptor.data.repair import on_sound_pixels
         from preceptor.training.exported import evaluate_networks
 
-        own = of_a_run(self.files.folder, self.result.measures, trust=trust)
-        if own and not trust:
+        own = of_a_run(self.files.folder, self.result.measures, trust=self.trust)
+        if own and not self.trust:
             names = ", ".join(one.key for one in own)
             note(f"left out is {names}, of Python files in {self.files.own}; give --trust to run them")
-        measures = with_own(self.recipe.task, own if trust else ())
+        measures = with_own(self.recipe.task, own if self.trust else ())
 
         def evaluation() -> "Evaluation":
             prepared = self.data() if data is None else prepare_whole(self.recipe, data)

@@ -52,7 +52,7 @@ def analyse(
         UserError: the run is not finished, a network is not there, the part is too small, or the recipe names a
             Python file and there is no ``trust``.
     """
-    opened = open_run(run, with_test=part == "test", instead="; look at part validation")
+    opened = open_run(run, with_test=part == "test", instead="; look at part validation", trust=trust)
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
     if not trust:

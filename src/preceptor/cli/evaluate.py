@@ -7,13 +7,14 @@ from rich.table import Table
 from preceptor.cli.train import console_of_first_process
 from preceptor.errors import UserError
 from preceptor.opened_run import open_run
+from preceptor.own_files import own_files_of_data, require_trust
 from preceptor.runs.files import RunFiles
 
 
 def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *, trust: bool = False) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
     instead = f". `preceptor train {RunFiles(run).recipe} --out {run}` opens it; --data evaluates on other data"
-    opened = open_run(run, with_test=data is None, instead=instead)
+    opened = open_run(run, with_test=data is None, instead=instead, trust=trust)
     console = console_of_first_process()
 
     def note(line: str) -> None:
@@ -21,9 +22,11 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *
 
     for line in opened.notes:
         note(line)
+    if not trust:
+        require_trust(own_files_of_data(opened.recipe), opened.files.recipe)
     if masks and opened.recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
-    evaluation = opened.evaluate(data=data, device=device, masks=masks, trust=trust, note=note)
+    evaluation = opened.evaluate(data=data, device=device, masks=masks, note=note)
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))

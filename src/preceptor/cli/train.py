@@ -59,8 +59,9 @@ def named(path: Path, recipe: Recipe) -> tuple[Recipe, str]:
 def _as_begun(out: Path, recipe: Recipe, written: Recipe) -> Recipe:
     """The recipe as it stands in a run that an older version began, which called it by the name of its file."""
     there = RunFiles(out).recipe
-    is_older = recipe.name != written.name and there.is_file() and there.read_bytes() == written.to_yaml().encode()
-    return written if is_older else recipe
+    if recipe.name == written.name or not there.is_file():
+        return recipe
+    return written if load_recipe(there)[0] == written else recipe
 
 
 def default_folder(name: str, recipe: Recipe) -> Path:

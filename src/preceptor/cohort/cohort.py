@@ -194,7 +194,7 @@ class Cohort(nn.Module):
             is_learning = torch.is_grad_enabled() and not network.is_frozen and name in learning
             with torch.set_grad_enabled(is_learning), self._autocast(name, batch):
                 if isinstance(network, ComposedNetwork):
-                    outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
+                    outputs[name] = network.combine(network.among(outputs), batch.targets)
                 else:
                     outputs[name] = self.calls[name](batch.images)
         return outputs
@@ -230,8 +230,9 @@ def _limit_taps(networks: Mapping[str, Network], transfers: Sequence[Transfer], 
     """Tell each network which maps are read, so that it keeps no others."""
     read: dict[str, set[str]] = {name: set() for name in networks}
     for network in networks.values():
-        for source, taps in network.inlets.items() if isinstance(network, ComposedNetwork) else ():
-            read[source] |= set(taps)
+        if isinstance(network, ComposedNetwork):
+            for source, taps in network.inlets.items():
+                read[network.found_at[source]] |= set(taps)
     for edge in transfers:
         for name, tap in zip((edge.target, edge.source), edge.taps(task), strict=True):
             read[name] |= {tap} if isinstance(tap, str) else set(tap)

@@ -139,7 +139,7 @@ def plan(study: Study) -> Plan:
             teachers.append(_share(shared, "teacher", teacher_alone(recipe, spec, adapter=has_adapter), own | which))
             if needed and has_adapter:
                 recipe = _with(recipe, technique={"adapter": "always"})
-        if technique.name == "baseline":
+        if _is_alone(recipe):
             continue
         from_teachers = tuple(teachers) if needed else ()
         digest = _digest(recipe, from_teachers)
@@ -215,6 +215,12 @@ def student_alone(recipe: Recipe) -> Recipe:
     raw = recipe.model_dump(mode="json")
     networks = raw["networks"] | {"teacher": None, "teachers": []}
     return parse_recipe(raw | {"networks": networks, "technique": {"name": "baseline"}, "teacher_training": {}})
+
+
+def _is_alone(recipe: Recipe) -> bool:
+    """Whether it trains nothing but what the shared jobs train: a teacher alone, or its students alone."""
+    found = recipe.plan(Usual(trained=False))
+    return all(map(is_teacher, found.students)) or found.stages == student_alone(recipe).plan().stages
 
 
 def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe:

@@ -24,6 +24,7 @@ from preceptor.machine.placement import PLACEMENTS
 from preceptor.measures.measure import Measures
 from preceptor.measures.table import MEASURES
 from preceptor.networks.network import Network
+from preceptor.plan.merge import unshared
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
 from preceptor.training.checkpoints import Checkpoints
@@ -99,7 +100,7 @@ class StageBuilder:
         for name, member in stage.members.items():
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
             if isinstance(network, ComposedNetwork) and network.wants_scores:
-                network.take_scores(self._scores(name, {one: networks[one] for one in network.inlets}, starts=starts))
+                network.take_scores(self._scores(unshared(name), network.among(networks), starts=starts))
         found = self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
         cohort = Cohort(

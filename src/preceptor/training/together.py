@@ -165,4 +165,4 @@ def _own_notes(notes: Sequence[str], merged: Merged, number: int) -> list[str]:
     """Notes about an edge go to the run that has it, others to all."""
     others = {name for k, names in enumerate(merged.names) if k != number for name in names.values()}
     others -= set(merged.names[number].values())
-    return [unshared(note) for note in notes if not any(f"{name}/" in note for name in others)]
+    return list(dict.fromkeys(unshared(note) for note in notes if not any(f"{name}/" in note for name in others)))

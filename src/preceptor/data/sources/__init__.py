@@ -4,13 +4,12 @@
 :func:`recognise` finds the name and options for a folder.
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from preceptor.data.names import check_names
 from preceptor.data.samples import SampleTable
-from preceptor.data.sources._options import Source, checked, needs_path, unknown
+from preceptor.data.sources._options import Source, opened, unknown
+from preceptor.data.sources._own import open_own
 from preceptor.data.sources.breakhis import breakhis
 from preceptor.data.sources.dsb2018 import dsb2018
 from preceptor.data.sources.folder import folder
@@ -24,7 +23,7 @@ from preceptor.data.sources.phantom import phantom
 from preceptor.data.sources.recognise import Recognised, recognise
 from preceptor.data.sources.table import table
 from preceptor.errors import UserError
-from preceptor.files import expand
+from preceptor.own_code import is_own
 
 SOURCES: dict[str, Source] = {
     source.__name__: source
@@ -41,19 +40,11 @@ def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | 
         UserError: no such source, a wrong option, a variable that is not set, or a layout that the
             source does not understand.
     """
+    if is_own(key):
+        return open_own(key, path, options or {})
     if key not in SOURCES:
-        raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)}")
-    source = SOURCES[key]
-    valid = checked(key, source, options or {})
-    if path is not None:
-        place = expand(path)
-        if not path.strip():
-            raise UserError(f"source {key!r} needs a path to its files: data.path is empty")
-        check_names("path of the data", (os.path.abspath(place),))
-        return source(place, **valid)
-    if needs_path(source):
-        raise UserError(f"source {key!r} needs a path to its files")
-    return source(**valid)
+        raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)} Your own is named path/to/file.py:name.")
+    return opened(key, SOURCES[key], path, options or {})
 
 
 __all__ = ["SOURCES", "Recognised", "Source", "open_source", "recognise"]

@@ -94,4 +94,5 @@ def _one_channel(pixels: Pixels, size: Size, how: Image.Resampling) -> Pixels:
     if pixels.dtype == np.uint8:
         return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))
     exact = np.asarray(Image.fromarray(pixels.astype(np.float32)).resize((size[1], size[0]), how))
-    return np.rint(np.clip(exact, 0, 65535)).astype(pixels.dtype)
+    rounded: Pixels = np.rint(np.clip(exact, 0, 65535)).astype(pixels.dtype)
+    return rounded

@@ -9,7 +9,6 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, pixel_array
 from pydicom.uid import (
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     RLELossless,
     SecondaryCaptureImageStorage,
@@ -131,18 +130,11 @@ def test_most_files_of_pydicom_are_read():
     assert read >= 55
 
 
-@pytest.mark.parametrize("syntax", [ExplicitVRBigEndian, RLELossless])
-def test_other_byte_orders_and_compressions(tmp_path, syntax):
-    values = np.random.default_rng(0).integers(0, 4096, (8, 9))
-    plain = save(tmp_path / "a.dcm", values)
+def test_compressed_values_are_the_same(tmp_path):
+    plain = save(tmp_path / "a.dcm", np.random.default_rng(0).integers(0, 4096, (8, 9)))
     found = pydicom.dcmread(plain)
-    if syntax == RLELossless:
-        found.compress(RLELossless)
-        found.save_as(tmp_path / "b.dcm")
-    else:
-        found.PixelData = values.astype(">u2").tobytes()
-        found.file_meta.TransferSyntaxUID = syntax
-        found.save_as(tmp_path / "b.dcm", little_endian=False, implicit_vr=False)
+    found.compress(RLELossless)
+    found.save_as(tmp_path / "b.dcm")
     assert np.array_equal(read_image(tmp_path / "b.dcm"), read_image(plain))
 
 
@@ -159,7 +151,7 @@ def test_frames_are_images_and_patients_are_hashed_groups(tmp_path):
     assert table.frame["group"].nunique() == 2
     assert not table.frame["group"].str.contains("Doe").any()
     assert np.array_equal(table.read(1)[0][..., 0], np.rint(values[1] / 4095 * 255))
-    clear = open_source("folder", str(tmp_path / "set"), {"patients": "clear"})
+    clear = open_source("folder", str(tmp_path / "set"), {"patient_ids": "clear"})
     assert set(clear.frame["group"]) == {"Doe^0", "Doe^1"}
     found = inspect(str(tmp_path / "set"))
     assert not found.damaged

@@ -28,6 +28,9 @@ class Seen:
     about: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __reduce__(self) -> tuple[type["Seen"], tuple[()]]:
+        return type(self), ()  # a copy in another process has seen nothing yet
+
     def note(self, stored: Stored) -> None:
         """Take one image into account."""
         values = stored.values if stored.alpha is None else np.delete(stored.values, stored.alpha, axis=2)

@@ -162,7 +162,8 @@ def _from_unit(values: Values, name: str, top: int) -> NDArray[np.floating[Any]]
             f"image {quoted(name)} has floating-point values from {low:g} to {high:g}: floats must lie in 0 to 1;\n"
             f"{REMEDY}"
         )
-    return np.rint(values.astype(np.float32 if top == 255 else np.float64) * top)
+    levels: NDArray[np.floating[Any]] = np.rint(values.astype(np.float32 if top == 255 else np.float64) * top)
+    return levels
 
 
 def _require_finite(values: Values, name: str) -> None:

@@ -8,7 +8,7 @@ from preceptor.specs import Channels, Depth, Model
 
 Axis = Literal[0, 1, 2]
 Stack = Annotated[int, Field(ge=1, le=16)]
-OPTIONS = ("range", "percentiles", "bits", "orientation", "axis", "stack", "patients")
+OPTIONS = ("range", "percentiles", "bits", "orientation", "axis", "stack", "patient_ids")
 """Those that are options of every source whose images are files."""
 
 
@@ -25,7 +25,7 @@ class PixelRules(Model):
             lie in the file.
         axis: of a volume, along which it is cut into slices.
         stack: neighbouring slices that become the channels of one image, an odd number.
-        patients: how a DICOM file's PatientID is written where it becomes the group: ``hashed`` or ``clear``.
+        patient_ids: how a DICOM file's PatientID is written where it becomes the group: ``hashed`` or ``clear``.
     """
 
     channels: Channels = 3
@@ -36,7 +36,7 @@ class PixelRules(Model):
     orientation: Literal["upright", "stored"] = "upright"
     axis: Axis = 2
     stack: Stack = 1
-    patients: Literal["hashed", "clear"] = "hashed"
+    patient_ids: Literal["hashed", "clear"] = "hashed"
 
     @model_validator(mode="after")
     def _one_way_to_brightness(self) -> Self:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Values = NDArray[np.generic]
+Values = NDArray[Any]
 Opacity = Literal["straight", "premultiplied"]
 
 

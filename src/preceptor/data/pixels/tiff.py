@@ -48,7 +48,10 @@ def read(file: BinaryIO, request: Request) -> Stored:
         is_for_pillow = channels == 1 and _is_for_pillow(page) and pixels <= MOST_PIXELS
         if number or not is_for_pillow:
             require_stored(page, opened.filehandle.size)
+        stored: Stored | None
         if channels > 1:
+            for place in range(1, channels):
+                require_stored(opened.pages[place], opened.filehandle.size)
             stored = _joined([_by_tifffile(opened.pages[place], request) for place in range(channels)])
         elif is_for_pillow:
             return _said(_by_pillow(file, page, number, request), about)
@@ -113,7 +116,7 @@ def _is_for_pillow(page: Any) -> bool:
     wanted = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _CMYK: 4, _YCBCR: 3, _LAB: 3}
     if extra and meaning not in (_BLACK_IS_ZERO, _RGB):
         return False
-    return wanted.get(meaning) == colours
+    return bool(wanted.get(meaning) == colours)
 
 
 def _bits(page: Any) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ import pandas as pd
 
 from preceptor.data.pixels import dicom, nifti
 from preceptor.data.pixels.endings import DICOM_SUFFIXES, NIFTI_SUFFIXES, ending_of, parted
-from preceptor.data.pixels.reading import Request, first_line
 from preceptor.data.pixels.rules import PixelRules
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -26,18 +25,20 @@ class Volume:
         slices: how many images it becomes.
         group: whom it shows, or None.
         spacing: in mm, along its axes.
+        is_readable: it could be looked at; what is wrong else is said by whoever reads it.
     """
 
     slices: int = 1
     group: str | None = None
     spacing: tuple[float, ...] | None = None
+    is_readable: bool = True
 
 
 def volume_at(path: str, rules: PixelRules) -> Volume | None:
     """What the volume at ``path`` says of itself; None where it is a plain image.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the extra that reads it is missing.
     """
     ending = ending_of(path)
     if ending not in DICOM_SUFFIXES | NIFTI_SUFFIXES:
@@ -48,19 +49,18 @@ def volume_at(path: str, rules: PixelRules) -> Volume | None:
             named = _SUBJECT.search(path)
             return Volume(slices, named[1] if named else parted(os.path.basename(path))[0], spacing)
         frames, patient, apart = dicom.about(path)
-        group = dicom.hashed(patient) if patient is not None and rules.patients == "hashed" else patient
+        group = dicom.hashed(patient) if patient is not None and rules.patient_ids == "hashed" else patient
         return Volume(frames, group, apart)
     except UserError:
         raise
-    except Exception as error:
-        if not os.path.isfile(path):
-            return Volume()  # named when it is read
-        raise Request(path=path).damaged(first_line(error)) from None
+    except Exception:  # many kinds, from pydicom and nibabel
+        return Volume(is_readable=False)
 
 
 def places_of(volumes: Sequence[Volume | None]) -> tuple[list[int], list[int | None]]:
     """The row and the slice of every image that some rows become; no slice where the row is one image."""
-    rows, places = [], []
+    rows: list[int] = []
+    places: list[int | None] = []
     for row, volume in enumerate(volumes):
         count = volume.slices if volume is not None else 1
         rows += [row] * count
@@ -82,17 +82,19 @@ def unfolded_frame(
     return found.where(found.notna(), None)
 
 
-def require_equal_slices(image: str, mask: str, wanted: int, found: int) -> None:
+def require_equal_slices(image: str, mask: str, of_image: Volume | None, of_mask: Volume | None) -> None:
     """UserError where a mask has not a slice for each of its image."""
-    if wanted != found:
+    wanted, found = of_image or Volume(), of_mask or Volume()
+    if wanted.slices != found.slices and wanted.is_readable and found.is_readable:
         raise UserError(
-            f"mask {quoted(mask)} has {found} slices, its image {quoted(image)} {wanted}: one each was expected"
+            f"mask {quoted(mask)} has {found.slices} slices, its image {quoted(image)} {wanted.slices}: one each was "
+            "expected"
         )
 
 
 def said_of(volumes: Sequence[Volume | None], rules: PixelRules) -> tuple[str, ...]:
     """What is to be said of volumes: how they are cut, how far apart their voxels are, and what the groups are."""
-    found = [volume for volume in volumes if volume is not None]
+    found = [volume for volume in volumes if volume is not None and volume.is_readable]
     if not found:
         return ()
     said = [

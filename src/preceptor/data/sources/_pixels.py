@@ -58,10 +58,8 @@ def _unfolded(table: SampleTable, reader: FileReader) -> SampleTable:
         return replace(table, read=reader, files=reader.files)
     rows, places = places_of(volumes)
     for row, marks in enumerate(reader.masks or ()):
-        wanted = volume.slices if (volume := volumes[row]) is not None else 1
         for mask in marks:
-            of_mask = volume_at(mask, rules)
-            require_equal_slices(reader.images[row], mask, wanted, 1 if of_mask is None else of_mask.slices)
+            require_equal_slices(reader.images[row], mask, volumes[row], volume_at(mask, rules))
     slices = replace(
         reader,
         images=tuple(reader.images[row] for row in rows),

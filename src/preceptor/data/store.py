@@ -8,7 +8,6 @@ cannot be written.
 """
 
 import errno
-import hashlib
 import shutil
 import uuid
 import zlib
@@ -16,13 +15,14 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
 
 from preceptor.data.ahead import in_order
 from preceptor.data.cache import NotWritableError, Tell, locked, say
+from preceptor.data.decoded import read_row, row_hash, seen_in
 from preceptor.data.fingerprint import (
     Files,
     content_key,
@@ -37,7 +37,6 @@ from preceptor.data.images import FileReader
 from preceptor.data.packed import (
     ABOUT,
     FORMAT,
-    HASH_BYTES,
     READING,
     PackedSet,
     add_sums,
@@ -205,7 +204,7 @@ def _build(folder: Path, job: _Job) -> PackedSet:
     try:
         part.mkdir()
         columns, sums = _write_pixels(job, part)
-        seen, levels = _seen_by(table)
+        seen, levels = seen_in(table)
         hashes = digests(files, range(len(files.names)), job.workers)
         now = source_files(table)
         if not (np.array_equal(now.sizes, files.sizes) and np.array_equal(now.times, files.times)):
@@ -282,12 +281,12 @@ def _write_pixels(job: _Job, part: Path) -> tuple[pd.DataFrame, tuple[Sums, Sums
     mask_sums: list[int] = []
 
     def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
-        image, mask = _read(table, row)
+        image, mask = read_row(table, row)
         if tile:
             pieces = cut(image, mask, tile.size, tile.overlap)
         else:
             pieces = [(0, 0, *fit(image, mask, job.size, job.rule, job.padding))]
-        return _pixel_hash(image), (image.shape[0], image.shape[1]), pieces
+        return row_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:
         images = stack.enter_context(synced(part / images_name(table.depth)))
@@ -316,65 +315,11 @@ def _write_pixels(job: _Job, part: Path) -> tuple[pd.DataFrame, tuple[Sums, Sums
     return frame, (np.array(image_sums, dtype=np.uint32), of_masks)
 
 
-def _seen_by(table: SampleTable) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """What the files were seen to hold, and how their values became levels.
-
-    Raises:
-        UserError: next to nothing of their levels would be left.
-    """
-    if not isinstance(table.read, FileReader):
-        return (), {}
-    reader = table.read
-    complaint = reader.seen.complaint(reader.rules)
-    if complaint:
-        raise UserError(f"{table.source}: {complaint}")
-    lines = reader.seen.lines(reader.rules)
-    return ((f"{'. '.join(lines)}.",) if lines else ()), reader.settled()
-
-
 def _append(file: BinaryIO, pixels: Pixels) -> int:
     """Write pixels; their CRC-32."""
     content = np.ascontiguousarray(pixels)
     file.write(content.data)
     return zlib.crc32(content.data)
-
-
-def _read(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
-    try:
-        image, mask = table.read(row)
-    except UserError:
-        raise
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files
-        where = table.frame.iloc[row]
-        raise UserError(
-            f"{where['image']}: cannot be decoded: {error}.\n"
-            "Replace or remove the file; `preceptor data inspect` lists every damaged one."
-        ) from error
-    assert image.dtype.itemsize * 8 == table.depth, f"{table.source} gave {image.dtype} pixels for row {row}"
-    assert image.ndim == 3, f"{table.source} gave pixels of shape {image.shape} for row {row}"
-    assert image.shape[2] == table.channels, f"{table.source} gave pixels of shape {image.shape} for row {row}"
-    if table.task == "classification":
-        return image, None
-    where = table.frame.iloc[row]
-    if mask is None:
-        raise UserError(f"{where['image']}: has no mask. Segmentation needs one for every image.")
-    if mask.shape != image.shape[:2]:
-        raise UserError(
-            f"{where['mask']}: the mask is {mask.shape[0]} × {mask.shape[1]} pixels, "
-            f"its image {where['image']} {image.shape[0]} × {image.shape[1]}.\nThey must be of one size."
-        )
-    if int(mask.max(initial=0)) >= len(table.classes):
-        raise UserError(
-            f"{where['mask']}: the mask holds the value {int(mask.max())}, but there are only "
-            f"{len(table.classes)} classes (0 to {len(table.classes) - 1}): {', '.join(table.classes)}."
-        )
-    return image, mask.astype(np.uint8, copy=False)
-
-
-def _pixel_hash(image: Pixels) -> str:
-    digest = hashlib.blake2b(f"{image.shape[0]}x{image.shape[1]}:".encode(), digest_size=HASH_BYTES)
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
 
 
 def _check_space(folder: Path, *, needed: int) -> None:

@@ -200,9 +200,9 @@ def _channels(stored: Stored, name: str, rules: PixelRules) -> Callable[[Pixels]
 
 
 def _over_white(levels: Pixels, alpha: int, top: int, *, is_multiplied: bool) -> Pixels:
-    kind = np.float32 if top == 255 else np.float64
-    opacity = levels[..., alpha : alpha + 1].astype(kind) / top
-    colour = np.delete(levels, alpha, axis=2).astype(kind)
+    kind: Any = np.float32 if top == 255 else np.float64
+    opacity = np.asarray(levels[..., alpha : alpha + 1], dtype=kind) / top
+    colour = np.asarray(np.delete(levels, alpha, axis=2), dtype=kind)
     seen = (colour if is_multiplied else colour * opacity) + top * (1 - opacity)
     laid: Pixels = np.rint(np.minimum(seen, top)).astype(levels.dtype)
     return laid

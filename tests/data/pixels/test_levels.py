@@ -106,7 +106,7 @@ def scans(root, high=4095, count=12):
 def packed(root, options=None, **spec) -> PackedSet:
     data = DataSpec(source="folder", path=str(root), options=options or {}, image_size=8, **spec)
     table = open_source("folder", str(root), data.options, data)
-    return pack(table, size=data.size, tile=data.tile, folder=root.parent / "cache", tell=lambda line: None)
+    return pack(table, size=data.size, tile=data.tile, folder=root.parent / "cache", note=lambda line: None)
 
 
 def test_twelve_bits_in_sixteen_are_not_packed_as_black(tmp_path):
@@ -183,7 +183,7 @@ def test_a_set_of_a_version_that_read_files_otherwise_is_made_anew(tmp_path, mon
     monkeypatch.undo()
     said = []
     table = open_source("folder", str(root))
-    after = pack(table, size=(8, 8), folder=tmp_path / "cache", tell=said.append)
+    after = pack(table, size=(8, 8), folder=tmp_path / "cache", note=said.append)
     assert after.folder.stat().st_ino != before
     assert after.reading == store.READING
     assert any("read some kinds of image files otherwise; the images are packed anew" in line for line in said)

@@ -75,6 +75,7 @@ class Preprocessing:
 
     def steps(self, blueprint: Blueprint) -> list[dict[str, Any]]:
         """What to do with an image file, in order; the last step gives what the library's model takes."""
+        top = 2**self.depth - 1
         steps: list[dict[str, Any]] = [
             {
                 "step": "read",
@@ -82,12 +83,11 @@ class Preprocessing:
                 "orientation": self.levels.get(
                     "orientation", "upright: turned as the EXIF or TIFF orientation tag says"
                 ),
-                "grey": "the same value in all three channels",
+                **({"grey": "the same value in all three channels"} if blueprint.channels == 3 else {}),
                 "palette": "its colours",
-                "sixteen_bit": "the high byte, value // 256; with Pillow:",
-                "sixteen_bit_lines": list(_SIXTEEN_BIT),
-                "transparency": "laid over white: rint(colour * alpha + 255 * (1 - alpha)), alpha from 0 to 1",
-                "floating_point": "values from 0 to 1 times 255, rounded",
+                **self._sixteen_bit(),
+                "transparency": f"laid over white: rint(colour * alpha + {top} * (1 - alpha)), alpha from 0 to 1",
+                "floating_point": f"values from 0 to 1 times {top}, rounded",
                 **({"options": dict(self.levels)} if self.levels else {}),
             }
         ]
@@ -108,12 +108,16 @@ class Preprocessing:
             more = {"fill": list(self.padding)} if self.padding else {}
             steps.append({**step, **more, "what": f"{_RULES[self.resize]}; one of this size is left as it is"})
         order = ", RGB" if blueprint.channels == 3 else ""
-        top = 2**self.depth - 1
         result = f"float32, (N, {blueprint.channels}, height, width){order}"
         steps.append({"step": "scale", "divide_by": top, "result": result})
         if blueprint.network_size != blueprint.image_size:
             steps.append({"step": "resize", "size": list(blueprint.network_size), "kernel": _TENSOR_KERNEL})
         return [*steps, {"step": "normalise", "mean": list(blueprint.mean), "std": list(blueprint.std)}]
+
+    def _sixteen_bit(self) -> dict[str, Any]:
+        if self.depth == 16:
+            return {"sixteen_bit": "as they are; 8 bits times 257"}
+        return {"sixteen_bit": "the high byte, value // 256; with Pillow:", "sixteen_bit_lines": list(_SIXTEEN_BIT)}
 
     def _result(self, blueprint: Blueprint) -> str:
         if blueprint.channels == 3:

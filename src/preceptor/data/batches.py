@@ -24,7 +24,7 @@ class Batch:
     """Some samples of a part, N of them.
 
     Args:
-        images: (N, 3, H, W) float32 in [0, 1].
+        images: (N, C, H, W) float32 in [0, 1].
         targets: (N,) int64 classes, or (N, H, W) int64 for masks.
         positions: (N,) int64, on the CPU: where in the part each sample stands; the same in every epoch.
         rows: (N,) int64, on the CPU: rows of the packed set.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from preceptor.networks.normalisation import in_channels
 from preceptor.specs import NetworkSpec, Task
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -53,6 +54,7 @@ class Blueprint:
         spec: ``architecture`` is a plain library name; ``mean`` and ``std`` are given.
         classes: class names by label, background first for masks.
         image_size: (height, width) of the images it is called with.
+        channels: of the images it is called with.
         adapter: channels of the teacher-side adapter between the last map and the pooling.
         code_sha256: of the user's own file that holds the architecture, if one does.
     """
@@ -63,6 +65,7 @@ class Blueprint:
     image_size: tuple[int, int]
     adapter: int | None = None
     code_sha256: str | None = None
+    channels: int = 3
 
     @property
     def logit_channels(self) -> int:
@@ -76,14 +79,14 @@ class Blueprint:
         return (size, size) if size else self.image_size
 
     @property
-    def mean(self) -> tuple[float, float, float]:
+    def mean(self) -> tuple[float, ...]:
         """Mean of each channel, for pixels in [0, 1]."""
-        return self.spec.mean or IMAGENET_MEAN
+        return in_channels(self.spec.mean or IMAGENET_MEAN, self.channels)
 
     @property
-    def std(self) -> tuple[float, float, float]:
+    def std(self) -> tuple[float, ...]:
         """Standard deviation of each channel, for pixels in [0, 1]."""
-        return self.spec.std or IMAGENET_STD
+        return in_channels(self.spec.std or IMAGENET_STD, self.channels)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for ``config.json``, which is passed on.
@@ -102,6 +105,7 @@ class Blueprint:
             "image_size": list(self.image_size),
             "adapter": self.adapter,
             **({"code_sha256": self.code_sha256} if self.code_sha256 else {}),
+            "channels": self.channels,
         }
 
     @classmethod
@@ -115,4 +119,5 @@ class Blueprint:
             image_size=(height, width),
             adapter=saved["adapter"],
             code_sha256=saved.get("code_sha256"),
+            channels=saved.get("channels", 3),
         )

@@ -26,6 +26,7 @@ def build_network(
     image_size: tuple[int, int],
     seed: int,
     adapter: int | None = None,
+    channels: int = 3,
 ) -> Network:
     """A network for these classes and images, with its weights.
 
@@ -33,6 +34,7 @@ def build_network(
         classes: names by label; the background first for masks.
         image_size: (height, width) of the images that it will see.
         seed: whatever starts at random depends on it alone; torch's global generator is left as it was.
+        channels: of the images.
         adapter: channels of a teacher-side adapter (methods of Niyaz et al., classifiers only).
 
     Raises:
@@ -40,7 +42,9 @@ def build_network(
     """
     if len(classes) < 2:
         raise UserError(f"a network needs at least 2 classes, the data has {len(classes)}: {', '.join(classes)}")
-    blueprint = Blueprint(spec=spec, task=task, classes=tuple(classes), image_size=image_size, adapter=adapter)
+    blueprint = Blueprint(
+        spec=spec, task=task, classes=tuple(classes), image_size=image_size, adapter=adapter, channels=channels
+    )
     with seeded(seed):
         if is_code(spec.architecture):
             from preceptor.networks.build_own import build_own
@@ -108,6 +112,7 @@ def load_plain_network(folder: Path | str, *, trust: bool = False) -> Network:
         image_size=blueprint.image_size,
         seed=0,
         adapter=blueprint.adapter,
+        channels=blueprint.channels,
     )
     return network.eval()
 
@@ -136,6 +141,7 @@ def _load_chain(blueprint: Blueprint, folder: Path) -> Network:
         classes=blueprint.classes,
         image_size=blueprint.image_size,
         seed=0,
+        channels=blueprint.channels,
     )
     chain = Chain.unfilled(student)
     weights = read_weights(str(folder))

@@ -84,7 +84,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Outputs:
-        """``images``: (N, 3, H, W) float32 in [0, 1], without any normalisation."""
+        """``images``: (N, C, H, W) float32 in [0, 1], without any normalisation."""
 
     @abstractmethod
     def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
@@ -188,7 +188,7 @@ class Network(nn.Module, ABC):
         return outputs
 
     def made_up_image(self) -> Tensor:
-        """(1, 3, H, W) noise in [0, 1], the same in every call; as many channels as it normalises."""
+        """(1, C, H, W) noise in [0, 1], the same in every call; as many channels as it normalises."""
         generator = torch.Generator().manual_seed(0)
         return torch.rand(1, self.mean.shape[1], *self.image_size, generator=generator).to(self.mean.device)
 

@@ -10,6 +10,7 @@ from typing import Any
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources._options import Source, opened, unknown
 from preceptor.data.sources._own import open_own
+from preceptor.data.sources._pixels import separated, with_pixels
 from preceptor.data.sources.breakhis import breakhis
 from preceptor.data.sources.dsb2018 import dsb2018
 from preceptor.data.sources.folder import folder
@@ -24,6 +25,7 @@ from preceptor.data.sources.recognise import Recognised, recognise
 from preceptor.data.sources.table import table
 from preceptor.errors import UserError
 from preceptor.own_code import is_own
+from preceptor.specs import DataSpec
 
 SOURCES: dict[str, Source] = {
     source.__name__: source
@@ -33,18 +35,25 @@ SOURCES: dict[str, Source] = {
 }  # fmt: skip
 
 
-def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | None = None) -> SampleTable:
+def open_source(
+    key: str, path: str | None = None, options: Mapping[str, Any] | None = None, spec: DataSpec | None = None
+) -> SampleTable:
     """The sample table of the data at ``path``, which may hold ``${VARIABLES}``.
+
+    Args:
+        options: of the source, and for image files those on pixels (:class:`preceptor.data.pixels.PixelRules`).
+        spec: what a recipe wants of its images; 8-bit RGB unless given.
 
     Raises:
         UserError: no such source, a wrong option, a variable that is not set, or a layout that the
             source does not understand.
     """
+    own, on_pixels = separated(options or {})
     if is_own(key):
-        return open_own(key, path, options or {})
+        return with_pixels(open_own(key, path, own), on_pixels, spec)
     if key not in SOURCES:
         raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)} Your own is named path/to/file.py:name.")
-    return opened(key, SOURCES[key], path, options or {})
+    return with_pixels(opened(key, SOURCES[key], path, own), on_pixels, spec)
 
 
 __all__ = ["SOURCES", "Recognised", "Source", "open_source", "recognise"]

@@ -27,9 +27,14 @@ from preceptor.errors import UserError
 from preceptor.opening import open_file
 from preceptor.quoting import quoted, shown
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-_FORMATS = "PNG, JPEG, TIFF, BMP or WebP"
+IMAGE_SUFFIXES = frozenset(
+    {
+        ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm",
+        ".pgm", ".pbm", ".pnm",
+    }
+)  # fmt: skip
+FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+_FORMATS = "PNG, JPEG, JPEG 2000, TIFF, BMP, WebP, GIF or PPM"
 MOST_PIXELS = 178_956_970
 """Of one image: as many as Pillow takes for honest."""
 

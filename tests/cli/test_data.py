@@ -49,7 +49,7 @@ def test_inspect_prints_everything(images):
 def test_inspect_without_groups_says_so(images):
     text = run("inspect", str(images), "--source", "folder").stdout
     assert "groups     none known: samples of one patient cannot be kept together" in text
-    assert "split      by image:" in text
+    assert "\na run would split\n  by image:" in text
 
 
 def test_inspect_explains_mistakes(images):

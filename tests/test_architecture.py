@@ -14,6 +14,7 @@ GROUND = {
     "explain",
     "files",
     "inside",
+    "kinds",
     "opening",
     "places",
     "quoting",

@@ -98,13 +98,13 @@ def fetch(
 
 
 def parse_options(texts: list[str]) -> dict[str, Any]:
-    """``name=value`` texts to a dict, values being YAML.
+    """``name=value`` texts to a dict; numbers, lists and mappings are what they look like, the rest are texts.
 
     Raises:
-        UserError: no ``=``, or no YAML.
+        UserError: no ``=``, or a list or mapping that is no YAML.
     """
     from preceptor.errors import UserError
-    from preceptor.yaml_text import NotYamlError, read_yaml
+    from preceptor.yaml_text import NotYamlError, read_value
 
     options = {}
     for text in texts:
@@ -112,7 +112,7 @@ def parse_options(texts: list[str]) -> dict[str, Any]:
         if not equals or not name:
             raise UserError(f"--option {text!r}: write it as name=value, for example image=ImageName")
         try:
-            options[name.strip()] = read_yaml(value, f"--option {text!r}")
+            options[name.strip()] = read_value(value, f"--option {text!r}")
         except NotYamlError:
             options[name.strip()] = value  # a regular expression, for example, need not be YAML
     return options

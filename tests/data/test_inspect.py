@@ -182,7 +182,7 @@ def test_several_processes_see_the_same(tmp_path, monkeypatch):
     [
         (lambda p: Image.new("I;16", (4, 4)).save(p, "PNG"), "PNG, 16 bit grey"),
         (lambda p: Image.new("1", (4, 4)).save(p, "PNG"), "PNG, 1 bit grey"),
-        (lambda p: Image.new("P", (4, 4)).save(p, "PNG", bits=8), "PNG, 8 bit palette"),
+        (lambda p: Image.linear_gradient("L").convert("P").save(p, "PNG"), "PNG, 8 bit palette"),
         (lambda p: Image.new("RGB", (4, 4)).save(p, "JPEG"), "JPEG, 8 bit"),
         (lambda p: Image.new("RGB", (4, 4)).save(p, "BMP"), "BMP, 8 bit"),
         (lambda p: Image.new("RGB", (4, 4)).save(p, "WEBP"), "WebP, 8 bit"),

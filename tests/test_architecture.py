@@ -103,7 +103,7 @@ WITHOUT_TORCH = [
     "plan.show",
     "techniques",
     "knowledge.catalogue",
-    "training.teacher_cache.folder",
+    "teacher_cache.folder",
     "data.sources",
     "data.splits",
     "data.inspect",

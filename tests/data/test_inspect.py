@@ -215,7 +215,7 @@ def test_the_next_command_is_a_recipe_that_runs_on_the_data(tmp_path, source):
     assert (command, train, flag) == ("preceptor", "train", "--set")
     read, _ = load_recipe(Path(__file__).parents[2] / recipe, [*changes, f"data.cache={tmp_path / 'cache'}"])
     assert read.data.path == str(root)
-    prepared = prepare(read, tell=lambda line: None)
+    prepared = prepare(read, note=lambda line: None)
     assert sum(map(len, prepared.rows.values())) == int(found.counts.to_numpy().sum())
 
 

@@ -9,15 +9,22 @@ import torch
 from preceptor.composed import load_network
 from preceptor.data.prepare import prepare
 from preceptor.errors import InterruptedRunError, UserError
-from preceptor.machine import placement, run
+from preceptor.machine import placement
 from preceptor.machine.fabric import make_fabric
-from preceptor.machine.placement import MeasuredPlacement, Placement, choose, largest_batch_group, place
+from preceptor.machine.placement import MeasuredPlacement, Placement, choose, largest_batch_group
 from preceptor.networks.build import build_network
 from preceptor.recipe import load_recipe
 from preceptor.specs import NetworkSpec
+from preceptor.training import run
 
 from ..data.damage import unwritable
-from .phantoms import exported, recipe_for, stopping_fit, train
+from ..training.phantoms import exported, forget_placements, place, recipe_for, stopping_fit, train
+
+
+@pytest.fixture(autouse=True)
+def _measured_anew(packed):
+    forget_placements(packed)
+
 
 PLAIN, LAST, HALF, FOLDED = Placement(), Placement(channels_last=True), Placement(half=True), Placement(folded=True)
 

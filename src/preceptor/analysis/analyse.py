@@ -81,8 +81,8 @@ def _analyse(
     fabric = make_fabric(device)
     folders = sorted((run / NETWORKS).glob("*/config.json"))
     networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
-    for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
-        note(note)
+    for line in dict.fromkeys(line for network in networks.values() for line in network.notes):
+        note(line)
     chosen = list(pairs) or _pairs(networks)
     for name in (name for pair in chosen for name in pair if name not in networks):
         raise UserError(f"no network {name!r} in {run}; it has {', '.join(networks)}")

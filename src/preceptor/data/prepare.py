@@ -1,6 +1,5 @@
 """From a recipe's data part to packed images with a split: everything before the first batch."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from preceptor.data.sources import open_source
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
-from preceptor.files import expand
+from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
 from preceptor.specs import Colour, DataSpec
@@ -49,11 +48,6 @@ class Prepared:
             rows = self.packed.frame.iloc[self.rows[part]]
             frames.append(rows[["id", "group", "label"]].assign(split=part))
         return pd.concat(frames).to_csv(index=False)
-
-
-def cache_root(given: str | None = None) -> Path:
-    """Where things are kept that can be made again: ``given``, else ``$PRECEPTOR_CACHE``, else the user's cache."""
-    return expand(given or os.environ.get("PRECEPTOR_CACHE") or "~/.cache/preceptor")
 
 
 def cache_folder(spec: DataSpec) -> Path:

@@ -7,7 +7,7 @@ from lightning_fabric import Fabric
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import FixedSize, lies_channels_last
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import cache_root
+from preceptor.files import cache_root
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe
 from preceptor.teacher_cache.facts import arithmetic_facts, network_facts, pixel_facts

@@ -49,8 +49,8 @@ def _evaluate(
     networks = {path.parent.name: load_network(path.parent) for path in sorted(folder.glob("*/config.json"))}
     if not networks:
         raise UserError(f"{folder} holds no exported networks")
-    for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
-        note(note)
+    for line in dict.fromkeys(line for network in networks.values() for line in network.notes):
+        note(line)
     for name, network in networks.items():
         classes = network.blueprint.classes
         if classes != prepared.packed.classes:

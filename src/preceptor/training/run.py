@@ -23,9 +23,10 @@ from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
+from preceptor.files import cache_root
 from preceptor.knowledge.task_loss import build_task_loss
 from preceptor.machine.fabric import make_fabric
-from preceptor.machine.placement import MEASURED_FROM, Placement, place
+from preceptor.machine.placement import MEASURED_FROM, PLACEMENTS, Placement, place
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.networks.normalisation import padding_for
@@ -386,7 +387,15 @@ class Run:
         network.to(self.fabric.device)
         steps = self._steps(stage)
         precision = DTYPES[stage.training.precision]
-        found = place(network, size, trains=trains, precision=precision, epochs=stage.phase_end, steps=steps)
+        found = place(
+            network,
+            size,
+            folder=cache_root(self.recipe.data.cache) / PLACEMENTS,
+            trains=trains,
+            precision=precision,
+            epochs=stage.phase_end,
+            steps=steps,
+        )
         network.channels_last = found.placement.channels_last
         network.to(memory_format=torch.channels_last if found.placement.channels_last else torch.contiguous_format)
         self.placements[name] = found.placement

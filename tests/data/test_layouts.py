@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from preceptor.data.account import COPIES, LEFT_BEHIND, account_for
@@ -304,6 +305,33 @@ def test_unpaired_images_can_be_left_out(tmp_path):
     rule = {"image": r"a/(\d)\.png", "mask": r"masks/(\d)\.png", "unpaired": "ignore"}
     table = open_source("paths", str(tmp_path), rule)
     assert (table.frame["id"].tolist(), len(table.left_out)) == (["a/2"], 2)
+
+
+@pytest.mark.parametrize("form", ["fold{0}/{1}/fold{0}/{1}.npy", "Fold {0}/{1}/fold{0}/{1}.npy", "fold{0}/{1}.npy"])
+def test_pannuke(tmp_path, form):
+    for fold in (1, 2, 3):
+        masks = np.zeros((4, 8, 8, 6))
+        masks[..., 5] = 1
+        masks[1, :2, :2, 3] = 7
+        images = np.random.default_rng(fold).integers(0, 256, (4, 8, 8, 3)).astype(float)
+        for kind, values in (("images", images), ("masks", masks), ("types", np.array(["Breast", "Colon"] * 2))):
+            place = tmp_path / form.format(fold, "images" if kind == "types" else kind)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            np.save(place.with_name(f"{kind}.npy"), values)
+    table, found, _ = opened(tmp_path)
+    assert (found.key, table.classes) == ("pannuke", ("background", "nucleus"))
+    assert table.frame["split"].value_counts().to_dict() == {"train": 4, "validation": 4, "test": 4}
+    assert [int(table.read(row)[1].sum()) for row in range(4)] == [0, 4, 0, 0]
+    kinds = open_source("pannuke", str(tmp_path), {"nuclei": "kinds", "folds": [3, 1, 2]})
+    check(kinds)
+    assert kinds.read(1)[1].max() == 4
+    assert kinds.frame["id"].iloc[0] == "fold3_0000"
+    tissues = open_source("pannuke", str(tmp_path), {"task": "classification"})
+    check(tissues)
+    assert tissues.classes == ("Breast", "Colon")
+    next(tmp_path.rglob("masks.npy")).unlink()
+    with pytest.raises(UserError, match=r"no masks\.npy of fold"):
+        open_source("pannuke", str(tmp_path))
 
 
 def test_real_chase_db1(real_data):

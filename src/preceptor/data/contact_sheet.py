@@ -109,7 +109,7 @@ def _tile(table: SampleTable, row: int, caption: str) -> Tile:
 
 def _as_rgb(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Any pixels as 8-bit colours: 16-bit ones by their high byte, the first channel or the first three."""
-    values = image >> 8 if image.dtype == np.uint16 else image
+    values = image.astype(np.uint16) >> 8 if image.dtype == np.uint16 else image
     values = values[..., :3] if values.shape[2] >= 3 else np.repeat(values[..., :1], 3, axis=2)
     return np.ascontiguousarray(values, dtype=np.uint8)
 

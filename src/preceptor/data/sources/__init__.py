@@ -21,6 +21,7 @@ from preceptor.data.sources.histopathologic_cancer import histopathologic_cancer
 from preceptor.data.sources.kather2016 import kather2016
 from preceptor.data.sources.lgg import lgg
 from preceptor.data.sources.medmnist import medmnist
+from preceptor.data.sources.pannuke import pannuke
 from preceptor.data.sources.paths import LAYOUT_SOURCES, paths
 from preceptor.data.sources.pcam import pcam
 from preceptor.data.sources.phantom import phantom
@@ -30,11 +31,14 @@ from preceptor.errors import UserError
 from preceptor.files import expand
 
 SOURCES: dict[str, Source] = {
-    source.__name__: source
-    for source in (
-        kather2016, histopathologic_cancer, pcam, breakhis, ham10000, lgg, dsb2018, medmnist, *LAYOUT_SOURCES,
-        folder, paths, table, phantom,
-    )
+    **{
+        source.__name__: source
+        for source in (
+            kather2016, histopathologic_cancer, pcam, breakhis, ham10000, lgg, dsb2018, pannuke, medmnist, folder,
+            paths, table, phantom,
+        )
+    },
+    **{source.layout.key: source for source in LAYOUT_SOURCES},
 }  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from preceptor.data.sources.folder import part_word
 from preceptor.data.sources.ham10000 import TABLES as HAM_TABLES
 from preceptor.data.sources.kather2016 import CLASSES, FOLDER
 from preceptor.data.sources.lgg import CASE
+from preceptor.data.sources.pannuke import fold_arrays
 from preceptor.data.sources.pcam import PREFIX
 from preceptor.errors import UserError
 from preceptor.opening import require_file
@@ -123,6 +124,7 @@ def _published(path: Path, folders: list[str], files: list[str]) -> Recognised |
         ("breakhis", set(BINARY) <= set(folders) and "SOB" in inside("benign"), "benign/SOB and malignant/"),
         ("lgg", any(CASE.fullmatch(name) for name in cases), "folders TCGA_<site>_<patient>_<date>"),
         ("dsb2018", bool(first) and _is_bowl(images / first[0]), "folders <id> with images/<id> and masks/"),
+        ("pannuke", bool(fold_arrays(path)), "arrays of folds (fold1 …)"),
         ("medmnist", any(name.endswith(".npz") for name in files), ".npz files"),
     )
     return next((Recognised(key, {}, (f"saw {what}",)) for key, holds, what in tests if holds), None)

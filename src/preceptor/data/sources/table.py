@@ -68,10 +68,10 @@ def table(
     if not len(rows):
         raise UserError(f"table: {quoted(file)} has no rows")
     one_hot = () if label is None or isinstance(label, str) else tuple(name.strip() for name in label)
-    image, label, mask, group, split, id, class_name = (
-        name.strip() if isinstance(name, str) else None for name in (image, label, mask, group, split, id, class_name)
+    image = image.strip()
+    label, mask, group, split, id, class_name = (
+        name.strip() if isinstance(name, str) else None for name in (label, mask, group, split, id, class_name)
     )
-    assert image is not None
     single = [name for name in (image, label, mask, group, split, id, class_name) if name is not None]
     _check_columns(file, read, [*single, *one_hot])
     if sum((label is not None, mask is not None, bool(one_hot))) != 1:

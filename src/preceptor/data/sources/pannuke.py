@@ -100,9 +100,10 @@ class ArrayReader:
         if not self.masked or masks is None:
             return image, None
         instances = np.asarray(_opened(masks)[inside])[..., : len(KINDS)] > 0
-        if not self.kinds:
-            return image, instances.any(axis=2).astype(np.uint8)
-        return image, np.where(instances.any(axis=2), instances.argmax(axis=2) + 1, 0).astype(np.uint8)
+        nucleus: Pixels = np.asarray(instances.any(axis=2), dtype=np.uint8)
+        if self.kinds:
+            nucleus *= (instances.argmax(axis=2) + 1).astype(np.uint8)
+        return image, nucleus
 
     def files(self, row: int) -> tuple[str, ...]:
         """The arrays of a row."""

@@ -75,6 +75,8 @@ def test_inspect_says_what_was_not_used(images):
     assert f"files      9 below {images} = 8 images + 1 not used (see below)" in text
     assert "1 no images by their endings (.txt 1): dog/notes.txt" in text
     assert "\nnext\n  preceptor train" in text
+    (images / "dog" / "p0.png").write_bytes(b"")
+    assert "\nnext, once what is said above is settled\n" in run("inspect", str(images)).stdout
 
 
 def test_inspect_explains_mistakes(images):

@@ -98,13 +98,19 @@ def render(found: "Inspection", console: "Console") -> None:
         ("not used", _unused(found)),
         ("notes", list(found.notes)),
         ("a run would split", run),
-        ("next", [next_command(found)]),
+        (f"next{_before(found)}", [next_command(found)]),
     )
     for title, lines in blocks:
         if lines:
             console.print(f"\n{title}")
             for text in lines:
                 console.print(f"  {text}")
+
+
+def _before(found: "Inspection") -> str:
+    """What has to be done before a run can start."""
+    is_ready = not found.damaged and not found.splitting.startswith("cannot")
+    return "" if is_ready else ", once what is said above is settled"
 
 
 def _plain(value: object) -> str:

@@ -34,7 +34,7 @@ GROUND = {
 """What every room stands on."""
 
 ROOMS = {
-    "runs": set(),
+    "runs": {"measures.segmentation"},
     "plan": {"runs"},
     "techniques": {"plan"},
     "data": {"recipe", "networks.normalisation"},
@@ -47,6 +47,7 @@ ROOMS = {
     "teacher_cache": {"recipe", "plan", "cohort", "composed", "machine", "data", "networks"},
     "training": {
         "recipe",
+        "own_files",
         "machine",
         "teacher_cache",
         "plan",
@@ -75,6 +76,7 @@ ROOMS = {
         "machine",
         "recipe",
         "own_files",
+        "opened_run",
         "plan",
         "training",
         "cohort",
@@ -96,6 +98,7 @@ ROOMS = {
         "training",
         "recipe",
         "own_files",
+        "opened_run",
         "plan",
         "techniques",
         "cohort",
@@ -127,6 +130,7 @@ WITHOUT_TORCH = [
     "cli.study",
     "cli.train",
     "recipe",
+    "opened_run",
     "places",
     "specs",
     "plan.draw",
@@ -140,9 +144,12 @@ WITHOUT_TORCH = [
     "data.splits",
     "data.inspect",
     "measures",
+    "runs.analysis",
     "runs.begun",
+    "runs.folder",
     "runs.place",
-    "runs.result",
+    "runs.predictions",
+    "runs.tables",
     "report",
 ]
 
@@ -188,10 +195,16 @@ def test_the_ground_stands_on_itself():
     assert wrong == []
 
 
-@pytest.mark.parametrize(("module", "more"), [("recipe", set()), ("own_files", {"recipe"})])
+@pytest.mark.parametrize(("module", "more"), [("recipe", set()), ("own_files", {"recipe", "runs"})])
 def test_a_recipe_stands_on_plans_and_techniques(module, more):
     found = [name for one, name in imports() if one == module]
-    assert [name for name in found if not within(name, {*GROUND, "plan", "techniques", *more})] == []
+    assert [name for name in found if not within(name, {*GROUND, "plan", "techniques", "measures", *more})] == []
+
+
+def test_a_finished_run_is_opened_without_the_training_loop():
+    """By one module, which stands on the training's rooms and enters neither its run nor its loop."""
+    found = {name for one, name in imports() if one in ("opened_run", "training.build", "training.last_stage")}
+    assert not [name for name in found if within(name, {"training.run", "training.fit", "training.finish"})]
 
 
 def test_nothing_imports_the_command_line():

@@ -148,10 +148,12 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
                 "split.fractions=[0.75, 0.10, 0.15]"
             )
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
-    if recipe.monitor == "auroc" and len(np.unique(labels)) < 2:
+    monitored = recipe.monitored
+    if monitored.wants_two_classes and len(np.unique(labels)) < 2:
         raise UserError(
-            f"training.monitor auroc: the validation part holds only class {packed.classes[labels[0]]!r}, auroc needs "
-            "two.\nUse monitor: accuracy, other split.fractions, or another split.seed."
+            f"training.monitor {monitored.name}: the validation part holds only class {packed.classes[labels[0]]!r}, "
+            f"{monitored.name} needs two.\n"
+            f"Use monitor: {next(iter(recipe.measures_known))}, other split.fractions, or another split.seed."
         )
 
 

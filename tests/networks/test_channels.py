@@ -5,7 +5,8 @@ import timm
 import torch
 
 from preceptor.errors import UserError
-from preceptor.networks.build import build_network, load_network
+from preceptor.composed import load_network
+from preceptor.networks.build import build_network
 from preceptor.networks.normalisation import in_channels
 from preceptor.specs import NetworkSpec
 

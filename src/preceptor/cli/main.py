@@ -186,6 +186,24 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(help="A finished run, RUN/networks/NAME, or a bundle.")],
+    paths: Annotated[list[Path], typer.Argument(help="Folders, images, or a CSV with a column of images.")],
+    out: Annotated[Path, typer.Option(help="Where predictions.csv and pictures go.")],
+    overlay: Annotated[bool, typer.Option("--overlay", help="Draw masks over the images.")] = False,
+    cam: Annotated[bool, typer.Option("--cam", help="Draw what speaks for the class; runs only.")] = False,
+    tta: Annotated[bool, typer.Option("--tta", help="Average over mirrored and turned views.")] = False,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes side by side.")] = 1,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
+) -> None:
+    """Answer on new images, labelled or not; the same command again goes on where it was stopped."""
+    from preceptor.cli.predict import predict_images
+
+    predict_images(source, paths, out, overlay=overlay, cam=cam, tta=tta, device=device, workers=workers, ray=ray)
+
+
+@app.command()
 def analyse(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
     part: Annotated[str, typer.Option(help="test or validation.")] = "test",

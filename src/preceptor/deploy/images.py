@@ -72,8 +72,9 @@ def _below(folder: Path, prefix: str) -> Iterator[Item]:
         ]
     if not found:
         raise UserError(f"no image in {quoted(folder)} or below: {', '.join(sorted(IMAGE_SUFFIXES))} are looked for")
-    for path in sorted(found):
-        yield Item(prefix + Path(os.path.relpath(path, folder)).as_posix(), path)
+    names = {Path(os.path.relpath(path, folder)).as_posix(): path for path in found}
+    for name in sorted(names):
+        yield Item(prefix + name, names[name])
 
 
 def _rows(table: Path) -> Iterator[Item]:

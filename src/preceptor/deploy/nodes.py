@@ -14,10 +14,12 @@ def delicate_nodes(path: Path) -> list[str]:
     layers = [node for node in graph.node if node.op_type in _LAYERS]
     shapes = {weights.name: tuple(weights.dims) for weights in graph.initializer}
     found = {layers[0].name, layers[-1].name} if layers else set()
-    pooled: set[str] = set()  # values of one position: what a gate is computed from
+    fixed, pooled = set(shapes), set()  # values that depend on no image; values of one position, as a gate has them
     for node in graph.node:
-        data = [name for name in node.input if name not in shapes]
-        if node.op_type in _POOLING or (data and all(name in pooled for name in data)):
+        data = [name for name in node.input if name and name not in fixed]
+        if not data:
+            fixed.update(node.output)
+        elif node.op_type in _POOLING or all(name in pooled for name in data):
             pooled.update(node.output)
             found.add(node.name)
         if node.op_type == "Conv" and _is_depthwise(node, shapes):

@@ -10,11 +10,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from preceptor.built.base import Built
 from preceptor.deploy.engines import OnnxEngine
@@ -112,7 +114,7 @@ def _traced(module: nn.Module, size: tuple[int, int], *, any_size: bool) -> byte
     logits = axes if any_size else {0: "batch"}
     example = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))  # one image would fix the batch
     try:
-        with _quietly():
+        with _quietly(), _PoolingByMatrices():
             torch.onnx.export(
                 module,
                 (example,),
@@ -126,7 +128,44 @@ def _traced(module: nn.Module, size: tuple[int, int], *, any_size: bool) -> byte
     except Exception as error:  # torch raises many kinds, some with pages of text
         first = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"this network cannot be written as ONNX: {first}") from None
-    return buffer.getvalue()
+    return _with_positive_axes(buffer.getvalue())
+
+
+class _PoolingByMatrices(TorchFunctionMode):
+    """Adaptive average pooling to several positions as two products of matrices: the exporter knows few sizes of it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not F.adaptive_avg_pool2d:
+            return func(*args, **(kwargs or {}))
+        maps, sizes = args
+        given = [int(side) for side in maps.shape[-2:]]
+        pair = sizes if isinstance(sizes, (tuple, list, torch.Size)) else (sizes, sizes)
+        wanted = [side if size is None else int(size) for side, size in zip(given, pair, strict=True)]
+        if wanted == [1, 1]:
+            return func(maps, (1, 1))
+        rows, columns = (_averages(a, b) for a, b in zip(given, wanted, strict=True))
+        return rows @ maps @ columns.T
+
+
+def _averages(given: int, wanted: int) -> Tensor:
+    """(wanted, given): each position of a side as the mean of those it is pooled from."""
+    found = np.zeros((wanted, given), dtype=np.float32)
+    for place in range(wanted):
+        first, last = place * given // wanted, -(-(place + 1) * given // wanted)
+        found[place, first:last] = 1 / (last - first)
+    return torch.from_numpy(found)
+
+
+def _with_positive_axes(content: bytes) -> bytes:
+    """Transpositions count axes from the front: the exporter writes ``movedim(-1, …)`` in a way that is none."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    orders = [one.ints for node in model.graph.node if node.op_type == "Transpose" for one in node.attribute]
+    wrong = [axes for axes in orders if any(axis < 0 for axis in axes)]
+    for axes in wrong:
+        axes[:] = [axis % len(axes) for axis in axes]
+    return model.SerializeToString() if wrong else content
 
 
 @contextmanager

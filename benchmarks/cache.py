@@ -18,16 +18,16 @@ import torch
 
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.frozen import AskFrozen, FixedSize
-from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.knowledge.catalogue import entry_for, load
+from preceptor.knowledge.task_loss import ClassificationLoss, MaskLoss
 from preceptor.networks.build import build_network
 from preceptor.specs import NetworkSpec, Task, TrainingSpec
+from preceptor.teacher_cache.facts import arithmetic_facts, network_facts
+from preceptor.teacher_cache.folder import CacheEntry
+from preceptor.teacher_cache.replay import Replay
 from preceptor.training.optim import Group, make_optimizer
-from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
-from preceptor.training.teacher_cache.folder import Kept
-from preceptor.training.teacher_cache.replay import Replay
 from timing import spread
 
 
@@ -99,11 +99,13 @@ class Contest:
         }
         self.replay = Replay(self.live, lambda line: None, budget=1e12)
         rows = case.batch * case.steps
-        self.replay.add("T", teacher, Kept(root, facts, "T", ""), rows=rows, images=rows)
+        self.replay.add("T", teacher, CacheEntry(root, facts, "T", ""), rows=rows, images=rows)
         self.replay.plan([0])
         for epoch in (1, 2):  # the first fills, the second compares and reads
             self.run(self.replay, epoch)
-        self.record_bytes = sum(path.stat().st_size for path in (root / Kept(root, facts, "T", "").key).glob("*.shard"))
+        self.record_bytes = sum(
+            path.stat().st_size for path in (root / CacheEntry(root, facts, "T", "").key).glob("*.shard")
+        )
 
     def _made_up(self, step: int, classes: int) -> Batch:
         case, rows = self.case, torch.arange(self.case.batch) + step * self.case.batch
@@ -113,7 +115,7 @@ class Contest:
 
     def run(self, ask: AskFrozen, epoch: int) -> float:
         """Seconds of a step."""
-        self.cohort.ask_frozen = ask
+        self.cohort.frozen_outputs = ask
         began = time.perf_counter()
         for step, batch in enumerate(self.batches):
             self.optimizer.zero_grad()

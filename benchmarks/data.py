@@ -27,9 +27,9 @@ from preceptor.data.prepare import prepare
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources.phantom import NAMES, phantom
 from preceptor.data.store import pack
+from preceptor.machine.fabric import make_fabric
 from preceptor.recipe import parse_recipe
 from preceptor.specs import AugmentSpec
-from preceptor.training.fabric import make_fabric
 from preceptor.training.fit import fit
 from preceptor.training.run import run_of
 

@@ -14,18 +14,18 @@ class Held:
 
     Args:
         packed: the set whose rows they show.
-        bunch: how many are asked about at once, which therefore lie together.
+        batch_group: how many are asked about at once, which therefore lie together.
     """
 
-    def __init__(self, packed: PackedSet, batches: Sequence[Batch], bunch: int = 1) -> None:
+    def __init__(self, packed: PackedSet, batches: Sequence[Batch], batch_group: int = 1) -> None:
         self.packed = packed
         self.batches: list[Batch] = []
-        for first in range(0, len(batches), bunch):
-            images = torch.cat([batch.images for batch in batches[first : first + bunch]])
-            for number, batch in enumerate(batches[first : first + bunch]):
+        for first in range(0, len(batches), batch_group):
+            images = torch.cat([batch.images for batch in batches[first : first + batch_group]])
+            for number, batch in enumerate(batches[first : first + batch_group]):
                 start = number * len(batch.images)
                 own = images[start : start + len(batch.images)]
-                self.batches.append(replace(batch, images=own, bunch=images, start=start))
+                self.batches.append(replace(batch, images=own, batch_group=images, start=start))
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -18,10 +18,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from preceptor.cohort.task_loss import ClassificationLoss, MaskLoss
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Loss, Probe
+from preceptor.knowledge.task_loss import ClassificationLoss, MaskLoss
 from preceptor.networks.build import build_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from preceptor.cohort.task_loss import MaskLoss
 from preceptor.data.batches import Batch
 from preceptor.knowledge.feature.feature_mse import feature_mse
-from preceptor.knowledge.response.soft_target import SoftTargetLoss
+from preceptor.knowledge.logits.soft_target import SoftTargetLoss
+from preceptor.knowledge.task_loss import MaskLoss
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 

@@ -40,14 +40,14 @@ from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.data.batches import Batch
 from preceptor.data.prepare import prepare
+from preceptor.machine.fabric import make_fabric
+from preceptor.machine.placement import largest_batch_group
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.training.fabric import make_fabric
+from preceptor.teacher_cache.facts import arithmetic_facts, network_facts
+from preceptor.teacher_cache.folder import CacheEntry
+from preceptor.teacher_cache.replay import Replay
 from preceptor.training.fit import fit
-from preceptor.training.placement import largest_bunch
 from preceptor.training.run import run_of
-from preceptor.training.teacher_cache.facts import arithmetic_facts, network_facts
-from preceptor.training.teacher_cache.folder import Kept
-from preceptor.training.teacher_cache.replay import Replay
 from timing import Stamps, spread
 
 
@@ -70,7 +70,7 @@ class Cell:
     @property
     def warm_up(self) -> int:
         """Steps that are not timed: as many as ask the teacher at once."""
-        return largest_bunch(self.batch, (self.size, self.size), self.longest, "cpu")
+        return largest_batch_group(self.batch, (self.size, self.size), self.longest, "cpu")
 
 
 def new(architecture: str, encoder: str | None = None) -> dict[str, Any]:
@@ -126,13 +126,13 @@ class Ours:
         self.run = run_of(self.recipe, self.prepared, fabric, folder / "run")
         self.stage = next(stage for stage in self.run.plan.stages if stage.name == "main")
         self.cohort: Cohort = self.run.cohort(self.stage, starts=False)
-        self.bunch = self.cohort.bunches.get("T", 1)
-        self.live = FixedSize(cell.batch, bunches=self.cohort.bunches)
+        self.batch_group = self.cohort.batch_groups.get("T", 1)
+        self.live = FixedSize(cell.batch, batch_groups=self.cohort.batch_groups)
         self.words = "; ".join(note.removeprefix("main: ") for note in self.run.notes if "is computed" in note)
 
     def held(self, batches: list[Batch]) -> Held:
         """The batches; those about which the teacher is asked at once lie together."""
-        return Held(self.prepared.packed, batches, self.bunch)
+        return Held(self.prepared.packed, batches, self.batch_group)
 
     def reading(self, batches: list[Batch], root: Path) -> Replay:
         """What the teacher says of ``batches``, computed once and then read."""
@@ -144,9 +144,9 @@ class Ours:
         facts = {"network": network_facts(teacher), "pixels": {}, "arithmetic": arithmetic, "dtype": "float32"}
         replay = Replay(self.live, lambda line: None, budget=1e12)
         rows = sum(len(batch.rows) for batch in batches)
-        replay.add("T", teacher, Kept(root, facts, "T", ""), rows=rows, images=rows)
+        replay.add("T", teacher, CacheEntry(root, facts, "T", ""), rows=rows, images=rows)
         replay.plan([0])
-        self.cohort.ask_frozen = replay
+        self.cohort.frozen_outputs = replay
         with torch.no_grad():
             for epoch in (1, 2):
                 for batch in self.held(batches).batches:
@@ -155,21 +155,21 @@ class Ours:
 
 
 @dataclass
-class Way:
+class Placement:
     """One way in which preceptor asks its teacher."""
 
     ours: Ours
     ask: AskFrozen
 
     def loss(self, batch: Batch) -> float:
-        self.ours.cohort.ask_frozen = self.ask
+        self.ours.cohort.frozen_outputs = self.ask
         self.ours.cohort.train()
         with torch.no_grad():
             return torch.stack(tuple(self.ours.cohort(batch, 1, 0).values())).sum().item()
 
     def times(self, batches: list[Batch]) -> list[float]:
         ours, stamps = self.ours, Stamps()
-        ours.cohort.ask_frozen = self.ask
+        ours.cohort.frozen_outputs = self.ask
         fit(
             ours.run.fabric,
             replace(ours.stage, name=f"main{time.perf_counter_ns()}"),
@@ -224,9 +224,9 @@ def preceptors(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str
     notes = []
     for precision, name in (("32-true", "preceptor float32"), ("bf16-mixed", "preceptor bf16")):
         ours = Ours(cell, folder, precision, make_fabric("cpu"))
-        found[name] = Way(ours, ours.live)
+        found[name] = Placement(ours, ours.live)
         if ours.cohort.frozen:
-            found[f"{name}, teacher read"] = Way(ours, ours.reading(batches, folder / precision))
+            found[f"{name}, teacher read"] = Placement(ours, ours.reading(batches, folder / precision))
         notes.append(f"{name}: {ours.words}")
     return found, notes
 

@@ -117,7 +117,7 @@ class Size:
 
     def __init__(self, recipe: Recipe, folder: Path, steps: int, loaded: int) -> None:
         from preceptor.data.prepare import prepare
-        from preceptor.training.fabric import make_fabric
+        from preceptor.machine.fabric import make_fabric
         from preceptor.training.run import run_of
 
         self._run = run_of(recipe, prepare(recipe), make_fabric("cpu"), folder / "run")

@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from held import Held
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.task_loss import ClassificationLoss
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import prepare
+from preceptor.knowledge.task_loss import ClassificationLoss
 from preceptor.networks.build import build_network
 from preceptor.networks.network import Network
 from preceptor.plan.network import NetworkUse

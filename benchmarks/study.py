@@ -50,19 +50,19 @@ from preceptor.cohort.frozen import FixedSize
 from preceptor.data import augment as augment_module
 from preceptor.data import batches as batches_module
 from preceptor.data.prepare import Prepared, prepare
+from preceptor.machine.fabric import make_fabric
+from preceptor.machine.placement import largest_batch_group
 from preceptor.networks.classifier import Classifier
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
-from preceptor.plan.merge import lone, merge
+from preceptor.plan.merge import merge, unshared
 from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.training.fabric import make_fabric
+from preceptor.teacher_cache.of_stage import frozen_of
 from preceptor.training.fit import fit
-from preceptor.training.placement import largest_bunch
 from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.run import Run
 from preceptor.training.run_folder import RunFolder
-from preceptor.training.teacher_cache.of_stage import frozen_of
 from timing import Stamps, spread
 
 STRATEGIES = ("predictions", "features", "diverse")
@@ -89,7 +89,7 @@ class Setting:
     @property
     def warm_up(self) -> int:
         """Steps that are not timed: as many as ask the offline teacher at once."""
-        return largest_bunch(self.batch, (self.size, self.size), self.longest, "cpu")
+        return largest_batch_group(self.batch, (self.size, self.size), self.longest, "cpu")
 
     def recipe(self, technique: str, strategy: str, seed: int, precision: str) -> Recipe:
         """One cell as a study writes it, with one view that is shown again and again."""
@@ -161,7 +161,7 @@ class Ours:
         recipe, stamps = self.run.recipe, Stamps()
         stage = replace(self.stage, name=f"main{time.perf_counter_ns()}", first_epoch=view)
         with frozen_of(recipe, stage, self.cohort, self.batches, self.run.fabric, lambda line: None) as ask:
-            self.cohort.ask_frozen = ask
+            self.cohort.frozen_outputs = ask
             fit(
                 self.run.fabric,
                 stage,
@@ -229,7 +229,7 @@ def counting(ours: Ours) -> Iterator[tuple[Counts, Counter[tuple[str, bytes]]]]:
     online = {  # by where their first weights lie: the optimiser may have views of them
         next(network.parameters()).data_ptr()
         for name, network in networks.items()
-        if lone(name) == "T" and not network.is_frozen
+        if unshared(name) == "T" and not network.is_frozen
     }
 
     def updated(optimizer: torch.optim.Optimizer, *given: Any) -> None:
@@ -375,7 +375,7 @@ def main() -> None:
     parser.add_argument("--views", type=int, default=8, help="of `mixed`: views that are shown in turn")
     parser.add_argument("--epochs", type=int, default=20, help="of `mixed`")
     parser.add_argument(
-        "--longest", type=int, default=2**10, help="an epoch for which bunches are sized; less warms up less"
+        "--longest", type=int, default=2**10, help="an epoch for which groups of batches are sized; less warms up less"
     )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()

@@ -116,7 +116,7 @@ WITHOUT_TORCH = [
     "plan.show",
     "techniques",
     "knowledge.catalogue",
-    "training.teacher_cache.folder",
+    "teacher_cache.folder",
     "data.sources",
     "data.splits",
     "data.inspect",

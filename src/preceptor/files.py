@@ -85,7 +85,7 @@ def synced(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def alone(path: Path, *, wait: bool = True) -> Iterator[bool]:
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock ``path``, waiting for other processes; False where the file system knows no locks.
 
     The operating system drops the lock when its holder dies, so none is ever left behind. A file that is there keeps

@@ -39,7 +39,7 @@ def own_files(recipe: Recipe) -> list[OwnFile]:
     return list(found.values())
 
 
-def settle(recipe: Recipe, source: Path, tell: Callable[[str], None], *, trust: bool) -> None:
+def settle(recipe: Recipe, source: Path, note: Callable[[str], None], *, trust: bool) -> None:
     """Name the files that training with ``recipe``, read from ``source``, is about to run.
 
     Raises:
@@ -50,7 +50,7 @@ def settle(recipe: Recipe, source: Path, tell: Callable[[str], None], *, trust: 
     if files and not trust and is_of_a_run(source):
         require_trust(files, source)
     for file in files:
-        tell(f"Python code of your own is run: {file}")
+        note(f"Python code of your own is run: {file}")
 
 
 def require_trust(files: list[OwnFile], source: Path) -> None:

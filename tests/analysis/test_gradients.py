@@ -13,14 +13,14 @@ from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import prepare
-from preceptor.knowledge.response.soft_target import SoftTargetLoss
+from preceptor.knowledge.logits.soft_target import SoftTargetLoss
+from preceptor.machine.fabric import make_fabric
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Member, Stage
 from preceptor.specs import NetworkSpec
-from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
 
 

@@ -3,11 +3,11 @@ import io
 import pytest
 from rich.console import Console
 
+from preceptor.bench.advice import Change, Pace, Tried
+from preceptor.bench.machine import Best
+from preceptor.bench.report import BenchReport, StageReport
+from preceptor.bench.steps import Timed
 from preceptor.cli.bench import print_report
-from preceptor.training.bench.advice import Change, Pace, Tried
-from preceptor.training.bench.machine import Best
-from preceptor.training.bench.report import BenchReport, StageReport
-from preceptor.training.bench.steps import Timed
 
 from ..command import preceptor
 

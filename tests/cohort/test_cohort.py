@@ -7,7 +7,7 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
-from preceptor.knowledge.response.soft_target import SoftTargetLoss, soft_target_kl
+from preceptor.knowledge.logits.soft_target import SoftTargetLoss, soft_target_kl
 from preceptor.plan.edge import Ramp
 
 FACTS = DataFacts(classes=3, batch_size=4)

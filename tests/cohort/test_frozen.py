@@ -56,9 +56,9 @@ def test_batches_that_lie_together_are_asked_about_once(teacher, monkeypatch):
     monkeypatch.setattr(type(teacher), "forward", lambda net, x: asked.append(len(x)) or forward(net, x))
     parts = [slice(0, 2), slice(2, 4), slice(4, 5)]
     batches = [
-        Batch(images[p], numbers[p], numbers[p], numbers[p], whole=2, bunch=images, start=p.start) for p in parts
+        Batch(images[p], numbers[p], numbers[p], numbers[p], whole=2, batch_group=images, start=p.start) for p in parts
     ]
-    ask = FixedSize(2, bunches={"T": 4})
+    ask = FixedSize(2, batch_groups={"T": 4})
     answers = [said(ask("T", teacher, batch, 1)) for batch in batches]
     assert asked == [8]
     whole = said(ask.compute("T", teacher, images))
@@ -67,8 +67,8 @@ def test_batches_that_lie_together_are_asked_about_once(teacher, monkeypatch):
             assert torch.equal(tensor, whole[tap][part]), tap
             assert tensor.is_contiguous() == whole[tap].is_contiguous()
     again = images.clone()
-    ask("T", teacher, replace(batches[0], bunch=again, images=again[:2]), 2)
-    assert len(asked) == 3  # another bunch, though of the same pixels
+    ask("T", teacher, replace(batches[0], batch_group=again, images=again[:2]), 2)
+    assert len(asked) == 3  # another group of batches, though of the same pixels
     ask("other", teacher, batches[0], 2)
     assert asked[-1] == 2
 

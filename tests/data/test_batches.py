@@ -116,21 +116,21 @@ def test_workers_change_nothing(packed_masks, workers):
     assert equal(list(Batches(packed_masks, ROWS, **arguments, workers=workers).epoch(0)), alone)
 
 
-@pytest.mark.parametrize(("bunch", "workers"), [(2, 0), (4, 2), (64, 1)])
-def test_what_is_loaded_together_changes_nothing(packed_masks, bunch, workers):
+@pytest.mark.parametrize(("batch_group", "workers"), [(2, 0), (4, 2), (64, 1)])
+def test_what_is_loaded_together_changes_nothing(packed_masks, batch_group, workers):
     arguments = {"batch_size": 5, "shuffle": True, "augment": AUGMENT}
     alone = Batches(packed_masks, ROWS, **arguments)
-    together = Batches(packed_masks, ROWS, **arguments, bunch=bunch, workers=workers)
+    together = Batches(packed_masks, ROWS, **arguments, batch_group=batch_group, workers=workers)
     for start in (0, 1, 3):
         found = list(together.epochs(1, 4, start))
         assert equal(found, [*alone.epoch(1, start), *alone.epoch(2), *alone.epoch(3)])
         for batch in found:
-            own = batch.bunch[batch.start : batch.start + len(batch.images)]
+            own = batch.batch_group[batch.start : batch.start + len(batch.images)]
             assert own.data_ptr() == batch.images.data_ptr()
             assert torch.equal(own, batch.images)
-    sizes = [len(batch.bunch) for batch in together.epoch(0)]
-    assert sizes[0] == min(5 * bunch, len(ROWS))
-    assert [len(batch.bunch) for batch in together.epoch(0, 1)] == sizes[1:]  # as it lies in a whole epoch
+    sizes = [len(batch.batch_group) for batch in together.epoch(0)]
+    assert sizes[0] == min(5 * batch_group, len(ROWS))
+    assert [len(batch.batch_group) for batch in together.epoch(0, 1)] == sizes[1:]  # as it lies in a whole epoch
 
 
 def test_the_next_epoch_is_begun_while_one_ends(packed):
@@ -146,7 +146,7 @@ def test_the_next_epoch_is_begun_while_one_ends(packed):
 def test_ranks_load_together_what_is_theirs(packed):
     arguments = {"batch_size": 5, "shuffle": True, "augment": AUGMENT, "world": 2}
     for rank in (0, 1):
-        alone, together = (list(Batches(packed, ROWS, **arguments, rank=rank, bunch=n).epoch(0)) for n in (1, 3))
+        alone, together = (list(Batches(packed, ROWS, **arguments, rank=rank, batch_group=n).epoch(0)) for n in (1, 3))
         assert equal(alone, together)
 
 

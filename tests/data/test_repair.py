@@ -37,7 +37,7 @@ class Set:
         self.said.clear()
 
     def pack(self):
-        return pack(masked_table(self.source), size=(8, 8), folder=self.cache, tell=self.said.append)
+        return pack(masked_table(self.source), size=(8, 8), folder=self.cache, note=self.said.append)
 
     open = pack
 
@@ -274,7 +274,7 @@ def _use(source: Path, folder: Path, barrier, answers) -> None:
 
 def all_of_used(source: Path, folder: Path, said: list[str]):
     return on_sound_pixels(
-        lambda: all_of(pack(masked_table(source), size=(8, 8), folder=folder, tell=said.append)), said.append
+        lambda: all_of(pack(masked_table(source), size=(8, 8), folder=folder, note=said.append)), said.append
     )
 
 

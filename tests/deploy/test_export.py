@@ -102,7 +102,7 @@ def test_what_bundle_json_says(bundles, class_run):
 def test_the_same_command_again_changes_nothing_and_another_is_refused(bundles, class_run, class_data, tmp_path):
     before = (bundles / "classes" / "bundle.json").read_bytes()
     said = []
-    export(class_run, bundles / "classes", PLAIN, tell=said.append)
+    export(class_run, bundles / "classes", PLAIN, note=said.append)
     assert "is there already" in said[-1]
     assert (bundles / "classes" / "bundle.json").read_bytes() == before
     with pytest.raises(UserError, match="holds another bundle"):
@@ -307,7 +307,7 @@ def test_torchscript_for_qupath(class_run, tmp_path):
     """Logits once, without softmax, of images from 0 to 1; the config has what WSInfer's schema wants."""
     import torch
 
-    from preceptor.built import load_network
+    from preceptor.composed import load_network
 
     export(class_run, tmp_path / "b", Options(int8="off", formats=("torchscript", "wsinfer"), mpp=0.5))
     images = torch.rand(3, 3, 24, 24)

@@ -11,7 +11,7 @@ from torch import Tensor
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Probe
-from preceptor.knowledge.response.ofa import adaptive_target_cross_entropy
+from preceptor.knowledge.logits.ofa import adaptive_target_cross_entropy
 from preceptor.networks.outputs import Outputs
 from preceptor.specs import Task
 

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from preceptor.built import load_network
+from preceptor.composed import load_network
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.networks.grafted import Chain, Grafted, folded, resized

@@ -6,8 +6,8 @@ import random
 import pytest
 import torch
 
-from preceptor import built
-from preceptor.built.committee import Committee
+from preceptor import composed
+from preceptor.composed.committee import Committee
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.networks.build import build_network, load_network
 from preceptor.networks.grafted import Chain
@@ -47,7 +47,7 @@ def of_that_folder(folder):
     return build_network(spec, task="classification", classes=("a", "b"), image_size=(32, 32), seed=1)
 
 
-READERS = [load_network, built.load_network, started_from, of_that_folder]
+READERS = [load_network, composed.load_network, started_from, of_that_folder]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -119,14 +119,14 @@ def test_what_an_older_version_exported_is_read_and_said_to_be_unverified(tmp_pa
 def test_networks_built_on_others_are_verified_with_their_sources(part, tmp_path):
     sources = {"A": make(), "B": make()}
     Committee(sources, integration="average", temperature=4.0).alone(sources).save(tmp_path)
-    assert built.load_network(tmp_path).notes == ()
+    assert composed.load_network(tmp_path).notes == ()
     path = tmp_path / part
     flip(path, path.stat().st_size * 4)
     with pytest.raises(UserError):
-        built.load_network(tmp_path)
+        composed.load_network(tmp_path)
     flip(path, path.stat().st_size * 4)
     as_before_there_were_sums(tmp_path)
-    assert len(built.load_network(tmp_path).notes) == 3
+    assert len(composed.load_network(tmp_path).notes) == 3
 
 
 def test_segmenters_and_grafted_chains_are_verified(tmp_path):
@@ -138,7 +138,7 @@ def test_segmenters_and_grafted_chains_are_verified(tmp_path):
         load_network(tmp_path / name)
         flip(weights, weights.stat().st_size * 4)
         with pytest.raises(DamagedFileError):
-            built.load_network(tmp_path / name)
+            composed.load_network(tmp_path / name)
 
 
 def test_a_loaded_network_refuses_images_of_another_size(tmp_path):

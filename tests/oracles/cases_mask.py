@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
+from preceptor.knowledge.logits.dist import correlation_gaps
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.knowledge.mask.cwd import channel_kl
 from preceptor.knowledge.mask.dsd import class_similarity_distance, pixel_similarity_distance
 from preceptor.knowledge.mask.emkd import importance_distance, region_affinity_distance
@@ -12,8 +14,6 @@ from preceptor.knowledge.mask.fitnet_seg import hint_distance
 from preceptor.knowledge.mask.ifvd import variation_distance
 from preceptor.knowledge.mask.maps import resized_labels
 from preceptor.knowledge.mask.skd import pair_distance, pixel_cross_entropy
-from preceptor.knowledge.response.dist import correlation_gaps
-from preceptor.knowledge.response.soft_target import soft_target_kl
 
 from .computed import Computed
 from .draws import Case

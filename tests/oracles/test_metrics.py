@@ -12,7 +12,7 @@ import torch
 from tests.oracles.draws import Case, build_arrays, case_parameters
 
 from preceptor import measures
-from preceptor.cohort.task_loss import MaskLoss, dice_loss, focal_loss
+from preceptor.knowledge.task_loss import MaskLoss, dice_loss, focal_loss
 from preceptor.measures.cka import StreamingCKA, gram, hsic_biased, hsic_unbiased, linear_cka
 
 Values = dict[str, Any]

@@ -3,9 +3,9 @@
 import pytest
 
 from preceptor.report.data_card import data_card
-from preceptor.report.find import find_studies
 from preceptor.report.methods_text import methods_paragraph
-from preceptor.report.runs import CHOSEN
+from preceptor.report.reading.find import find_studies
+from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.statistics import Statistics
 from preceptor.report.verdict import verdict
 

@@ -21,8 +21,8 @@ from preceptor.measures import (
     wilcoxon,
 )
 from preceptor.report.comparison import seed_p_value
-from preceptor.report.find import find_studies
-from preceptor.report.runs import read_run
+from preceptor.report.reading.find import find_studies
+from preceptor.report.reading.runs import read_run
 from preceptor.report.statistics import Statistics
 
 from .folders import ALONE, RECIPE, TEACHER, make_run, make_study, technique

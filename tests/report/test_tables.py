@@ -9,12 +9,12 @@ import pytest
 
 from preceptor.errors import UserError
 from preceptor.report import tables
-from preceptor.report.find import find_studies
-from preceptor.report.grid import Datum, Grid, as_csv, as_latex, as_markdown
-from preceptor.report.published import figure_for, read_published
+from preceptor.report.drawing.grid import Datum, Grid, as_csv, as_latex, as_markdown
+from preceptor.report.reading.find import find_studies
+from preceptor.report.reading.published import figure_for, read_published
+from preceptor.report.reading.studies import Cell
 from preceptor.report.results import results as results_of
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import Cell
 from preceptor.report.tables import gradients
 from preceptor.report.teachers import teachers
 from preceptor.report.verdict import verdict

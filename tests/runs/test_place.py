@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.files import alone
+from preceptor.files import file_lock
 from preceptor.runs.place import is_run, remove_leftovers, require_place
 
 
@@ -76,13 +76,13 @@ def test_only_our_own_leftovers_are_removed(tmp_path):
 
 def test_a_lock_empties_nothing_and_follows_no_link(tmp_path):
     fill(tmp_path, "precious", "kept")
-    with alone(tmp_path / "kept"):
+    with file_lock(tmp_path / "kept"):
         pass
     assert (tmp_path / "kept").read_text() == "mine"
     (tmp_path / ".lock").symlink_to("precious")
-    with pytest.raises(UserError, match="is a link"), alone(tmp_path / ".lock"):
+    with pytest.raises(UserError, match="is a link"), file_lock(tmp_path / ".lock"):
         pass
     assert (tmp_path / "precious").read_text() == "mine"
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match="no plain file"), alone(tmp_path / "pipe"):
+    with pytest.raises(UserError, match="no plain file"), file_lock(tmp_path / "pipe"):
         pass

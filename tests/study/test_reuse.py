@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.report.find import find_studies
+from preceptor.report.reading.find import find_studies
 from preceptor.report.tables import runs
 from preceptor.study.board import Board
 from preceptor.study.plan import plan

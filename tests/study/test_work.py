@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from preceptor.recipe import parse_recipe
-from preceptor.report.find import find_studies
+from preceptor.report.reading.find import find_studies
 from preceptor.study.board import Board
 from preceptor.study.plan import plan
 from preceptor.study.work import request_for, train_job

@@ -3,7 +3,7 @@
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.plan.stage import Start
+from preceptor.plan.stage import WarmStart
 from preceptor.recipe import parse_recipe
 
 SMALL = {"architecture": "resnet10t", "weights": "none"}
@@ -42,7 +42,7 @@ def test_the_students_share_one_weight_in_the_teacher_and_its_start_holds_it():
         "S1": True,
         "S2": True,
     }
-    assert main.members["T"].start == main.members["T0"].start == Start("teacher", "T")
+    assert main.members["T"].start == main.members["T0"].start == WarmStart("teacher", "T")
     assert {name: main.members[name].lr for name in main.learners} == {"T": 0.1, "S1": 1.0, "S2": 1.0}
     assert {member.task_weight for member in main.members.values()} == {1.0}
 

@@ -4,7 +4,7 @@ import pytest
 
 from preceptor.errors import UserError
 from preceptor.plan.ready import require_trainable
-from preceptor.plan.stage import Start
+from preceptor.plan.stage import WarmStart
 from preceptor.recipe import parse_recipe
 
 from .workshop import workshop
@@ -44,14 +44,14 @@ def test_blocks_then_longer_chains():
     assert not any(
         member.task_weight for stage in made.stages[1:] for member in stage.members.values() if member.trains
     )
-    assert made.stages[1].members["T"].start == Start("teacher", "T")
+    assert made.stages[1].members["T"].start == WarmStart("teacher", "T")
 
 
 def test_chains_go_on_from_shorter_ones_and_lone_blocks():
     stages = plan().stages
-    assert stages[2].members["S1"].starts == (Start("blocks", "S1-block1"), Start("blocks", "S1-block2"))
-    assert stages[3].members["S1"].starts == (Start("chain2", "S1"), Start("blocks", "S1-block3"))
-    assert stages[5].members["S1"].starts == (Start("chain4", "S1"), Start("blocks", "S1-block5"))
+    assert stages[2].members["S1"].starts == (WarmStart("blocks", "S1-block1"), WarmStart("blocks", "S1-block2"))
+    assert stages[3].members["S1"].starts == (WarmStart("chain2", "S1"), WarmStart("blocks", "S1-block3"))
+    assert stages[5].members["S1"].starts == (WarmStart("chain4", "S1"), WarmStart("blocks", "S1-block5"))
 
 
 def test_one_block_after_another():
@@ -65,7 +65,7 @@ def test_every_student_is_grafted():
     made = plan(networks={"count": 2})
     assert made.students == ("S1", "S2")
     assert len(made.stages[1].learners) == 10
-    assert made.stages[-1].members["S2"].starts == (Start("chain4", "S2"), Start("blocks", "S2-block5"))
+    assert made.stages[-1].members["S2"].starts == (WarmStart("chain4", "S2"), WarmStart("blocks", "S2-block5"))
 
 
 def test_epochs_rates_and_losses():

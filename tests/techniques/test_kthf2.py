@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from preceptor.built.base import answers, standing
+from preceptor.composed.base import answers, standing
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
-from preceptor.knowledge.response.fusion import fusion_terms
-from preceptor.knowledge.response.soft_target import soft_target_kl
+from preceptor.knowledge.logits.fusion import fusion_terms
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.recipe import parse_recipe
 
 from . import workshop

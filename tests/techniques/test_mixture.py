@@ -3,7 +3,7 @@ import pytest
 from preceptor.errors import UserError
 from preceptor.plan.edge import facing
 from preceptor.plan.ready import require_trainable
-from preceptor.plan.stage import Start
+from preceptor.plan.stage import WarmStart
 from preceptor.recipe import parse_recipe
 from preceptor.techniques.shares import Route, Shares, routes_for
 
@@ -180,9 +180,9 @@ def test_a_hint_is_a_stage_of_its_own_whose_students_go_on():
     assert {hint.members[name].task_weight for name in ("S1", "S2")} == {0.0}
     assert not hint.members["T"].trains
     assert (hint.last_epoch, hint.snapshots) == (3, {3})
-    assert main.members["S2"].start == Start("hint", "S2", 3)
+    assert main.members["S2"].start == WarmStart("hint", "S2", 3)
     assert main.members["S2"].task_weight == 0.1
-    assert main.members["T"].start == hint.members["T"].start == Start("teacher", "T")
+    assert main.members["T"].start == hint.members["T"].start == WarmStart("teacher", "T")
 
 
 def test_a_hint_lasts_as_long_as_the_training_unless_said_otherwise():

@@ -3,7 +3,7 @@
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.plan.stage import Start
+from preceptor.plan.stage import WarmStart
 from preceptor.recipe import parse_recipe
 from preceptor.techniques.multi_part import LatestWithin
 
@@ -34,7 +34,9 @@ def test_the_published_setting():
     """Ten parts of five epochs, each with the teacher of its own end; one phase, never begun anew."""
     teacher, *parts = plan_of(epochs=50).stages
     assert (teacher.name, teacher.last_epoch, sorted(teacher.snapshots)) == ("teacher", 50, list(range(5, 51, 5)))
-    assert [part.members["T"].start for part in parts] == [Start("teacher", "T", epoch) for epoch in range(5, 51, 5)]
+    assert [part.members["T"].start for part in parts] == [
+        WarmStart("teacher", "T", epoch) for epoch in range(5, 51, 5)
+    ]
     assert not any(part.members["T"].trains for part in parts)
     assert [(part.first_epoch, part.last_epoch) for part in parts] == [(e, e + 5) for e in range(0, 50, 5)]
     assert {(part.clock, part.phase_epochs, part.restarts_schedule) for part in parts} == {("main", 50, False)}

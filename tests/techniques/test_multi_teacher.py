@@ -5,7 +5,7 @@ import pytest
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.plan.ready import require_trainable
-from preceptor.plan.stage import Start
+from preceptor.plan.stage import WarmStart
 from preceptor.recipe import parse_recipe
 from preceptor.specs import NetworkSpec
 from preceptor.techniques.teachers import best_teacher, committee, teachers_of
@@ -49,7 +49,7 @@ def test_each_teacher_is_trained_in_a_stage_of_its_own():
     assert [stage.learners for stage in plan.stages] == [("T1",), ("T2",), ("S1", "S2")]
     members = plan.stages[-1].members
     assert list(members) == ["T1", "T2", "T", "S1", "S2"]
-    assert members["T2"].start == Start("teacher2", "T2")
+    assert members["T2"].start == WarmStart("teacher2", "T2")
     assert members["T"].builds_on == ("T1", "T2")
     assert (plan.teacher, plan.students) == ("T", ("S1", "S2"))
 

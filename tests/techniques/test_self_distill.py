@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.feature.exits import active_feature_distance
-from preceptor.knowledge.response.soft_target import soft_target_cross_entropy, soft_target_kl
+from preceptor.knowledge.logits.soft_target import soft_target_cross_entropy, soft_target_kl
 from preceptor.recipe import parse_recipe
 
 from . import workshop

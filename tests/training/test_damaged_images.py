@@ -9,12 +9,12 @@ import torch
 from rich.console import Console
 
 from preceptor.analysis.analyse import analyse
+from preceptor.bench.report import bench
 from preceptor.errors import InterruptedRunError
+from preceptor.teacher_cache.folder import everything_kept
+from preceptor.teacher_cache.verify import verify
 from preceptor.training import run
-from preceptor.training.bench.report import bench
 from preceptor.training.exported import evaluate_networks
-from preceptor.training.teacher_cache.folder import everything_kept
-from preceptor.training.teacher_cache.verify import verify
 from preceptor.training.together import train_together
 
 from ..data.damage import FILES, flip, unwritable
@@ -163,7 +163,7 @@ def test_analysis_and_bench_of_damaged_images(calm, capsys):
     analyse(undamaged, device="cpu", part="validation")
     assert (undamaged / "analysis" / "cka.json").read_bytes() == numbers
     spoil(packed_in(cache) / "images.u8")
-    bench(recipe, steps=2, device="cpu", tell=lambda line: None)
+    bench(recipe, steps=2, device="cpu", note=lambda line: None)
     assert capsys.readouterr().err.count("the images are packed anew") == 2
 
 

@@ -11,11 +11,11 @@ import yaml
 from lightning_fabric import Fabric
 
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.task_loss import ClassificationLoss
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
-from preceptor.knowledge.response.soft_target import SoftTargetLoss
+from preceptor.knowledge.logits.soft_target import SoftTargetLoss
+from preceptor.knowledge.task_loss import ClassificationLoss
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Member, Stage

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from preceptor.built import load_network
 from preceptor.cohort import instantiate
+from preceptor.composed import load_network
 from preceptor.networks.grafted import Chain, Grafted
 from preceptor.training import run
 from preceptor.training.exported import evaluate_networks

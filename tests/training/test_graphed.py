@@ -12,12 +12,12 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from preceptor.cohort.task_loss import ClassificationLoss
+from preceptor.knowledge.task_loss import ClassificationLoss
+from preceptor.machine.placement import Placement, place
 from preceptor.networks.build import build_network
 from preceptor.specs import NetworkSpec
 from preceptor.training import graphed, placement, run
 from preceptor.training.graphed import Recording
-from preceptor.training.placement import Way, place
 
 from .phantoms import exported, last, recipe_for, train
 from .test_every_loss import AS_WIDE, CASES, of_speed, one_loss
@@ -148,7 +148,7 @@ def tapes(monkeypatch, tmp_path):
     """Steps are recorded on this machine as on one with a GPU."""
     found = Tapes()
     monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(placement, "_times", lambda *_: {Way(): 1.0})
+    monkeypatch.setattr(placement, "_times", lambda *_: {Placement(): 1.0})
     monkeypatch.setitem(graphed.RECORDERS, "cpu", lambda: found)
     return found
 
@@ -294,9 +294,9 @@ def test_the_probe_of_a_placement_keeps_what_its_recordings_read(graphs, precisi
     spec = NetworkSpec(architecture="test_resnet", weights="none")
     network = build_network(spec, task="classification", classes=("a", "b"), image_size=(32, 32), seed=0)
     found = place(network, 4, trains=True, precision=precision, epochs=1, steps=9)
-    ways = len(found.times)
-    assert len(graphs.read) == ways == (4 if precision else 2)
-    assert graphs.replayed == 2 * placement.ROUNDS * ways
+    placements = len(found.times)
+    assert len(graphs.read) == placements == (4 if precision else 2)
+    assert graphs.replayed == 2 * placement.ROUNDS * placements
     assert min(graphs.read) > len(list(network.parameters()))  # all weights, and the images
 
 
@@ -398,7 +398,7 @@ def test_cuda_graphs_are_the_steps(packed, tmp_path, monkeypatch, deterministic,
         return record(self, call)
 
     monkeypatch.setattr(graphed.Cuda, "record", noting)
-    monkeypatch.setattr(placement, "_times", lambda *_: {Way(): 1.0})  # both runs compute in the same way
+    monkeypatch.setattr(placement, "_times", lambda *_: {Placement(): 1.0})  # both runs compute in the same way
     for name in ("recorded", "plain", "plain again"):
         with monkeypatch.context() as patch:
             if name != "recorded":

@@ -8,7 +8,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data import batches
 from preceptor.data.prepare import prepare
-from preceptor.plan.merge import lone
+from preceptor.plan.merge import unshared
 from preceptor.training import run
 from preceptor.training.planning import workshop_of
 from preceptor.training.together import train_together
@@ -45,7 +45,7 @@ def counts(monkeypatch):
 
     def noting(fabric, stage, cohort, *more, **options):
         online.clear()
-        online.update({place(next(one.parameters())): n for n, one in cohort.learners.items() if lone(n) == "T"})
+        online.update({place(next(one.parameters())): n for n, one in cohort.learners.items() if unshared(n) == "T"})
         return fit(fabric, stage, cohort, *more, **options)
 
     def updated(optimizer, *more):

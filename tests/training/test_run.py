@@ -20,7 +20,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from preceptor.errors import UserError
-from preceptor.files import alone
+from preceptor.files import file_lock
 from preceptor.recipe import load_recipe, parse_recipe
 from preceptor.runs.begun import read_begun, write_begun
 from preceptor.training.exported import evaluate_networks
@@ -189,10 +189,10 @@ def test_worker_count_changes_nothing(tmp_path):
 
 
 def test_the_teacher_is_audited_against_the_baseline_beside_it(tmp_path):
-    alone = train(recipe_for(), tmp_path / "alone")
+    file_lock = train(recipe_for(), tmp_path / "alone")
     result = train(recipe_for(technique={"name": "kd_online"}), tmp_path / "distilled")
     audit = result["teacher_audit"]
-    student = max(alone["validation"][name]["accuracy"] for name in ("S1", "S2"))
+    student = max(file_lock["validation"][name]["accuracy"] for name in ("S1", "S2"))
     assert audit["student_alone"] == student
     assert audit["run"] == "../alone"
     assert str(tmp_path) not in (tmp_path / "distilled" / "result.json").read_text()
@@ -312,7 +312,7 @@ def test_two_processes_train_as_one(tmp_path, written):
 
 
 def test_a_run_folder_has_one_writer(tmp_path):
-    with alone(tmp_path / ".lock"), pytest.raises(UserError, match="another process is training"):
+    with file_lock(tmp_path / ".lock"), pytest.raises(UserError, match="another process is training"):
         train(recipe_for(), tmp_path)
     assert train(recipe_for(), tmp_path)["status"] == "complete"
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from preceptor.built import load_network
+from preceptor.composed import load_network
 from preceptor.data.prepare import prepare
 from preceptor.training.exported import evaluate_networks
 

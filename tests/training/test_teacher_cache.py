@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from preceptor.cohort.frozen import FixedSize
-from preceptor.training.teacher_cache.folder import everything_kept
+from preceptor.teacher_cache.folder import everything_kept
 
 from .phantoms import NEW, TEACHERS, exported, recipe_for, train
 

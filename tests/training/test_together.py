@@ -40,12 +40,12 @@ def test_every_run_ends_as_it_does_alone(task, packed, tmp_path):
     together(found, tmp_path, names)
     for name in names:
         train(found[name], tmp_path / f"lone-{name}")
-        ours, lone = tmp_path / name, tmp_path / f"lone-{name}"
-        for network in (path.name for path in (lone / "networks").iterdir()):
-            assert exported(ours, network) == exported(lone, network)
+        ours, unshared = tmp_path / name, tmp_path / f"lone-{name}"
+        for network in (path.name for path in (unshared / "networks").iterdir()):
+            assert exported(ours, network) == exported(unshared, network)
         for file in ("metrics.csv", "split.csv", "recipe.yaml", "predictions/test.csv"):
-            assert (ours / file).read_bytes() == (lone / file).read_bytes()
-        a, b = (json.loads((folder / "result.json").read_text()) for folder in (ours, lone))
+            assert (ours / file).read_bytes() == (unshared / file).read_bytes()
+        a, b = (json.loads((folder / "result.json").read_text()) for folder in (ours, unshared))
         assert {key: a[key] for key in ("test", "validation", "fidelity", "chosen", "parameters")} == {
             key: b[key] for key in ("test", "validation", "fidelity", "chosen", "parameters")
         }

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from preceptor.analysis import alignment, disagreements, gradients, masks
 from preceptor.analysis.latency import latencies
 from preceptor.analysis.page import Page
-from preceptor.built import load_network
+from preceptor.composed import load_network
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.data.repair import on_sound_pixels
@@ -20,6 +20,7 @@ from preceptor.data.rows import DamagedRowError
 from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.inside import inside
+from preceptor.machine.fabric import make_fabric
 from preceptor.networks.network import Network
 from preceptor.own_files import own_files, require_trust
 from preceptor.places import without_places
@@ -27,7 +28,6 @@ from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.names import NETWORKS, RECIPE
 from preceptor.runs.result import finished_run
 from preceptor.training.evaluate import whole_images, whole_part
-from preceptor.training.fabric import make_fabric
 from preceptor.training.reopen import last_stage
 from preceptor.training.same_data import require_same_split
 
@@ -42,7 +42,7 @@ def analyse(
     most: int = 6,
     device: str = "auto",
     trust: bool = False,
-    tell: Callable[[str], object] = lambda note: None,
+    note: Callable[[str], object] = lambda note: None,
 ) -> list[dict[str, str]]:
     """Write figures about a finished run's networks, and ``index.json`` with their titles and captions.
 
@@ -51,7 +51,7 @@ def analyse(
         pairs: networks to compare; by default the teacher with each student, and the students with each other.
         most: images in a gallery.
         trust: run Python files that the run's recipe names: its gradients are those of its losses.
-        tell: called with what the user should know of the networks, one sentence each.
+        note: called with what the user should know of the networks, one sentence each.
 
     Raises:
         UserError: the run is not finished, a network is not there, the part is too small, or the recipe names a
@@ -64,7 +64,7 @@ def analyse(
     if not trust:
         require_trust(own_files(load_recipe(run / RECIPE)[0]), run / RECIPE)
     inside(run, "analysis", said_by=run)
-    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, tell))
+    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, note))
 
 
 def _analyse(
@@ -73,7 +73,7 @@ def _analyse(
     pairs: Sequence[tuple[str, str]],
     most: int,
     device: str,
-    tell: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> list[dict[str, str]]:
     recipe, _ = load_recipe(run / RECIPE)
     prepared = prepare(recipe)
@@ -82,7 +82,7 @@ def _analyse(
     folders = sorted((run / NETWORKS).glob("*/config.json"))
     networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
     for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
-        tell(note)
+        note(note)
     chosen = list(pairs) or _pairs(networks)
     for name in (name for pair in chosen for name in pair if name not in networks):
         raise UserError(f"no network {name!r} in {run}; it has {', '.join(networks)}")

@@ -29,7 +29,7 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
             most=images,
             device=device,
             trust=trust,
-            tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+            note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
         )
     for entry in entries:
         console.print(f"{entry['title']}: {run / 'analysis' / entry['file']}", highlight=False)

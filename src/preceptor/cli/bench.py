@@ -14,8 +14,8 @@ from preceptor.recipe import load_recipe
 from preceptor.screen import Screen
 
 if TYPE_CHECKING:
-    from preceptor.training.bench.report import BenchReport, StageReport
-    from preceptor.training.bench.steps import Timed
+    from preceptor.bench.report import BenchReport, StageReport
+    from preceptor.bench.steps import Timed
 
 
 def bench_recipe(path: Path, overrides: list[str], steps: int, device: str, *, trust: bool = False) -> None:
@@ -25,10 +25,10 @@ def bench_recipe(path: Path, overrides: list[str], steps: int, device: str, *, t
     settle(recipe, path, partial(console.print, highlight=False, soft_wrap=True), trust=trust)
     for note in notes:
         console.print(f"note: {note}")
-    from preceptor.training.bench.report import bench
+    from preceptor.bench.report import bench
 
     with console.status("measuring") as status:
-        report = bench(recipe, steps=steps, device=device, tell=status.update)
+        report = bench(recipe, steps=steps, device=device, note=status.update)
     print_report(console, report)
 
 
@@ -53,7 +53,7 @@ def print_report(console: Console, report: BenchReport) -> None:
 
 
 def _table(report: BenchReport, stage: StageReport) -> Table:
-    from preceptor.training.bench.steps import in_order
+    from preceptor.bench.steps import in_order
 
     pace = stage.pace
     columns = [("teacher computed", pace.computed), ("teacher read", pace.read)] if pace.read else [("", pace.computed)]

@@ -17,7 +17,7 @@ Folder = Annotated[
 
 def _root(folder: str | None) -> Path:
     from preceptor.data.prepare import cache_root
-    from preceptor.training.teacher_cache.folder import FOLDER
+    from preceptor.teacher_cache.folder import FOLDER
 
     return cache_root(folder) / FOLDER
 
@@ -25,8 +25,8 @@ def _root(folder: str | None) -> Path:
 @app.command(name="list")
 def list_(folder: Folder = None) -> None:
     """What is kept, of which network, how much of it, and since when nobody has used it."""
-    from preceptor.training.teacher_cache.folder import everything_kept, size_of
-    from preceptor.training.teacher_cache.shards import tap_of, view_of
+    from preceptor.teacher_cache.folder import everything_kept, size_of
+    from preceptor.teacher_cache.shards import tap_of, view_of
 
     root = _root(folder)
     for kept in everything_kept(root):
@@ -46,8 +46,8 @@ def verify(
     device: Annotated[str, typer.Option(help="cpu or cuda: where the outputs were computed.")] = "cpu",
 ) -> None:
     """Compare checksums, and random entries with what the network says now; what is wrong is removed."""
-    from preceptor.training.teacher_cache.folder import everything_kept
-    from preceptor.training.teacher_cache.verify import verify as compare
+    from preceptor.teacher_cache.folder import everything_kept
+    from preceptor.teacher_cache.verify import verify as compare
 
     is_sound = True
     for kept in everything_kept(_root(folder), keys or ()):
@@ -69,8 +69,8 @@ def prune(
     folder: Folder = None,
 ) -> None:
     """Remove kept outputs by key, age or size; without any, only what killed runs left behind."""
-    from preceptor.training.teacher_cache.folder import prune as remove
-    from preceptor.training.teacher_cache.folder import size_of
+    from preceptor.teacher_cache.folder import prune as remove
+    from preceptor.teacher_cache.folder import size_of
 
     root = _root(folder)
     before = size_of(root)

@@ -32,7 +32,7 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -
         data=data,
         device=device,
         masks=masks,
-        tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+        note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
     )
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)

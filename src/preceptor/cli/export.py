@@ -58,7 +58,7 @@ def export_run(
             out,
             options,
             data=data,
-            tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+            note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
         )
     parity = bundle.facts["parity"]
     equal = parity["equal_pixels"]

@@ -43,7 +43,7 @@ def predict_images(
             device=device,
             hands=Hands(workers, ray),
             watch=lambda done, count: bar.update(shown, completed=done, total=count),
-            tell=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
+            note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
         )
     failed = found[found["error"] != ""]
     for name, reason in zip(failed["file"].head(5), failed["error"].head(5), strict=True):

@@ -14,8 +14,8 @@ def report_folders(folders: list[Path], out: Path | None) -> None:
 
     console = Screen()
 
-    def tell(line: str) -> None:
+    def note(line: str) -> None:
         console.print(f"note: {line}", highlight=False, soft_wrap=True)
 
-    page = write_report(folders, out or folders[0], tell)
+    page = write_report(folders, out or folders[0], note)
     console.print(f"report: {page} (tables in {page.parent / 'tables'})", highlight=False, soft_wrap=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from preceptor.cli.places import SEARCHES, other_data, require_own_place
 from preceptor.errors import UserError
 from preceptor.explain import unknown
-from preceptor.files import alone
+from preceptor.files import file_lock
 from preceptor.own_files import settle
 from preceptor.recipe import apply_change, changed_recipe, parse_override, read_mapping
 from preceptor.runs.place import require_place
@@ -57,7 +57,7 @@ def search_recipe(
     crew = LocalCrew(workers or fair_workers(threads, device), threads, device=device, work=train_trial)
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with alone(out / ".lock", wait=False):
+        with file_lock(out / ".lock", wait=False):
             best = run_search(search, crew, console, device=device)
     except BlockingIOError:
         raise UserError(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from preceptor.cli.places import STUDIES, other_data, require_own_place
 from preceptor.errors import DamagedFileError, UserError
-from preceptor.files import alone
+from preceptor.files import file_lock
 from preceptor.own_files import settle
 from preceptor.recipe import Recipe
 from preceptor.runs.place import require_place
@@ -128,7 +128,7 @@ def _name_in(out: Path, console: Console) -> str | None:
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     try:
-        with alone(out / ".lock", wait=False):
+        with file_lock(out / ".lock", wait=False):
             yield
     except BlockingIOError:
         raise UserError(

@@ -7,18 +7,18 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from preceptor.built.base import Built
 from preceptor.cohort.frozen import AskFrozen, FixedSize
 from preceptor.cohort.transfer import Transfer
+from preceptor.composed.base import ComposedNetwork
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
 from preceptor.knowledge.setting import Tap
-from preceptor.networks.compiled import compiled as compiled_call
-from preceptor.networks.fold import folded as folded_copy
+from preceptor.machine.compiled import compiled as compiled_call
+from preceptor.machine.fold import folded as folded_copy
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs
-from preceptor.plan.merge import lone
+from preceptor.plan.merge import unshared
 from preceptor.randomness import key
 from preceptor.specs import Task
 
@@ -49,9 +49,9 @@ class Cohort(nn.Module):
         task_weights: factor of the task loss by trainable network, 1 where not given.
         precision: dtype in which the networks compute under autocast; None keeps float32. Losses are float32.
         full_precision: networks that compute in float32 all the same.
-        folded: frozen networks that answer with their BatchNorms folded (:mod:`~preceptor.networks.fold`).
-        compiled: networks that are compiled (:mod:`~preceptor.networks.compiled`).
-        bunches: how many batches a frozen network is asked about at once, 1 where not given.
+        folded: frozen networks that answer with their BatchNorms folded (:mod:`~preceptor.machine.fold`).
+        compiled: networks that are compiled (:mod:`~preceptor.machine.compiled`).
+        batch_groups: how many batches a frozen network is asked about at once, 1 where not given.
         facts: sizes from which adapters are built.
         seed: an adapter's start depends on it and the name of its edge alone.
 
@@ -72,7 +72,7 @@ class Cohort(nn.Module):
         full_precision: Collection[str] = (),
         folded: Collection[str] = (),
         compiled: Collection[str] = (),
-        bunches: Mapping[str, int] | None = None,
+        batch_groups: Mapping[str, int] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -83,8 +83,8 @@ class Cohort(nn.Module):
         self.task_weights = dict(task_weights or {})
         self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
         self.learners = nn.ModuleDict({name: net for name, net in networks.items() if name not in self.frozen})
-        self.bunches = dict(bunches or {})
-        self.ask_frozen: AskFrozen = FixedSize(facts.batch_size, bunches=self.bunches)
+        self.batch_groups = dict(batch_groups or {})
+        self.frozen_outputs: AskFrozen = FixedSize(facts.batch_size, batch_groups=self.batch_groups)
         self.notes: list[str] = []
         _check_edges(self.transfers, networks, task)
         self.losses = nn.ModuleDict()
@@ -157,13 +157,13 @@ class Cohort(nn.Module):
     @property
     def asked(self) -> tuple[str, ...]:
         """Frozen networks that answer for themselves, not from what others say."""
-        return tuple(name for name, network in self.frozen.items() if not isinstance(network, Built))
+        return tuple(name for name, network in self.frozen.items() if not isinstance(network, ComposedNetwork))
 
     @torch.no_grad()
     def ask(self, name: str, batch: Batch, epoch: int) -> Outputs:
         """What a frozen network says of a batch."""
         with self._autocast(name, batch):
-            return self.ask_frozen(name, self.calls[name], batch, epoch)
+            return self.frozen_outputs(name, self.calls[name], batch, epoch)
 
     def _autocast(self, name: str, batch: Batch) -> torch.autocast:
         dtype = self.precisions[name]
@@ -177,10 +177,10 @@ class Cohort(nn.Module):
                 outputs[name] = self.ask(name, batch, epoch)
                 continue
             if name in self._stochastic and network.training and stream is not None:
-                torch.manual_seed(key(stream, lone(name)))
+                torch.manual_seed(key(stream, unshared(name)))
             is_learning = torch.is_grad_enabled() and not network.is_frozen and name in learning
             with torch.set_grad_enabled(is_learning), self._autocast(name, batch):
-                if isinstance(network, Built):
+                if isinstance(network, ComposedNetwork):
                     outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
                 else:
                     outputs[name] = self.calls[name](batch.images)
@@ -192,7 +192,7 @@ class Cohort(nn.Module):
         if edge.stop_gradient:
             teacher = tuple(t.detach() for t in teacher) if isinstance(teacher, tuple) else teacher.detach()
         if stream is not None:
-            torch.manual_seed(key(stream, lone(edge.name)))
+            torch.manual_seed(key(stream, unshared(edge.name)))
         more = {"ids": batch.positions.to(batch.images.device)} if edge.loss.needs_ids else {}
         loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
         return loss
@@ -201,7 +201,7 @@ class Cohort(nn.Module):
         """Probe every network once, build the adapters, and put in the heads that losses bring."""
         seen: dict[str, Outputs] = {}
         for name, network in self.networks.items():
-            seen[name] = network.glance_at(seen) if isinstance(network, Built) else network.glance()
+            seen[name] = network.glance_at(seen) if isinstance(network, ComposedNetwork) else network.glance()
         for edge in self.transfers:
             student_tap, teacher_tap = edge.taps(self.task)
             probe = Probe(
@@ -216,7 +216,7 @@ class Cohort(nn.Module):
                 train_labels=facts.train_labels,
             )
             with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(key(seed, "adapter", lone(edge.name)))
+                torch.default_generator.manual_seed(key(seed, "adapter", unshared(edge.name)))
                 edge.loss.build(probe)
             self.notes += [f"{edge.name}: {note}" for note in edge.loss.notes]
             self.losses[edge.name] = edge.loss
@@ -227,7 +227,7 @@ class Cohort(nn.Module):
         """Tell each network which maps are read, so that it keeps no others."""
         read: dict[str, set[str]] = {name: set() for name in self.networks}
         for network in self.networks.values():
-            for source, taps in network.inlets.items() if isinstance(network, Built) else ():
+            for source, taps in network.inlets.items() if isinstance(network, ComposedNetwork) else ():
                 read[source] |= set(taps)
         for edge in self.transfers:
             for name, tap in zip((edge.target, edge.source), edge.taps(self.task), strict=True):

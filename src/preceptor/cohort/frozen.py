@@ -34,7 +34,7 @@ class FixedSize:
     Args:
         batch: images of a batch.
         rounds: round float32 outputs to what float16 can hold.
-        bunches: how many batches a network is asked about in one call, by name, 1 where not given; else as many as
+        batch_groups: how many batches a network is asked about in one call, by name, 1 where not given; else as many as
             are loaded together.
 
     Raises:
@@ -43,18 +43,18 @@ class FixedSize:
 
     batch: int
     rounds: bool = False
-    bunches: Mapping[str, int] = field(default_factory=dict)
+    batch_groups: Mapping[str, int] = field(default_factory=dict)
     _said: dict[str, tuple[Tensor, Outputs]] = field(default_factory=dict, init=False)
 
     def size(self, name: str) -> int:
         """Images of every call of a network."""
-        return self.batch * self.bunches.get(name, 1)
+        return self.batch * self.batch_groups.get(name, 1)
 
     def __call__(self, name: str, network: Network, batch: Batch, epoch: int) -> Outputs:
-        if batch.bunch is None or self.bunches.get(name, 1) == 1:
+        if batch.batch_group is None or self.batch_groups.get(name, 1) == 1:
             return self.compute(name, network, batch.images)
-        if name not in self._said or self._said[name][0] is not batch.bunch:
-            self._said[name] = (batch.bunch, self.compute(name, network, batch.bunch))
+        if name not in self._said or self._said[name][0] is not batch.batch_group:
+            self._said[name] = (batch.batch_group, self.compute(name, network, batch.batch_group))
         return _part(self._said[name][1], slice(batch.start, batch.start + len(batch.images)))
 
     def compute(self, name: str, network: Network, images: Tensor) -> Outputs:

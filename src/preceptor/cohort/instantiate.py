@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from preceptor.built import BUILT
 from preceptor.cohort.transfer import Transfer
+from preceptor.composed import COMPOSED
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.networks.blocks import blocks_of
@@ -69,7 +69,7 @@ class Workshop:
         with seeded(self._seed_of(network.name)):
             if network.kind == "grafted":
                 return self._grafted(network, *sources)
-            return BUILT[network.kind](dict(zip(network.reads, sources, strict=True)), **network.options)
+            return COMPOSED[network.kind](dict(zip(network.reads, sources, strict=True)), **network.options)
 
     def transfers(self, edges: Iterable[Edge[LossUse]]) -> list[Transfer]:
         """The edges, each with a loss of its own."""

@@ -33,7 +33,7 @@ class Batch:
         rows: (N,) int64, on the CPU: rows of the packed set.
         whole: size of the batch over all ranks, of which this is one rank's slice.
         view: which version of the images this is.
-        bunch: the images of all batches that were loaded together, among which these begin at ``start``.
+        batch_group: the images of all batches that were loaded together, among which these begin at ``start``.
     """
 
     images: Tensor
@@ -42,7 +42,7 @@ class Batch:
     rows: Tensor
     whole: int
     view: int = 0
-    bunch: Tensor | None = None
+    batch_group: Tensor | None = None
     start: int = 0
 
 
@@ -60,7 +60,7 @@ class Feed(Protocol):
         """See :meth:`Batches.epochs`."""
 
 
-class _Bunch(NamedTuple):
+class _BatchGroup(NamedTuple):
     """Batches that are loaded together.
 
     Args:
@@ -97,7 +97,7 @@ class Batches:
             batch, which is empty where the last batch is smaller than ``world``.
         channels_last: memory layout of the images.
         resident: keep the whole part on the device as bytes; None does so on a GPU where it fits.
-        bunch: batches that are loaded together, counted from the start of each epoch; changes no batch.
+        batch_group: batches that are loaded together, counted from the start of each epoch; changes no batch.
 
     Raises:
         UserError: an empty part, a batch larger than what is to be shuffled, a transpose of images that are
@@ -123,7 +123,7 @@ class Batches:
         world: int = 1,
         channels_last: bool = False,
         resident: bool | None = None,
-        bunch: int = 1,
+        batch_group: int = 1,
     ) -> None:
         self.packed = packed
         self.rows = np.asarray(rows, dtype=np.int64)
@@ -133,7 +133,7 @@ class Batches:
         self._shuffle, self._balance, self._drop_last = shuffle, balance, drop_last
         self._smallest = smallest
         self._workers, self._rank, self._world = workers, rank, world
-        self._channels_last, self._bunch = channels_last, bunch
+        self._channels_last, self._batch_group = channels_last, batch_group
         self._keys = packed.keys[self.rows]
         self._labels = packed.frame["label"].to_numpy(dtype=np.int64)[self.rows]
         self._check()
@@ -183,24 +183,26 @@ class Batches:
 
         Workers go on to the next epoch while the last batches of one are used.
         """
-        bunches = self._bunches(first, last, start)
+        batch_groups = self._batch_groups(first, last, start)
         if self.device.type == "cpu":
-            found = in_order(lambda bunch: self._finish(self._load(bunch)), bunches, self._workers, compute_alone)
+            found = in_order(
+                lambda batch_group: self._finish(self._load(batch_group)), batch_groups, self._workers, compute_alone
+            )
         else:  # threads read; what runs on the device is started from one thread
-            found = map(self._finish, in_order(self._load, bunches, self._workers))
+            found = map(self._finish, in_order(self._load, batch_groups, self._workers))
         for batches in found:
             yield from batches
 
-    def _bunches(self, first: int, last: int, start: int) -> Iterator[_Bunch]:
+    def _batch_groups(self, first: int, last: int, start: int) -> Iterator[_BatchGroup]:
         """What is loaded together, with the bounds that it has in a whole epoch."""
         for epoch in range(first, last):
             order, view = self._order(epoch), self.view(epoch)
             begin = start if epoch == first else 0
-            for number in range(begin - begin % self._bunch, len(self), self._bunch):
-                numbers = range(number, min(number + self._bunch, len(self)))
+            for number in range(begin - begin % self._batch_group, len(self), self._batch_group):
+                numbers = range(number, min(number + self._batch_group, len(self)))
                 batches = [order[n * self.batch_size : (n + 1) * self.batch_size] for n in numbers]
                 wholes = [len(batch) for batch in batches]
-                yield _Bunch(view, [self._share(batch) for batch in batches], wholes, max(0, begin - number))
+                yield _BatchGroup(view, [self._share(batch) for batch in batches], wholes, max(0, begin - number))
 
     def _share(self, batch: Rows) -> Rows:
         """What this rank has of a batch."""
@@ -217,23 +219,32 @@ class Batches:
             return chosen
         return chosen[permutation(key(self._seed, "order", self._stream, epoch), len(chosen))]
 
-    def _load(self, bunch: _Bunch) -> tuple[_Bunch, Rows, Tensor, Tensor | None]:
-        positions = np.concatenate(bunch.parts)
-        return (bunch, positions, *self._bytes(positions))
+    def _load(self, batch_group: _BatchGroup) -> tuple[_BatchGroup, Rows, Tensor, Tensor | None]:
+        positions = np.concatenate(batch_group.parts)
+        return (batch_group, positions, *self._bytes(positions))
 
-    def _finish(self, loaded: tuple[_Bunch, Rows, Tensor, Tensor | None]) -> list[Batch]:
-        """The wanted batches of a bunch."""
-        bunch, positions, pixels, masks = loaded
-        images, targets = self._changed(bunch.view, positions, pixels, masks)
+    def _finish(self, loaded: tuple[_BatchGroup, Rows, Tensor, Tensor | None]) -> list[Batch]:
+        """The wanted batches of a group of batches."""
+        batch_group, positions, pixels, masks = loaded
+        images, targets = self._changed(batch_group.view, positions, pixels, masks)
         rows, where = torch.from_numpy(self.rows[positions]), torch.from_numpy(positions)
         batches, start = [], 0
-        for part, whole in zip(bunch.parts, bunch.wholes, strict=True):
+        for part, whole in zip(batch_group.parts, batch_group.wholes, strict=True):
             own = slice(start, start + len(part))
             batches.append(
-                Batch(images[own], targets[own], where[own], rows[own], whole, bunch.view, bunch=images, start=start)
+                Batch(
+                    images[own],
+                    targets[own],
+                    where[own],
+                    rows[own],
+                    whole,
+                    batch_group.view,
+                    batch_group=images,
+                    start=start,
+                )
             )
             start += len(part)
-        return batches[bunch.skipped :]
+        return batches[batch_group.skipped :]
 
     def _bytes(self, positions: Rows) -> tuple[Tensor, Tensor | None]:
         """Packed images and masks at these positions, still bytes, on their way to the device."""

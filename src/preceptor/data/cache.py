@@ -1,22 +1,14 @@
 """The folder that packed sets are kept in: who writes there, and how a damaged set leaves it."""
 
 import shutil
-import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from preceptor.data.rows import DamagedRowError
 from preceptor.errors import DamagedFileError
-from preceptor.files import alone
-
-Tell = Callable[[str], None]
-
-
-def say(line: str) -> None:
-    """Say a line to the user where the caller has no better place for it."""
-    print(f"note: {line}", file=sys.stderr)
+from preceptor.files import file_lock
 
 
 class NotWritableError(Exception):
@@ -33,7 +25,7 @@ def locked(folder: Path, name: str) -> Iterator[bool]:
     with ExitStack() as stack:
         try:  # asking for permission would not do: root has it on a read-only disk too
             folder.mkdir(parents=True, exist_ok=True)
-            is_alone = stack.enter_context(alone(folder / f"{name}.lock"))
+            is_alone = stack.enter_context(file_lock(folder / f"{name}.lock"))
         except OSError as error:
             raise NotWritableError(error.strerror) from error
         yield is_alone

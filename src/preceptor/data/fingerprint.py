@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
-from preceptor.data.cache import Tell
 from preceptor.data.samples import SampleTable
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import synced
+from preceptor.notes import Note
 from preceptor.sealed import read_zip, sealed_zip
 
 DIGEST_BYTES = 16
@@ -133,7 +133,7 @@ def saved_root(folder: Path) -> str:
     return _read_stamps(folder)[0]
 
 
-def still_match(folder: Path, fingerprint: str, request: str, files: Files, workers: int, tell: Tell) -> bool:
+def still_match(folder: Path, fingerprint: str, request: str, files: Files, workers: int, note: Note) -> bool:
     """Whether ``files`` are what was packed in ``folder``.
 
     Other sizes: no. Same place, sizes and times: yes. Else the files whose time or place differs are
@@ -142,12 +142,12 @@ def still_match(folder: Path, fingerprint: str, request: str, files: Files, work
     Args:
         fingerprint: of the packed set.
         request: :func:`request_key` of what is wanted.
-        tell: says a line to the user.
+        note: says a line to the user.
     """
     try:
         root, sizes, times, hashes = _read_stamps(folder)
     except DamagedFileError as error:
-        tell(f"{error.path}: {error.reason}; the source files are read and compared instead")
+        note(f"{error.path}: {error.reason}; the source files are read and compared instead")
         hashes = digests(files, range(len(files.names)), workers)
     else:
         if not np.array_equal(sizes, files.sizes):
@@ -161,7 +161,7 @@ def still_match(folder: Path, fingerprint: str, request: str, files: Files, work
     try:
         save_stamps(folder, files, hashes)
     except OSError as error:
-        tell(f"{folder}: cannot note what the source files look like now ({error.strerror}); each run reads them again")
+        note(f"{folder}: cannot note what the source files look like now ({error.strerror}); each run reads them again")
     return True
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from preceptor.data.cache import Tell, say
 from preceptor.data.samples import PARTS
 from preceptor.data.sources import open_source
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
 from preceptor.specs import Colour, DataSpec
 
@@ -61,16 +61,16 @@ def cache_folder(spec: DataSpec) -> Path:
     return cache_root(spec.cache) / "packed"
 
 
-def prepare(recipe: Recipe, tell: Tell = say) -> Prepared:
+def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     """Open the source, pack it or reuse the packed set, settle duplicates, and split.
 
     Args:
-        tell: says a line to the user, about what was wrong with a packed set.
+        note: says a line to the user, about what was wrong with a packed set.
 
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed = _packed(recipe, recipe.data.path, tell)
+    packed = _packed(recipe, recipe.data.path, note)
     frame, settled = _settled(packed.frame, recipe.data.duplicates)
     divided = split(
         frame,
@@ -95,9 +95,9 @@ def prepare(recipe: Recipe, tell: Tell = say) -> Prepared:
     )
 
 
-def prepare_whole(recipe: Recipe, path: str, tell: Tell = say) -> Prepared:
+def prepare_whole(recipe: Recipe, path: str, note: Note = note_aside) -> Prepared:
     """Other data at ``path`` in the recipe's layout, all of it as the test part."""
-    packed = _packed(recipe, path, tell)
+    packed = _packed(recipe, path, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes)
@@ -119,7 +119,7 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     )
 
 
-def _packed(recipe: Recipe, path: str | None, tell: Tell) -> PackedSet:
+def _packed(recipe: Recipe, path: str | None, note: Note) -> PackedSet:
     spec = recipe.data
     table = open_source(spec.source, path, spec.options)
     if table.task != recipe.task:
@@ -129,7 +129,7 @@ def _packed(recipe: Recipe, path: str | None, tell: Tell) -> PackedSet:
         )
     padding = padding_of(recipe) or (0, 0, 0)
     folder = cache_folder(spec)
-    return pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, tell=tell)
+    return pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, note=note)
 
 
 def padding_of(recipe: Recipe) -> Colour | None:

@@ -4,14 +4,15 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from preceptor.data.cache import Tell, discard, say
+from preceptor.data.cache import discard
 from preceptor.data.rows import DamagedRowError
 from preceptor.errors import DamagedFileError
+from preceptor.notes import Note, note_aside
 
 _T = TypeVar("_T")
 
 
-def on_sound_pixels(work: Callable[[], _T], tell: Tell = say) -> _T:
+def on_sound_pixels(work: Callable[[], _T], note: Note = note_aside) -> _T:
     """Do ``work``, which prepares images and reads them; once more where a row that it reads is damaged.
 
     Raises:
@@ -28,7 +29,7 @@ def on_sound_pixels(work: Callable[[], _T], tell: Tell = say) -> _T:
                 "The packed set was removed. Give the same command again: the images are packed anew, and a run that "
                 "has begun goes on from its last checkpoint.",
             ) from None
-        tell(f"{error.path}: {error.reason}; the images are packed anew")
+        note(f"{error.path}: {error.reason}; the images are packed anew")
     try:  # outside of the handler, which would keep everything that the first attempt held in memory
         return work()
     except DamagedRowError as error:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from preceptor.data.assign import place
 from preceptor.data.duplicates import Duplicates, settle_duplicates
-from preceptor.data.placement import place
 from preceptor.data.samples import PARTS
 from preceptor.errors import UserError
 from preceptor.randomness import key, keys, uniforms

@@ -23,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
-from preceptor.data.cache import NotWritableError, Tell, locked, say
+from preceptor.data.cache import NotWritableError, locked
 from preceptor.data.fingerprint import (
     Files,
     content_key,
@@ -50,9 +50,10 @@ from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import sync_folder, synced
+from preceptor.notes import Note, note_aside
 from preceptor.specs import Colour, TileSpec
 
-__all__ = ["PackedSet", "Tell", "open_packed", "pack"]
+__all__ = ["Note", "PackedSet", "open_packed", "pack"]
 
 Progress = Callable[[int, int], None]
 Piece = tuple[int, int, Pixels, Pixels | None]  # y, x, image, mask
@@ -70,7 +71,7 @@ def pack(
     folder: Path,
     workers: int = 2,
     progress: Progress = lambda done, total: None,
-    tell: Tell = say,
+    note: Note = note_aside,
 ) -> PackedSet:
     """The packed form of ``table``, made now or, if it still matches its source files, reused.
 
@@ -85,7 +86,7 @@ def pack(
         folder: the cache; the packed set gets a folder in it, named by what it holds.
         workers: threads that decode; changes nothing but the time.
         progress: called with (images done, images in all).
-        tell: says a line to the user: that a packed set was damaged, or is from before there were checksums.
+        note: says a line to the user: that a packed set was damaged, or is from before there were checksums.
 
     Raises:
         UserError: an unreadable file, a mask of another size than its image or with unknown values, two
@@ -101,7 +102,7 @@ def pack(
     rules |= {"tile": tile.model_dump()} if tile else rules_of(resize, padding)
     files = source_files(table)
     request = request_key(table, files, rules)
-    job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, tell)
+    job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
 
     found, damaged = _find(folder, job)
     if found is not None and found.is_sealed:
@@ -116,7 +117,7 @@ def pack(
                 f"It holds no sound packed set of these images{_why(damaged)}. Set data.cache to a "
                 "folder that can be written."
             ) from error
-        tell(f"{_UNVERIFIED.format(found.folder)}; it gets no checksums, for {folder} cannot be written: {error}")
+        note(f"{_UNVERIFIED.format(found.folder)}; it gets no checksums, for {folder} cannot be written: {error}")
         return found
 
 
@@ -133,12 +134,12 @@ def _find_or_build(folder: Path, job: "_Job", *, is_alone: bool) -> PackedSet:
                 raise
             raise NotWritableError(error.strerror) from error
         else:
-            job.tell(f"{_UNVERIFIED.format(found.folder)}; from now on it is compared with what it holds today")
+            job.note(f"{_UNVERIFIED.format(found.folder)}; from now on it is compared with what it holds today")
             return sealed
     elif found is not None:
         return found
     for one in damaged:
-        job.tell(f"{one.path}: {one.reason}; the images are packed anew")
+        job.note(f"{one.path}: {one.reason}; the images are packed anew")
     if is_alone:
         for leftover in folder.glob(f".{job.name}-*.part"):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -166,7 +167,7 @@ class _Job:
     rules: dict[str, object]
     workers: int
     progress: Progress
-    tell: Tell
+    note: Note
 
     @property
     def name(self) -> str:
@@ -183,7 +184,7 @@ def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileEr
         except DamagedFileError as error:
             damaged.append(error)
             continue
-        if still_match(candidate, packed.fingerprint, job.request, job.files, job.workers, job.tell):
+        if still_match(candidate, packed.fingerprint, job.request, job.files, job.workers, job.note):
             return packed, damaged
     return None, damaged
 

@@ -30,7 +30,7 @@ class TorchEngine:
     def __init__(self, network: "Network", device: str = "auto") -> None:
         import torch
 
-        from preceptor.training.fabric import require_device
+        from preceptor.machine.fabric import require_device
 
         require_device(device)
         has_gpu = torch.cuda.is_available() and device != "cpu"

@@ -29,7 +29,7 @@ from preceptor.runs.names import RECIPE, RESULT
 from preceptor.runs.place import is_alive
 from preceptor.sealed import file_sha256
 
-Tell = Callable[[str], object]
+Note = Callable[[str], object]
 Int8Choice = Literal["auto", "off", "force"]
 
 
@@ -60,13 +60,13 @@ class Options:
 
 
 def export(
-    path: Path, out: Path, options: Options, *, data: str | None = None, tell: Tell = lambda note: None
+    path: Path, out: Path, options: Options, *, data: str | None = None, note: Note = lambda note: None
 ) -> Bundle:
     """Make the bundle ``out`` of a run, or of ``RUN/networks/NAME``; one that is there already is left alone.
 
     Args:
         data: where the run's images lie now, if not where its recipe says.
-        tell: called with what the user should know, one sentence each.
+        note: called with what the user should know, one sentence each.
 
     Raises:
         UserError: no such network, no data, ``out`` holds other things, or the model says other than the network.
@@ -75,7 +75,7 @@ def export(
         raise UserError(
             'exporting wants onnx and onnxruntime, which are not installed: pip install "preceptor[export]"'
         )
-    student = open_student(path, data=data, tell=tell)
+    student = open_student(path, data=data, note=note)
     require_formats(options.formats, student.contract, options.mpp)
     check_names("names of classes", student.contract.classes)
     made_of = {
@@ -85,11 +85,11 @@ def export(
         "options": options.facts,
     }
     if (there := _there(out, made_of)) is not None:
-        tell(f"{out} is there already, as this command makes it")
+        note(f"{out} is there already, as this command makes it")
         return there
     prepared = on_sound_pixels(lambda: _prepared(student))
     with _new(out) as folder:
-        _fill(folder, student, prepared, options, made_of, tell)
+        _fill(folder, student, prepared, options, made_of, note)
     return read_bundle(out)
 
 
@@ -102,9 +102,9 @@ def _prepared(student: Student) -> Prepared:
 
 
 def _fill(
-    folder: Path, student: Student, prepared: Prepared, options: Options, made_of: dict[str, Any], tell: Tell
+    folder: Path, student: Student, prepared: Prepared, options: Options, made_of: dict[str, Any], note: Note
 ) -> None:
-    from preceptor.built import load_network
+    from preceptor.composed import load_network
     from preceptor.deploy.engines import OnnxEngine, TorchEngine
     from preceptor.deploy.held_out import parity_sample
     from preceptor.deploy.int8 import int8_model
@@ -114,7 +114,7 @@ def _fill(
     graph = graph_of(load_network(student.place.folder))
     sample = parity_sample(prepared)
     if sample.note:
-        tell(sample.note)
+        note(sample.note)
     parity = parity_of(OnnxEngine(graph.content, graph.size), TorchEngine(student.network, "cpu"), sample)
     parity.require(MODEL)
     (folder / MODEL).write_bytes(graph.content)
@@ -139,7 +139,7 @@ def _fill(
         "data": {"fingerprint": known_fingerprint(student.place.run), "source": student.recipe.data.source},
         "made_of": made_of,
     }
-    tell(f"{served} answers: {small.why}")
+    note(f"{served} answers: {small.why}")
     from preceptor.deploy.card import card_of
 
     (folder / CARD).write_text(card_of(student, facts), encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from preceptor.built.base import Built
+from preceptor.composed.base import ComposedNetwork
 from preceptor.deploy.contract import Contract
 from preceptor.errors import UserError
 from preceptor.files import write_json
@@ -63,7 +63,7 @@ def write_formats(
 
 def _write_torchscript(path: Path, network: Network, contract: Contract) -> None:
     """Logits of images (N, 3, H, W) from 0 to 1 at the contract's size; softmax and sigmoid are the reader's."""
-    if not isinstance(network, Built):
+    if not isinstance(network, ComposedNetwork):
         network.read = frozenset()
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), torch.no_grad():

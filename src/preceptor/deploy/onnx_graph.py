@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from preceptor.built.base import Built
+from preceptor.composed.base import ComposedNetwork
 from preceptor.deploy.engines import OnnxEngine
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
@@ -69,7 +69,7 @@ def graph_of(network: Network) -> Graph:
     network = network.cpu().eval()
     size, image_size = network.image_size, network.image_size
     parts = list(_leaves(network))
-    if isinstance(network, Built):
+    if isinstance(network, ComposedNetwork):
         _read_only_what_is_wanted(network)
         if any(part.network_size != image_size for part in parts):
             for part in parts:  # each has a size of its own, so all resize inside
@@ -178,17 +178,17 @@ def _quietly() -> Iterator[None]:
 
 def _leaves(network: Network) -> Iterator[Network]:
     """The networks that take images themselves."""
-    if isinstance(network, Built):
+    if isinstance(network, ComposedNetwork):
         for source in network.sources.children():
             yield from _leaves(cast(Network, source))
     else:
         yield network
 
 
-def _read_only_what_is_wanted(network: Built) -> None:
+def _read_only_what_is_wanted(network: ComposedNetwork) -> None:
     for name, taps in network.inlets.items():
         source = cast(Network, network.sources[name])
-        if not isinstance(source, Built):
+        if not isinstance(source, ComposedNetwork):
             source.read = frozenset(taps) - {"logits", "embedding"}
 
 

@@ -14,7 +14,7 @@ from preceptor.deploy.parts import cam_of, count_of, do_part, do_request, join_p
 from preceptor.deploy.plan import TABLE, WORK, Pictures, Task, stamps_of
 from preceptor.deploy.predictor import Predictor, open_predictor
 from preceptor.errors import InterruptedRunError, UserError
-from preceptor.files import alone
+from preceptor.files import file_lock
 from preceptor.study.crew import Crew, Death, stop_requests
 from preceptor.study.work import Answer, Request
 
@@ -48,7 +48,7 @@ def predict(
     device: str = "auto",
     hands: Hands = Hands(),
     watch: Watch = lambda done, count: None,
-    tell: Callable[[str], object] = lambda note: None,
+    note: Callable[[str], object] = lambda note: None,
 ) -> pd.DataFrame:
     """Answer on the images in ``paths`` by a bundle or a run, into ``out/predictions.csv``; the same call goes on.
 
@@ -56,7 +56,7 @@ def predict(
         UserError: no such network, no image, or a folder that is not this call's.
     """
     items = tuple(find_images(paths))
-    predictor = open_predictor(source, device=device, tta=tta, tell=tell)
+    predictor = open_predictor(source, device=device, tta=tta, note=note)
     _require_pictures(predictor, pictures)
     there = str(source.resolve())
     task = Task(there, predictor.identity, device, tta, pictures, items, stamps_of(items))
@@ -139,7 +139,7 @@ def _hand_out(waiting: list[int], count: int, out: Path, crew: Crew, watch: Watc
 @contextmanager
 def _held(out: Path) -> Iterator[None]:
     try:
-        with alone(out / WORK / "lock", wait=False):
+        with file_lock(out / WORK / "lock", wait=False):
             yield
     except BlockingIOError:
         raise UserError(f"another process is predicting into {out}; wait for it, or give another folder") from None

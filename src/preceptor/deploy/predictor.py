@@ -151,7 +151,7 @@ def of_bundle(folder: Path, *, tta: bool = False, threads: int = 0) -> Predictor
 
 
 def open_predictor(
-    source: Path, *, device: str = "auto", tta: bool = False, tell: Callable[[str], object] = lambda note: None
+    source: Path, *, device: str = "auto", tta: bool = False, note: Callable[[str], object] = lambda note: None
 ) -> Predictor:
     """The predictor of a bundle, of a run or of ``RUN/networks/NAME``."""
     from preceptor.deploy.bundle import is_bundle
@@ -160,7 +160,7 @@ def open_predictor(
         return of_bundle(source, tta=tta)
     from preceptor.deploy.student import open_student
 
-    return of_student(open_student(source, tell=tell), device=device, tta=tta)
+    return of_student(open_student(source, note=note), device=device, tta=tta)
 
 
 def _reason(error: str, item: Item) -> str:

@@ -69,29 +69,29 @@ def find_student(path: Path) -> Place:
     return Place(run, name, result)
 
 
-def open_student(path: Path, *, data: str | None = None, tell: Callable[[str], object] = lambda note: None) -> Student:
+def open_student(path: Path, *, data: str | None = None, note: Callable[[str], object] = lambda note: None) -> Student:
     """The network that ``path`` means, verified, in eval mode.
 
     Args:
         data: where the run's images lie now, if not where its recipe says.
-        tell: called with what the user should know of the network, one sentence each.
+        note: called with what the user should know of the network, one sentence each.
 
     Raises:
         UserError: as :func:`find_student`.
         DamagedFileError: a file is not what the run left.
     """
-    from preceptor.built import load_network
+    from preceptor.composed import load_network
     from preceptor.networks.export import OWN_KEY
     from preceptor.networks.weights import read_config
 
     place = find_student(path)
     place.result.verify(RECIPE, f"{NETWORKS}/{place.name}")
     if not place.result.is_sealed:
-        tell(unverified(place.run))
+        note(unverified(place.run))
     recipe, _ = load_recipe(place.run / RECIPE, [] if data is None else [f"data.path={data}"])
     network = load_network(place.folder)
     for note in dict.fromkeys(network.notes):
-        tell(note)
+        note(note)
     own = read_config(place.folder)[OWN_KEY]
     if "preprocessing" not in own:
         raise UserError(

@@ -130,7 +130,7 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
     )
     raise UserError(
         f"{path!r} is {built['note'].partition(':')[0]}: it stands in no other network's place, neither as a teacher "
-        f"nor as weights to start from.\nUse it as it is (preceptor.built.load_network), or {instead}."
+        f"nor as weights to start from.\nUse it as it is (preceptor.composed.load_network), or {instead}."
     )
 
 

@@ -7,7 +7,7 @@ from preceptor.errors import UserError
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.given import Given
 from preceptor.plan.network import NetworkUse, SharedWidth
-from preceptor.plan.stage import Member, Stage, Start
+from preceptor.plan.stage import Member, Stage, WarmStart
 from preceptor.specs import NetworkSpec, Task, TrainingSpec
 
 TEACHER = "T"
@@ -132,7 +132,7 @@ class Cast:
 
     def frozen(self, teacher: NetworkUse, *, of: str = "teacher") -> Member:
         """A teacher that only teaches: as it is taken, or the best by validation of the stage ``of``."""
-        return Member(network=teacher, trains=False, start=None if self.takes(teacher) else Start(of, teacher.name))
+        return Member(network=teacher, trains=False, start=None if self.takes(teacher) else WarmStart(of, teacher.name))
 
 
 def keeping_snapshots(stage: Stage, every: int) -> Stage:

@@ -15,7 +15,7 @@ from preceptor.plan.stage import Member, Plan, Stage
 _NUMBER = re.compile(r"#\d+")
 
 
-def lone(name: str) -> str:
+def unshared(name: str) -> str:
     """A network's, edge's or metric's name as it is in the lone run."""
     return _NUMBER.sub("", name)
 

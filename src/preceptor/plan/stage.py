@@ -12,7 +12,7 @@ from preceptor.specs import TrainingSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class WarmStart:
     """Weights that an earlier stage left: the best by validation, or those after an epoch; by ``Stage.clock``."""
 
     stage: str
@@ -38,7 +38,7 @@ class Member:
     network: NetworkUse | Composed
     trains: bool = True
     task_weight: float = 1.0
-    start: Start | tuple[Start, ...] | None = None
+    start: WarmStart | tuple[WarmStart, ...] | None = None
     lr: float | Mapping[str, float] = 1.0
     weight_decay: float = 1.0
     kept_with: str | None = None
@@ -53,7 +53,7 @@ class Member:
         return self.network.reads if isinstance(self.network, Composed) else ()
 
     @property
-    def starts(self) -> tuple[Start, ...]:
+    def starts(self) -> tuple[WarmStart, ...]:
         """Where its weights come from, if from earlier stages."""
         return self.start if isinstance(self.start, tuple) else (self.start,) if self.start else ()
 

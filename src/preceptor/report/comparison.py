@@ -30,9 +30,9 @@ from preceptor.measures import (
     wilcoxon,
 )
 from preceptor.report.names import network_name
-from preceptor.report.runs import Predictions, Run
-from preceptor.report.samples import groups_of, per_sample
-from preceptor.report.studies import Cell
+from preceptor.report.reading.runs import Predictions, Run
+from preceptor.report.reading.samples import groups_of, per_sample
+from preceptor.report.reading.studies import Cell
 
 LEVEL = 0.05
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from preceptor.report.grid import Datum, Grid, label, number
-from preceptor.report.runs import Run
-from preceptor.report.studies import Study
+from preceptor.report.drawing.grid import Datum, Grid, label, number
+from preceptor.report.reading.runs import Run
+from preceptor.report.reading.studies import Study
 
 PARTS = ("train", "validation", "test")
 _DUPLICATES = {

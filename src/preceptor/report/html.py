@@ -14,15 +14,16 @@ import yaml
 from preceptor import __version__
 from preceptor.places import place_free, without_places
 from preceptor.quoting import plain
-from preceptor.report import figures, tables
+from preceptor.report import tables
 from preceptor.report.data_card import DataCard, data_card
-from preceptor.report.grid import Grid, as_csv, as_latex, as_markdown
+from preceptor.report.drawing import figures
+from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
-from preceptor.report.published import read_published
+from preceptor.report.reading.published import read_published
+from preceptor.report.reading.runs import Note
+from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.results import results
-from preceptor.report.runs import Note
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import Cell, Study
 from preceptor.report.teachers import teachers
 from preceptor.report.verdict import NOT_PUBLISHED, Verdict, verdict
 from preceptor.yaml_text import read_yaml_file

@@ -9,9 +9,9 @@ from preceptor.plan.show import formula
 from preceptor.recipe import parse_recipe
 from preceptor.report.comparison import LEVEL
 from preceptor.report.names import architecture, main_metric, metric_name
-from preceptor.report.runs import Run
+from preceptor.report.reading.runs import Run
+from preceptor.report.reading.studies import Study
 from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
-from preceptor.report.studies import Study
 from preceptor.techniques import technique_rows
 
 

@@ -1,6 +1,6 @@
 """How scores and networks are called."""
 
-from preceptor.report.runs import CHOSEN, MAIN_METRIC, Run
+from preceptor.report.reading.runs import CHOSEN, MAIN_METRIC, Run
 
 METRIC_NAMES = {
     "accuracy": "accuracy",

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from preceptor.report.grid import Datum, Grid, label, measured
+from preceptor.report.drawing.grid import Datum, Grid, label, measured
 from preceptor.report.names import metric_name
-from preceptor.report.published import Rows, figure_for
+from preceptor.report.reading.published import Rows, figure_for
+from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import Cell, Study
 
 _INSIDE = ("network", "metric")
 """Axes of a layout that lie inside every cell of a study."""

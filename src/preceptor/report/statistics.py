@@ -16,9 +16,9 @@ from preceptor.measures import (
     spread,
 )
 from preceptor.report.comparison import LEVEL, Difference, compare, judged, seed_p_value
-from preceptor.report.runs import CHOSEN
-from preceptor.report.samples import Blocks, groups_of, stacked, statistics_of
-from preceptor.report.studies import Cell, Study
+from preceptor.report.reading.runs import CHOSEN
+from preceptor.report.reading.samples import Blocks, groups_of, stacked, statistics_of
+from preceptor.report.reading.studies import Cell, Study
 
 _RESAMPLES = 10_000
 LOWER_IS_BETTER = ("ece", "fidelity.kl")

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from preceptor.measures import Spread, spread
-from preceptor.report.grid import Datum, Grid, label, measured, number, text_of
+from preceptor.report.drawing.grid import Datum, Grid, label, measured, number, text_of
 from preceptor.report.names import architecture, metric_name
+from preceptor.report.reading.studies import Study
 from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
-from preceptor.report.studies import Study
 
 
 def scores(study: Study, statistics: Statistics) -> Grid:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from preceptor.measures import spread
-from preceptor.report.grid import Datum, Grid, label, measured
+from preceptor.report.drawing.grid import Datum, Grid, label, measured
 from preceptor.report.names import main_metric, metric_name
-from preceptor.report.runs import Run
+from preceptor.report.reading.runs import Run
+from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import Cell, Study
 
 
 def teachers(study: Study, statistics: Statistics) -> Grid | None:

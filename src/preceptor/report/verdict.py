@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from preceptor.report.comparison import LEVEL
 from preceptor.report.names import metric_name, network_name
+from preceptor.report.reading.studies import STATUSES, Cell, Study
 from preceptor.report.statistics import Statistics
-from preceptor.report.studies import STATUSES, Cell, Study
 from preceptor.report.teachers import audit_of, noise_of
 
 NOT_PUBLISHED = "Small scale: this is NOT the published protocol."

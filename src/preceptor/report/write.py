@@ -5,22 +5,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from preceptor.files import write_text
-from preceptor.report.find import find_studies
 from preceptor.report.html import FORMS, page, section
+from preceptor.report.reading.find import find_studies
 
 
-def write_report(folders: Sequence[Path], out: Path, tell: Callable[[str], None] = lambda line: None) -> Path:
-    """Report all runs and studies in ``folders``; return the page. ``tell`` says a line to the user.
+def write_report(folders: Sequence[Path], out: Path, note: Callable[[str], None] = lambda line: None) -> Path:
+    """Report all runs and studies in ``folders``; return the page. ``note`` says a line to the user.
 
     The page holds everything; each table also stands in ``tables/`` as CSV, Markdown and LaTeX.
 
     Args:
-        tell: says what is damaged and left out, and what could not be verified.
+        note: says what is damaged and left out, and what could not be verified.
 
     Raises:
         UserError: no run there, or none that is whole.
     """
-    studies = find_studies(folders, tell)
+    studies = find_studies(folders, note)
     slugs = _different([_slug(study.name) for study in studies])
     sections = [section(study, slug) for study, slug in zip(studies, slugs, strict=True)]
     for one in sections:

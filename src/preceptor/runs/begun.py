@@ -91,13 +91,13 @@ def read_split(run: Path) -> bytes:
     return content
 
 
-def require_same_data(run: Path, data: str, split: str, tell: Callable[[str], None] | None = None) -> None:
+def require_same_data(run: Path, data: str, split: str, note: Callable[[str], None] | None = None) -> None:
     """Refuse data that have changed since a run began.
 
     Args:
         data: fingerprint of today's packed images.
         split: ``split.csv`` as it would be written today.
-        tell: says that a damaged ``split.csv`` is written anew, which the caller does; without, it is refused.
+        note: says that a damaged ``split.csv`` is written anew, which the caller does; without, it is refused.
 
     Raises:
         UserError: other images, another split, or a damaged ``split.csv`` that is not written anew.
@@ -126,9 +126,9 @@ def require_same_data(run: Path, data: str, split: str, tell: Callable[[str], No
         )
     if there != split.encode():
         what = "is missing" if there is None else CHANGED
-        if tell is None:
+        if note is None:
             raise _damaged_split(run, what)
-        tell(f"{path} {what}; the data are those that the run began with, and it is written anew")
+        note(f"{path} {what}; the data are those that the run began with, and it is written anew")
 
 
 def _damaged_split(run: Path, what: str) -> DamagedFileError:

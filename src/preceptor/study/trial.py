@@ -31,9 +31,9 @@ def train_trial(request: Request, tell: Tell) -> None:
 
     recipe = parse_recipe(read_yaml(request.recipe, "the recipe of a trial"))
     console = Screen(file=sys.stdout, width=160)
-    teller = _Teller(tell, recipe.monitor)
+    note_on = _Teller(tell, recipe.monitor)
     try:
-        train(recipe, request.folder, device=request.device, console=console, watchers=[teller], opens_test=False)
+        train(recipe, request.folder, device=request.device, console=console, watchers=[note_on], opens_test=False)
     except _HopelessError:
         console.print("cut short: other trials were better after as many epochs")
 

@@ -10,7 +10,7 @@ from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import Composed
-from preceptor.plan.stage import Member, Plan, Stage, Start
+from preceptor.plan.stage import Member, Plan, Stage, WarmStart
 from preceptor.specs import Epochs, Integration, Task, Temperature, Weight
 from preceptor.techniques.base import Technique, given
 from preceptor.techniques.teachers import best_teacher, committee, committee_notes, teacher_stages, teachers_of
@@ -156,9 +156,9 @@ class Graft(Technique):
 
     def _chain(self, cast: Cast, student: str, length: int, host: str) -> Member:
         """Of the student's first blocks, from the shorter chain and the lone block that was added to it."""
-        shorter = Start(BLOCKS, _block(student, 1)) if length == 2 else Start(f"chain{length - 1}", student)
+        shorter = WarmStart(BLOCKS, _block(student, 1)) if length == 2 else WarmStart(f"chain{length - 1}", student)
         member = self._member(cast, student, student, (0, length), host, lr=self.chain_lr)
-        return replace(member, start=(shorter, Start(BLOCKS, _block(student, length))))
+        return replace(member, start=(shorter, WarmStart(BLOCKS, _block(student, length))))
 
     def _member(
         self, cast: Cast, name: str, student: str, replaced: tuple[int, int], host: str, lr: float = 1.0

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from preceptor.errors import UserError
 from preceptor.knowledge.catalogue import entry_for
 from preceptor.plan.cast import TEACHER, Cast
-from preceptor.plan.stage import Member, Plan, Stage, Start
+from preceptor.plan.stage import Member, Plan, Stage, WarmStart
 from preceptor.techniques.base import LossSpec
 from preceptor.techniques.mixture import SHARING, Mixture
 
@@ -56,5 +56,5 @@ class KDOffline(Mixture):
 
 def _going_on(main: Stage, hint: Stage) -> dict[str, Member]:
     """The students of ``main``, from the weights after the last epoch of ``hint``."""
-    starts = {name: Start(hint.name, name, hint.last_epoch) for name in main.learners}
+    starts = {name: WarmStart(hint.name, name, hint.last_epoch) for name in main.learners}
     return {name: replace(main.members[name], start=start) for name, start in starts.items()}

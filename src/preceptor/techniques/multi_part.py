@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.plan.cast import TEACHER, Cast, keeping_snapshots
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.given import Given
-from preceptor.plan.stage import Choice, Member, Plan, Stage, Start
+from preceptor.plan.stage import Choice, Member, Plan, Stage, WarmStart
 from preceptor.specs import Epochs, Temperature
 from preceptor.techniques.base import PerStudent, Technique, given, per_student, students_of
 
@@ -161,7 +161,7 @@ class MultiPart(Technique):
         alone = cast.alone(network, instead="technique.snapshots")
         stage = keeping_snapshots(alone, self.teacher_every or self.every)
         teachers = {
-            f"epoch {epoch}": Member(network=network, trains=False, start=Start(stage.name, TEACHER, epoch))
+            f"epoch {epoch}": Member(network=network, trains=False, start=WarmStart(stage.name, TEACHER, epoch))
             for epoch in sorted(stage.snapshots)
         }
         return teachers, [stage]

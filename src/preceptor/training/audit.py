@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from preceptor.built.base import Built, standing
 from preceptor.cohort.cohort import Cohort
+from preceptor.composed.base import ComposedNetwork, standing
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.networks.network import Network
 from preceptor.plan.cast import is_teacher
-from preceptor.plan.merge import lone
+from preceptor.plan.merge import unshared
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.result import read_result
@@ -54,10 +54,10 @@ def trained_teachers(stage: Stage, cohort: Cohort, known: set[tuple[object, ...]
     found = {}
     for name, network in standing(cohort.networks).items() if cohort.transfers else ():
         member = stage.members[name]
-        if not is_teacher(lone(name)) or not _is_trained(member, network):
+        if not is_teacher(unshared(name)) or not _is_trained(member, network):
             continue
         which = (member.network, member.starts)
-        if which not in known and not (isinstance(network, Built) and len(network.inlets) == 1):
+        if which not in known and not (isinstance(network, ComposedNetwork) and len(network.inlets) == 1):
             known.add(which)
             found[name] = network
     return found
@@ -72,8 +72,8 @@ def before_teaching(recipe: Recipe, classes: Sequence[str], validation: Evaluati
     metric, found = recipe.monitor, []
     for name, scores in validation.scores.items():
         trivial = trivial_answer(validation.table, name, task=recipe.task, classes=classes, metric=metric)
-        against = trivial.verdict(scores[metric], metric, who=f"teacher {lone(name)}")
-        plain = f"teacher {lone(name)} before it teaches: validation {metric} {scores[metric]:.4f}"
+        against = trivial.verdict(scores[metric], metric, who=f"teacher {unshared(name)}")
+        plain = f"teacher {unshared(name)} before it teaches: validation {metric} {scores[metric]:.4f}"
         found.append((against or f"{plain}, always answering {trivial.answer!r} {trivial.score:.4f}", bool(against)))
     return found
 

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from preceptor.data.batches import Batches
-from preceptor.knowledge.response.soft_target import soft_target_kl
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.networks.network import Network
 from preceptor.plan.stage import Member, Stage
 from preceptor.training.run_folder import RunFolder

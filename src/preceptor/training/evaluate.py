@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from preceptor.built.base import answers
+from preceptor.composed.base import answers
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from preceptor.built import load_network
-from preceptor.built.committee import teachers_in
+from preceptor.composed import load_network
+from preceptor.composed.committee import teachers_in
 from preceptor.data.prepare import prepare, prepare_whole
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
+from preceptor.machine.fabric import make_fabric
 from preceptor.recipe import Recipe
 from preceptor.training.evaluate import Evaluation, evaluate
-from preceptor.training.fabric import make_fabric
 from preceptor.training.same_data import require_same_split
 
 
@@ -21,18 +21,18 @@ def evaluate_networks(
     data: str | None = None,
     device: str = "auto",
     masks: Path | None = None,
-    tell: Callable[[str], object] = lambda note: None,
+    note: Callable[[str], object] = lambda note: None,
 ) -> Evaluation:
     """Evaluate the exported networks in ``folder`` on the recipe's test split, or on all of other ``data``.
 
     Args:
         masks: where every network's mask of every image is written, for segmentation.
-        tell: called with what the user should know of the networks, one sentence each.
+        note: called with what the user should know of the networks, one sentence each.
 
     Raises:
         UserError: no networks, or data with other classes.
     """
-    return on_sound_pixels(lambda: _evaluate(recipe, folder, data, device, masks, tell))
+    return on_sound_pixels(lambda: _evaluate(recipe, folder, data, device, masks, note))
 
 
 def _evaluate(
@@ -41,7 +41,7 @@ def _evaluate(
     data: str | None,
     device: str,
     masks: Path | None,
-    tell: Callable[[str], object],
+    note: Callable[[str], object],
 ) -> Evaluation:
     prepared = prepare(recipe) if data is None else prepare_whole(recipe, data)
     if data is None:
@@ -50,7 +50,7 @@ def _evaluate(
     if not networks:
         raise UserError(f"{folder} holds no exported networks")
     for note in dict.fromkeys(note for network in networks.values() for note in network.notes):
-        tell(note)
+        note(note)
     for name, network in networks.items():
         classes = network.blueprint.classes
         if classes != prepared.packed.classes:

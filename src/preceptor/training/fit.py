@@ -14,8 +14,8 @@ import torch
 import torch.distributed
 from lightning_fabric import Fabric
 
-from preceptor.built.base import standing
 from preceptor.cohort.cohort import Cohort
+from preceptor.composed.base import standing
 from preceptor.data.batches import Feed
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
@@ -40,7 +40,7 @@ class Watcher(Protocol):
 
 
 @dataclass
-class At:
+class StageProgress:
     """Where a stage stands: everything besides weights and optimiser that a resumed one needs."""
 
     epoch: int = 0  # epochs of the phase that are done
@@ -66,12 +66,12 @@ def fit(
     monitor: str,
     seed: int,
     watchers: Sequence[Watcher] = (),
-    tell: Callable[[str], None] = lambda line: None,
-) -> At:
+    note: Callable[[str], None] = lambda line: None,
+) -> StageProgress:
     """Train the cohort's trainable networks; go on from the stage's checkpoint where there is one.
 
     Leaves the best weights of every network by validation, snapshots, and the last checkpoint; returns
-    where the stage ended. ``tell`` says a line to the user.
+    where the stage ended. ``note`` says a line to the user.
 
     Raises:
         NonFiniteLossError: names the terms, epoch, step and sample ids; the last checkpoint is kept.
@@ -83,7 +83,7 @@ def fit(
     recorder = recorder_of(stage, fabric)
     update = Update(stage, cohort, fabric, is_recorded=recorder is not None)
     plain = Step(stage, learner, update)
-    step = Graphed(plain, cohort, spec.batch_size, recorder, tell) if recorder else plain
+    step = Graphed(plain, cohort, spec.batch_size, recorder, note) if recorder else plain
     parts: dict[str, Stateful] = {"cohort": cohort, **update.parts}
     at = _restore(stage, folder, parts)
     for watcher in watchers:
@@ -152,7 +152,7 @@ def _keep_weights(
     stage: Stage,
     networks: Mapping[str, Network],
     scores: Mapping[str, Mapping[str, float]],
-    at: At,
+    at: StageProgress,
     folder: RunFolder,
     monitor: str,
 ) -> None:
@@ -166,7 +166,7 @@ def _keep_weights(
 
 
 def _keep_best(
-    stage: Stage, name: str, network: Network, score: float, at: At, folder: RunFolder, patience: int | None
+    stage: Stage, name: str, network: Network, score: float, at: StageProgress, folder: RunFolder, patience: int | None
 ) -> None:
     """Write the weights when they are the best so far of a network that still counts."""
     waited = at.waited.get(name, 0)
@@ -189,25 +189,25 @@ def _check_weights(cohort: Cohort, epoch: int) -> None:
         )
 
 
-def _is_finished(at: At, stage: Stage) -> bool:
+def _is_finished(at: StageProgress, stage: Stage) -> bool:
     """All epochs are done, or the weights of every network are settled."""
     patience = stage.training.patience
     is_settled = patience is not None and all(at.waited.get(name, 0) >= patience for name in stage.learners)
     return is_settled or at.epoch >= stage.last_epoch
 
 
-def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, Stateful]) -> At:
+def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, Stateful]) -> StageProgress:
     """Load the stage's own checkpoint, else that of the stage that it continues, else start anew."""
     path = folder.last(stage.name)
     has_own = path.exists()
     if not has_own:
         folder.cut_metrics()  # of an earlier start that did not reach its first checkpoint
         if not stage.continues or not (path := folder.last(stage.continues)).exists():
-            return At(epoch=stage.first_epoch)
+            return StageProgress(epoch=stage.first_epoch)
     saved = folder.load(path)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
-    at = At(**saved["at"])
+    at = StageProgress(**saved["at"])
     if has_own:
         folder.resume_metrics(at.metrics, at.metrics_sha256)
         if not _is_finished(at, stage):

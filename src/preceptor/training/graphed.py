@@ -104,11 +104,11 @@ class Graphed:
 
     Args:
         whole: images of the batches that are recorded; smaller ones run as they are.
-        tell: says a line to the user.
+        note: says a line to the user.
     """
 
-    def __init__(self, step: Step, cohort: Cohort, whole: int, recorder: Recorder, tell: Callable[[str], None]) -> None:
-        self._step, self._cohort, self._whole, self._recorder, self._tell = step, cohort, whole, recorder, tell
+    def __init__(self, step: Step, cohort: Cohort, whole: int, recorder: Recorder, note: Callable[[str], None]) -> None:
+        self._step, self._cohort, self._whole, self._recorder, self._say_note = step, cohort, whole, recorder, note
         self._warm = 0
         self._is_refused = False
         self._recording: Recording[list[Terms]] | None = None
@@ -138,7 +138,7 @@ class Graphed:
 
     def _refuse(self, why: str) -> None:
         self._is_refused = True
-        self._tell(f"steps are not replayed as a graph: {why}")
+        self._say_note(f"steps are not replayed as a graph: {why}")
 
     def _watched(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
         """A step as it is, in which whatever cannot be recorded is noticed.
@@ -164,7 +164,7 @@ class Graphed:
             images=batch.images.clone(),
             targets=batch.targets.clone(),
             positions=batch.positions.to(batch.images.device, copy=True),
-            bunch=None,
+            batch_group=None,
         )
         answers = {name: _copied(outputs) for name, outputs in said.items()}
 
@@ -186,12 +186,12 @@ class Graphed:
 @contextmanager
 def _answering(cohort: Cohort, said: Mapping[str, Outputs]) -> Iterator[None]:
     """Let ``said`` be what frozen networks say."""
-    ask = cohort.ask_frozen
-    cohort.ask_frozen = lambda name, *_: said[name]
+    ask = cohort.frozen_outputs
+    cohort.frozen_outputs = lambda name, *_: said[name]
     try:
         yield
     finally:
-        cohort.ask_frozen = ask
+        cohort.frozen_outputs = ask
 
 
 def _places(module: nn.Module) -> dict[str, int]:

@@ -15,22 +15,24 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from rich.console import Console
 
-from preceptor.built.base import Built, apart, own_state
-from preceptor.built.committee import teachers_in
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.instantiate import Workshop
-from preceptor.cohort.task_loss import build_task_loss
+from preceptor.composed.base import ComposedNetwork, own_state, unshared_networks
+from preceptor.composed.committee import teachers_in
 from preceptor.data.batches import Batches
-from preceptor.data.cache import Tell, say
 from preceptor.data.prepare import Prepared, padding_of, prepare, training_folds
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
+from preceptor.knowledge.task_loss import build_task_loss
+from preceptor.machine.fabric import make_fabric
+from preceptor.machine.placement import MEASURED_FROM, Placement, place
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.networks.normalisation import padding_for
 from preceptor.networks.preprocessing import Preprocessing
+from preceptor.notes import Note, note_aside
 from preceptor.places import without_places
-from preceptor.plan.merge import lone
+from preceptor.plan.merge import unshared
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
 from preceptor.runs.names import ENVIRONMENT, NETWORKS, PREDICTIONS
@@ -38,17 +40,15 @@ from preceptor.runs.place import is_run, require_place
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 from preceptor.sealed import write_sealed
+from preceptor.teacher_cache.of_stage import frozen_of
 from preceptor.training.audit import audit_teacher, before_teaching, require_student_alone, trained_teachers
 from preceptor.training.choose import make_choices
 from preceptor.training.evaluate import Evaluation, evaluate, whole_part
-from preceptor.training.fabric import make_fabric
-from preceptor.training.fit import At, Watcher, fit
-from preceptor.training.placement import MEASURED_FROM, Way, place
+from preceptor.training.fit import StageProgress, Watcher, fit
 from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_unseen, write_pixel_keys
-from preceptor.training.teacher_cache.of_stage import frozen_of
 from preceptor.training.trackers import TensorBoard
 
 DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -83,20 +83,20 @@ def train(
     console = (console or Screen()) if fabric.is_global_zero else Screen(quiet=True)
     if fabric.is_global_zero:
         require_place(out, [recipe.data.path], is_own=is_run(out))
-    folder = RunFolder(out, recipe, writes=fabric.is_global_zero, tell=teller(console))
+    folder = RunFolder(out, recipe, writes=fabric.is_global_zero, note=note_on(console))
     over = _result_if_over(folder, opens_test=opens_test)
     if over is not None and folder.moved_from is None:
         return _over(over, console)
     torch.set_num_threads(recipe.training.threads or torch.get_num_threads())
     return on_sound_pixels(
-        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), teller(console)
+        lambda: _train(recipe, folder, fabric, console, watchers, opens_test=opens_test), note_on(console)
     )
 
 
-def teller(console: Console) -> Tell:
+def note_on(console: Console) -> Note:
     """Says a note on ``console``, or aside where that is quiet: any one of several processes may have to say it."""
     if console.quiet:
-        return say
+        return note_aside
     return lambda line: console.print(f"note: {line}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -110,7 +110,7 @@ def _train(
     opens_test: bool,
 ) -> dict[str, Any]:
     with console.status("reading images"):
-        prepared = prepare(recipe, teller(console))
+        prepared = prepare(recipe, note_on(console))
     folder.require_data(prepared.packed.fingerprint, prepared.split_csv())
     over = _result_if_over(folder, opens_test=opens_test)
     if over is not None:
@@ -173,7 +173,9 @@ class Run:
     watchers: Sequence[Watcher] = ()
     opens_test: bool = True
     notes: list[str] = field(default_factory=list)  # that came up on the way
-    ways: dict[str, Way] = field(default_factory=dict)  # in which networks are computed, where that was measured
+    placements: dict[str, Placement] = field(
+        default_factory=dict
+    )  # in which networks are computed, where that was measured
     folds: dict[int, NDArray[np.int64]] = field(default_factory=dict)  # of the training part, by how many there are
 
     audited: set[tuple[object, ...]] = field(default_factory=set)  # teachers of which it was said how good they are
@@ -193,11 +195,11 @@ class Run:
         """Steps of an epoch, but for what is left out or repeated."""
         return -(-len(self._rows(stage)) // stage.training.batch_size)
 
-    def train(self) -> tuple[dict[str, Network], list[At]]:
+    def train(self) -> tuple[dict[str, Network], list[StageProgress]]:
         """Train every stage; return the reported networks with their chosen weights, and where training ended."""
         networks: dict[str, Network] = {}
         reported = {*filter(None, [self.plan.teacher]), *self.plan.students}
-        ended: dict[str, At] = {}  # stages that no other goes on from
+        ended: dict[str, StageProgress] = {}  # stages that no other goes on from
         self._try_stages()
         with Progress(self.console, self.recipe.monitor) as progress:
             watchers: list[Watcher] = [progress, *self.watchers]
@@ -210,9 +212,9 @@ class Run:
                 cohort = self.cohort(stage)
                 self._audit(stage, cohort)
                 batches = self.batches(stage, cohort)
-                tell = self.console.print
-                with frozen_of(self.recipe, stage, cohort, batches, self.fabric, tell) as replay:
-                    cohort.ask_frozen = replay
+                note = self.console.print
+                with frozen_of(self.recipe, stage, cohort, batches, self.fabric, note) as replay:
+                    cohort.frozen_outputs = replay
                     ended[stage.name] = fit(
                         self.fabric,
                         stage,
@@ -223,10 +225,12 @@ class Run:
                         monitor=self.recipe.monitor,
                         seed=self.recipe.seed,
                         watchers=[*watchers, replay],
-                        tell=self._note,
+                        note=self._note,
                     )
                 ended.pop(stage.continues or "", None)
-                networks |= {name: network for name, network in apart(cohort.networks).items() if name in reported}
+                networks |= {
+                    name: network for name, network in unshared_networks(cohort.networks).items() if name in reported
+                }
                 if stage.last_epoch == stage.phase_end:  # a part may end before the first validation
                     for name in reported.intersection(stage.learners):
                         networks[name].load_state_dict(self.folder.load(self.folder.weights(stage.clock, name)))
@@ -273,7 +277,7 @@ class Run:
         decided = {name: choice.candidates[made[name]["chosen"]] for name, choice in stage.choices.items()}
         return replace(stage, members={**stage.members, **decided}, choices={})
 
-    def finish(self, trained: tuple[dict[str, Network], list[At]]) -> dict[str, Any]:
+    def finish(self, trained: tuple[dict[str, Network], list[StageProgress]]) -> dict[str, Any]:
         """Choose on validation, then open the test split once, export, and write the result.
 
         What is chosen stands in a folder of its own and answers alone; ensembles are scored beside it.
@@ -323,9 +327,9 @@ class Run:
         networks: dict[str, Network] = {}
         for name, member in stage.members.items():
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
-            if isinstance(network, Built) and network.wants_scores:
+            if isinstance(network, ComposedNetwork) and network.wants_scores:
                 network.take_scores(self._scores(name, {one: networks[one] for one in network.inlets}, starts=starts))
-        ways = {name: self.ways[name] for name in stage.members if name in self.ways}
+        placements = {name: self.placements[name] for name in stage.members if name in self.placements}
         found = self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
         cohort = Cohort(
@@ -342,10 +346,10 @@ class Run:
                 train_labels=labels,
             ),
             precision=DTYPES[stage.training.precision],
-            full_precision=[name for name, way in ways.items() if not way.half],
-            folded=[name for name, way in ways.items() if way.folded],
-            compiled=[name for name, way in ways.items() if way.compiled],
-            bunches={name: way.bunch for name, way in ways.items()},
+            full_precision=[name for name, placement in placements.items() if not placement.half],
+            folded=[name for name, placement in placements.items() if placement.folded],
+            compiled=[name for name, placement in placements.items() if placement.compiled],
+            batch_groups={name: placement.batch_group for name, placement in placements.items()},
             seed=self.recipe.seed,
         )
         for note in cohort.notes:
@@ -366,7 +370,7 @@ class Run:
                     "give as technique.teacher weights that were trained on this data"
                 )
             network.freeze()
-        if stage.training.placement == "measured" and not isinstance(network, Built):
+        if stage.training.placement == "measured" and not isinstance(network, ComposedNetwork):
             self._place(stage, name, network, trains=member.trains)
         elif stage.training.channels_last:
             network.to(memory_format=torch.channels_last)
@@ -383,10 +387,10 @@ class Run:
         steps = self._steps(stage)
         precision = DTYPES[stage.training.precision]
         found = place(network, size, trains=trains, precision=precision, epochs=stage.phase_end, steps=steps)
-        network.channels_last = found.way.channels_last
-        network.to(memory_format=torch.channels_last if found.way.channels_last else torch.contiguous_format)
-        self.ways[name] = found.way
-        self._note(f"{stage.name}: {lone(name)} is computed {found.words()}")
+        network.channels_last = found.placement.channels_last
+        network.to(memory_format=torch.channels_last if found.placement.channels_last else torch.contiguous_format)
+        self.placements[name] = found.placement
+        self._note(f"{stage.name}: {unshared(name)} is computed {found.words()}")
 
     def _scores(self, of: str, networks: Mapping[str, Network], *, starts: bool) -> dict[str, float]:
         """Validation score of each of ``networks``, which ``of`` reads; 0 as long as they lack their weights."""
@@ -452,7 +456,7 @@ class Run:
             rank=self.fabric.global_rank,
             world=self.fabric.world_size,
             resident=resident,
-            bunch=max(cohort.bunches.values(), default=1),
+            batch_group=max(cohort.batch_groups.values(), default=1),
         )
         if batches.left_out and not spec.drop_last:
             why = "a loss wants whole batches" if cohort.keeps_batch else "BatchNorm wants two images of their size"
@@ -476,7 +480,7 @@ class Run:
         data = self.recipe.data
         found = Preprocessing(resize="squash" if data.tile else data.resize, padding=padding, tile=data.tile)
         for name, network in networks.items() if padding else ():
-            if not isinstance(network, Built) and padding != (own := padding_for(network.blueprint.mean)):
+            if not isinstance(network, ComposedNetwork) and padding != (own := padding_for(network.blueprint.mean)):
                 self._note(
                     f"{name} saw images padded with {padding}, the mean colour of the first student; timm's `border` "
                     f"would take its own, {own}: pad as networks/{name}/config.json says"

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from preceptor.errors import DamagedFileError, UserError
-from preceptor.files import alone, write_text
+from preceptor.files import file_lock, write_text
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.begun import Begun, known_fingerprint, read_begun, require_same_data, text_sha256, write_begun
 from preceptor.runs.metrics import MetricsLog
@@ -27,7 +27,7 @@ class RunFolder:
     """Paths and safe writing of one run. Nothing is on disk before :meth:`begin`.
 
     Args:
-        tell: says a line to the user.
+        note: says a line to the user.
 
     Attributes:
         moved_from: where the data were when the run began, if the recipe says another place now.
@@ -37,13 +37,13 @@ class RunFolder:
     """
 
     def __init__(
-        self, path: Path, recipe: Recipe, *, writes: bool = True, tell: Callable[[str], None] = lambda line: None
+        self, path: Path, recipe: Recipe, *, writes: bool = True, note: Callable[[str], None] = lambda line: None
     ) -> None:
         self.path = path
         self.writes = writes
         self.log = MetricsLog(path / METRICS)
         self.moved_from: str | None = None
-        self._tell = tell
+        self._say_note = note
         self._told: set[str] = set()
         self._recipe = recipe.to_yaml()
         self._is_alone = False
@@ -80,7 +80,7 @@ class RunFolder:
         """Say a line to the user, the first time."""
         if line not in self._told:
             self._told.add(line)
-            self._tell(line)
+            self._say_note(line)
 
     def require_data(self, fingerprint: str, split: str) -> None:
         """Refuse data that have changed since the run began.
@@ -118,7 +118,7 @@ class RunFolder:
             if self.writes:
                 _make_folder(self.path)
                 try:
-                    self._is_alone = stack.enter_context(alone(self.path / LOCK, wait=False))
+                    self._is_alone = stack.enter_context(file_lock(self.path / LOCK, wait=False))
                 except BlockingIOError:
                     raise UserError(
                         f"another process is training in {self.path}; wait for it, or give another folder with --out"

@@ -15,7 +15,8 @@ from preceptor.data.prepare import prepare
 from preceptor.data.repair import on_sound_pixels
 from preceptor.errors import UserError
 from preceptor.files import write_text
-from preceptor.plan.merge import Merged, lone, merge
+from preceptor.machine.fabric import make_fabric
+from preceptor.plan.merge import Merged, merge, unshared
 from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe
 from preceptor.runs.metrics import HEADER
@@ -23,9 +24,8 @@ from preceptor.runs.names import TOGETHER
 from preceptor.runs.place import is_run, require_place
 from preceptor.screen import Screen
 from preceptor.training.audit import require_student_alone
-from preceptor.training.fabric import make_fabric
 from preceptor.training.planning import settled_plan, workshop_of
-from preceptor.training.run import Run, teller
+from preceptor.training.run import Run, note_on
 from preceptor.training.run_folder import RunFolder
 from preceptor.training.same_data import require_unseen, write_pixel_keys
 
@@ -52,19 +52,19 @@ def train_together(
     console = console or Screen()
     for path in (*runs, shared):
         require_place(path, [recipes[0].data.path], is_own=is_run(path))
-    folders = [RunFolder(path, recipe, tell=teller(console)) for path, recipe in runs.items()]
+    folders = [RunFolder(path, recipe, note=note_on(console)) for path, recipe in runs.items()]
     finished = [folder.result for folder in folders]
     if all(finished):
         return {result.run: result.whole() for result in finished if result is not None}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
-    return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), teller(console))
+    return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), note_on(console))
 
 
 def _train_prepared(
     runs: Mapping[Path, Recipe], folders: Sequence[RunFolder], shared: Path, fabric: Fabric, console: Console
 ) -> dict[Path, dict[str, Any]]:
     recipes = list(runs.values())
-    prepared = prepare(recipes[0], teller(console))
+    prepared = prepare(recipes[0], note_on(console))
     workshop = workshop_of(recipes[0], prepared)
     plans, seen = [], []
     fingerprint, split = prepared.packed.fingerprint, prepared.split_csv()
@@ -76,7 +76,7 @@ def _train_prepared(
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
-    everything = RunFolder(shared, recipes[0], tell=teller(console))
+    everything = RunFolder(shared, recipes[0], note=note_on(console))
     everything.require_data(fingerprint, split)
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
     trunk = Run(recipes[0], prepared, workshop, trunk_plan, everything, fabric, console)
@@ -143,11 +143,11 @@ def _own_metrics(everything: RunFolder, merged: Merged, number: int) -> str:
     """The rows of one run, named as if it had been alone."""
     mine = set(merged.names[number].values())
     lines = everything.metrics.read_text().splitlines(keepends=True)[1:]
-    return HEADER + "".join(lone(line) for line in lines if line.split(",")[2] in mine)
+    return HEADER + "".join(unshared(line) for line in lines if line.split(",")[2] in mine)
 
 
 def _own_notes(notes: Sequence[str], merged: Merged, number: int) -> list[str]:
     """Notes about an edge go to the run that has it, others to all."""
     others = {name for k, names in enumerate(merged.names) if k != number for name in names.values()}
     others -= set(merged.names[number].values())
-    return [lone(note) for note in notes if not any(f"{name}/" in note for name in others)]
+    return [unshared(note) for note in notes if not any(f"{name}/" in note for name in others)]

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
+from preceptor.knowledge.logits.dist import correlation_gaps
 from preceptor.knowledge.mask.maps import require_above_zero, require_not_negative, resized
-from preceptor.knowledge.response.dist import correlation_gaps
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -15,7 +15,7 @@ from preceptor.specs import Task
 class DISTSegLoss(Loss):
     """Correlate class probabilities with the teacher's, by pixel and by class (DIST for masks).
 
-    :func:`~preceptor.knowledge.response.dist.correlation_gaps` with every pixel of the batch as a row.
+    :func:`~preceptor.knowledge.logits.dist.correlation_gaps` with every pixel of the batch as a row.
 
     With two classes the correlation within a pixel is always 1 or -1 and teaches nothing: it is left out.
 
@@ -44,7 +44,7 @@ class DISTSegLoss(Loss):
             self.notes.append("with two classes only the correlation across pixels (gamma) teaches; beta has no effect")
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
-        """See :func:`~preceptor.knowledge.response.dist.correlation_gaps`."""
+        """See :func:`~preceptor.knowledge.logits.dist.correlation_gaps`."""
         within_pixels, within_classes = correlation_gaps(
             resized(student, teacher), teacher, temperature=self.temperature
         )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from preceptor.knowledge.base import Loss, Probe
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.knowledge.maps import attention_map, unit
 from preceptor.knowledge.mask.maps import (
     check_logits_and_maps,
@@ -14,7 +15,6 @@ from preceptor.knowledge.mask.maps import (
     resized,
     resized_labels,
 )
-from preceptor.knowledge.response.soft_target import soft_target_kl
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -73,7 +73,7 @@ def region_affinity_distance(student: Tensor, teacher: Tensor, targets: Tensor) 
 class EMKDLoss(Loss):
     """Match predictions, importance maps and the affinity of lesion and background (efficient medical distillation).
 
-    The weighted sum of :func:`~preceptor.knowledge.response.soft_target.soft_target_kl` on the logits (PMD)
+    The weighted sum of :func:`~preceptor.knowledge.logits.soft_target.soft_target_kl` on the logits (PMD)
     and, on every feature map, :func:`importance_distance` (IMD) and :func:`region_affinity_distance` (RAD).
     Its taps are ``logits``, then one or more feature maps.
 

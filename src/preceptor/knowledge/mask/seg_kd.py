@@ -6,8 +6,8 @@ from torch import Tensor
 
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.knowledge.mask.maps import require_above_zero, resized
-from preceptor.knowledge.response.soft_target import soft_target_kl
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -17,7 +17,7 @@ class SegKDLoss(Loss):
 
     .. math:: \frac{T^2}{N H W} \sum_{n,i} \mathrm{KL}\big(\sigma(z^t_{ni} / T) \,\|\, \sigma(z^s_{ni} / T)\big)
 
-    :func:`~preceptor.knowledge.response.soft_target.soft_target_kl` at the temperature that is usual for masks.
+    :func:`~preceptor.knowledge.logits.soft_target.soft_target_kl` at the temperature that is usual for masks.
 
     Args:
         temperature: softening T > 0.

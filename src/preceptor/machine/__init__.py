@@ -1,0 +1,1 @@
+"""How a network is computed on this machine: device, layout, precision, folding, memory."""

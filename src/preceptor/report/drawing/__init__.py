@@ -1,0 +1,1 @@
+"""Figures and tables of a report as SVG, CSV, Markdown and LaTeX."""

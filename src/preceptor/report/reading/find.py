@@ -1,0 +1,198 @@
+"""Finding studies and loose runs in folders."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from preceptor.errors import DamagedFileError, UserError
+from preceptor.inside import inside
+from preceptor.report.reading.loose import of_loose
+from preceptor.report.reading.runs import Run, analysis_in, read_run
+from preceptor.report.reading.studies import KINDS, MAIN_METRICS, NETWORKS, STATUSES, Job, Layout, Study
+from preceptor.runs.names import METRICS, PREDICTIONS
+from preceptor.study_index import INDEX, REMEDY, STUDY, read_index
+
+_TOGETHER = "runs.yaml"
+"""In the folder of what runs that are trained as one have in common; it is no run."""
+
+_INSIDE_A_RUN = {"checkpoints", "networks", "predictions", "analysis", "tensorboard"}
+
+
+def find_studies(folders: Sequence[Path], note: Callable[[str], None] = lambda line: None) -> list[Study]:
+    """The studies and loose runs in ``folders`` and below. A damaged run stands beside the others as failed.
+
+    Runs in a study's folder that are none of its own are listed beside it: those of an older form of the study, and
+    whatever else was put there.
+
+    Args:
+        note: says which runs are damaged, and how many are of a version that kept no checksums.
+
+    Raises:
+        UserError: no run there, none that is whole, or a damaged index.
+    """
+    studies: list[Study] = []
+    loose: dict[Path | None, list[Run]] = {}
+    damaged: dict[str, UserError] = {}
+    taken: set[Path] = set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"{folder} is no folder; give that of a run, of a study, or one that holds them")
+        indexes, runs = _below(folder)
+        for path in indexes:
+            if path.resolve() in taken:
+                continue
+            taken.add(path.resolve())
+            study = _read_index(path, note)
+            studies.append(study)
+            taken |= {job.run.folder.resolve() for job in study.jobs if job.run}
+        for path in runs:
+            if path.resolve() not in taken:
+                taken.add(path.resolve())
+                name = str(path.relative_to(folder)) if path != folder else path.name
+                try:
+                    run = read_run(path, name)
+                except UserError as error:
+                    damaged[name] = error
+                else:
+                    loose.setdefault(_study_around(path, indexes), []).append(run)
+    root = folders[0] if len(folders) == 1 else Path()
+    if damaged and not (loose or studies):
+        raise next(iter(damaged.values()))
+    for within, found in loose.items():
+        studies += [_beside(one, within) if within else one for one in of_loose(found, root)]
+    if damaged:
+        said = [_damaged_job(name, _within(folders, error)) for name, error in damaged.items()]
+        studies[-1] = replace(studies[-1], jobs=(*studies[-1].jobs, *said))
+    _tell_what_to_doubt(studies, note)
+    if not studies:
+        raise UserError(
+            f"no run in {', '.join(map(str, folders))}: a run folder holds recipe.yaml, a study's holds index.json; "
+            "train one with `preceptor train RECIPE`"
+        )
+    return studies
+
+
+def _within(folders: Sequence[Path], error: UserError) -> str:
+    """What is wrong, with the paths of files as they lie below the folders that are reported."""
+    words = str(error)
+    for folder in folders:
+        words = words.replace(f"{folder}/", "")
+    return words
+
+
+def _damaged_job(name: str, error: str) -> Job:
+    return Job(
+        name=name,
+        kind="run",
+        labels={"run": name},
+        seed=0,
+        status="failed",
+        error=error,
+        run=None,
+        is_damaged=True,
+    )
+
+
+def _tell_what_to_doubt(studies: Sequence[Study], note: Callable[[str], None]) -> None:
+    jobs = [job for study in studies for job in study.jobs]
+    for job in jobs:
+        if job.is_damaged:
+            note(f"{job.name} is left out: {job.error}")
+    sources = [job.run.source for job in jobs if job.run and job.run.source]
+    for source in sources:
+        for name in source.gone(METRICS, PREDICTIONS):
+            note(f"{source.run / name} is gone: what the report takes from it is left out")
+    old = [source for source in sources if not source.is_sealed]
+    if old:
+        note(
+            f"{len(old)} of {len(sources)} finished runs, such as {old[0].run}, were written before there were "
+            "checksums: what is read of them is not verified"
+        )
+
+
+def _study_around(run: Path, indexes: Sequence[Path]) -> Path | None:
+    """The folder of the innermost study that a run lies in."""
+    around = [index.parent for index in indexes if run.resolve().is_relative_to(index.parent.resolve())]
+    return max(around, key=lambda folder: len(folder.resolve().parts), default=None)
+
+
+def _beside(study: Study, folder: Path) -> Study:
+    """Loose runs in a study's ``folder``, called so."""
+    name = folder.resolve().name
+    return replace(study, name=f"{study.name}-loose", title=f"{study.title}: runs in {name} that are not of its study")
+
+
+def _below(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Index files of studies and folders of runs."""
+    indexes, runs = [], []
+    for where, below, files in os.walk(folder):
+        below[:] = sorted(name for name in below if name not in _INSIDE_A_RUN and not name.startswith("."))
+        if "recipe.yaml" in files and _TOGETHER not in files:
+            runs.append(Path(where))
+        if INDEX in files and STUDY in files:
+            indexes.append(Path(where) / INDEX)
+    return indexes, runs
+
+
+def _read_index(path: Path, note: Callable[[str], None]) -> Study:
+    try:
+        index, is_sealed = read_index(path.parent)
+        if not is_sealed:
+            note(f"{path} is of an older version and has no checksum: it is read as it is")
+        layout = index["layout"]
+        rows, columns, networks, metrics = (
+            tuple(map(str, layout.get(part) or ())) for part in ("rows", "columns", "networks", "metrics")
+        )
+        published = index.get("published")
+        return Study(
+            folder=path.parent,
+            name=str(index["name"]),
+            title=str(index.get("title") or index["name"]),
+            task=str(index["task"]),
+            scale=index.get("scale"),
+            is_published_protocol=index.get("published_protocol"),
+            layout=Layout(rows, columns, networks or NETWORKS, metrics or MAIN_METRICS[str(index["task"])][:1]),
+            published=(str(published["file"]), str(published["table"])) if published else None,
+            jobs=tuple(_read_job(path.parent, job) for job in index["jobs"]),
+            file=path.parent / STUDY,
+            analysis=analysis_in(path.parent),
+        )
+    except OSError as error:
+        raise DamagedFileError(path, f"cannot be read: {error.strerror}", REMEDY) from None
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise DamagedFileError(path, f"is no index of a study: {type(error).__name__} at {error}", REMEDY) from None
+
+
+def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
+    path = inside(folder, job["folder"], said_by=folder / "index.json")
+    run, damage = None, None
+    try:
+        run = read_run(path, str(job["folder"])) if (path / "recipe.yaml").exists() else None
+    except UserError as error:
+        damage = _within([folder], error)
+    # The folder knows better than an index whose writer was killed.
+    status = "failed" if damage else "done" if run and run.result is not None else str(job["status"])
+    if status not in STATUSES:
+        raise UserError(f"job {job['id']!r} has the status {status!r}; there are {', '.join(STATUSES)}")
+    if job["kind"] not in KINDS:
+        raise UserError(f"job {job['id']!r} is a {job['kind']!r}; there are {', '.join(KINDS)}")
+    return Job(
+        name=str(job["id"]),
+        kind=str(job["kind"]),
+        labels={str(axis): str(label) for axis, label in (job.get("cell") or {}).items()},
+        seed=int(job["seed"]) if job.get("seed") is not None else 0,
+        status=status,
+        error=damage or (_text(job.get("error")) if status != "done" else None),
+        run=run,
+        fold=run.fold if run else job.get("fold"),
+        reused_from=_text(job.get("reused_from")),
+        is_damaged=damage is not None,
+    )
+
+
+def _text(found: object) -> str | None:
+    return None if found is None else str(found)

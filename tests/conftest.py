@@ -14,6 +14,10 @@ from preceptor.networks.outputs import Outputs
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.specs import NetworkSpec
 
+from .training.fixtures import interrupted, packed, starts, teachers
+
+__all__ = ["interrupted", "packed", "starts", "teachers"]
+
 torch.set_num_threads(1)
 os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # read once, when CUDA starts: what deterministic kernels want
 

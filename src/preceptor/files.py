@@ -60,6 +60,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def cache_root(given: str | None = None) -> Path:
+    """Where things are kept that can be made again: ``given``, else ``$PRECEPTOR_CACHE``, else the user's cache."""
+    return expand(given or os.environ.get("PRECEPTOR_CACHE") or "~/.cache/preceptor")
+
+
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary path, then put it in place."""
     with replacing(path) as temporary:

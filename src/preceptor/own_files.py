@@ -2,15 +2,18 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from preceptor.errors import UserError
 from preceptor.knowledge.catalogue import entry_for
+from preceptor.measures.own import path_of
 from preceptor.recipe import Recipe
+from preceptor.runs.names import METRICS, OWN, RESULT, SPLIT
+from preceptor.study_index import INDEX
 from preceptor.techniques import OwnTechnique
 
-_OF_A_RUN = ("result.json", "split.csv", "metrics.csv", "index.json", "trials.csv")
+_OF_A_RUN = (RESULT, SPLIT, METRICS, INDEX, "trials.csv")
 """What lies beside the recipe of a run, study or search, and not beside one that was written by hand."""
 
 
@@ -24,7 +27,17 @@ class OwnFile:
 
     use: str
     path: Path
-    sha256: str
+    content: bytes = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """Of its content."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def kept_as(self) -> str:
+        """Where a run keeps its content."""
+        return f"{OWN}/{self.path.stem}-{self.sha256[:8]}.py"
 
     def __str__(self) -> str:
         return f"{self.path} (sha256 {self.sha256}) for {self.use}"
@@ -35,7 +48,7 @@ def own_files(recipe: Recipe) -> list[OwnFile]:
     found: dict[Path, OwnFile] = {}
     for use, path in _uses(recipe):
         if path not in found:
-            found[path] = OwnFile(use, path, hashlib.sha256(path.read_bytes()).hexdigest())
+            found[path] = OwnFile(use, path, path.read_bytes())
     return list(found.values())
 
 
@@ -81,3 +94,5 @@ def _uses(recipe: Recipe) -> Iterator[tuple[str, Path]]:
         entry = entry_for(spec.loss)
         if entry.module is None:
             yield f"the loss {spec.loss}", entry.path
+    for name in recipe.measures:
+        yield f"the measure {name}", path_of(name)

@@ -12,11 +12,22 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any, Self, Union
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError, WrapValidator, model_validator
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    WrapValidator,
+    model_serializer,
+    model_validator,
+)
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
 from preceptor.knowledge.catalogue import entry_for, is_own
+from preceptor.measures.measure import AnyMeasure, Measures
+from preceptor.measures.own import checked
+from preceptor.measures.table import MEASURES, main_measure
 from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan
@@ -44,7 +55,11 @@ else:  # of the classes themselves, told apart by their names
 
 
 class Recipe(Model):
-    """One run, completely."""
+    """One run, completely.
+
+    Args:
+        measures: the user's own, ``path/to/module.py:NAME``, by which networks are scored besides.
+    """
 
     name: str = ""
     task: Task
@@ -56,6 +71,7 @@ class Recipe(Model):
     task_loss: TaskLossSpec = TaskLossSpec()
     training: TrainingSpec = TrainingSpec()
     teacher_training: dict[str, Any] = Field(default_factory=dict)
+    measures: tuple[str, ...] = ()
     seed: int = 0
 
     @model_validator(mode="after")
@@ -67,11 +83,26 @@ class Recipe(Model):
         if whole_run:
             raise ValueError(f"teacher_training: {whole_run[0]} is for the whole run; put it under training")
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
-        monitors = {"classification": ("accuracy", "f1", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
-        if self.training.monitor not in (None, *monitors[self.task]):
-            raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors[self.task])}")
+        self._require_monitor()
         self._suits_the_technique()
         return self
+
+    def _require_monitor(self) -> None:
+        known, monitor = self.measures_known, self.monitor
+        monitors = [one.name for one in known.values() if one.may_monitor]
+        if monitor in monitors:
+            return
+        if monitor in known and monitor not in MEASURES[self.task]:
+            raise ValueError(f"training.monitor: the entry of {monitor} must say may_monitor=True for that")
+        raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors)}, got {monitor!r}")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it is; without measures of the user's own where there are none, as recipes were written before."""
+        found: dict[str, Any] = written(self)
+        if not found.get("measures", True):
+            del found["measures"]
+        return found
 
     def _suits_the_technique(self) -> None:
         technique, networks = self.technique, self.networks
@@ -106,9 +137,19 @@ class Recipe(Model):
         return TrainingSpec.model_validate({**self.training.model_dump(), **self.teacher_training})
 
     @property
+    def measures_known(self) -> Measures:
+        """Every measure by which networks are scored, as its text describes it: a user's own have no functions."""
+        return checked(self.task, self.measures)
+
+    @property
+    def monitored(self) -> AnyMeasure:
+        """The measure that chooses weights."""
+        return self.measures_known[self.monitor]
+
+    @property
     def monitor(self) -> str:
         """The validation score that chooses weights."""
-        return self.training.monitor or ("accuracy" if self.task == "classification" else "iou")
+        return self.training.monitor or main_measure(self.task).name
 
     def cast(self, facts: Facts | None = None) -> Cast:
         """Who takes part, as a technique is told."""

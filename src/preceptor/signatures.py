@@ -178,28 +178,44 @@ def classes_in(path: Path) -> dict[str, ClassText]:
     Raises:
         UserError: the file is not there or is no Python.
     """
+    tree = _tree(path)
+    assigned = _assigned(tree)
+    return {one.name: ClassText(path, one, assigned) for one in tree.body if isinstance(one, ast.ClassDef)}
+
+
+def values_in(path: Path) -> dict[str, ast.expr]:
+    """What a file assigns to its top-level names.
+
+    Raises:
+        UserError: the file is not there or is no Python.
+    """
+    return _assigned(_tree(path))
+
+
+def _tree(path: Path) -> ast.Module:
     if not path.exists():
         raise UserError(f"no file {str(path)!r}; give its path from the current folder")
     with open_file(path, "Python file") as file:
         content = file.read(_LONGEST + 1)
     if len(content) > _LONGEST:
-        raise UserError(f"{str(path)!r} is longer than {_LONGEST:,} bytes; a loss needs a file of its own")
+        raise UserError(f"{str(path)!r} is longer than {_LONGEST:,} bytes; code of your own needs a file of its own")
     try:
-        tree = ast.parse(content.decode("utf-8"))
+        return ast.parse(content.decode("utf-8"))
     except (RecursionError, MemoryError):
         raise UserError(f"{str(path)!r} is nested too deeply to be read") from None
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
         raise UserError(f"{str(path)!r} is not valid Python{f' (line {line})' if line else ''}: {error}") from None
-    aliases = {
-        target.id: statement.value
-        for statement in tree.body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
-    nodes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return {node.name: ClassText(path, node, aliases) for node in nodes}
+
+
+def _assigned(tree: ast.Module) -> dict[str, ast.expr]:
+    found: dict[str, ast.expr] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign):
+            found |= {target.id: statement.value for target in statement.targets if isinstance(target, ast.Name)}
+        elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
+            found[statement.target.id] = statement.value
+    return found
 
 
 def _arguments(arguments: ast.arguments, where: str) -> Iterator[tuple[ast.arg, ast.expr | None]]:

@@ -317,7 +317,7 @@ class TrainingSpec(Model):
     validate_every: Epochs = 1
     patience: Epochs | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    monitor: Literal["accuracy", "f1", "auroc", "iou", "iou_per_image"] | None = None
+    monitor: str | None = None
     balance: Literal["over", "under"] | None = None
     drop_last: bool = False
     threads: Threads | None = None

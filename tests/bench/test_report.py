@@ -12,7 +12,7 @@ from preceptor.bench.report import bench
 from preceptor.bench.steps import Timed
 from preceptor.errors import UserError
 
-from ..phantoms import recipe_for
+from ..training.phantoms import recipe_for
 
 KD = {"name": "kd_offline"}
 

@@ -12,7 +12,7 @@ from preceptor.machine.fabric import make_fabric
 from preceptor.networks.cost import cost_of
 from preceptor.training.run import run_of
 
-from ..phantoms import BATCH, NEW, recipe_for
+from ..training.phantoms import BATCH, NEW, recipe_for
 
 KD = {"name": "kd_offline", "losses": [{"loss": "kd"}, {"loss": "fitnet"}]}
 

@@ -71,11 +71,8 @@ def test_the_temperature_of_a_calibrated_network_is_found_again(temperature):
 
 @pytest.fixture(scope="module")
 def exported(class_run):
-    from preceptor.data.prepare import prepare
-
     student = open_student(class_run)
-    prepared = prepare(student.recipe)
-    return graph_of(student.network), student.contract, prepared
+    return graph_of(student.network), student.contract, student.run.data()
 
 
 def test_a_broken_scale_is_refused(exported):

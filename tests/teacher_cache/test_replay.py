@@ -15,7 +15,7 @@ from preceptor.teacher_cache.folder import CacheEntry
 from preceptor.teacher_cache.replay import Replay
 from preceptor.teacher_cache.shards import Shard, ShardWriter, shards_of
 
-from ...data.damage import unwritable
+from ..data.damage import unwritable
 
 IMAGES = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 BUDGET = 2**30

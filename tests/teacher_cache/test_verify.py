@@ -10,8 +10,8 @@ from preceptor.teacher_cache.folder import everything_kept
 from preceptor.teacher_cache.shards import Shard, ShardWriter
 from preceptor.teacher_cache.verify import verify
 
-from ...command import preceptor
-from ..phantoms import BATCH, recipe_for, train
+from ..command import preceptor
+from ..training.phantoms import BATCH, recipe_for, train
 
 AUGMENT = {"rotate": 20, "stain": 0.1, "views": 2}
 

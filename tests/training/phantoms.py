@@ -1,12 +1,15 @@
 """Small recipes on phantom tissue, and how to run and interrupt them."""
 
 import os
+import shutil
 import signal
 from io import StringIO
 
 import torch
 from rich.console import Console
 
+from preceptor.files import cache_root
+from preceptor.machine import placement
 from preceptor.recipe import parse_recipe
 from preceptor.training import run
 from preceptor.training.fit import fit
@@ -89,3 +92,13 @@ def stopping_fit(stage_name, epoch, step):
         return fit(fabric, stage, cohort, batches, *more, **options)
 
     return stopping
+
+
+def place(network, batch_size, **options):
+    """The placement of a network, remembered in the cache of the tests."""
+    return placement.place(network, batch_size, folder=cache_root() / placement.PLACEMENTS, **options)
+
+
+def forget_placements(packed):
+    """What other tests have measured, or pretended to, is forgotten."""
+    shutil.rmtree(packed / placement.PLACEMENTS, ignore_errors=True)

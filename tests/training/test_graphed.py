@@ -13,15 +13,22 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from preceptor.knowledge.task_loss import ClassificationLoss
-from preceptor.machine.placement import Placement, place
+from preceptor.machine import placement, recorder
+from preceptor.machine.placement import Placement
+from preceptor.machine.recorder import Recording
 from preceptor.networks.build import build_network
 from preceptor.specs import NetworkSpec
-from preceptor.training import graphed, placement, run
-from preceptor.training.graphed import Recording
+from preceptor.training import graphed, run
 
-from .phantoms import exported, last, recipe_for, train
+from .phantoms import exported, forget_placements, last, place, recipe_for, train
 from .test_every_loss import AS_WIDE, CASES, of_speed, one_loss
 from .test_every_loss import distil as distil
+
+
+@pytest.fixture(autouse=True)
+def _measured_anew(packed):
+    forget_placements(packed)
+
 
 EXACT = {"epochs": 3, "lr": 2.0**-10, "placement": "measured"}
 """A rate that float32 holds, as it is on a GPU."""
@@ -139,7 +146,7 @@ def graphs(monkeypatch, tmp_path):
     """Steps are recorded, and placements measured by recording them, as on a GPU."""
     found = Graphs()
     monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(graphed.RECORDERS, "cpu", lambda: found)
+    monkeypatch.setitem(recorder.RECORDERS, "cpu", lambda: found)
     return found
 
 
@@ -149,7 +156,7 @@ def tapes(monkeypatch, tmp_path):
     found = Tapes()
     monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(placement, "_times", lambda *_: {Placement(): 1.0})
-    monkeypatch.setitem(graphed.RECORDERS, "cpu", lambda: found)
+    monkeypatch.setitem(recorder.RECORDERS, "cpu", lambda: found)
     return found
 
 
@@ -160,7 +167,7 @@ def alike(tapes, tmp_path, monkeypatch):
     def compare(recipe):
         _, text = train(recipe, tmp_path / "recorded")
         with monkeypatch.context() as patch:
-            patch.delitem(graphed.RECORDERS, "cpu")
+            patch.delitem(recorder.RECORDERS, "cpu")
             train(recipe, tmp_path / "plain")
         one, other = last(tmp_path / "recorded"), last(tmp_path / "plain")
         assert_same_bits(one, other, "recorded")
@@ -188,7 +195,7 @@ def test_recorded_steps_are_the_steps(alike, tapes, packed, teachers, name, task
     text = alike(recipe_for(task, technique, packed, networks=students, training=EXACT))
     assert "not replayed" not in text
     whole = {"classification": 4, "segmentation": 2}[task]  # batches of an epoch, beside a smaller one
-    assert (tapes.recorded, tapes.replayed) == (1, 3 * whole - graphed.WARM_UP)
+    assert (tapes.recorded, tapes.replayed) == (1, 3 * whole - recorder.WARM_UP)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +244,7 @@ def test_a_checkpoint_is_that_of_any_run(tapes, packed, tmp_path, interrupted, m
         for is_recorded in (first, not first):
             with monkeypatch.context() as patch:
                 if not is_recorded:
-                    patch.delitem(graphed.RECORDERS, "cpu")
+                    patch.delitem(recorder.RECORDERS, "cpu")
                 if is_recorded == first:
                     interrupted(recipe, tmp_path / str(number), epoch=1, step=2)
                 else:
@@ -319,7 +326,7 @@ def test_a_cuda_graph_keeps_what_it_reads_as_long_as_it_can_be_replayed(monkeypa
     monkeypatch.setattr(torch.cuda, "graph", lambda *_, **__: nullcontext())
     weight = torch.ones(3)
     there = weakref.ref(weight)
-    recording = graphed.Cuda().record(lambda weight=weight: weight.sum())
+    recording = recorder.Cuda().record(lambda weight=weight: weight.sum())
     del weight
     gc.collect()
     recording()
@@ -391,18 +398,18 @@ def deterministic(monkeypatch):
 def test_cuda_graphs_are_the_steps(packed, tmp_path, monkeypatch, deterministic, optimizer):
     training = EXACT | {"optimizer": optimizer}
     recipe = recipe_for("classification", MIXTURES["online"], packed, networks={"count": 2}, training=training)
-    recorded, record = [], graphed.Cuda.record
+    recorded, record = [], recorder.Cuda.record
 
     def noting(self, call):
         recorded.append(call)
         return record(self, call)
 
-    monkeypatch.setattr(graphed.Cuda, "record", noting)
+    monkeypatch.setattr(recorder.Cuda, "record", noting)
     monkeypatch.setattr(placement, "_times", lambda *_: {Placement(): 1.0})  # both runs compute in the same way
     for name in ("recorded", "plain", "plain again"):
         with monkeypatch.context() as patch:
             if name != "recorded":
-                patch.delitem(graphed.RECORDERS, "cuda")
+                patch.delitem(recorder.RECORDERS, "cuda")
             run.train(recipe, tmp_path / name, device="cuda")
     assert recorded
     plain = last(tmp_path / "plain")

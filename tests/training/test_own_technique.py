@@ -18,8 +18,8 @@ def test_a_run_of_it_is_audited_and_trained_together_ends_as_it_does_alone(teach
         for name, technique in (("mine", mine), ("kd", kd))
     }
     result, _ = train(recipes["mine"], tmp_path / "alone")
-    assert result["teacher_audit"]["verdict"]
-    assert set(result["fidelity"]) >= {"S1"}
+    assert result.teacher_audit.verdict
+    assert set(result.fidelity) >= {"S1"}
     train_together({tmp_path / name: recipe for name, recipe in recipes.items()}, tmp_path / "shared", device="cpu")
     assert exported(tmp_path / "mine", "S1") == exported(tmp_path / "alone", "S1")
     terms = {line.split(",")[4] for line in (tmp_path / "mine" / "metrics.csv").read_text().splitlines()}

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from preceptor.measures import segmentation_scores
+from preceptor.measures import MEASURES, segmentation_scores
 from preceptor.measures.segmentation import COUNTS, mask_counts
 from preceptor.training.trivial import Trivial, trivial_answer
 
@@ -18,7 +18,7 @@ def classes_table(labels, answers, count=3, network="T"):
 
 def beside(labels, answers, metric="accuracy", count=3):
     table = pd.concat([classes_table(labels, answers, count), classes_table(labels, labels, count, network="S1")])
-    return trivial_answer(table, "T", task="classification", classes=tuple("abc"[:count]), metric=metric)
+    return trivial_answer(table, "T", classes=tuple("abc"[:count]), measure=MEASURES["classification"][metric])
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,6 @@ def test_one_class_all_over_equals_such_masks(classes, metric):
         segmentation_scores(mask_counts(np.full_like(target, c), target, classes=len(classes)))[metric]
         for c in range(len(classes))
     ]
-    found = trivial_answer(pd.DataFrame(rows), "T", task="segmentation", classes=classes, metric=metric)
+    found = trivial_answer(pd.DataFrame(rows), "T", classes=classes, measure=MEASURES["segmentation"][metric])
     assert found.score == pytest.approx(max(wanted))
     assert found.answer == classes[int(np.argmax(wanted))]

@@ -19,7 +19,8 @@ from preceptor.errors import UserError
 from preceptor.machine.fabric import make_fabric
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe
-from preceptor.training.run import DTYPES, Run, run_of
+from preceptor.training.computing import DTYPES
+from preceptor.training.run import Run, run_of
 
 ROUNDS = 2
 """How often a change and the recipe as it is are timed in turn."""

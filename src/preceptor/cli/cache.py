@@ -16,7 +16,7 @@ Folder = Annotated[
 
 
 def _root(folder: str | None) -> Path:
-    from preceptor.data.prepare import cache_root
+    from preceptor.files import cache_root
     from preceptor.teacher_cache.folder import FOLDER
 
     return cache_root(folder) / FOLDER

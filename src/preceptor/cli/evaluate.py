@@ -6,34 +6,24 @@ from rich.table import Table
 
 from preceptor.cli.train import console_of_first_process
 from preceptor.errors import UserError
-from preceptor.recipe import load_recipe
-from preceptor.runs.names import NETWORKS, RECIPE
-from preceptor.runs.result import finished_run, unverified
+from preceptor.opened_run import open_run
+from preceptor.runs.files import RunFiles
 
 
-def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None) -> None:
+def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *, trust: bool = False) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
-    instead = f". `preceptor train {run}/recipe.yaml --out {run}` opens it; --data evaluates on other data"
-    result = finished_run(run, with_test=data is None, instead=instead)
-    result.verify(RECIPE, NETWORKS)
+    instead = f". `preceptor train {RunFiles(run).recipe} --out {run}` opens it; --data evaluates on other data"
+    opened = open_run(run, with_test=data is None, instead=instead)
     console = console_of_first_process()
-    if not result.is_sealed:
-        console.print(f"note: {unverified(run)}", highlight=False)
-    for name in result.gone(NETWORKS):
-        console.print(f"note: {run / name} is gone: that network is not looked at", highlight=False, soft_wrap=True)
-    recipe, _ = load_recipe(run / RECIPE)
-    if masks and recipe.task == "classification":
-        raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
-    from preceptor.training.exported import evaluate_networks
 
-    evaluation = evaluate_networks(
-        recipe,
-        run / NETWORKS,
-        data=data,
-        device=device,
-        masks=masks,
-        note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
-    )
+    def note(line: str) -> None:
+        console.print(f"note: {line}", highlight=False, soft_wrap=True)
+
+    for line in opened.notes:
+        note(line)
+    if masks and opened.recipe.task == "classification":
+        raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
+    evaluation = opened.evaluate(data=data, device=device, masks=masks, trust=trust, note=note)
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))

@@ -180,11 +180,12 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
     device: Device = "auto",
     masks: Annotated[Path | None, typer.Option(help="Write every predicted mask as PNG below this folder.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Evaluate a finished run again, on its own test split or on other data."""
     from preceptor.cli.evaluate import evaluate_run
 
-    evaluate_run(run, data, device, masks)
+    evaluate_run(run, data, device, masks, trust=trust)
 
 
 @app.command()
@@ -250,11 +251,12 @@ def analyse(
 def report(
     folders: Annotated[list[Path], typer.Argument(help="A run, a study, or any folder with runs below; or several.")],
     out: Annotated[Path | None, typer.Option(help="Where report.html goes; by default into the folder.")] = None,
+    trust: Trust = False,
 ) -> None:
     """Write report.html, one page that needs no network, and its tables as .csv, .md and .tex."""
     from preceptor.cli.report import report_folders
 
-    report_folders(folders, out)
+    report_folders(folders, out, trust=trust)
 
 
 @app.command(context_settings={"allow_extra_args": True})

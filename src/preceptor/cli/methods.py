@@ -38,7 +38,8 @@ technique: {name: kd_offline, hint: {loss: fitnet}, hint_epochs: 20, losses: [{l
 ```
 
 A loss or technique of your own is named `path/to/module.py:ClassName`: see [own-loss.md](own-loss.md) and
-[own-technique.md](own-technique.md).
+[own-technique.md](own-technique.md). A measure of your own is named `path/to/module.py:NAME`:
+see [own-measure.md](own-measure.md).
 """
 
 

@@ -37,7 +37,7 @@ def load_network(folder: Path | str) -> Network:
     folder = Path(folder)
     own: Mapping[str, Any] = read_config(folder).get(OWN_KEY, {})
     if "built" not in own:
-        return build.load_network(folder)
+        return build.load_plain_network(folder)
     saved = own["built"]
     if saved["kind"] not in COMPOSED:
         raise UserError(f"{folder}: is of a kind {saved['kind']!r} that this version of preceptor does not know")

@@ -102,7 +102,7 @@ class ComposedNetwork(Network):
 
 
 def composed_config(built: Mapping[str, Any], blueprint: Blueprint, images: Preprocessing) -> dict[str, Any]:
-    """The config of a network that only :func:`preceptor.composed.load_network` loads; ``built`` says how it is made."""
+    """The config of a network that only :func:`preceptor.composed.load_network` loads; ``built``: how it is made."""
     described = images.described_for_sources(blueprint) if built["sources"] else images.described(blueprint)
     own = {"built": dict(built), "classes": list(blueprint.classes), **described}
     return {"architecture": built["note"], "label_names": list(blueprint.classes), OWN_KEY: own}

@@ -1,6 +1,5 @@
 """From a recipe's data part to packed images with a split: everything before the first batch."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from preceptor.data.sources import open_source
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.errors import UserError
-from preceptor.files import expand
+from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
 from preceptor.specs import Colour, DataSpec
@@ -49,11 +48,6 @@ class Prepared:
             rows = self.packed.frame.iloc[self.rows[part]]
             frames.append(rows[["id", "group", "label"]].assign(split=part))
         return pd.concat(frames).to_csv(index=False)
-
-
-def cache_root(given: str | None = None) -> Path:
-    """Where things are kept that can be made again: ``given``, else ``$PRECEPTOR_CACHE``, else the user's cache."""
-    return expand(given or os.environ.get("PRECEPTOR_CACHE") or "~/.cache/preceptor")
 
 
 def cache_folder(spec: DataSpec) -> Path:
@@ -154,10 +148,12 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
                 "split.fractions=[0.75, 0.10, 0.15]"
             )
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
-    if recipe.monitor == "auroc" and len(np.unique(labels)) < 2:
+    monitored = recipe.monitored
+    if monitored.wants_two_classes and len(np.unique(labels)) < 2:
         raise UserError(
-            f"training.monitor auroc: the validation part holds only class {packed.classes[labels[0]]!r}, auroc needs "
-            "two.\nUse monitor: accuracy, other split.fractions, or another split.seed."
+            f"training.monitor {monitored.name}: the validation part holds only class {packed.classes[labels[0]]!r}, "
+            f"{monitored.name} needs two.\n"
+            f"Use monitor: {next(iter(recipe.measures_known))}, other split.fractions, or another split.seed."
         )
 
 

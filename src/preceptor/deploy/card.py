@@ -1,19 +1,17 @@
 """The model card of a bundle: a Hugging Face README with its YAML head."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
+from preceptor.deploy.guard import pooled_iou
 from preceptor.deploy.student import Student
-from preceptor.measures import Interval, bootstrap_sums, segmentation_scores
-from preceptor.measures.segmentation import COUNTS
+from preceptor.measures import Interval, bootstrap_sums
 from preceptor.places import place_free
-from preceptor.runs.begun import read_split
-from preceptor.runs.names import PREDICTIONS
+from preceptor.runs.predictions import read_predictions
+from preceptor.runs.tables import read_split
 
 _PIPELINE = {"classification": "image-classification", "segmentation": "image-segmentation"}
 _UNKNOWN = "not known to preceptor; fill it in before this is passed on"
@@ -25,7 +23,7 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
     Args:
         facts: what ``bundle.json`` is about to say.
     """
-    recipe, contract = student.recipe, student.contract
+    recipe, contract = student.run.recipe, student.contract
     metric, interval, by = _result(student)
     name = facts["run"]["name"] or "student"
     lines = [
@@ -33,7 +31,7 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         yaml.safe_dump(_head(student, name, metric, interval), sort_keys=False, allow_unicode=True).rstrip(),
         "---",
         "",
-        f"# {name}: {student.place.name}",
+        f"# {name}: {student.name}",
         "",
         f"A small network for {contract.task} into {', '.join(contract.classes)}, trained by preceptor "
         f"(technique `{recipe.technique.name}`, seed {recipe.seed}). It runs without preceptor and without PyTorch:",
@@ -43,7 +41,7 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         "",
         "## Data",
         "",
-        f"Source `{recipe.data.source}`; split by {student.place.result.values.get('grouped_by') or 'image'}. "
+        f"Source `{recipe.data.source}`; split by {student.run.result.grouped_by or 'image'}. "
         f"Images of the same patient are on one side of the split only where the split is by patient. "
         f"Licence of the data: {_UNKNOWN}.",
         "",
@@ -81,13 +79,13 @@ def _head(student: Student, name: str, metric: str, interval: Interval | None) -
         "license": "other",
         "library_name": "onnx",
         "pipeline_tag": task,
-        "tags": ["preceptor", "knowledge-distillation", "medical-imaging", student.recipe.technique.name],
+        "tags": ["preceptor", "knowledge-distillation", "medical-imaging", student.run.recipe.technique.name],
         "metrics": [metric],
     }
     if interval is not None:
         result = {
             "task": {"type": task},
-            "dataset": {"type": student.recipe.data.source, "name": student.recipe.data.source},
+            "dataset": {"type": student.run.recipe.data.source, "name": student.run.recipe.data.source},
             "metrics": [{"type": metric, "value": round(interval.value, 4)}],
         }
         head["model-index"] = [{"name": name, "results": [result]}]
@@ -104,8 +102,8 @@ def _sentence(metric: str, interval: Interval | None, by: str) -> str:
 
 
 def _teacher(student: Student) -> str:
-    teachers = [spec for spec in (student.recipe.networks.teacher, *student.recipe.networks.teachers) if spec]
-    if not teachers or not student.recipe.technique.has_teacher:
+    teachers = [spec for spec in (student.run.recipe.networks.teacher, *student.run.recipe.networks.teachers) if spec]
+    if not teachers or not student.run.recipe.technique.has_teacher:
         return "It learned from no teacher."
     names = ", ".join(str(place_free(spec.architecture)) for spec in teachers)
     return f"It learned from {names}. Licence of the teacher's weights: {_UNKNOWN}; it may bind this student too."
@@ -120,39 +118,34 @@ def _pixel_size(microns: float | None) -> str:
 def _result(student: Student) -> tuple[str, Interval | None, str]:
     """The main score on test, from the run's own table: its name, the interval, and what was drawn for it."""
     metric = "iou" if student.contract.has_masks else "accuracy"
-    try:
-        content = student.place.result.content(f"{PREDICTIONS}/test.csv")
-    except FileNotFoundError:
+    found = read_predictions(student.run.finished, "test")
+    if found is None or student.name not in found.networks:
         return metric, None, ""
-    table = pd.read_csv(io.BytesIO(content), dtype={"id": str})
-    table = table[table["network"] == student.place.name]
-    groups = _groups(student, table["id"].drop_duplicates())
-    if student.contract.has_masks:
-        counts = np.stack([one[list(COUNTS)].to_numpy() for _, one in table.groupby("id", sort=False)])
-        interval = _of_masks(counts, groups)
+    groups = _groups(student, [str(name) for name in found.ids])
+    said = found.networks[student.name]
+    if found.labels is None:
+        interval = _of_masks(said, groups)
     else:
-        chances = table[[name for name in table.columns if name.startswith("p_")]].to_numpy()
-        right = (chances.argmax(axis=1) == table["label"].to_numpy()).astype(np.float64)
+        right = (said.argmax(axis=1) == found.labels).astype(np.float64)
         columns = np.stack([right, np.ones_like(right)], axis=1)
         interval = bootstrap_sums(columns, lambda sums: sums[:, 0] / sums[:, 1], groups=groups)
-    return metric, interval, "images" if groups is None else f"{student.place.result.values['grouped_by']} groups"
+    return metric, interval, "images" if groups is None else f"{student.run.result.grouped_by} groups"
 
 
 def _of_masks(counts: np.ndarray, groups: list[str] | None) -> Interval:
     shape = counts.shape[1:]
 
     def pooled(sums: np.ndarray) -> np.ndarray:
-        whole = sums.reshape(-1, 1, *shape).round().astype(np.int64)
-        return np.array([segmentation_scores(one)["iou"] for one in whole])
+        return pooled_iou(sums.reshape(-1, *shape).round().astype(np.int64))
 
     return bootstrap_sums(counts.reshape(len(counts), -1), pooled, groups=groups)
 
 
-def _groups(student: Student, ids: "pd.Series[str]") -> list[str] | None:
+def _groups(student: Student, ids: list[str]) -> list[str] | None:
     """The group of each sample of the test table, None where the split knows none."""
-    if not student.place.result.values.get("grouped_by"):
+    split = read_split(student.run.files.folder)
+    if split is None or not student.run.result.grouped_by:
         return None
-    split = pd.read_csv(io.BytesIO(read_split(student.place.run)), dtype=str)
     own = split["id"].str.replace(r"@\d+,\d+$", "", regex=True) if student.contract.has_masks else split["id"]
     known = dict(zip(own, split["group"], strict=True))
-    return [known.get(name, name) for name in ids]
+    return [str(known.get(name, name)) for name in ids]

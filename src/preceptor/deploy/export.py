@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from preceptor import __version__
 from preceptor.data.names import check_names
-from preceptor.data.prepare import Prepared, prepare
+from preceptor.data.prepare import Prepared
 from preceptor.data.repair import on_sound_pixels
 from preceptor.deploy.bundle import CARD, INT8, MODEL, NETWORKS, SCRIPT, Bundle, is_bundle, read_bundle, write_bundle
 from preceptor.deploy.contract import Contract
@@ -25,7 +25,6 @@ from preceptor.errors import UserError
 from preceptor.files import sync_folder
 from preceptor.places import place_free
 from preceptor.runs.begun import known_fingerprint
-from preceptor.runs.names import RECIPE, RESULT
 from preceptor.runs.place import is_alive
 from preceptor.sealed import file_sha256
 
@@ -80,25 +79,20 @@ def export(
     check_names("names of classes", student.contract.classes)
     made_of = {
         "preceptor": __version__,
-        "result": file_sha256(student.place.run / RESULT),
-        "network": student.place.name,
+        "result": file_sha256(student.run.files.result),
+        "network": student.name,
         "options": options.facts,
     }
     if (there := _there(out, made_of)) is not None:
         note(f"{out} is there already, as this command makes it")
         return there
-    prepared = on_sound_pixels(lambda: _prepared(student))
-    with _new(out) as folder:
-        _fill(folder, student, prepared, options, made_of, note)
+
+    def make() -> None:
+        with _new(out) as folder:
+            _fill(folder, student, student.run.data(), options, made_of, note)
+
+    on_sound_pixels(make)
     return read_bundle(out)
-
-
-def _prepared(student: Student) -> Prepared:
-    from preceptor.training.same_data import require_same_split
-
-    prepared = prepare(student.recipe)
-    require_same_split(student.place.run, prepared)
-    return prepared
 
 
 def _fill(
@@ -111,14 +105,14 @@ def _fill(
     from preceptor.deploy.onnx_graph import graph_of
     from preceptor.deploy.parity import parity_of
 
-    graph = graph_of(load_network(student.place.folder))
+    graph = graph_of(load_network(student.folder))
     sample = parity_sample(prepared)
     if sample.note:
         note(sample.note)
     parity = parity_of(OnnxEngine(graph.content, graph.size), TorchEngine(student.network, "cpu"), sample)
     parity.require(MODEL)
     (folder / MODEL).write_bytes(graph.content)
-    shutil.copytree(student.place.folder, folder / NETWORKS / student.place.name)
+    shutil.copytree(student.folder, folder / NETWORKS / student.name)
     shutil.copyfile(Path(__file__).with_name("script.py"), folder / SCRIPT)
     write_formats(folder, options.formats, student.network, student.contract, options.mpp)
     small = int8_model(graph, student.contract, prepared, options.int8)
@@ -136,7 +130,7 @@ def _fill(
         "int8": small.to_json(),
         "timing": small.timing,
         "run": _run_facts(student, anonymous=options.anonymous),
-        "data": {"fingerprint": known_fingerprint(student.place.run), "source": student.recipe.data.source},
+        "data": {"fingerprint": known_fingerprint(student.run.files.folder), "source": student.run.recipe.data.source},
         "made_of": made_of,
     }
     note(f"{served} answers: {small.why}")
@@ -185,18 +179,18 @@ def _contract_facts(contract: Contract, size: tuple[int, int], dynamic: list[str
 
 
 def _run_facts(student: Student, *, anonymous: bool) -> dict[str, Any]:
-    recipe = student.recipe
+    recipe = student.run.recipe
     spec = student.network.blueprint.spec
     return {
         "name": "" if anonymous else recipe.name,
-        "network": student.place.name,
+        "network": student.name,
         "architecture": place_free(spec.architecture),
         "encoder": spec.encoder,
         "mean": list(student.network.blueprint.mean),
         "std": list(student.network.blueprint.std),
         "technique": place_free(recipe.technique.name),
         "seed": recipe.seed,
-        "recipe_sha256": file_sha256(student.place.run / RECIPE),
+        "recipe_sha256": file_sha256(student.run.files.recipe),
     }
 
 

@@ -125,8 +125,11 @@ def _mask_columns(logits: Sequence[Logits], sample: Sample) -> NDArray[np.float6
 
 
 def _iou(sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pooled over pixels, the mean over classes that occur."""
-    counts = sums.reshape(len(sums), -1, 4).round().astype(np.int64)
+    return pooled_iou(sums.reshape(len(sums), -1, 4).round().astype(np.int64))
+
+
+def pooled_iou(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(B,) mean over the classes that occur of the IoU of pixel counts (B, K, 4)."""
     occurs = counts[..., :3].sum(axis=-1) > 0
     values = np.where(occurs, intersection_over_union(counts), 0.0)
     return np.asarray(values.sum(axis=1) / np.maximum(occurs.sum(axis=1), 1))

@@ -14,7 +14,7 @@ from preceptor.deploy.plan import TABLE, WORK, Pictures, Task
 from preceptor.deploy.predictor import Predictor, Row, open_predictor
 from preceptor.errors import UserError
 from preceptor.files import replacing, write_with
-from preceptor.study.work import Note, Request
+from preceptor.study.work import Request, Tell
 
 _IMAGES = {"classification": 32, "segmentation": 8}
 """In a part: the images of one are asked together, so the number must not depend on who does the work."""
@@ -53,7 +53,7 @@ def join_parts(out: Path, count: int) -> None:
         part.unlink()
 
 
-def do_request(request: Request, note: Note) -> None:
+def do_request(request: Request, tell: Tell) -> None:
     """The part that a worker process, here or on another machine, was asked for."""
     out = request.folder
     task = Task.read(out)

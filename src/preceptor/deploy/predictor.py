@@ -138,7 +138,7 @@ def of_student(student: Student, *, device: str = "auto", tta: bool = False) -> 
     from preceptor.sealed import file_sha256
 
     engine = TorchEngine(student.network, device)
-    return Predictor(student.contract, engine, identity=file_sha256(student.place.folder / CONFIG), tta=tta)
+    return Predictor(student.contract, engine, identity=file_sha256(student.folder / CONFIG), tta=tta)
 
 
 def of_bundle(folder: Path, *, tta: bool = False, threads: int = 0) -> Predictor:

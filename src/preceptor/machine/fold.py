@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
@@ -14,9 +15,7 @@ from preceptor.networks.outputs import Outputs
 
 @torch.no_grad()
 def folded(network: Network) -> Network:
-    """A copy of the frozen ``network`` for asking only, with every BatchNorm that directly follows a convolution in it:
-
-    ``w' = w γ / √(σ² + ε)``, ``b' = β + (b − μ) γ / √(σ² + ε)``.
+    """A copy of the frozen ``network`` for asking only, with every BatchNorm that directly follows a convolution in it.
 
     The network itself where nothing can be folded, or where a tap reads what a convolution gives before its BatchNorm.
     """
@@ -72,17 +71,14 @@ def _pairs(network: Network) -> Iterator[dict[str, tuple[nn.Conv2d, nn.BatchNorm
 
 
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    factor = (norm.running_var.double() + norm.eps).rsqrt()
-    shift = -norm.running_mean.double() * factor
-    if norm.affine:
-        factor, shift = factor * norm.weight, shift * norm.weight + norm.bias
-    if conv.bias is not None:
-        shift = shift + conv.bias * factor
-    weight = conv.weight.double() * factor.reshape(-1, *[1] * (conv.weight.dim() - 1))
-    conv.weight.copy_(weight)
-    conv.bias = nn.Parameter(shift.to(conv.weight.dtype), requires_grad=False)
+    """In float64: rounded once, at the end."""
+    given = (conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    weight, bias, mean, variance, scale, shift = (None if tensor is None else tensor.double() for tensor in given)
+    assert weight is not None
+    assert mean is not None
+    assert variance is not None
+    fused = fuse_conv_bn_weights(weight, bias, mean, variance, norm.eps, scale, shift)
+    conv.weight, conv.bias = (nn.Parameter(one.to(conv.weight.dtype), requires_grad=False) for one in fused)
 
 
 def _what_is_left(norm: nn.BatchNorm2d) -> nn.Module:

@@ -9,8 +9,6 @@ import errno
 import hashlib
 import itertools
 import math
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,14 +21,17 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 
 from preceptor.errors import DamagedFileError
-from preceptor.files import expand, file_lock
+from preceptor.files import file_lock
 from preceptor.machine.compiled import compiled
 from preceptor.machine.fold import folded
+from preceptor.machine.processor import processor_name
+from preceptor.machine.recorder import RECORDERS, WARM_UP, Recorder, Recording
 from preceptor.networks.network import Network
 from preceptor.notes import note_aside
 from preceptor.sealed import read_sealed, write_sealed
-from preceptor.training.graphed import RECORDERS, WARM_UP, Recorder, Recording
 
+PLACEMENTS = "placement"
+"""Folder of a cache in which measurements are kept."""
 ROUNDS = 3
 WORTH = 0.95
 """Another way must take less than this share of the plain one's time: noise shall not choose."""
@@ -89,7 +90,7 @@ class MeasuredPlacement:
             placement: "fails" if seconds is None else f"{1000 * seconds:.0f} ms"
             for placement, seconds in self.times.items()
         }
-        return f"{self.placement} ({', '.join(f'{placement} {word}' for way, word in told.items())})"
+        return f"{self.placement} ({', '.join(f'{placement} {word}' for placement, word in told.items())})"
 
 
 def largest_batch_group(batch_size: int, image_size: Sequence[int], steps: int, device: str) -> int:
@@ -109,17 +110,25 @@ def largest_batch_group(batch_size: int, image_size: Sequence[int], steps: int, 
 
 
 def place(
-    network: Network, batch_size: int, *, trains: bool, precision: torch.dtype | None, epochs: int, steps: int
+    network: Network,
+    batch_size: int,
+    *,
+    folder: Path,
+    trains: bool,
+    precision: torch.dtype | None,
+    epochs: int,
+    steps: int,
 ) -> MeasuredPlacement:
     """The measured placement of ``network``, from memory where this machine has measured it before.
 
     Args:
+        folder: where measurements are kept.
         precision: of the recipe; None leaves only the layout to choose, and folding.
         trains: a step has a backward pass.
         epochs: that it will train or teach; many steps are worth compiling it.
         steps: of an epoch.
     """
-    file = _folder() / f"{_key(network, batch_size, trains, precision)}.json"
+    file = folder / f"{_key(network, batch_size, trains, precision)}.json"
 
     def better(found: MeasuredPlacement, rival: Placement, name: str) -> MeasuredPlacement:
         """The better one of what was found and a rival."""
@@ -167,7 +176,7 @@ def _remembered(file: Path, measure: Callable[[], MeasuredPlacement]) -> Measure
 def _read(file: Path) -> MeasuredPlacement | None:
     try:
         about, _ = read_sealed(file, "")
-        return MeasuredPlacement(Placement(*about["way"]), about["times"])
+        return MeasuredPlacement(Placement(*about["placement"]), about["times"])
     except FileNotFoundError:
         return None
     except (KeyError, TypeError, ValueError) as error:
@@ -281,22 +290,9 @@ class _OnDevice:
         self._recorder.wait()
 
 
-def _folder() -> Path:
-    return expand(os.environ.get("PRECEPTOR_CACHE") or "~/.cache/preceptor") / "placement"
-
-
 def _key(network: Network, batch_size: int, trains: bool, precision: torch.dtype | None) -> str:
     device = network.mean.device
-    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    machine = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     use = (network.blueprint.to_json(), batch_size, trains, str(precision))
     about = (machine, torch.__version__, torch.get_num_threads(), *use, Placement._fields)
     return hashlib.sha256(repr(about).encode()).hexdigest()[:24]
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

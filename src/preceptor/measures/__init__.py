@@ -4,22 +4,15 @@
 """
 
 from preceptor.measures.calibration import Reliability, brier_score, expected_calibration_error, reliability
-from preceptor.measures.classification import (
-    auroc,
-    classification_scores,
-    confusion_matrix,
-    confusion_scores,
-    placements,
-)
+from preceptor.measures.classification import auroc, confusion_matrix, placements
 from preceptor.measures.ensemble import maximum, mean, merged_masks, union
-from preceptor.measures.fidelity import fidelity_scores, mask_fidelity
+from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measure, Paired, counted, mean_where, ratio
 from preceptor.measures.segmentation import (
     COUNTS,
     intersection_over_union,
     mask_counts,
     mask_f1,
     masks_from_logits,
-    segmentation_scores,
     sum_by_parent,
 )
 from preceptor.measures.significance import (
@@ -31,6 +24,14 @@ from preceptor.measures.significance import (
     paired_permutation,
     verdict,
     wilcoxon,
+)
+from preceptor.measures.table import (
+    MEASURES,
+    classification_scores,
+    fidelity_scores,
+    main_measure,
+    mask_fidelity,
+    segmentation_scores,
 )
 from preceptor.measures.uncertainty import (
     Interval,
@@ -45,8 +46,13 @@ from preceptor.measures.uncertainty import (
 
 __all__ = [
     "COUNTS",
+    "MEASURES",
+    "ClassAnswers",
     "Comparison",
     "Interval",
+    "MaskAnswers",
+    "Measure",
+    "Paired",
     "Reliability",
     "Resampler",
     "Spread",
@@ -57,13 +63,14 @@ __all__ = [
     "brier_score",
     "classification_scores",
     "confusion_matrix",
-    "confusion_scores",
+    "counted",
     "delong",
     "expected_calibration_error",
     "fidelity_scores",
     "holm",
     "intersection_over_union",
     "is_distinguishable",
+    "main_measure",
     "mask_counts",
     "mask_f1",
     "mask_fidelity",
@@ -71,10 +78,12 @@ __all__ = [
     "maximum",
     "mcnemar",
     "mean",
+    "mean_where",
     "merged_masks",
     "paired_permutation",
     "percentile_interval",
     "placements",
+    "ratio",
     "reliability",
     "segmentation_scores",
     "spread",

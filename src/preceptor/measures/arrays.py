@@ -9,6 +9,7 @@ Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def check_probabilities(probabilities: Floats, labels: Integers | None = None) -> None:
@@ -28,3 +29,13 @@ def check_probabilities(probabilities: Floats, labels: Integers | None = None) -
         raise ValueError(f"labels: shape {labels.shape} for {len(probabilities)} rows of probabilities")
     if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise ValueError(f"labels: {labels.min()}–{labels.max()} for {probabilities.shape[1]} classes from 0")
+
+
+def check_counts(counts: Int64) -> None:
+    """Refuse what are no (N, K, 4) counts of pixels.
+
+    Raises:
+        ValueError: wrong shape, or no image.
+    """
+    if counts.ndim != 3 or counts.shape[-1] != 4 or not len(counts):
+        raise ValueError(f"counts: shape {counts.shape}, (images ≥ 1, foreground classes, 4) was wanted")

@@ -1,33 +1,16 @@
-"""How well classes are predicted."""
+"""How well classes are predicted.
+
+The prediction is the class of largest probability. Precision, recall and F1 are averaged over the classes that occur
+among labels or predictions, 0 where undefined. AUROC is that of class 1 for two classes, else the mean over classes
+against the rest, without classes that no label names.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from preceptor.measures.arrays import Float64, Floats, Int64, Integers, check_probabilities
-from preceptor.measures.calibration import expected_calibration_error
-
-Flags = NDArray[np.bool_]
-
-
-def classification_scores(probabilities: Floats, labels: Integers) -> dict[str, float]:
-    """Accuracy, macro precision, recall and F1, AUROC and ECE (15 bins), each from 0 to 1.
-
-    The prediction is the class of largest probability. Precision, recall and F1 are averaged over the
-    classes that occur among labels or predictions, 0 where undefined. AUROC is that of class 1 for two
-    classes, else the mean over classes against the rest, without classes that no label names; where
-    all labels are equal it is left out. So no value is ever NaN.
-
-    Shapes:
-        probabilities: (N, C), rows sum to 1; labels: (N,)
-    """
-    check_probabilities(probabilities, labels)
-    confusion = confusion_matrix(labels, probabilities.argmax(axis=1), classes=probabilities.shape[1])
-    scores = confusion_scores(confusion)
-    area = auroc(probabilities, labels)
-    if area is not None:
-        scores["auroc"] = area
-    scores["ece"] = expected_calibration_error(probabilities, labels)
-    return scores
+from preceptor.measures.arrays import Flags, Float64, Floats, Int64, Integers
+from preceptor.measures.measure import ClassAnswers, Measure, Paired, mean_where
 
 
 def confusion_matrix(labels: Integers, predictions: Integers, *, classes: int) -> Int64:
@@ -36,21 +19,8 @@ def confusion_matrix(labels: Integers, predictions: Integers, *, classes: int) -
     return np.bincount(places, minlength=classes**2).reshape(classes, classes)
 
 
-def confusion_scores(confusion: Int64) -> dict[str, float]:
-    """Accuracy and macro precision, recall and F1 of a (C, C) confusion matrix; see :func:`classification_scores`."""
-    hits = confusion.diagonal()
-    labelled, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    occurs = labelled + predicted > 0
-    return {
-        "accuracy": float(hits.sum() / confusion.sum()),
-        "precision": float((hits / np.maximum(predicted, 1))[occurs].mean()),
-        "recall": float((hits / np.maximum(labelled, 1))[occurs].mean()),
-        "f1": float((2 * hits / np.maximum(labelled + predicted, 1))[occurs].mean()),
-    }
-
-
 def auroc(probabilities: Floats, labels: Integers) -> float | None:
-    """Area under the ROC curve as in :func:`classification_scores`; None where all labels are equal."""
+    """Area under the ROC curve of class 1 of two, else the mean over those that occur; None if all labels are equal."""
     present = np.unique(labels)
     if len(present) < 2:
         return None
@@ -88,3 +58,114 @@ def _share_below(values: Floats, others: Floats) -> Float64:
     beaten = np.searchsorted(ordered, values, side="left") + np.searchsorted(ordered, values, side="right")
     share: Float64 = beaten / (2 * len(ordered))
     return share
+
+
+def _right(answers: ClassAnswers) -> Float64:
+    """(N,) 1 where the prediction is the label."""
+    right: Float64 = (answers.predictions == answers.labels).astype(np.float64)
+    return right
+
+
+def _confusion(answers: ClassAnswers) -> Float64:
+    """(N, 3C) for each class: is it the right prediction, the label, the prediction?"""
+    labelled, predicted = _one_hot(answers.labels, answers), _one_hot(answers.predictions, answers)
+    return np.concatenate([labelled & predicted, labelled, predicted], axis=1).astype(np.float64)
+
+
+def _one_hot(values: Integers, answers: ClassAnswers) -> Flags:
+    hot: Flags = values[:, None] == np.arange(answers.probabilities.shape[1])
+    return hot
+
+
+def _accuracy(sums: Float64) -> Float64:
+    hits, labelled, _ = np.split(sums, 3, axis=1)
+    share: Float64 = hits.sum(axis=1) / np.maximum(labelled.sum(axis=1), 1e-12)
+    return share
+
+
+def _macro(of_class: Callable[[Float64, Float64, Float64], Float64]) -> Callable[[Float64], Float64]:
+    """The mean over classes of a score of (hits, labelled, predicted)."""
+
+    def finish(sums: Float64) -> Float64:
+        hits, labelled, predicted = np.split(sums, 3, axis=1)
+        return mean_where(of_class(hits, labelled, predicted), labelled + predicted > 0)
+
+    return finish
+
+
+def _areas(answers: ClassAnswers) -> Float64:
+    """(N, 4K) what each sample adds to the AUROC A of each class (of class 1 where there are two), to first order.
+
+    A positive adds the share of negatives below it, a negative how much the share of positives above it is off A, so
+    that the mean over positives plus that over negatives is A for all samples, and its linearisation for a resample.
+    """
+    labelled, chances = _one_hot(answers.labels, answers), answers.probabilities
+    columns = [1] if chances.shape[1] == 2 else list(range(chances.shape[1]))
+    above, below = np.zeros((2, *chances.shape))
+    for column in columns:
+        positive = labelled[:, column]
+        if 0 < positive.sum() < len(positive):
+            of_positives, of_negatives = placements(chances[:, column], positive)
+            above[positive, column] = of_positives
+            below[~positive, column] = of_negatives - of_negatives.mean()
+    blocks = (above, below, labelled, ~labelled)
+    return np.concatenate([block[:, columns] for block in blocks], axis=1).astype(np.float64)
+
+
+def _area(sums: Float64) -> Float64:
+    above, below, positives, negatives = np.split(sums, 4, axis=1)
+    area = above / np.maximum(positives, 1) + below / np.maximum(negatives, 1)
+    known = (positives > 0) & (negatives > 0)
+    return np.where(known.any(axis=1), mean_where(np.clip(area, 0, 1), known), np.nan)
+
+
+MEASURES: tuple[Measure[ClassAnswers], ...] = (
+    Measure(
+        name="accuracy",
+        label="accuracy",
+        task="classification",
+        addends=_confusion,
+        finish=_accuracy,
+        may_monitor=True,
+        is_printed=True,
+        is_tabled=True,
+        paired=Paired(test="mcnemar", label="accuracy", values=_right),
+    ),
+    Measure(
+        name="precision",
+        label="precision",
+        task="classification",
+        addends=_confusion,
+        finish=_macro(lambda hits, labelled, predicted: hits / np.maximum(predicted, 1)),
+    ),
+    Measure(
+        name="recall",
+        label="recall",
+        task="classification",
+        addends=_confusion,
+        finish=_macro(lambda hits, labelled, predicted: hits / np.maximum(labelled, 1)),
+    ),
+    Measure(
+        name="f1",
+        label="F1",
+        task="classification",
+        addends=_confusion,
+        finish=_macro(lambda hits, labelled, predicted: 2 * hits / np.maximum(labelled + predicted, 1)),
+        may_monitor=True,
+        is_printed=True,
+    ),
+    Measure(
+        name="auroc",
+        label="AUROC",
+        task="classification",
+        addends=_areas,
+        finish=_area,
+        # The sums follow a resample to first order only; of all samples they give the same but for rounding.
+        score=lambda answers: auroc(answers.probabilities, answers.labels),
+        wants_two_classes=True,
+        may_monitor=True,
+        is_printed=True,
+        is_compared=True,
+        paired=Paired(test="delong", label="AUROC", values=lambda answers: answers.probabilities[:, 1]),
+    ),
+)

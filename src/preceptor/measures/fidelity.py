@@ -1,41 +1,80 @@
 """How faithfully a student repeats its teacher, right or wrong (Stanton et al. 2021, arXiv:2106.05945)."""
 
+from typing import Any
+
 import numpy as np
 
-from preceptor.measures.arrays import Float64, Floats, Integers, check_probabilities
-from preceptor.measures.segmentation import mask_counts, segmentation_scores
-
-
-def fidelity_scores(student: Floats, teacher: Floats) -> dict[str, float]:
-    """``agreement``: share of samples whose argmax is the teacher's; ``kl``: mean KL(teacher || student) in nats.
-
-    Student probabilities below the smallest normal float32 count as that, so that ``kl`` is finite.
-
-    Shapes:
-        student, teacher: (N, C) probabilities
-    """
-    check_probabilities(student)
-    check_probabilities(teacher)
-    if student.shape != teacher.shape:
-        raise ValueError(f"student and teacher differ: {student.shape} and {teacher.shape} probabilities")
-    return {
-        "agreement": float((student.argmax(axis=1) == teacher.argmax(axis=1)).mean()),
-        "kl": float(kl_of_samples(student, teacher).mean()),
-    }
-
-
-def mask_fidelity(student: Integers, teacher: Integers, *, classes: int = 2) -> dict[str, float]:
-    """Pooled ``iou`` and ``f1`` of the student's masks (N, H, W) against the teacher's.
-
-    To go through data in pieces, collect ``mask_counts(student, teacher)`` and score those.
-    """
-    scores = segmentation_scores(mask_counts(student, teacher, classes=classes))
-    return {name: scores[name] for name in ("iou", "f1")}
+from preceptor.measures.arrays import Float64, Floats
+from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measure, counted, ratio
+from preceptor.measures.segmentation import intersection_over_union, mask_f1, pooled
 
 
 def kl_of_samples(student: Floats, teacher: Floats) -> Float64:
-    """(N,) KL(teacher || student) in nats of each sample; see :func:`fidelity_scores`."""
+    """(N,) KL(teacher || student) in nats of each sample.
+
+    Student probabilities below the smallest normal float32 count as that, so that it is finite.
+    """
     tiny = float(np.finfo(np.float32).tiny)
     p, q = teacher.astype(np.float64), np.maximum(student.astype(np.float64), tiny)
     terms: Float64 = np.where(p > 0, p * (np.log(np.maximum(p, tiny)) - np.log(q)), 0.0).sum(axis=1)
     return terms
+
+
+def _agreement(answers: ClassAnswers) -> Float64:
+    return counted(answers.predictions == _teacher(answers).argmax(axis=1))
+
+
+def _kl(answers: ClassAnswers) -> Float64:
+    return counted(kl_of_samples(answers.probabilities, _teacher(answers)))
+
+
+def _pixels(answers: MaskAnswers) -> Float64:
+    counts = _teacher(answers)
+    pixels: Float64 = counts.reshape(len(counts), -1).astype(np.float64)
+    return pixels
+
+
+def _teacher(answers: ClassAnswers | MaskAnswers) -> Any:
+    assert answers.teacher is not None
+    return answers.teacher
+
+
+MEASURES: tuple[Measure[Any], ...] = (
+    Measure(
+        name="agreement",
+        label="agreement with T",
+        task="classification",
+        addends=_agreement,
+        finish=ratio,
+        against_teacher=True,
+        is_printed=True,
+        published_as="accuracy",  # that of a student whose labels are the teacher's answers
+    ),
+    Measure(
+        name="kl",
+        label="KL to T",
+        task="classification",
+        addends=_kl,
+        finish=ratio,
+        higher_is_better=False,
+        is_share=False,
+        against_teacher=True,
+    ),
+    Measure(
+        name="iou",
+        label="IoU with T",
+        task="segmentation",
+        addends=_pixels,
+        finish=pooled(intersection_over_union),
+        against_teacher=True,
+        is_printed=True,
+    ),
+    Measure(
+        name="f1",
+        label="F1 with T",
+        task="segmentation",
+        addends=_pixels,
+        finish=pooled(mask_f1),
+        against_teacher=True,
+    ),
+)

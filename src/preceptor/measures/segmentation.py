@@ -4,11 +4,12 @@ Everything follows from counts per image and foreground class, (N, K, 4) int64 i
 :data:`COUNTS`, so that masks need not be kept. (N, 4) is taken for a single foreground class.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from preceptor.measures.arrays import Float64, Floats, Int64, Integers
+from preceptor.measures.measure import MaskAnswers, Measure, Paired, counted, mean_where, ratio
 
 COUNTS = ("tp", "fp", "fn", "tn")
 
@@ -69,24 +70,73 @@ def mask_f1(counts: Int64) -> Float64:
     return np.where(size > 0, 2 * tp / np.maximum(size, 1), 1.0)
 
 
-def segmentation_scores(counts: Int64) -> dict[str, float]:
-    """Pooled IoU and F1 over all pixels of all images, and the means of the images' own.
+def _pixels(answers: MaskAnswers) -> Float64:
+    """(N, K·4) counts of each foreground class."""
+    return answers.counts.reshape(len(answers.counts), -1).astype(np.float64)
 
-    Per image, a class that neither prediction nor target has counts 1. Several foreground classes
-    are averaged: pooled over those that occur in any image, per image over all.
 
-    Shapes:
-        counts: (N, 4) or (N, K, 4)
+def pooled(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64], Float64]:
+    """The mean over the foreground classes that occur, each from all pixels; 1 where none occurs.
+
+    Args:
+        of_counts: (..., 4) counts -> scores.
     """
-    if counts.ndim not in (2, 3) or counts.shape[-1] != 4 or not len(counts):
-        raise ValueError(f"counts: shape {counts.shape}, (images ≥ 1, foreground classes, 4) was wanted")
-    per_class = counts if counts.ndim == 3 else counts[:, None]
-    pooled = per_class.sum(axis=0)  # (K, 4)
-    occurs = pooled[:, :3].sum(axis=1) > 0
-    pooled = pooled[occurs] if occurs.any() else pooled
-    return {
-        "iou": float(intersection_over_union(pooled).mean()),
-        "f1": float(mask_f1(pooled).mean()),
-        "iou_per_image": float(intersection_over_union(per_class).mean()),
-        "f1_per_image": float(mask_f1(per_class).mean()),
-    }
+
+    def finish(sums: Float64) -> Float64:
+        counts = sums.reshape(len(sums), -1, 4).round().astype(np.int64)
+        occurs = counts[..., :3].sum(axis=-1) > 0
+        return np.where(occurs.any(axis=1), mean_where(of_counts(counts), occurs), 1.0)
+
+    return finish
+
+
+def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, is_main: bool) -> Measure[MaskAnswers]:
+    """The mean over images, and in each over foreground classes; a class that is nowhere in an image counts 1."""
+
+    def values(answers: MaskAnswers) -> Float64:
+        mean: Float64 = of_counts(answers.counts).mean(axis=1)
+        return mean
+
+    return Measure(
+        name=name,
+        label=label,
+        task="segmentation",
+        addends=lambda answers: counted(values(answers)),
+        finish=ratio,
+        # One mean over images and classes: with several classes a mean of means rounds otherwise.
+        score=lambda answers: float(of_counts(answers.counts).mean()),
+        paired=Paired(test="wilcoxon", label=label, values=values),
+        may_monitor=is_main,
+        is_printed=is_main,
+    )
+
+
+_IOU_PER_IMAGE = _per_image("iou_per_image", "IoU per image", intersection_over_union, is_main=True)
+_F1_PER_IMAGE = _per_image("f1_per_image", "F1 per image", mask_f1, is_main=False)
+
+MEASURES: tuple[Measure[MaskAnswers], ...] = (
+    Measure(
+        name="iou",
+        label="IoU",
+        task="segmentation",
+        addends=_pixels,
+        finish=pooled(intersection_over_union),
+        may_monitor=True,
+        is_printed=True,
+        is_tabled=True,
+        paired=_IOU_PER_IMAGE.paired,
+    ),
+    Measure(
+        name="f1",
+        label="F1",
+        task="segmentation",
+        addends=_pixels,
+        finish=pooled(mask_f1),
+        may_monitor=True,
+        is_printed=True,
+        is_tabled=True,
+        paired=_F1_PER_IMAGE.paired,
+    ),
+    _IOU_PER_IMAGE,
+    _F1_PER_IMAGE,
+)

@@ -6,14 +6,13 @@ anything better, then say it in words with :func:`verdict`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
-from preceptor.measures.arrays import Float64, Floats
-from preceptor.measures.classification import Flags, placements
+from preceptor.measures.arrays import Flags, Float64, Floats
+from preceptor.measures.classification import placements
 from preceptor.measures.uncertainty import group_sums, spread
 
 _EXACT_UNITS = 14
@@ -46,6 +45,7 @@ def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "c
     _same_length(first, second)
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     differing = only_first + only_second
+    stats = _stats()
     if differing == 0:
         p_value = 1.0
     elif method == "chi2":
@@ -125,7 +125,7 @@ def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[obj
         units = len(of_groups)
         variance = (of_groups**2).sum() * units / max(1, units - 1)
     if variance > 0:
-        p_value = 2 * float(stats.norm.sf(abs(difference) / variance**0.5))
+        p_value = 2 * float(_stats().norm.sf(abs(difference) / variance**0.5))
     else:
         p_value = 1.0 if difference == 0 else 0.0
     return Comparison(difference, p_value, units, "DeLong")
@@ -135,7 +135,7 @@ def wilcoxon(first: Floats, second: Floats) -> Comparison:
     """Wilcoxon's signed-rank test over images (N,), such as their IoU; ``difference`` is that of the means."""
     _same_length(first, second)
     gaps = first.astype(np.float64) - second
-    p_value = float(stats.wilcoxon(gaps).pvalue) if gaps.any() else 1.0
+    p_value = float(_stats().wilcoxon(gaps).pvalue) if gaps.any() else 1.0
     return Comparison(float(gaps.mean()), p_value, len(gaps), "Wilcoxon signed-rank")
 
 
@@ -163,11 +163,12 @@ def verdict(
     samples: int,
     groups: int | None = None,
     level: float = 0.05,
+    higher_is_better: bool = True,
 ) -> str:
     """One sentence on two networks, as careful as :func:`is_distinguishable`.
 
     Args:
-        metric: its name, larger being better.
+        metric: its name.
         seed_differences: first minus second for each seed, as shares (0.01 is one point).
         p_value: corrected for all comparisons made.
         samples, groups: what the test saw.
@@ -180,8 +181,15 @@ def verdict(
     if not is_distinguishable(seed_differences, p_value, level=level):
         split = " (the seeds disagree)" if p_value <= level else ""
         return f"{first} and {second}: not distinguishable with {runs} and {seen}: {evidence}{split}."
-    word = "better" if gap.mean > 0 else "worse"
+    word = "better" if (gap.mean > 0) == higher_is_better else "worse"
     return f"{first} is {word} than {second}: {evidence}, with {runs} and {seen}."
+
+
+def _stats() -> Any:
+    """SciPy's distributions, which take most of a second to import; the table of measures must not wait for them."""
+    from scipy import stats
+
+    return stats
 
 
 def _p_text(p_value: float) -> str:

@@ -47,8 +47,10 @@ def build_network(
         return build_classifier(blueprint)
 
 
-def load_network(folder: Path | str) -> Network:
-    """The network that :meth:`Network.save` wrote, adapters and replaced heads included, in eval mode.
+def load_plain_network(folder: Path | str) -> Network:
+    """A network that stands on no other, as :meth:`Network.save` wrote it, in eval mode.
+
+    Adapters and replaced heads are there. :func:`preceptor.composed.load_network` loads every kind.
 
     Its ``notes`` say so where the folder is older than checksums and could not be verified.
 

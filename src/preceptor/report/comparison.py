@@ -15,13 +15,14 @@ small sets, a test over samples alone would call luck a gain.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from preceptor.measures import (
     Comparison,
-    auroc,
+    Paired,
     delong,
     is_distinguishable,
     mcnemar,
@@ -29,10 +30,13 @@ from preceptor.measures import (
     verdict,
     wilcoxon,
 )
+from preceptor.measures.classification import ranking_area
+from preceptor.measures.measure import AnyMeasure
 from preceptor.report.names import network_name
-from preceptor.report.reading.runs import Predictions, Run
-from preceptor.report.reading.samples import groups_of, per_sample
+from preceptor.report.reading.runs import Run
+from preceptor.report.reading.samples import answers_of, groups_of
 from preceptor.report.reading.studies import Cell
+from preceptor.runs.predictions import Predictions
 
 LEVEL = 0.05
 
@@ -55,6 +59,7 @@ class Difference:
     second: Cell
     network: str
     metric: str
+    higher_is_better: bool
     tested: str
     comparison: Comparison
     seed_differences: tuple[float, ...]
@@ -76,11 +81,15 @@ class Difference:
         """``better``, ``worse`` or ``not distinguishable``."""
         if not self.holds:
             return "not distinguishable"
-        return "better" if np.mean(self.seed_differences) > 0 else "worse"
+        is_higher = bool(np.mean(self.seed_differences) > 0)
+        return "better" if is_higher == self.higher_is_better else "worse"
 
 
-def compare(first: Cell, second: Cell, network: str, metric: str, task: str, resamples: int) -> Difference | None:
+def compare(first: Cell, second: Cell, network: str, measure: AnyMeasure | None, resamples: int) -> Difference | None:
     """The paired test of two cells; None where there is no test, no common seed or no common samples."""
+    if measure is None or measure.paired is None:
+        return None
+    metric = measure.key
     seeds = [seed for seed in first.runs if seed in second.runs]
     runs = [run for seed in seeds for run in (first.runs[seed], second.runs[seed])]
     answers = [(first.runs[seed].predictions, second.runs[seed].predictions) for seed in seeds]
@@ -97,20 +106,21 @@ def compare(first: Cell, second: Cell, network: str, metric: str, task: str, res
         if (a := first.runs[seed].score(network, metric)) is not None
         and (b := second.runs[seed].score(network, metric)) is not None
     ]
-    if task == "classification" and metric == "auroc":
-        found = _auroc(pairs, network, runs)
+    if measure.paired.test == "delong":
+        found = _ranking(pairs, network, measure.paired, runs)
     else:
-        found = _mean(pairs, network, metric, task, runs, resamples)
+        found = _mean(pairs, network, measure.paired, runs, resamples)
     if found is None:
         return None
-    tested, comparison, differences, samples, groups = found
+    comparison, differences, samples, groups = found
     agrees = len(of_metric) == len(seeds) and is_distinguishable(of_metric, 0.0)
     return Difference(
         first=first,
         second=second,
         network=network,
         metric=metric,
-        tested=tested,
+        higher_is_better=measure.higher_is_better,
+        tested=measure.paired.label,
         comparison=comparison,
         seed_differences=tuple(differences),
         samples=samples,
@@ -125,59 +135,58 @@ def compare(first: Cell, second: Cell, network: str, metric: str, task: str, res
     )
 
 
-_Tested = tuple[str, Comparison, list[float], int, int | None]
+_Tested = tuple[Comparison, list[float], int, int | None]
 
 
 def _mean(
     pairs: Sequence[tuple[Predictions, Predictions]],
     network: str,
-    metric: str,
-    task: str,
+    paired: Paired[Any],
     runs: Sequence[Run],
     resamples: int,
-) -> _Tested | None:
+) -> _Tested:
     """A score of single samples, averaged over seeds: accuracy, or the IoU or F1 of images."""
-    scored = per_sample(task, metric)
-    if scored is None:
-        return None
-    tested, score = scored
     ids = list(dict.fromkeys(str(name) for one, _ in pairs for name in one.ids))
     place = {name: row for row, name in enumerate(ids)}
     sums, counts, differences = np.zeros((2, len(ids))), np.zeros(len(ids)), []
     for pair in pairs:
         rows = [place[str(name)] for name in pair[0].ids]
-        both = np.stack([score(answer, network) for answer in pair])
+        both = np.stack([paired.values(answers_of(answer, network)) for answer in pair])
         sums[:, rows] += both
         counts[rows] += 1
         differences.append(float(both[0].mean() - both[1].mean()))
     first, second = sums / counts
     groups = groups_of(runs, ids)
     known = None if groups is None else len(set(groups))
-    if task == "segmentation":
+    if paired.test == "wilcoxon":
         if groups is not None:  # images of one patient are not independent
             numbers = np.unique(groups, return_inverse=True)[1]
             first, second = (np.bincount(numbers, weights=values) / np.bincount(numbers) for values in (first, second))
         comparison = wilcoxon(first, second)
-    elif len(pairs) == 1 and groups is None:
+    elif paired.test == "mcnemar" and len(pairs) == 1 and groups is None:
         comparison = mcnemar(first > 0, second > 0)
     else:
         comparison = paired_permutation(first, second, groups=groups, resamples=resamples)
-    return tested, comparison, differences, len(ids), known
+    return comparison, differences, len(ids), known
 
 
-def _auroc(pairs: Sequence[tuple[Predictions, Predictions]], network: str, runs: Sequence[Run]) -> _Tested | None:
+def _ranking(
+    pairs: Sequence[tuple[Predictions, Predictions]], network: str, paired: Paired[Any], runs: Sequence[Run]
+) -> _Tested | None:
     """DeLong's test; for two classes, and seeds that share their samples."""
     labels, ids = pairs[0][0].labels, [str(name) for name in pairs[0][0].ids]
-    chances = [[answer.networks[network] for answer in side] for side in zip(*pairs, strict=True)]
+    sides = [[answers_of(answer, network) for answer in side] for side in zip(*pairs, strict=True)]
     alike = all([str(name) for name in one.ids] == ids for one, _ in pairs)
-    if labels is None or not alike or chances[0][0].shape[1] != 2 or np.bincount(labels, minlength=2).min() < 2:
+    if labels is None or not alike or pairs[0][0].networks[network].shape[1] != 2:
+        return None
+    if np.bincount(labels, minlength=2).min() < 2:
         return None
     groups = groups_of(runs, ids)
-    first, second = (np.stack([values[:, 1] for values in side]) for side in chances)
-    areas = [[auroc(values, labels) or 0.0 for values in side] for side in chances]
+    first, second = (np.stack([paired.values(answers) for answers in side]) for side in sides)
+    areas = [[ranking_area(values, labels == 1) for values in side] for side in (first, second)]
     differences = [a - b for a, b in zip(*areas, strict=True)]
     comparison = delong(labels == 1, first, second, groups=groups)
-    return "AUROC", comparison, differences, len(ids), None if groups is None else len(set(groups))
+    return comparison, differences, len(ids), None if groups is None else len(set(groups))
 
 
 def _same_samples(one: Predictions, other: Predictions) -> bool:
@@ -216,6 +225,7 @@ def judged(found: Difference, corrected: float) -> Difference:
         samples=found.samples,
         groups=found.groups,
         level=LEVEL,
+        higher_is_better=found.higher_is_better,
     )
     if not holds and is_distinguishable(found.seed_differences, corrected, level=LEVEL):
         words = (

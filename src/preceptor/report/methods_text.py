@@ -5,13 +5,14 @@ from typing import Any
 
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
+from preceptor.measures.table import main_measure
 from preceptor.plan.show import formula
 from preceptor.recipe import parse_recipe
 from preceptor.report.comparison import LEVEL
-from preceptor.report.names import architecture, main_metric, metric_name
+from preceptor.report.names import architecture
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Study
-from preceptor.report.statistics import GROWS_WITH_NOISE, Statistics
+from preceptor.report.statistics import Statistics
 from preceptor.techniques import technique_rows
 
 
@@ -36,7 +37,7 @@ def _on_data(run: Run) -> Iterable[str]:
     table = run.split
     if table is not None:
         counts = [int((table["split"] == part).sum()) for part in ("train", "validation", "test")]
-        grouped = (run.result or {}).get("grouped_by")
+        grouped = run.grouped_by
         by = f"by {grouped}, so that none occurs in two parts," if grouped else "by image (no groups were used)"
         yield (
             f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and {counts[2]:,} "
@@ -138,18 +139,19 @@ def _on_training(runs: Sequence[Run]) -> Iterable[str]:
     seeds = sorted({run.seed for run in runs})
     yield f"Seeds: {', '.join(map(str, seeds))}."
     monitor = of("monitor")
-    score = metric_name(main_metric(runs[0].task)) if monitor == "None" else monitor
+    score = main_measure(runs[0].task).label if monitor == "None" else monitor
     yield f"The weights with the best validation {score} were kept; the test part was evaluated once, at the end."
 
 
 def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[str]:
-    names = ", ".join(metric_name(metric) for metric in study.layout.metrics)
+    names = ", ".join(study.label(metric) for metric in study.layout.metrics)
     yield f"Reported are test {names} as mean ± sample standard deviation over seeds."
     if statistics.intervals:
         units = "groups" if run.group_of is not None else "samples"
         yield f"Intervals are 95 % percentile bootstrap intervals of that mean over {units} (2,000 resamples)."
-        if set(study.layout.metrics) & set(GROWS_WITH_NOISE):
-            yield "Those of ECE are basic bootstrap intervals, which correct its bias in small samples."
+        if growing := study.growing_with_noise(study.layout.metrics):
+            named = " and ".join(growing)
+            yield f"Those of {named} are basic bootstrap intervals, which correct its bias in small samples."
     tests = list(dict.fromkeys(difference.comparison.test for difference in statistics.differences))
     if tests:
         yield (

@@ -1,30 +1,6 @@
 """How scores and networks are called."""
 
-from preceptor.report.reading.runs import CHOSEN, MAIN_METRIC, Run
-
-METRIC_NAMES = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "auroc": "AUROC",
-    "ece": "ECE",
-    "iou": "IoU",
-    "iou_per_image": "IoU per image",
-    "f1_per_image": "F1 per image",
-    "fidelity.agreement": "agreement with T",
-    "fidelity.kl": "KL to T",
-    "fidelity.iou": "IoU with T",
-    "fidelity.f1": "F1 with T",
-}
-
-
-def metric_name(metric: str) -> str:
-    """A metric as it is printed."""
-    return METRIC_NAMES.get(metric, metric)
-
-
-def main_metric(task: str) -> str:
-    """The score by which weights are chosen."""
-    return MAIN_METRIC[task]
+from preceptor.report.reading.runs import CHOSEN, Run
 
 
 def network_name(network: str) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from preceptor.report.drawing.grid import Datum, Grid, label, measured
-from preceptor.report.names import metric_name
 from preceptor.report.reading.published import Rows, figure_for
 from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
@@ -30,14 +29,14 @@ def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
     across += ["metric"] if "metric" not in (*down, *across) else []
 
     places = [(cell, n, metric) for cell in study.cells for n in _networks(study, cell) for metric in layout.metrics]
-    whole = [_along(*place, across) for place in places if place[0].kind == "run"]
+    whole = [_along(study, *place, across) for place in places if place[0].kind == "run"]
     columns = dict.fromkeys(column for column in whole if "" not in column)
     rows: dict[tuple[str, ...], dict[tuple[str, ...], tuple[Cell, str, str]]] = {}
     for place in places:
-        mine = _along(*place, across)
+        mine = _along(study, *place, across)
         fitting = [column for column in columns if _agree(mine, column)] or [mine]
         columns |= dict.fromkeys(fitting)
-        row = rows.setdefault(_row_labels(*place, down), {})
+        row = rows.setdefault(_row_labels(study, *place, down), {})
         for column in fitting:
             row.setdefault(column, place)
     columns = dict.fromkeys(_in_order(columns))
@@ -57,9 +56,9 @@ def _networks(study: Study, cell: Cell) -> tuple[str, ...]:
     return ("T",) if cell.kind == "teacher" else tuple(n for n in study.networks if cell.kind == "run" or n != "T")
 
 
-def _along(cell: Cell, network: str, metric: str, axes: Iterable[str]) -> tuple[str, ...]:
+def _along(study: Study, cell: Cell, network: str, metric: str, axes: Iterable[str]) -> tuple[str, ...]:
     """Where a score lies along the axes; empty on those that its cell does not name."""
-    place = {**cell.labels, "network": network, "metric": metric_name(metric)}
+    place = {**cell.labels, "network": network, "metric": study.label(metric)}
     return tuple(place.get(axis, "") for axis in axes)
 
 
@@ -75,9 +74,9 @@ def _agree(place: Iterable[str], column: Iterable[str]) -> bool:
     return all(mine in ("", theirs) for mine, theirs in zip(place, column, strict=True))
 
 
-def _row_labels(cell: Cell, network: str, metric: str, axes: list[str]) -> tuple[str, ...]:
+def _row_labels(study: Study, cell: Cell, network: str, metric: str, axes: list[str]) -> tuple[str, ...]:
     """The labels of a row; students and teachers alone say so on the first axis of the study."""
-    labels = list(_along(cell, network, metric, axes))
+    labels = list(_along(study, cell, network, metric, axes))
     first = next((place for place, axis in enumerate(axes) if axis not in _INSIDE), None)
     if cell.kind != "run" and first is not None:
         alone = {"teacher": "teacher alone", "baseline": "student alone"}[cell.kind]
@@ -87,7 +86,7 @@ def _row_labels(cell: Cell, network: str, metric: str, axes: list[str]) -> tuple
 
 def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, published: Rows) -> Datum:
     study = statistics.study
-    figure = figure_for(published, cell, network, metric)
+    figure = figure_for(published, cell, network, study.measures.get(metric))
     found = statistics.spread(cell, network, metric)
     beside = [_progress(cell)] if _progress(cell) else []
     if found is None:
@@ -99,9 +98,9 @@ def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, publis
         return Datum("–", beside=tuple(beside), is_warning=_has_failed(cell), numbers=numbers)
     difference = statistics.against_baseline(cell, network, metric) if cell.kind == "run" else None
     return measured(
-        metric,
         found,
         statistics.interval(cell, network, metric),
+        is_share=study.is_share(metric),
         published=figure,
         mark=_MARKS.get(difference.word, "") if difference else "",
         is_best=statistics.is_best(cell, network, metric),
@@ -154,7 +153,7 @@ def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
 def _unit_name(study: Study) -> str:
     run = next(iter(study.finished), None)
     if run is not None and run.group_of is not None:
-        what = (run.result or {}).get("grouped_by")
+        what = run.grouped_by
         return f"groups ({what})" if what not in (None, "group") else "groups"
     return "images" if study.task == "segmentation" else "samples"
 

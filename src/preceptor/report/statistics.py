@@ -17,12 +17,10 @@ from preceptor.measures import (
 )
 from preceptor.report.comparison import LEVEL, Difference, compare, judged, seed_p_value
 from preceptor.report.reading.runs import CHOSEN
-from preceptor.report.reading.samples import Blocks, groups_of, stacked, statistics_of
+from preceptor.report.reading.samples import Blocks, groups_of, stacked
 from preceptor.report.reading.studies import Cell, Study
 
 _RESAMPLES = 10_000
-LOWER_IS_BETTER = ("ece", "fidelity.kl")
-GROWS_WITH_NOISE = ("ece",)
 
 _Entry = tuple[int, str, list[Blocks]]
 """Place of a cell, network, addends of every seed."""
@@ -57,10 +55,10 @@ class Statistics:
         """
         batches: dict[tuple[tuple[str, ...], tuple[str, ...] | None], list[_Entry]] = {}
         for place, cell in enumerate(self.study.cells):
-            tested = [name for run in cell.runs.values() for name in (run.result or {})["test"]]
+            tested = [name for run in cell.runs.values() for name in run.test]
             tested += [CHOSEN] if self.study.network == CHOSEN and cell.kind != "teacher" and cell.runs else []
             for network in dict.fromkeys(tested):
-                found = stacked(cell.runs, network)
+                found = stacked(cell.runs, network, self.study.measures)
                 if found is not None:
                     ids, seeds = found
                     groups = groups_of(list(cell.runs.values()), ids)
@@ -79,12 +77,15 @@ class Statistics:
         resampler = Resampler(size, groups=groups, resamples=self._resamples)
         for place, network, seeds in entries:
             drawn = _sums(resampler, seeds)
-            for metric, statistic in statistics_of(self.study.task).items():
+            for metric, measure in self.study.measures.items():
+                addends = measure.addends
+                if addends is None or not all(addends in sums for sums in drawn):
+                    continue
                 if any(run.score(network, metric) is None for run in self.study.cells[place].runs.values()):
                     continue
-                values = np.mean([statistic(sums) for sums in drawn], axis=0)  # the first is that of all samples
-                point, again = float(values[0]), values[1:]
-                form = basic_interval if metric in GROWS_WITH_NOISE else percentile_interval
+                values = np.mean([measure.finished(sums[addends]) for sums in drawn], axis=0)
+                point, again = float(values[0]), values[1:]  # the first is that of all samples
+                form = basic_interval if measure.grows_with_noise else percentile_interval
                 yield place, network, metric, form(point, again[~np.isnan(again)], resampler.units)
 
     def interval(self, cell: Cell, network: str, metric: str) -> Interval | None:
@@ -112,15 +113,16 @@ class Statistics:
         return max(fitting, key=lambda found: found[:2], default=(0, False, None))[2]
 
     def best(self, network: str, metric: str) -> Cell | None:
-        """The cell with the highest mean, teachers apart."""
+        """The cell with the best mean, teachers apart."""
         means = {
             place: found.mean
             for place, cell in enumerate(self.study.cells)
             if cell.kind != "teacher" and (found := self.spread(cell, network, metric))
         }
-        if len(means) < 2 or metric in LOWER_IS_BETTER:
+        if len(means) < 2:
             return None
-        return self.study.cells[max(means, key=lambda place: means[place])]
+        sign = 1 if self.study.higher_is_better(metric) else -1
+        return self.study.cells[max(means, key=lambda place: sign * means[place])]
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
@@ -138,7 +140,7 @@ class Statistics:
             family = [
                 found
                 for first, second, network in pairs
-                if (found := compare(first, second, network, metric, self.study.task, resamples))
+                if (found := compare(first, second, network, self.study.measures.get(metric), resamples))
             ]
             family = [replace(found, seed_p=self._seed_p(found)) for found in family]
             corrected = holm([max(found.comparison.p_value, found.seed_p) for found in family]) if family else []
@@ -165,7 +167,7 @@ class Statistics:
         return self._difference(cell, base, network, metric) if base else None
 
     def is_best(self, cell: Cell, network: str, metric: str) -> bool:
-        """Whether the cell has the highest mean and differs from every other one."""
+        """Whether the cell has the best mean and differs from every other one."""
         if cell is not self.best(network, metric):
             return False
         others = [c for c in self.study.cells if c.kind != "teacher" and c is not cell]

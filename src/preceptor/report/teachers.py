@@ -1,50 +1,46 @@
 """Is the teacher any better than the student alone? Asked on validation, before anyone trusts a gain."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
-from preceptor.measures import spread
+from preceptor.measures import main_measure, spread
+from preceptor.measures.measure import AnyMeasure
 from preceptor.report.drawing.grid import Datum, Grid, label, measured
-from preceptor.report.names import main_metric, metric_name
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
+from preceptor.runs.result import ConstantAnswer
 
 
 def teachers(study: Study, statistics: Statistics) -> Grid | None:
     """Is the teacher any better than the student alone, on validation? None where nobody has a teacher."""
+    main, *more = compared = [main_measure(study.task), *(one for one in study.measures.values() if one.is_audited)]
     rows = []
     for cell in study.cells:
-        with_teacher = {seed: run for seed, run in cell.runs.items() if "T" in (run.result or {})["validation"]}
+        with_teacher = {seed: run for seed, run in cell.runs.items() if "T" in run.validation}
         if not with_teacher or cell.kind == "baseline":
             continue
         audit = audit_of(study, statistics, cell)
         base = statistics.baseline_of(cell) or _only_baseline(study)
         alone = list(base.runs.values()) if base else []
-        metric = main_metric(study.task)
         noise = noise_of(cell)
-        constant = [one["score"] for one in constant_answers(cell)]
+        constant = [one.score for one in constant_answers(cell)]
         rows.append(
             (
                 label(cell.title),
-                _validation(with_teacher.values(), "T", metric),
-                _validation(with_teacher.values(), "T", "ece"),
-                _validation(alone, None, metric),
-                _validation(alone, None, "ece"),
-                measured(metric, spread(constant)) if constant else Datum(""),
+                *(_validation(with_teacher.values(), "T", one) for one in compared),
+                *(_validation(alone, None, one) for one in compared),
+                measured(spread(constant)) if constant else Datum(""),
                 Datum(f"{audit}; {noise}" if noise else audit, is_warning=bool(noise) or audit.startswith("NOT")),
             )
         )
     if not rows:
         return None
-    name = metric_name(main_metric(study.task))
     heads = (
         "method",
-        f"teacher {name}",
-        "teacher ECE",
-        f"best student alone {name}",
-        "its ECE",
-        f"constant answer {name}",
+        *(f"teacher {one.label}" for one in compared),
+        f"best student alone {main.label}",
+        *(f"its {one.label}" for one in more),
+        f"constant answer {main.label}",
         "audit",
     )
     last = len(heads) - 1
@@ -54,7 +50,7 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
         + ("Accuracy is the agreement with the labels. " if study.task == "classification" else "")
         + (
             "The constant answer is the majority class, or one class all over. "
-            if any(row[5].text for row in rows)
+            if any(row[last - 1].text for row in rows)
             else ""
         )
         + "Where the teacher is not better than the student alone, a gain cannot be put down to its knowledge."
@@ -66,7 +62,7 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
 def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
     """In how many seeds the teacher is better than the best student alone of the same seed, in words."""
     base = statistics.baseline_of(cell) or _only_baseline(study)
-    metric = main_metric(study.task)
+    metric = main_measure(study.task).key
     if base is None:
         return "not audited: no finished student alone"
     better, compared = 0, 0
@@ -84,15 +80,15 @@ def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
     return f"NOT better in {compared - better} of {compared} seeds" if compared > 1 else "NOT better (one seed)"
 
 
-def constant_answers(cell: Cell) -> list[Mapping[str, Any]]:
+def constant_answers(cell: Cell) -> list[ConstantAnswer]:
     """What each run's audit says of one answer for everything on validation; of older runs it is not known."""
-    audits = ((run.result or {}).get("teacher_audit") or {} for run in cell.runs.values())
-    return [audit["constant_answer"] for audit in audits if audit.get("constant_answer")]
+    audits = (run.result.teacher_audit for run in cell.runs.values() if run.result)
+    return [audit.constant_answer for audit in audits if audit and audit.constant_answer]
 
 
 def noise_of(cell: Cell) -> str:
     """In how many seeds the teacher is not clearly better than a constant answer; empty where it always is."""
-    beaten = [one["beaten"] for one in constant_answers(cell)]
+    beaten = [one.beaten for one in constant_answers(cell)]
     if all(beaten):
         return ""
     seeds = f"{beaten.count(False)} of {len(beaten)} seeds" if len(beaten) > 1 else "one seed"
@@ -101,7 +97,7 @@ def noise_of(cell: Cell) -> str:
 
 def best_alone(run: Run, metric: str) -> float | None:
     """The best single student of a run without teacher, on validation."""
-    names = [name for name in (run.result or {})["validation"] if not name.startswith("ensemble")]
+    names = [name for name in run.validation if not name.startswith("ensemble")]
     found = [score for name in names if (score := run.score(name, metric, "validation")) is not None]
     return max(found, default=None)
 
@@ -112,15 +108,15 @@ def _only_baseline(study: Study) -> Cell | None:
     return found[0] if len(found) == 1 else None
 
 
-def _validation(runs: Iterable[Run], network: str | None, metric: str) -> Datum:
+def _validation(runs: Iterable[Run], network: str | None, measure: AnyMeasure) -> Datum:
     values = []
     for run in runs:
-        names = list((run.result or {})["validation"])
+        names = list(run.validation)
         if network is None:
             singles = [name for name in names if not name.startswith("ensemble")]
-            chosen = max(singles, key=lambda name: run.score(name, main_metric(run.task), "validation") or 0.0)
+            chosen = max(singles, key=lambda name: run.score(name, main_measure(run.task).key, "validation") or 0.0)
         else:
             chosen = network
-        value = run.score(chosen, metric, "validation")
+        value = run.score(chosen, measure.key, "validation")
         values += [value] if value is not None else []
-    return measured(metric, spread(values)) if values else Datum("")
+    return measured(spread(values), is_share=measure.is_share) if values else Datum("")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from preceptor.report.comparison import LEVEL
-from preceptor.report.names import metric_name, network_name
+from preceptor.report.names import network_name
 from preceptor.report.reading.studies import STATUSES, Cell, Study
 from preceptor.report.statistics import Statistics
 from preceptor.report.teachers import audit_of, noise_of
@@ -36,7 +36,7 @@ def verdict(study: Study, statistics: Statistics) -> Verdict:
 
 def _headline(study: Study, statistics: Statistics) -> str:
     network, metric = study.network, study.metric
-    what = f"{metric_name(metric)} of {network_name(network)}"
+    what = f"{study.label(metric)} of {network_name(network)}"
     if not study.finished:
         return "No run is finished yet."
     methods = [cell for cell in study.cells if cell.kind == "run"]
@@ -76,7 +76,7 @@ def _of_single_runs(study: Study, statistics: Statistics, what: str) -> str:
         if found:
             spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
             parts.append(f"{cell.title} {100 * found.mean:.2f}{spread}")
-    name = metric_name(study.metric)
+    name = study.label(study.metric)
     return f"Test {name} in percent: {'; '.join(parts)}." if parts else f"No finished run has {what}."
 
 
@@ -102,10 +102,11 @@ def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
         assert found is not None
         spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
         around = f", 95 % interval {100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else ""
+        extreme = "Highest" if study.higher_is_better(metric) else "Lowest"
         leads = statistics.is_best(best, network, metric)
         words = "better than every other one" if leads else "not distinguishable from every other one"
         yield (
-            f"Highest test {metric_name(metric)} of {network_name(network)}: {best.title}, "
+            f"{extreme} test {study.label(metric)} of {network_name(network)}: {best.title}, "
             f"{100 * found.mean:.2f}{spread} %{around}; it is {words}."
         )
         mine = statistics.against_baseline(best, network, metric) if best.kind == "run" else None
@@ -131,6 +132,9 @@ def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
             failed.setdefault(first[0].replace(job.name, "…"), []).append(job.name)
     for error, names in failed.items():
         yield f"Failed: {_named(names, 'runs')}: {error}"
+    for job in study.jobs:
+        for damaged in job.run.analysis.damaged if job.run else ():
+            yield f"The analysis of {job.name} is shown without {damaged.path.name}, which is damaged."
     cells = [cell for cell in study.cells if cell.kind == "run" and cell.runs]
     if cells and max(len(cell.runs) for cell in cells) == 1:
         yield "One seed: another seed may order the methods otherwise, so these figures show no method to be better."
@@ -147,7 +151,7 @@ def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
                 f"test can give is {least:.2g}, so {alone}."
             )
     yield from _teacher_warnings(study, statistics)
-    for note in dict.fromkeys(note for run in study.finished for note in (run.result or {}).get("notes", ())):
+    for note in dict.fromkeys(note for run in study.finished for note in run.notes):
         if "generated" in note or "optimistic" in note:
             yield note
 
@@ -157,7 +161,7 @@ def _teacher_warnings(study: Study, statistics: Statistics) -> Iterable[str]:
     audits: dict[str, list[str]] = {}
     noise: dict[str, list[str]] = {}
     for cell in study.cells:
-        taught = [run for run in cell.runs.values() if "T" in (run.result or {})["validation"]]
+        taught = [run for run in cell.runs.values() if "T" in run.validation]
         if cell.kind == "run" and taught:
             audits.setdefault(audit_of(study, statistics, cell), []).append(cell.title)
             noise.setdefault(noise_of(cell), []).append(cell.title)

@@ -6,21 +6,25 @@ from pathlib import Path
 
 from preceptor.files import write_text
 from preceptor.report.html import FORMS, page, section
+from preceptor.report.own_measures import with_own_measures
 from preceptor.report.reading.find import find_studies
 
 
-def write_report(folders: Sequence[Path], out: Path, note: Callable[[str], None] = lambda line: None) -> Path:
+def write_report(
+    folders: Sequence[Path], out: Path, note: Callable[[str], None] = lambda line: None, *, trust: bool = False
+) -> Path:
     """Report all runs and studies in ``folders``; return the page. ``note`` says a line to the user.
 
     The page holds everything; each table also stands in ``tables/`` as CSV, Markdown and LaTeX.
 
     Args:
         note: says what is damaged and left out, and what could not be verified.
+        trust: run the Python files of measures of the user's own, which the runs keep.
 
     Raises:
         UserError: no run there, or none that is whole.
     """
-    studies = find_studies(folders, note)
+    studies = [with_own_measures(study, note, trust=trust) for study in find_studies(folders, note)]
     slugs = _different([_slug(study.name) for study in studies])
     sections = [section(study, slug) for study, slug in zip(studies, slugs, strict=True)]
     for one in sections:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
-from preceptor.plan.cast import Usual, is_teacher
+from preceptor.plan.cast import TEACHER, Usual, is_teacher
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe, parse_recipe
+from preceptor.runs.files import RunFiles
 from preceptor.specs import NetworkSpec
 from preceptor.study.grid import cells
 from preceptor.study.spec import Study
@@ -62,8 +63,8 @@ class Job:
         stage = stages_before(self.recipe)[0]
         option = stage.instead.removeprefix("technique.")
         if stage.snapshots:
-            kept = Path(folders[0]) / "checkpoints" / "teacher"
-            folders = [str(kept / f"T.epoch-{epoch:04d}.ckpt") for epoch in sorted(stage.snapshots)]
+            kept = RunFiles(Path(folders[0]))
+            folders = [str(kept.weights(stage.clock, TEACHER, epoch)) for epoch in sorted(stage.snapshots)]
         return _with(self.recipe, technique={option: folders if option.endswith("s") else folders[0]})
 
 

@@ -1,15 +1,14 @@
 """Everything on which the bits of a frozen network's outputs depend."""
 
 import importlib.metadata
-import platform
 import re
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from preceptor.data.packed import PackedSet
+from preceptor.machine.processor import processor_name
 from preceptor.networks.network import Network
 from preceptor.specs import AugmentSpec
 
@@ -64,7 +63,7 @@ def arithmetic_facts(
         "compiled": compiled,
         "threads": torch.get_num_threads(),
         "matmul": torch.get_float32_matmul_precision(),
-        "device": f"{device.type} {_processor()} {torch.backends.cpu.get_cpu_capability()}",
+        "device": f"{device.type} {processor_name()} {torch.backends.cpu.get_cpu_capability()}",
         **{name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     if device.type == "cuda":
@@ -75,12 +74,3 @@ def arithmetic_facts(
             torch.backends.cudnn.allow_tf32,
         ]
     return facts
-
-
-def _processor() -> str:
-    """The processor's name where the system tells it: libraries choose their kernels by it."""
-    try:
-        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()

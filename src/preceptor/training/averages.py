@@ -1,10 +1,9 @@
 """Averages of weights over the steps of training."""
 
-from copy import deepcopy
-from typing import Any, cast
+from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from preceptor.networks.network import Network
 
@@ -13,19 +12,23 @@ class Averages:
     """Exponential moving averages of the learners; buffers such as BatchNorm statistics are copied."""
 
     def __init__(self, learners: nn.ModuleDict, decay: float) -> None:
-        self.decay = decay
-        self.copies = deepcopy(learners).requires_grad_(False).eval()
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        self._model = AveragedModel(learners, multi_avg_fn=average).requires_grad_(False).eval()
+        self._model.n_averaged.fill_(1)  # the average begins with the weights before the first step
+
+    @property
+    def copies(self) -> nn.Module:
+        """The averaged learners."""
+        return self._model.module
 
     @property
     def networks(self) -> dict[str, Network]:
-        return cast(dict[str, Network], dict(self.copies.items()))
+        """The averaged networks by name."""
+        return dict(self.copies.named_children())  # type: ignore[arg-type]  # a ModuleDict of networks
 
-    @torch.no_grad()
     def update(self, learners: nn.ModuleDict) -> None:
-        for average, current in zip(self.copies.parameters(), learners.parameters(), strict=True):
-            average.lerp_(current, 1.0 - self.decay)
-        for kept, latest in zip(self.copies.buffers(), learners.buffers(), strict=True):
-            kept.copy_(latest)
+        """Take the learners' present weights into the averages."""
+        self._model.update_parameters(learners)
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.copies.state_dict()

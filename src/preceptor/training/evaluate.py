@@ -16,14 +16,16 @@ from torch import Tensor
 
 from preceptor.composed.base import answers
 from preceptor.data.batches import Batches
+from preceptor.data.loading import Loading
+from preceptor.data.order import Order
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
 from preceptor.errors import UserError
 from preceptor.files import write_with
 from preceptor.inside import inside
 from preceptor.knowledge.base import class_logits
-from preceptor.measures import classification_scores, fidelity_scores, segmentation_scores
 from preceptor.measures.ensemble import maximum, mean, merged_masks, union
+from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measures, fidelity_of, scores_of
 from preceptor.measures.segmentation import COUNTS, mask_counts
 from preceptor.networks.network import Network
 
@@ -35,7 +37,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores by network and metric, fidelity to the teacher, and the predictions behind them.
+    """Scores by network and measure, fidelity to the teacher, and the predictions behind them.
 
     ``table`` has a row per network and sample: id, label, network, p_0 … for classes; id, network,
     class, tp, fp, fn, tn for masks, counted on whole images.
@@ -44,10 +46,32 @@ class Evaluation:
     scores: dict[str, dict[str, float]]
     fidelity: dict[str, dict[str, float]]
     table: pd.DataFrame
+    measures: Measures
 
-    def write(self, path: Path) -> None:
-        """Write the table as CSV."""
-        write_with(path, lambda temporary: self.table.to_csv(temporary, index=False, float_format="%.7g"))
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Evaluates networks on the parts of one run's data."""
+
+    fabric: Fabric
+    prepared: Prepared
+    batch_size: int
+    measures: Measures
+
+    def __call__(
+        self, networks: Mapping[str, Network], part: str, *, teacher: str | None = None, students: Sequence[str] = ()
+    ) -> Evaluation:
+        """See :func:`evaluate`."""
+        return evaluate(
+            self.fabric,
+            networks,
+            self.prepared,
+            part,
+            measures=self.measures,
+            teacher=teacher,
+            students=students,
+            batch_size=self.batch_size,
+        )
 
 
 @torch.no_grad()
@@ -57,6 +81,7 @@ def evaluate(
     prepared: Prepared,
     part: str,
     *,
+    measures: Measures,
     teacher: str | None = None,
     students: Sequence[str] = (),
     batch_size: int,
@@ -65,6 +90,7 @@ def evaluate(
     """Run ``networks`` over a part, in float32 and without augmentation.
 
     Args:
+        measures: what is scored.
         teacher: whom the fidelity of the others is measured against, if anyone.
         students: networks that also answer as ensembles, if there are two or more.
         masks: folder for every network's mask of every image, as PNG; class c of C has grey value 255 c / (C - 1).
@@ -74,8 +100,8 @@ def evaluate(
     batches = whole_part(fabric, prepared, part, batch_size)
     peers = students if len(students) > 1 else ()
     if prepared.packed.task == "classification":
-        return _classes(batches, networks, prepared, teacher, peers)
-    return _masks(batches, networks, prepared, teacher, peers, masks)
+        return _classes(batches, networks, prepared, measures, teacher, peers)
+    return _masks(batches, networks, prepared, measures, teacher, peers, masks)
 
 
 def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -> Batches:
@@ -84,16 +110,18 @@ def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -
         prepared.packed,
         _share(prepared, part, fabric),
         batch_size=batch_size,
-        seed=0,
-        stream="evaluation",
-        augment=None,
-        shuffle=False,
-        device=fabric.device,
+        order=Order(stream="evaluation"),
+        loading=Loading(device=fabric.device),
     )
 
 
 def _classes(
-    batches: Batches, networks: Mapping[str, Network], prepared: Prepared, teacher: str | None, peers: Sequence[str]
+    batches: Batches,
+    networks: Mapping[str, Network],
+    prepared: Prepared,
+    measures: Measures,
+    teacher: str | None,
+    peers: Sequence[str],
 ) -> Evaluation:
     rows: list[Tensor] = []
     found: dict[str, list[Tensor]] = {name: [] for name in networks}
@@ -113,13 +141,14 @@ def _classes(
         for name, p in probabilities.items()
     ]
     return Evaluation(
-        scores={name: classification_scores(p, labels) for name, p in probabilities.items()},
+        scores={name: scores_of(measures, ClassAnswers(p, labels)) for name, p in probabilities.items()},
         fidelity={
-            name: fidelity_scores(p, probabilities[teacher])
+            name: fidelity_of(measures, ClassAnswers(p, labels, probabilities[teacher]))
             for name, p in probabilities.items()
             if teacher and name != teacher
         },
         table=pd.concat(frames, ignore_index=True),
+        measures=measures,
     )
 
 
@@ -127,6 +156,7 @@ def _masks(
     batches: Batches,
     networks: Mapping[str, Network],
     prepared: Prepared,
+    measures: Measures,
     teacher: str | None,
     peers: Sequence[str],
     folder: Path | None,
@@ -159,12 +189,13 @@ def _masks(
         for c in range(1, classes)
     ]
     return Evaluation(
-        scores={network: segmentation_scores(found) for network, found in stacked.items()},
+        scores={network: scores_of(measures, MaskAnswers(found)) for network, found in stacked.items()},
         fidelity={
-            network: {metric: segmentation_scores(np.stack(found))[metric] for metric in ("iou", "f1")}
+            network: fidelity_of(measures, MaskAnswers(stacked[network], np.stack(found)))
             for network, found in against_teacher.items()
         },
         table=pd.concat(frames, ignore_index=True),
+        measures=measures,
     )
 
 

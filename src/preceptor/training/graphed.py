@@ -5,15 +5,12 @@ by one. A recorded step starts with one call. What is recorded always reads the 
 networks say of it and the learning rate are copied there first; numbers that Python holds are recorded as they are, so
 that a step is recorded anew when the weights of the edges change. Frozen networks answer outside of the recording: what
 they say may be kept on disk, or asked about several batches at once.
-
-A graph knows addresses, not tensors: memory that is given back while a graph can be replayed is read all the same. So a
-:class:`Recording` keeps the call that was recorded, and this refers to everything that it reads.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from lightning_fabric import Fabric
@@ -23,73 +20,13 @@ from torch.utils._pytree import tree_leaves
 
 from preceptor.cohort.cohort import Cohort
 from preceptor.data.batches import Batch
+from preceptor.machine.recorder import RECORDERS, WARM_UP, Recorder, Recording
 from preceptor.networks.outputs import Outputs
 from preceptor.plan.stage import Stage
 from preceptor.training.step import Step
 from preceptor.training.terms import Terms
 
-WARM_UP = 3
-"""Steps that run as they are before one is recorded: libraries choose their kernels, the optimiser makes its states."""
 _T = TypeVar("_T")
-
-
-class Recording(Generic[_T]):
-    """Does again, in the same memory, all that a call started on the device.
-
-    Attributes:
-        found: what the call returned.
-
-    Args:
-        call: what was recorded; kept, and with it the tensors that it refers to.
-    """
-
-    def __init__(self, call: Callable[[], _T], replay: Callable[[], None], found: _T) -> None:
-        self._call, self._replay, self.found = call, replay, found
-
-    def __call__(self) -> None:
-        self._replay()
-
-
-class Recorder(Protocol):
-    """What a device can do."""
-
-    def aside(self, call: Callable[[], _T]) -> _T:
-        """Do it as it will be done while it is recorded."""
-
-    def record(self, call: Callable[[], _T]) -> Recording[_T]:
-        """Record ``call``, which must refer to all that it reads: no attribute on the way may be replaced later."""
-
-    def wait(self) -> None:
-        """Return when the device has done everything."""
-
-
-class Cuda:
-    """CUDA graphs. Memory is kept by stream, so warming up and recording share one; and recordings share theirs."""
-
-    def __init__(self) -> None:
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        self._pool = torch.cuda.graph_pool_handle()
-
-    def aside(self, call: Callable[[], _T]) -> _T:
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
-            found = call()
-        torch.cuda.current_stream().wait_stream(self._stream)
-        return found
-
-    def record(self, call: Callable[[], _T]) -> Recording[_T]:
-        graph = torch.cuda.CUDAGraph()
-        # Threads that prepare batches use the device meanwhile, which the default mode would not allow them.
-        with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
-            found = call()
-        return Recording(call, graph.replay, found)
-
-    def wait(self) -> None:
-        torch.cuda.synchronize()
-
-
-RECORDERS: dict[str, type[Recorder]] = {"cuda": Cuda}
-"""By type of device."""
 
 
 def recorder_of(stage: Stage, fabric: Fabric) -> Recorder | None:
@@ -118,11 +55,10 @@ class Graphed:
         """See :class:`~preceptor.training.step.Step`."""
         if self._is_refused or len(batch.positions) < self._whole:
             return self._step(batch, epoch, stream, share)
-        said = {name: self._cohort.ask(name, batch, epoch) for name in self._cohort.asked}
+        said = self._step.said(batch, epoch)
         if self._warm < WARM_UP:
             self._warm += 1
-            with _answering(self._cohort, said):
-                return self._recorder.aside(lambda: self._watched(batch, epoch, stream, share))
+            return self._recorder.aside(lambda: self._watched(batch, said, epoch, stream, share))
         weights = tuple(edge.weight_in(epoch) for edge in self._cohort.transfers)
         if self._recording is None or weights != self._weights:
             self._weights, self._recording = weights, None
@@ -130,7 +66,7 @@ class Graphed:
                 self._recording = self._record(batch, said, epoch, share)
             except RuntimeError as error:  # nothing was done yet
                 self._refuse(f"recording failed: {error.__context__ or error}")
-                return self._step(batch, epoch, stream, share)
+                return self._step(batch, epoch, stream, share, said)
         for there, now in zip(self._read(self._batch, self._said), self._read(batch, said), strict=True):
             there.copy_(now, non_blocking=True)
         self._recording()
@@ -140,7 +76,9 @@ class Graphed:
         self._is_refused = True
         self._say_note(f"steps are not replayed as a graph: {why}")
 
-    def _watched(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
+    def _watched(
+        self, batch: Batch, said: Mapping[str, Outputs], epoch: int, stream: int | None, share: float
+    ) -> list[Terms]:
         """A step as it is, in which whatever cannot be recorded is noticed.
 
         Operations are looked at in the first one only, for nothing is compiled meanwhile; tensors that a step replaces
@@ -148,7 +86,7 @@ class Graphed:
         """
         before = _places(self._cohort)
         with _Noticing() if self._warm == 1 else nullcontext() as noticed:
-            terms = self._step(batch, epoch, stream, share)
+            terms = self._step(batch, epoch, stream, share, said)
         found = noticed.found if noticed else set()
         if self._warm > 1:
             now = _places(self._cohort)
@@ -158,7 +96,7 @@ class Graphed:
         return terms
 
     def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> Recording[list[Terms]]:
-        step, cohort = self._step, self._cohort
+        step = self._step
         mine = replace(
             batch,
             images=batch.images.clone(),
@@ -169,8 +107,7 @@ class Graphed:
         answers = {name: _copied(outputs) for name, outputs in said.items()}
 
         def call() -> list[Terms]:  # without `self`, whose batch and answers are others when a step is recorded anew
-            with _answering(cohort, answers):
-                return step(mine, epoch, None, share)
+            return step(mine, epoch, None, share, answers)
 
         self._batch, self._said = mine, answers
         return self._recorder.record(call)
@@ -181,17 +118,6 @@ class Graphed:
         answers = [cast(Tensor, outputs.at(tap)) for name, outputs in said.items() for tap in taps[name]]
         ids = [batch.positions] if any(edge.loss.needs_ids for edge in self._cohort.transfers) else []
         return [batch.images, batch.targets, *ids, *answers]
-
-
-@contextmanager
-def _answering(cohort: Cohort, said: Mapping[str, Outputs]) -> Iterator[None]:
-    """Let ``said`` be what frozen networks say."""
-    ask = cohort.frozen_outputs
-    cohort.frozen_outputs = lambda name, *_: said[name]
-    try:
-        yield
-    finally:
-        cohort.frozen_outputs = ask
 
 
 def _places(module: nn.Module) -> dict[str, int]:

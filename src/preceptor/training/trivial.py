@@ -7,10 +7,9 @@ from math import exp, lgamma, log
 import numpy as np
 import pandas as pd
 
-from preceptor.measures import classification_scores, segmentation_scores
 from preceptor.measures.arrays import Int64
+from preceptor.measures.measure import AnyMeasure, ClassAnswers, MaskAnswers
 from preceptor.measures.segmentation import COUNTS
-from preceptor.specs import Task
 
 LUCK = 0.05
 """A lead over the constant answer that chance gives more often than this is no lead."""
@@ -22,7 +21,7 @@ class Trivial:
 
     Args:
         answer: the class that it gives for every image, or for every pixel.
-        score: by the metric asked for.
+        score: by the measure asked for.
         luck: how often somebody who guesses at this rate has as many right as the network has; None where the
             metric does not count right answers.
     """
@@ -47,35 +46,41 @@ class Trivial:
         return None
 
 
-def trivial_answer(table: pd.DataFrame, network: str, *, task: Task, classes: Sequence[str], metric: str) -> Trivial:
+def trivial_answer(table: pd.DataFrame, network: str, *, classes: Sequence[str], measure: AnyMeasure) -> Trivial:
     """The constant answer beside ``network`` in the table of an evaluation: the majority class, or one class all over.
 
     Args:
         table: as in :class:`~preceptor.training.evaluate.Evaluation`.
     """
     rows = table[table["network"] == network]
-    return _class(rows, classes, metric) if task == "classification" else _mask(rows, classes, metric)
+    return (_class if measure.task == "classification" else _mask)(rows, classes, measure)
 
 
-def _class(rows: pd.DataFrame, classes: Sequence[str], metric: str) -> Trivial:
+def _class(rows: pd.DataFrame, classes: Sequence[str], measure: AnyMeasure) -> Trivial:
     labels = rows["label"].to_numpy(dtype=np.int64)
     majority = int(np.bincount(labels, minlength=len(classes)).argmax())
     always = np.tile(np.eye(len(classes))[majority], (len(labels), 1))
-    scores = classification_scores(always, labels)
+    score = _score(measure, ClassAnswers(always, labels))
     luck = None
-    if metric == "accuracy":
+    if measure.counts_right_answers:
         answers = rows[[f"p_{c}" for c in range(len(classes))]].to_numpy().argmax(axis=1)
-        luck = _at_least(int((answers == labels).sum()), len(labels), scores["accuracy"])
-    return Trivial(classes[majority], scores[metric], luck)
+        luck = _at_least(int((answers == labels).sum()), len(labels), score)
+    return Trivial(classes[majority], score, luck)
 
 
-def _mask(rows: pd.DataFrame, classes: Sequence[str], metric: str) -> Trivial:
+def _mask(rows: pd.DataFrame, classes: Sequence[str], measure: AnyMeasure) -> Trivial:
     counts = np.stack(
         [rows.loc[rows["class"] == c, list(COUNTS)].to_numpy(np.int64) for c in range(1, len(classes))], 1
     )
-    scores = {name: segmentation_scores(_counts_of(counts, c))[metric] for c, name in enumerate(classes)}
+    scores = {name: _score(measure, MaskAnswers(_counts_of(counts, c))) for c, name in enumerate(classes)}
     best = max(scores, key=lambda name: scores[name])
     return Trivial(best, scores[best], None)
+
+
+def _score(measure: AnyMeasure, answers: ClassAnswers | MaskAnswers) -> float:
+    found = measure.of(answers)
+    assert found is not None, f"{measure.name} is undefined: a monitor wants two classes in the validation part"
+    return found
 
 
 def _counts_of(counts: Int64, answer: int) -> Int64:

@@ -8,8 +8,7 @@ from preceptor.knowledge.logits.integration import (
     accuracy_weights,
     correct_weights,
     entropy_weights,
-    integrated_kl,
-    integrated_target,
+    integrated_logits,
     teacher_weights,
     weighted_feature_error,
     weighted_kl,
@@ -31,17 +30,17 @@ def test_weights_sum_to_one_and_one_teacher_is_plain_kd(scheme: Integration) -> 
     torch.testing.assert_close(weights_by(scheme, teachers).sum(dim=0), torch.ones(6))
 
     alone = weights_by(scheme, teachers[:1])
-    target = integrated_target(teachers[:1], alone, temperature=4.0)
+    target = integrated_logits(teachers[:1], alone, temperature=4.0)
     expected = soft_target_kl(student, teachers[0], temperature=4.0)
-    torch.testing.assert_close(integrated_kl(student, target, temperature=4.0), expected)
+    torch.testing.assert_close(soft_target_kl(student, target, temperature=4.0), expected)
 
 
 @pytest.mark.parametrize("scheme", get_args(Integration))
 def test_averaging_losses_and_averaging_targets_pull_alike(scheme: Integration) -> None:
     teachers, student = torch.randn(3, 6, 4), torch.randn(6, 4, requires_grad=True)
     weights = weights_by(scheme, teachers)
-    target = integrated_target(teachers, weights, temperature=4.0)
-    one = torch.autograd.grad(integrated_kl(student, target, temperature=4.0), student)[0]
+    target = integrated_logits(teachers, weights, temperature=4.0)
+    one = torch.autograd.grad(soft_target_kl(student, target, temperature=4.0), student)[0]
     other = torch.autograd.grad(weighted_kl(student, teachers, weights, temperature=4.0), student)[0]
     torch.testing.assert_close(one, other)
 

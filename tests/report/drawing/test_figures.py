@@ -8,7 +8,7 @@ from preceptor.report.drawing import figures
 from preceptor.report.reading.find import find_studies
 from preceptor.report.statistics import Statistics
 
-from .folders import ALONE, TEACHER, make_run, technique
+from ..folders import ALONE, TEACHER, make_run, technique
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from preceptor.errors import UserError
 from preceptor.report.reading.find import find_studies
 from preceptor.sealed import write_sealed
 
-from .folders import ALONE, TEACHER, make_run, make_study, technique
+from ..folders import ALONE, TEACHER, make_run, make_study, technique
 
 
 def titles(folder):

@@ -12,7 +12,7 @@ from preceptor.report.reading.find import find_studies
 from preceptor.report.results import results
 from preceptor.report.statistics import Statistics
 
-from .folders import ALONE, RECIPE, make_run, make_study, technique
+from ..folders import ALONE, RECIPE, make_run, make_study, technique
 
 FOLDS = 3
 KD = technique("kd_offline")

@@ -96,35 +96,22 @@ def teacher_weights(
             return cross_entropy_weights(logits, targets) if scheme == "ce" else correct_weights(logits, targets)
 
 
-def integrated_target(logits: Tensor, weights: Tensor, *, temperature: float) -> Tensor:
-    """The mixture of the teachers' softened distributions: (K, N, C) and (K, N) to (N, C), rows summing to 1."""
-    return ((logits / temperature).softmax(dim=2) * weights[:, :, None]).sum(dim=0)
-
-
 def integrated_logits(logits: Tensor, weights: Tensor, *, temperature: float) -> Tensor:
-    """T log of :func:`integrated_target`, finite where a class has no probability left: (K, N, C) and (K, N) to (N, C).
+    """T log of the mixture of the teachers' softened distributions, finite where a class has no probability left.
 
-    Weights of a teacher that does not count may be 0.
+    Shapes:
+        logits: (K, N, C); weights: (K, N), 0 where a teacher does not count
+        returns: (N, C)
     """
     log_probabilities = F.log_softmax(logits / temperature, dim=2)
     return temperature * (log_probabilities + weights.log()[:, :, None]).logsumexp(dim=0)
 
 
-def integrated_kl(student_logits: Tensor, target: Tensor, *, temperature: float) -> Tensor:
-    """KL(target || student) at the temperature, times T², mean over samples, for an :func:`integrated_target`.
-
-    Shapes:
-        student_logits: (N, C); target: (N, C) probabilities
-        returns: ()
-    """
-    log_student = F.log_softmax(student_logits / temperature, dim=1)
-    return temperature**2 * F.kl_div(log_student, target, reduction="none").sum(dim=1).mean()
-
-
 def weighted_kl(student_logits: Tensor, logits: Tensor, weights: Tensor, *, temperature: float) -> Tensor:
     """Mean over samples of the weighted sum of KL(teacher k || student), times T².
 
-    Its gradient is that of :func:`integrated_kl`; its value is larger by the teachers' disagreement.
+    Its gradient is that of the KL divergence from :func:`integrated_logits`; its value is larger by the teachers'
+    disagreement.
 
     Shapes:
         student_logits: (N, C); logits: (K, N, C); weights: (K, N)

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from preceptor.measures import confusion_matrix, reliability
+from preceptor.measures import confusion_matrix, main_measure, reliability
 from preceptor.report.drawing.chart import Axis, Chart, around, blend
-from preceptor.report.names import main_metric, metric_name, network_name
+from preceptor.report.names import network_name
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Cell, Study
-from preceptor.report.statistics import LOWER_IS_BETTER, Statistics
+from preceptor.report.statistics import Statistics
 
 _COLOURS = {"T": "#444444", "S1": "#0072b2", "S2": "#d55e00", "ensemble": "#009e73", "ensemble_mean": "#cc79a7"}
 _MORE = ("#56b4e9", "#e69f00", "#882255", "#117733", "#999933", "#332288")
@@ -34,7 +34,7 @@ def overview(study: Study, statistics: Statistics) -> str | None:
     seeds = [[s for run in cell.runs.values() if (s := run.score(network, metric)) is not None] for cell, _, _ in shown]
     ends = [end for _, _, one in shown if one for end in (one.low, one.high)]
     values = [*ends, *(seed for own in seeds for seed in own)]
-    x = around([100 * value for value in values], f"{metric_name(metric)} of {network_name(network)}, test split, %")
+    x = around([100 * value for value in values], f"{study.label(metric)} of {network_name(network)}, test split, %")
     names = tuple((float(-row), _short(cell.title, 32)) for row, (cell, _, _) in enumerate(shown))
     chart = Chart(x, Axis(0.5 - len(shown), 0.5, names=names), width=346, height=14.5 * len(shown), grid="x")
     for row, (cell, mean, interval) in enumerate(shown):
@@ -52,18 +52,18 @@ def overview(study: Study, statistics: Statistics) -> str | None:
 
 def curves(cell: Cell, task: str) -> str | None:
     """The validation score of every network after each epoch, a line per seed; None without metrics."""
-    metric = main_metric(task)
+    main = main_measure(task)
     tables = [run.metrics for run in _begun(cell) if run.metrics is not None]
     parts = []
     for table in tables:
-        rows = table[(table["split"] == "validation") & (table["metric"] == metric)]
+        rows = table[(table["split"] == "validation") & (table["metric"] == main.name)]
         parts.append(rows.assign(epoch=_epochs(rows, _stage_starts(table)), value=100 * rows["value"]))
     every = pd.concat(parts) if parts else pd.DataFrame()
     if every.empty:
         return None
     chart = Chart(
         around(every["epoch"], "epoch", whole=True),
-        around(every["value"], f"validation {metric_name(metric)}, %"),
+        around(every["value"], f"validation {main.label}, %"),
         top=12,
     )
     _mark_stages(chart, _stage_starts(tables[0]))
@@ -156,17 +156,17 @@ def cost(study: Study, statistics: Statistics, field: str, title: str, unit: flo
     metric = study.metric
     points = []
     for cell in study.cells:
-        for network in dict.fromkeys(name for run in cell.runs.values() for name in (run.result or {})["test"]):
+        for network in dict.fromkeys(name for run in cell.runs.values() for name in run.test):
             found, price = statistics.spread(cell, network, metric), _price(cell, network, field)
             if found is not None and price is not None:
                 points.append((network, price / unit, 100 * found.mean))
     prices = [price for _, price, _ in points]
     if len(set(prices)) < 2:
         return None
-    better = " (less is better)" if metric in LOWER_IS_BETTER else ""
+    better = " (less is better)" if not study.higher_is_better(metric) else ""
     chart = Chart(
         around(prices, title, is_log=max(prices) > 8 * min(prices)),
-        around([score for _, _, score in points], f"test {metric_name(metric)}, %{better}"),
+        around([score for _, _, score in points], f"test {study.label(metric)}, %{better}"),
         height=170,
         grid="xy",
     )
@@ -179,11 +179,18 @@ def cost(study: Study, statistics: Statistics, field: str, title: str, unit: flo
 
 def _price(cell: Cell, network: str, field: str) -> float | None:
     run = next(iter(cell.runs.values()))
-    known: Mapping[str, float] = run.latency if field == "latency" else (run.result or {}).get(field) or {}
+    known: Mapping[str, float] = _prices(run, field)
     if network.startswith("ensemble"):
         members = [value for name, value in known.items() if name != "T"]
         return float(sum(members)) if members else None
     return float(known[network]) if network in known else None
+
+
+def _prices(run: Run, field: str) -> Mapping[str, float]:
+    if field == "latency":
+        return run.analysis.latency
+    known = run.result
+    return {} if known is None else {"parameters": known.parameters, "multiply_adds": known.multiply_adds}[field]
 
 
 def _answers(cell: Cell, network: str) -> tuple[np.ndarray | None, np.ndarray | None]:

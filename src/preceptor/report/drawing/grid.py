@@ -10,9 +10,6 @@ from preceptor.measures import Interval, Spread
 from preceptor.places import without_places
 from preceptor.quoting import one_line
 
-PLAIN = ("fidelity.kl",)
-"""Scores that are no shares of something: everything else is shown in percent."""
-
 _FORMULA = tuple("=+-@")
 """How a cell begins that a spreadsheet computes instead of showing it."""
 
@@ -129,37 +126,37 @@ def as_latex(grid: Grid, note: str = "") -> str:
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 
-def text_of(metric: str, value: float) -> str:
+def text_of(value: float, *, is_share: bool = True) -> str:
     """A score as it is read: in percent, but for those that are no shares."""
-    return f"{value:.3f}" if metric in PLAIN else f"{100 * value:.2f}"
+    return f"{100 * value:.2f}" if is_share else f"{value:.3f}"
 
 
 def measured(
-    metric: str,
     found: Spread,
     interval: Interval | None = None,
     *,
+    is_share: bool = True,
     published: tuple[float, float | None] | None = None,
     mark: str = "",
     is_best: bool = False,
     beside: Sequence[str] = (),
 ) -> Datum:
     """Mean ± deviation, with an interval and the published figure beside them."""
-    factor = 1.0 if metric in PLAIN else 100.0
-    spread = "" if found.deviation is None else f" ± {text_of(metric, found.deviation)}"
+    factor = 100.0 if is_share else 1.0
+    spread = "" if found.deviation is None else f" ± {text_of(found.deviation, is_share=is_share)}"
     more = [*beside]
     numbers: dict[str, float | None] = {"": factor * found.mean}
     numbers["±"] = None if found.deviation is None else factor * found.deviation
     numbers["seeds"] = found.count
     if interval:
-        more.insert(0, f"{text_of(metric, interval.low)}–{text_of(metric, interval.high)}")
+        more.insert(0, f"{text_of(interval.low, is_share=is_share)}–{text_of(interval.high, is_share=is_share)}")
         numbers |= {"low": factor * interval.low, "high": factor * interval.high}
     if published:
         mean, deviation = published
         more.append(f"published {mean:g}" + ("" if deviation is None else f" ± {deviation:g}"))
         numbers |= {"published": mean, "published ±": deviation}
     return Datum(
-        text=f"{text_of(metric, found.mean)}{spread}{f' {mark}' if mark else ''}",
+        text=f"{text_of(found.mean, is_share=is_share)}{spread}{f' {mark}' if mark else ''}",
         value=found.mean,
         beside=tuple(more),
         is_best=is_best,

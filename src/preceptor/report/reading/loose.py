@@ -8,18 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from preceptor.measures.table import main_measure
 from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import (
-    MAIN_METRICS,
-    NETWORKS,
-    SAME_RESULT,
-    Job,
-    Layout,
-    Study,
-    as_label,
-    as_text,
-    flat,
-)
+from preceptor.report.reading.studies import NETWORKS, SAME_RESULT, Job, Layout, Study, as_label, as_text, flat
 
 
 def of_loose(runs: Iterable[Run], root: Path) -> list[Study]:
@@ -36,7 +27,7 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
     names = list(dict.fromkeys(str(run.recipe["name"]) for run in runs if run.recipe.get("name")))
     jobs = _labelled([_loose_job(run) for run in runs])
     axes = list(dict.fromkeys(axis for job in jobs for axis in job.labels))
-    present = {network for run in runs if run.result for network in run.result.get("test", {})}
+    present = {network for run in runs if run.result for network in run.test}
     others = sorted(present - set(NETWORKS))
     task = runs[0].task
     above = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
@@ -52,7 +43,7 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
             rows=tuple(axes),
             columns=("network",),
             networks=tuple(name for name in (*NETWORKS, *others) if name in present) or ("S1",),
-            metrics=MAIN_METRICS[task][:1],
+            metrics=(main_measure(task).key,),
         ),
         published=None,
         jobs=tuple(jobs),

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from preceptor.errors import UserError
 from preceptor.inside import inside
+from preceptor.measures.measure import AnyMeasure
 from preceptor.report.reading.studies import Cell, Study
+from preceptor.study_index import INDEX
 
 Figure = tuple[float, float | None]
 Rows = Sequence[Mapping[str, str]]
 
 _KIND = "kind"
-_FIDELITY = {"agreement": "accuracy"}
-"""Agreement with the teacher is printed as the accuracy of a student whose labels are the teacher's answers."""
 
 
 def read_published(study: Study) -> Rows:
@@ -23,7 +23,7 @@ def read_published(study: Study) -> Rows:
     """
     if study.published is None:
         return []
-    path = inside(study.folder, study.published[0], said_by=study.folder / "index.json")
+    path = inside(study.folder, study.published[0], said_by=study.folder / INDEX)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -35,20 +35,19 @@ def read_published(study: Study) -> Rows:
     return [row for row in rows if row["table"] == study.published[1] and row.get("task", study.task) == study.task]
 
 
-def figure_for(rows: Rows, cell: Cell, network: str, metric: str) -> Figure | None:
-    """The one figure of these rows that fits a cell, a network and a metric; None where none or several do.
+def figure_for(rows: Rows, cell: Cell, network: str, measure: AnyMeasure | None) -> Figure | None:
+    """The one figure of these rows that fits a cell, a network and a measure; None where none or several do.
 
     A row fits where each of its columns that is an axis of the cell has the cell's label. Students alone are
     rows whose technique or method is ``baseline``; a teacher alone is the network T of such rows.
     """
-    kind, name = "score", metric
-    if metric.startswith("fidelity."):
-        kind, name = "fidelity", metric.removeprefix("fidelity.")
-        name = _FIDELITY.get(name, name)
+    if measure is None:
+        return None
+    kind = "fidelity" if measure.against_teacher else "score"
     found = {
         (float(row["mean"]), float(row["std"]) if row.get("std") else None)
         for row in rows
-        if row["metric"] == name
+        if row["metric"] == (measure.published_as or measure.name)
         and row.get(_KIND, "score") == kind
         and row.get("network", network) in ("", network)
         and all(row.get(axis) in (None, "", label) for axis, label in cell.labels.items())

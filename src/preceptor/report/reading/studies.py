@@ -2,22 +2,23 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from preceptor.measures.measure import Measures
+from preceptor.measures.table import main_measure, with_own
 from preceptor.places import place_free
 from preceptor.quoting import one_line
 from preceptor.report.reading.folds import pooled
-from preceptor.report.reading.runs import CHOSEN, Note, Run
+from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.runs.analysis import Analysis
 
 Labels = Mapping[str, str]
 
 NETWORKS = ("T", "S1", "S2", "ensemble", "ensemble_mean")
-MAIN_METRICS = {"classification": ("accuracy", "auroc"), "segmentation": ("iou", "f1", "iou_per_image")}
-"""Scores in which methods can be compared, the usual one first."""
 
 KINDS = ("teacher", "baseline", "run")
 STATUSES = ("done", "running", "unfinished", "waiting", "failed")
@@ -26,6 +27,7 @@ STATUSES = ("done", "running", "unfinished", "waiting", "failed")
 SAME_RESULT = (
     "name",
     "seed",
+    "measures",
     "split.fold",
     "data.cache",
     "technique.teacher",
@@ -129,7 +131,7 @@ class Study:
     published: tuple[str, str] | None
     jobs: tuple[Job, ...]
     file: Path | None = None
-    analysis: tuple[Note, ...] = ()
+    analysis: Analysis = field(default_factory=Analysis)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -148,17 +150,39 @@ class Study:
         """Every finished run once."""
         return tuple(run for cell in self.cells for run in cell.runs.values())
 
+    @cached_property
+    def measures(self) -> Measures:
+        """Every measure that its runs may have."""
+        return with_own(self.task, (one for job in self.jobs if job.run for one in job.run.own))
+
     @property
     def tested(self) -> tuple[str, ...]:
         """Metrics in which methods are compared: those of the layout, and AUROC where it can be."""
-        more = ("auroc",) if self.task == "classification" else ()
+        more = [key for key, one in self.measures.items() if one.is_compared]
         return tuple(dict.fromkeys((self.metric, *self.layout.metrics, *more)))
 
     @property
     def metric(self) -> str:
-        """The one that verdicts are about: the layout's first that is a main score of the task, else the first such."""
-        main = MAIN_METRICS[self.task]
-        return next((metric for metric in self.layout.metrics if metric in main), main[0])
+        """The one that verdicts are about: the layout's first in which networks are compared, else the task's main."""
+        compared = {key for key, one in self.measures.items() if one.paired}
+        return next((metric for metric in self.layout.metrics if metric in compared), main_measure(self.task).key)
+
+    def label(self, metric: str) -> str:
+        """A metric as it is printed."""
+        return self.measures[metric].label if metric in self.measures else metric
+
+    def is_share(self, metric: str) -> bool:
+        """Whether a metric is shown in percent."""
+        return metric not in self.measures or self.measures[metric].is_share
+
+    def higher_is_better(self, metric: str) -> bool:
+        """Which way of a metric is good."""
+        return metric not in self.measures or self.measures[metric].higher_is_better
+
+    def growing_with_noise(self, metrics: Iterable[str]) -> list[str]:
+        """Those of ``metrics`` that few samples make too large, as they are printed."""
+        found = (self.measures[metric] for metric in metrics if metric in self.measures)
+        return list(dict.fromkeys(one.label for one in found if one.grows_with_noise))
 
     @cached_property
     def network(self) -> str:

@@ -1,0 +1,75 @@
+"""The table of measures: all that is scored, shown, compared or monitored is one of these, or a user's own."""
+
+from collections.abc import Iterable, Mapping
+from typing import get_args
+
+import numpy as np
+
+from preceptor.measures import calibration, classification, fidelity, segmentation
+from preceptor.measures.arrays import Floats, Int64, Integers, check_probabilities
+from preceptor.measures.measure import AnyMeasure, ClassAnswers, MaskAnswers, Measures, fidelity_of, scores_of
+from preceptor.measures.segmentation import mask_counts
+from preceptor.specs import Task
+
+_EVERY: tuple[AnyMeasure, ...] = (
+    *classification.MEASURES,
+    *calibration.MEASURES,
+    *segmentation.MEASURES,
+    *fidelity.MEASURES,
+)
+
+MEASURES: Mapping[str, Measures] = {
+    task: {one.key: one for one in _EVERY if one.task == task} for task in get_args(Task)
+}
+"""Task -> key -> measure. The first is the main one, by which weights are chosen unless a recipe monitors another."""
+
+
+def main_measure(task: str) -> AnyMeasure:
+    """The score that is first spoken of, and by which weights are chosen unless the recipe monitors another."""
+    return next(iter(MEASURES[task].values()))
+
+
+def agreement_measure(task: str) -> AnyMeasure:
+    """The one score of how far a student agrees with its teacher where there is room for one."""
+    return next(one for one in MEASURES[task].values() if one.against_teacher and one.is_printed)
+
+
+def with_own(task: str, own: Iterable[AnyMeasure]) -> Measures:
+    """The measures of a task with a user's own."""
+    return {**MEASURES[task], **{one.key: one for one in own}}
+
+
+def classification_scores(probabilities: Floats, labels: Integers) -> dict[str, float]:
+    """Every measure of classes against the labels; AUROC is left out where all labels are equal, none is ever NaN.
+
+    Shapes:
+        probabilities: (N, C), rows sum to 1; labels: (N,)
+    """
+    return scores_of(MEASURES["classification"], ClassAnswers(probabilities, labels))
+
+
+def segmentation_scores(counts: Int64) -> dict[str, float]:
+    """Every measure of masks: pooled over all pixels of all images, and the means of the images' own.
+
+    Shapes:
+        counts: (N, 4) or (N, K, 4)
+    """
+    return scores_of(MEASURES["segmentation"], MaskAnswers(counts[:, None] if counts.ndim == 2 else counts))
+
+
+def fidelity_scores(student: Floats, teacher: Floats) -> dict[str, float]:
+    """``agreement``: share of samples whose argmax is the teacher's; ``kl``: mean KL(teacher || student) in nats.
+
+    Shapes:
+        student, teacher: (N, C) probabilities
+    """
+    check_probabilities(teacher)
+    return fidelity_of(
+        MEASURES["classification"], ClassAnswers(student, np.zeros(len(student), dtype=np.int64), teacher)
+    )
+
+
+def mask_fidelity(student: Integers, teacher: Integers, *, classes: int = 2) -> dict[str, float]:
+    """Pooled ``iou`` and ``f1`` of the student's masks (N, H, W) against the teacher's."""
+    counts = mask_counts(student, teacher, classes=classes)
+    return fidelity_of(MEASURES["segmentation"], MaskAnswers(counts, counts))

@@ -196,6 +196,9 @@ def predict(
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw masks over the images.")] = False,
     cam: Annotated[bool, typer.Option("--cam", help="Draw what speaks for the class; runs only.")] = False,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirrored and turned views.")] = False,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Probabilities at the bundle's temperature, not the network's own.")
+    ] = False,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes side by side.")] = 1,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
@@ -203,7 +206,18 @@ def predict(
     """Answer on new images, labelled or not; the same command again goes on where it was stopped."""
     from preceptor.cli.predict import predict_images
 
-    predict_images(source, paths, out, overlay=overlay, cam=cam, tta=tta, device=device, workers=workers, ray=ray)
+    predict_images(
+        source,
+        paths,
+        out,
+        overlay=overlay,
+        cam=cam,
+        tta=tta,
+        calibrated=calibrated,
+        device=device,
+        workers=workers,
+        ray=ray,
+    )
 
 
 @app.command()
@@ -217,6 +231,12 @@ def export(
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="No names of files, patients or the run.")] = False,
     mpp: Annotated[float | None, typer.Option(min=0.01, max=1000, help="Microns per pixel of the images.")] = None,
+    sensitivity: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="Of thresholds; else that of the largest Youden index.")
+    ] = None,
+    abstain: Annotated[
+        float | None, typer.Option(min=0.001, max=0.5, help="Leave out so much that at most this share is wrong.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Where the run's images lie now, if they have moved.")] = None,
 ) -> None:
     """Make a bundle of a student that runs without preceptor and without PyTorch."""
@@ -228,6 +248,8 @@ def export(
         golden=golden or [],
         anonymous=anonymous,
         mpp=mpp,
+        sensitivity=sensitivity,
+        abstain=abstain,
         data=data,
     )
 

@@ -50,6 +50,7 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         "",
         _sentence(metric, interval, by),
         "",
+        *_points(facts),
         "## Limits",
         "",
         "Research software, no medical device. It was measured on images like those of its test part and on no others: "
@@ -100,6 +101,43 @@ def _sentence(metric: str, interval: Interval | None, by: str) -> str:
         f"Test {metric} {interval.value:.3f} (95 % interval {interval.low:.3f} to {interval.high:.3f}, bootstrap over "
         f"{interval.units} {by})."
     )
+
+
+def _points(facts: Mapping[str, Any]) -> list[str]:
+    """What was fitted on validation: a paragraph, and a line for each class."""
+    lines = ["## Operating points", ""]
+    if "images" not in facts["fitted"]:
+        return [*lines, f"None: {facts['fitted']['note']}.", ""]
+    lines += [
+        f"Fitted {facts['fitted']['note']}; in brackets 95 % intervals. Temperature "
+        f"{_with_ends(facts['fitted']['temperature'])}. Rates are of the images on which thresholds were chosen.",
+        "",
+    ]
+    thresholds, abstention = facts["thresholds"], facts["abstention"]
+    if thresholds is not None:
+        decides = "is decided by it" if thresholds["decides"] is not None else "is decided by the largest probability"
+        lines += [
+            f"Thresholds of calibrated probabilities by {thresholds['rule']}; the answer {decides}.",
+            "",
+            "| class | threshold | sensitivity | specificity | of the class | others |",
+            "|---|---|---|---|---|---|",
+        ]
+        for one in thresholds["by_class"]:
+            rates = " | ".join(_with_ends(one[name]) for name in ("threshold", "sensitivity", "specificity"))
+            lines.append(f"| {one['class']} | {rates} | {one['positives']} | {one['negatives']} |")
+        lines.append("")
+    if abstention is not None:
+        lines += [
+            f"Answers below a certainty of {abstention['least_certainty']:.3f} are marked `abstained`, so that at most "
+            f"{100 * abstention['wanted_risk']:g} % of the others are wrong: {_with_ends(abstention['coverage'])} are "
+            f"answered, of which {_with_ends(abstention['risk'])} are wrong.",
+            "",
+        ]
+    return lines
+
+
+def _with_ends(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
 def _teacher(student: Student) -> str:

@@ -39,6 +39,7 @@ def export_run(
     mpp: float | None,
     sensitivity: float | None,
     abstain: float | None,
+    margin: float,
     data: str | None,
 ) -> None:
     """Make a bundle and say what it holds."""
@@ -55,6 +56,7 @@ def export_run(
         mpp=mpp,
         sensitivity=sensitivity,
         abstain=abstain,
+        margin=margin,
     )
     with console.status("exporting"):
         bundle = export(

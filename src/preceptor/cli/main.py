@@ -180,12 +180,33 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
     device: Device = "auto",
     masks: Annotated[Path | None, typer.Option(help="Write every predicted mask as PNG below this folder.")] = None,
+    names: Annotated[
+        Path | None, typer.Option("--map", help="YAML: what classes of other data are called in the run.")
+    ] = None,
     trust: Trust = False,
 ) -> None:
     """Evaluate a finished run again, on its own test split or on other data."""
     from preceptor.cli.evaluate import evaluate_run
 
-    evaluate_run(run, data, device, masks, trust=trust)
+    evaluate_run(run, data, device, masks, names=names, trust=trust)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run, RUN/networks/NAME, or a bundle: the new one.")],
+    second: Annotated[Path, typer.Argument(help="Another, in whose place the first would come.")],
+    data: Annotated[str, typer.Argument(help="Labelled images: a path for the source.")],
+    source: Annotated[str, typer.Option(help="How they lie; `preceptor data list` names all ways.")] = "folder",
+    names: Annotated[
+        Path | None, typer.Option("--map", help="YAML: what the classes of the data are called by both.")
+    ] = None,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="How much worse the first may be.")] = 0.02,
+    device: Device = "auto",
+) -> None:
+    """Two models on the same labelled images: is the first at least as good as the second, but for a margin?"""
+    from preceptor.cli.compare import compare_models
+
+    compare_models(first, second, data, source=source, names=names, margin=margin, device=device)
 
 
 @app.command()
@@ -237,6 +258,9 @@ def export(
     abstain: Annotated[
         float | None, typer.Option(min=0.001, max=0.5, help="Leave out so much that at most this share is wrong.")
     ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="How much worse than its teacher the card calls not worse.")
+    ] = 0.02,
     data: Annotated[str | None, typer.Option(help="Where the run's images lie now, if they have moved.")] = None,
 ) -> None:
     """Make a bundle of a student that runs without preceptor and without PyTorch."""
@@ -250,6 +274,7 @@ def export(
         mpp=mpp,
         sensitivity=sensitivity,
         abstain=abstain,
+        margin=margin,
         data=data,
     )
 

@@ -8,7 +8,8 @@ import yaml
 
 from preceptor.deploy.guard import pooled_iou
 from preceptor.deploy.student import Student
-from preceptor.measures import Interval, bootstrap_sums
+from preceptor.measures import ClassAnswers, Interval, MaskAnswers, bootstrap_sums
+from preceptor.measures.not_worse import paired_gap, words_on
 from preceptor.measures.table import main_measure
 from preceptor.places import place_free
 from preceptor.runs.predictions import read_predictions
@@ -49,6 +50,7 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         "## Results",
         "",
         _sentence(metric, interval, by),
+        *_good_enough(student, facts["made_of"]["options"]["margin"]),
         "",
         *_points(facts),
         "## Limits",
@@ -169,6 +171,21 @@ def _result(student: Student) -> tuple[str, Interval | None, str]:
         columns = np.stack([right, np.ones_like(right)], axis=1)
         interval = bootstrap_sums(columns, lambda sums: sums[:, 0] / sums[:, 1], groups=groups)
     return metric, interval, "images" if groups is None else f"{student.run.result.grouped_by} groups"
+
+
+def _good_enough(student: Student, margin: float) -> list[str]:
+    """Whether it may take its teacher's place, on test; nothing where there is no teacher to compare with."""
+    found = read_predictions(student.run.finished, "test")
+    if found is None or not {student.name, "T"} <= set(found.networks) or student.name == "T":
+        return []
+    groups = _groups(student, [str(name) for name in found.ids])
+    labels = found.labels
+    sides = [found.networks[name] for name in (student.name, "T")]
+    first, second = (MaskAnswers(side) if labels is None else ClassAnswers(side, labels) for side in sides)
+    measure = main_measure(student.contract.task)
+    drawn = "images" if groups is None else f"{student.run.result.grouped_by} groups"
+    gap = paired_gap(measure, first, second, groups)
+    return ["", "On test, " + words_on("this student", "its teacher", measure.label, gap, margin, drawn)]
 
 
 def _of_masks(counts: np.ndarray, groups: list[str] | None) -> Interval:

@@ -25,6 +25,7 @@ from preceptor.deploy.predictor import Predictor
 from preceptor.deploy.student import Student, open_student
 from preceptor.errors import UserError
 from preceptor.files import sync_folder
+from preceptor.measures.not_worse import MARGIN
 from preceptor.places import place_free
 from preceptor.runs.begun import known_fingerprint
 from preceptor.runs.place import is_alive
@@ -47,6 +48,7 @@ class Options:
         mpp: microns per pixel of the training images, where they are known.
         sensitivity: that thresholds are to have; without, they are those of the largest Youden index.
         abstain: share of the answers that may be wrong; without, none is left out.
+        margin: how much worse than its teacher a student may be to be called not worse, as a share.
     """
 
     int8: Int8Choice = "auto"
@@ -56,6 +58,7 @@ class Options:
     mpp: float | None = None
     sensitivity: float | None = None
     abstain: float | None = None
+    margin: float = MARGIN
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -155,7 +155,7 @@ class Ours:
 
 
 @dataclass
-class Way:
+class Placement:
     """One way in which preceptor asks its teacher."""
 
     ours: Ours
@@ -224,9 +224,9 @@ def preceptors(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str
     notes = []
     for precision, name in (("32-true", "preceptor float32"), ("bf16-mixed", "preceptor bf16")):
         ours = Ours(cell, folder, precision, make_fabric("cpu"))
-        found[name] = Way(ours, ours.live)
+        found[name] = Placement(ours, ours.live)
         if ours.cohort.frozen:
-            found[f"{name}, teacher read"] = Way(ours, ours.reading(batches, folder / precision))
+            found[f"{name}, teacher read"] = Placement(ours, ours.reading(batches, folder / precision))
         notes.append(f"{name}: {ours.words}")
     return found, notes
 

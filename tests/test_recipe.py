@@ -65,6 +65,21 @@ def test_an_option_given_for_the_new_technique_is_not_left_out(written):
         ({"split": {"shots": 5, "train_fraction": 0.5}}, "shots and train_fraction both take a part"),
         ({"split": {"shots_seed": 1}}, "shots_seed: there are no shots to draw"),
         ({"split": {"shots": 0}}, "split.shots: .*greater than 0"),
+        ({"data": {"source": "x", "channels": 17}}, "data.channels: .*less than or equal to 16"),
+        (
+            {"data": {"source": "x", "channels": 1}, "augment": {"stain": 0.1}},
+            "augment.stain: changes red, green and blue",
+        ),
+        ({"data": {"source": "x", "channels": 4}, "augment": {"colour": 0.1}}, "augment.colour: .*data.channels is 4"),
+        ({"data": {"source": "x", "depth": 16}, "augment": {"stain": 0.1}}, "augment.stain: changes pixels of 8 bits"),
+        (
+            {
+                "data": {"source": "x", "channels": 1},
+                "technique": {"name": "ml"},
+                "networks": {"student": {**SMALL, "mean": [0.5, 0.5, 0.5]}},
+            },
+            "mean of .* has 3 numbers: data.channels=1 wants one each",
+        ),
         ({"technique": {"name": "ml", "snapshots_every": 2}}, "snapshots_every: is for a teacher alone"),
         ({"training": {"threads": 100_000}}, "training.threads: .*less than or equal to 1024, got 100000"),
         ({"training": {"workers": 100_000}}, "training.workers: .*less than or equal to 256"),

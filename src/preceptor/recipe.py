@@ -85,6 +85,7 @@ class Recipe(Model):
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
         self._require_monitor()
         self._suits_the_technique()
+        self._suits_the_channels()
         return self
 
     def _require_monitor(self) -> None:
@@ -103,6 +104,25 @@ class Recipe(Model):
         if not found.get("measures", True):
             del found["measures"]
         return found
+
+    def _suits_the_channels(self) -> None:
+        """What is computed from red, green and blue, or from 8 bits, and how many numbers normalise."""
+        channels, networks = self.data.channels, self.networks
+        for name in ("stain", "colour"):
+            if getattr(self.augment, name) and channels != 3:
+                raise ValueError(
+                    f"augment.{name}: changes red, green and blue; data.channels is {channels}; leave it out"
+                )
+        if self.augment.stain and self.data.depth != 8:
+            raise ValueError(f"augment.stain: changes pixels of 8 bits; data.depth is {self.data.depth}; leave it out")
+        specs = [*networks.peers.values(), *networks.teachers, *filter(None, [networks.teacher])]
+        for spec in specs:
+            for name, values in (("mean", spec.mean), ("std", spec.std)):
+                if values is not None and len(values) != channels:
+                    raise ValueError(
+                        f"networks: {name} of {spec.architecture} has {len(values)} numbers: data.channels={channels} "
+                        "wants one each"
+                    )
 
     def _suits_the_technique(self) -> None:
         technique, networks = self.technique, self.networks

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import Counter
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -374,3 +375,22 @@ def test_views_are_replayed_in_turn_while_the_order_goes_on(packed):
 def test_images_that_nothing_changes_have_one_view(packed):
     still = AugmentSpec(flip_horizontal=False, flip_vertical=False, views=3)
     assert {Batches(packed, ROWS, batch_size=8, augment=spec).view(5) for spec in (still, None)} == {0}
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_sixteen_bits_and_other_channels_arrive_as_numbers_from_0_to_1(tmp_path, channels):
+    plain = table(12)
+    sixteen = np.random.default_rng(1).integers(0, 65536, (12, 10, 10, channels), dtype=np.uint16)
+    wide = replace(plain, read=lambda row: (sixteen[row], None), channels=channels, depth=16)
+    packed = pack(wide, size=(10, 10), folder=tmp_path)
+    assert np.array_equal(packed.images[:], sixteen)
+    for resident in (False, True):
+        batches = Batches(packed, np.arange(12), batch_size=5, resident=resident)
+        found = torch.cat([batch.images for batch in batches.epoch(0)])
+        wanted = torch.from_numpy(sixteen.astype(np.float32)).permute(0, 3, 1, 2) / 65535
+        assert torch.equal(found, wanted)
+    spec = AugmentSpec(rotate=10, flip_horizontal=True)
+    changed = Batches(packed, np.arange(12), batch_size=12, augment=spec, seed=3)
+    images = next(iter(changed.epoch(0))).images
+    assert images.shape == (12, channels, 10, 10)
+    assert 0 <= images.min() <= images.max() <= 1

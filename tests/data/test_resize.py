@@ -107,3 +107,15 @@ def test_fill_adds_below_and_right_in_the_colour_of_the_border():
     assert (image == 7).all()
     assert mask.sum() == 6
     assert mask[:2, :3].all()
+
+
+@pytest.mark.parametrize("rule", ["squash", "crop", "pad"])
+def test_each_channel_is_resized_alone_and_16_bits_are_kept(rule):
+    """Of two and of four channels none is opacity."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 4), dtype=np.uint8)
+    small, _ = fit(image, None, (8, 8), rule, (10, 20, 30, 40))
+    rgb, _ = fit(np.ascontiguousarray(image[..., :3]), None, (8, 8), rule, (10, 20, 30))
+    assert np.array_equal(small[..., :3], rgb)
+    wide, _ = fit(image.astype(np.uint16) * 257, None, (8, 8), rule, (10, 20, 30, 40))
+    assert wide.dtype == np.uint16
+    assert np.abs(wide / 257 - small).max() < 1

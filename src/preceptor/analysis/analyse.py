@@ -215,7 +215,7 @@ def _picture(prepared: Prepared, name: str) -> masks.Floats:
     tiled = "parent" in frame
     rows = np.flatnonzero((frame["parent" if tiled else "id"] == name).to_numpy())
     pixels, _ = prepared.packed.read(rows)
-    planes = (pixels.transpose(0, 3, 1, 2) / 255).astype(np.float32)
+    planes = (pixels.transpose(0, 3, 1, 2) / np.iinfo(pixels.dtype).max).astype(np.float32)
     whole = stitch(planes, frame.iloc[rows])[name] if tiled else planes[0]
     picture: masks.Floats = whole.transpose(1, 2, 0).astype(np.float64)
-    return picture
+    return masks.in_colour(picture)

@@ -27,12 +27,14 @@ class Workshop:
     Args:
         classes: class names by label.
         image_size: (height, width) of the packed images.
+        channels: of the packed images.
     """
 
     task: Task
     classes: tuple[str, ...]
     image_size: tuple[int, int]
     seed: int
+    channels: int = 3
     _seen: dict[NetworkSpec, Mapping[str, tuple[int, ...]]] = field(default_factory=dict, init=False, compare=False)
     _trained: dict[NetworkUse, bool] = field(default_factory=dict, init=False, compare=False)
 
@@ -159,6 +161,7 @@ class Workshop:
             image_size=self.image_size,
             seed=self._seed_of(name),
             adapter=adapter,
+            channels=self.channels,
         )
 
     def _grafted(self, network: Composed, host: Network) -> Network:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.data.ahead import in_order
-from preceptor.data.augment import augment, check_augment, to_float
+from preceptor.data.augment import as_tensor, augment, check_augment, to_float
 from preceptor.data.packed import PackedSet
 from preceptor.errors import UserError
 from preceptor.randomness import key, permutation
@@ -27,7 +27,7 @@ class Batch:
     """Some samples of a part, N of them.
 
     Args:
-        images: (N, 3, H, W) float32 in [0, 1].
+        images: (N, C, H, W) float32 in [0, 1].
         targets: (N,) int64 classes, or (N, H, W) int64 for masks.
         positions: (N,) int64, on the CPU: where in the part each sample stands; the same in every epoch.
         rows: (N,) int64, on the CPU: rows of the packed set.
@@ -166,6 +166,11 @@ class Batches:
         return whole if self._drop_last or rest < self._smallest else whole + 1
 
     @property
+    def _dtype(self) -> torch.dtype:
+        """Of pixels that are not numbers from 0 to 1 yet; see :func:`preceptor.data.augment.as_tensor`."""
+        return torch.uint8 if self.packed.depth == 8 else torch.int16
+
+    @property
     def left_out(self) -> int:
         """Images of each epoch that are in no batch."""
         return max(0, self._count - len(self) * self.batch_size)
@@ -254,7 +259,8 @@ class Batches:
             return images.index_select(0, index), None if masks is None else masks.index_select(0, index)
         pinned = self.device.type == "cuda"
         height, width = self.packed.size
-        images = torch.empty((len(positions), height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        shape = (len(positions), height, width, self.packed.channels)
+        images = torch.empty(shape, dtype=self._dtype, pin_memory=pinned)
         masks = None
         if self.packed.masks is not None:
             masks = torch.empty((len(positions), height, width), dtype=torch.uint8, pin_memory=pinned)
@@ -285,19 +291,20 @@ class Batches:
         if wanted is not None or self.device.type != "cuda":
             return bool(wanted)
         height, width = self.packed.size
-        needed = len(self.rows) * height * width * (3 if self.packed.masks is None else 4)
+        bytes_each = self.packed.channels * self.packed.depth // 8 + (self.packed.masks is not None)
+        needed = len(self.rows) * height * width * bytes_each
         return needed < _RESIDENT_SHARE * torch.cuda.mem_get_info(self.device)[0]
 
     def _move_to_device(self) -> tuple[Tensor, Tensor | None]:
         height, width = self.packed.size
         count, step = len(self.rows), 1024
-        images = torch.empty((count, height, width, 3), dtype=torch.uint8, device=self.device)
+        images = torch.empty((count, height, width, self.packed.channels), dtype=self._dtype, device=self.device)
         masks = None
         if self.packed.masks is not None:
             masks = torch.empty((count, height, width), dtype=torch.uint8, device=self.device)
         for first in range(0, count, step):
             some_images, some_masks = self.packed.read(self.rows[first : first + step])
-            images[first : first + step] = torch.from_numpy(some_images)
+            images[first : first + step] = as_tensor(some_images)
             if masks is not None and some_masks is not None:
                 masks[first : first + step] = torch.from_numpy(some_masks)
         return images, masks

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from preceptor.data.images import pixel_hash
+from preceptor.data.images import FileReader, pixel_hash
 from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
@@ -60,6 +60,9 @@ class Inspection:
         foreground: smallest, median and largest share of foreground pixels, and the number of empty masks.
         damaged: id -> what is wrong with its files.
         equal: sets of images with equal pixels.
+        values: what values the files hold, and what a run makes of them; empty where all hold 8 bits;
+            among the notes, too.
+        suggested: options of the source that keep levels which a run would lose.
         splitting: how a recipe would split this by default, or why it cannot.
         notes: what else the user should know.
     """
@@ -79,6 +82,8 @@ class Inspection:
     foreground: tuple[float, float, float, int] | None
     damaged: dict[str, str]
     equal: tuple[EqualImages, ...]
+    values: tuple[str, ...]
+    suggested: dict[str, int]
     splitting: str
     notes: tuple[str, ...]
 
@@ -118,6 +123,7 @@ def inspect(
     shares = [look.foreground for look in looks if look.foreground is not None]
     counts, groups = _counts(table)
     sizes = Counter(look.size for look in looks if look.size is not None)
+    values = table.read.seen.lines(table.read.rules) if isinstance(table.read, FileReader) else ()
     return Inspection(
         path=path,
         source=source,
@@ -134,8 +140,10 @@ def inspect(
         foreground=(min(shares), float(np.median(shares)), max(shares), shares.count(0.0)) if shares else None,
         damaged={str(frame["id"].iloc[row]): look.error for row, look in enumerate(looks) if look.error is not None},
         equal=_equal(table, frame),
+        values=values,
+        suggested=table.read.seen.suggested(table.read.rules) if isinstance(table.read, FileReader) else {},
         splitting=_splitting(table),
-        notes=table.notes,
+        notes=(*table.notes, *values),
     )
 
 

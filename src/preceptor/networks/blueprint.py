@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from preceptor.networks.normalisation import in_channels
 from preceptor.specs import NetworkSpec, Task
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -18,6 +19,7 @@ class Blueprint:
         spec: ``architecture`` is a plain library name; ``mean`` and ``std`` are given.
         classes: class names by label, background first for masks.
         image_size: (height, width) of the images it is called with.
+        channels: of the images it is called with.
         adapter: channels of the teacher-side adapter between the last map and the pooling.
     """
 
@@ -26,6 +28,7 @@ class Blueprint:
     classes: tuple[str, ...]
     image_size: tuple[int, int]
     adapter: int | None = None
+    channels: int = 3
 
     @property
     def logit_channels(self) -> int:
@@ -39,14 +42,14 @@ class Blueprint:
         return (size, size) if size else self.image_size
 
     @property
-    def mean(self) -> tuple[float, float, float]:
+    def mean(self) -> tuple[float, ...]:
         """Mean of each channel, for pixels in [0, 1]."""
-        return self.spec.mean or IMAGENET_MEAN
+        return in_channels(self.spec.mean or IMAGENET_MEAN, self.channels)
 
     @property
-    def std(self) -> tuple[float, float, float]:
+    def std(self) -> tuple[float, ...]:
         """Standard deviation of each channel, for pixels in [0, 1]."""
-        return self.spec.std or IMAGENET_STD
+        return in_channels(self.spec.std or IMAGENET_STD, self.channels)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for ``config.json``, which is passed on.
@@ -62,6 +65,7 @@ class Blueprint:
             "classes": list(self.classes),
             "image_size": list(self.image_size),
             "adapter": self.adapter,
+            "channels": self.channels,
         }
 
     @classmethod
@@ -74,4 +78,5 @@ class Blueprint:
             classes=tuple(saved["classes"]),
             image_size=(height, width),
             adapter=saved["adapter"],
+            channels=saved.get("channels", 3),
         )

@@ -22,6 +22,7 @@ def build_network(
     image_size: tuple[int, int],
     seed: int,
     adapter: int | None = None,
+    channels: int = 3,
 ) -> Network:
     """A network for these classes and images, with its weights.
 
@@ -29,6 +30,7 @@ def build_network(
         classes: names by label; the background first for masks.
         image_size: (height, width) of the images that it will see.
         seed: whatever starts at random depends on it alone; torch's global generator is left as it was.
+        channels: of the images.
         adapter: channels of a teacher-side adapter (methods of Niyaz et al., classifiers only).
 
     Raises:
@@ -36,7 +38,9 @@ def build_network(
     """
     if len(classes) < 2:
         raise UserError(f"a network needs at least 2 classes, the data has {len(classes)}: {', '.join(classes)}")
-    blueprint = Blueprint(spec=spec, task=task, classes=tuple(classes), image_size=image_size, adapter=adapter)
+    blueprint = Blueprint(
+        spec=spec, task=task, classes=tuple(classes), image_size=image_size, adapter=adapter, channels=channels
+    )
     with seeded(seed):
         if task == "segmentation":
             from preceptor.networks.build_segmenter import build_segmenter
@@ -72,6 +76,7 @@ def load_network(folder: Path | str) -> Network:
         image_size=blueprint.image_size,
         seed=0,
         adapter=blueprint.adapter,
+        channels=blueprint.channels,
     )
     return network.eval()
 
@@ -85,6 +90,7 @@ def _load_chain(blueprint: Blueprint, folder: Path) -> Network:
         classes=blueprint.classes,
         image_size=blueprint.image_size,
         seed=0,
+        channels=blueprint.channels,
     )
     chain = Chain.unfilled(student)
     weights = read_weights(str(folder))

@@ -128,6 +128,7 @@ def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Modu
                 spec.architecture,
                 encoder_name=spec.encoder,
                 encoder_weights=encoder_weights,
+                in_channels=blueprint.channels,
                 classes=blueprint.logit_channels,
                 **spec.options,
             ),

@@ -51,12 +51,12 @@ class Network(nn.Module, ABC):
         self.has_new_head = True
         self.is_frozen = False
         _require_normalisation(prepares)
-        self.register_buffer("mean", torch.tensor(prepares.mean).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(prepares.std).reshape(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(prepares.mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(prepares.std).reshape(1, -1, 1, 1), persistent=False)
 
     @abstractmethod
     def forward(self, images: Tensor) -> Outputs:
-        """``images``: (N, 3, H, W) float32 in [0, 1], without any normalisation."""
+        """``images``: (N, C, H, W) float32 in [0, 1], without any normalisation."""
 
     @abstractmethod
     def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
@@ -160,9 +160,9 @@ class Network(nn.Module, ABC):
         return outputs
 
     def made_up_image(self) -> Tensor:
-        """(1, 3, H, W) noise in [0, 1], the same in every call."""
+        """(1, C, H, W) noise in [0, 1], the same in every call."""
         generator = torch.Generator().manual_seed(0)
-        return torch.rand(1, 3, *self.image_size, generator=generator).to(self.mean.device)
+        return torch.rand(1, self.blueprint.channels, *self.image_size, generator=generator).to(self.mean.device)
 
 
 def _require_normalisation(blueprint: Blueprint) -> None:

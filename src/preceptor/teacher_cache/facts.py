@@ -42,7 +42,12 @@ def weights_digest(network: Network) -> str:
 def pixel_facts(packed: PackedSet, augment: AugmentSpec, seed: int) -> dict[str, Any]:
     """What decides the pixels of (row, view). Without augmentation no seed does."""
     changes = augment.model_dump(mode="json", exclude={"views", "seed"}) if augment.changes else None
-    return {"fingerprint": packed.fingerprint, "augment": changes, "seed": augment.seed_of(seed) if changes else None}
+    return {
+        "fingerprint": packed.fingerprint,
+        "reading": packed.reading,
+        "augment": changes,
+        "seed": augment.seed_of(seed) if changes else None,
+    }
 
 
 def arithmetic_facts(

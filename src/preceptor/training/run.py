@@ -495,7 +495,14 @@ class Run:
         """How images came to the networks; says for whom timm's padding would have another colour."""
         padding = padding_of(self.recipe)
         data = self.recipe.data
-        found = Preprocessing(resize="squash" if data.tile else data.resize, padding=padding, tile=data.tile)
+        packed = self.prepared.packed
+        found = Preprocessing(
+            resize="squash" if data.tile else data.resize,
+            padding=padding,
+            tile=data.tile,
+            depth=packed.depth,
+            levels=packed.levels,
+        )
         for name, network in networks.items() if padding else ():
             if not isinstance(network, ComposedNetwork) and padding != (own := padding_for(network.blueprint.mean)):
                 self._note(

@@ -11,6 +11,7 @@ from typing import Any
 from preceptor.data.names import check_names
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources._options import Source, checked, needs_path, unknown
+from preceptor.data.sources._pixels import separated, with_pixels
 from preceptor.data.sources.breakhis import breakhis
 from preceptor.data.sources.dsb2018 import dsb2018
 from preceptor.data.sources.folder import folder
@@ -25,6 +26,7 @@ from preceptor.data.sources.recognise import Recognised, recognise
 from preceptor.data.sources.table import table
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.specs import DataSpec
 
 SOURCES: dict[str, Source] = {
     source.__name__: source
@@ -34,8 +36,14 @@ SOURCES: dict[str, Source] = {
 }  # fmt: skip
 
 
-def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | None = None) -> SampleTable:
+def open_source(
+    key: str, path: str | None = None, options: Mapping[str, Any] | None = None, spec: DataSpec | None = None
+) -> SampleTable:
     """The sample table of the data at ``path``, which may hold ``${VARIABLES}``.
+
+    Args:
+        options: of the source, and for image files those on pixels (:class:`preceptor.data.pixels.PixelRules`).
+        spec: what a recipe wants of its images; 8-bit RGB unless given.
 
     Raises:
         UserError: no such source, a wrong option, a variable that is not set, or a layout that the
@@ -44,7 +52,12 @@ def open_source(key: str, path: str | None = None, options: Mapping[str, Any] | 
     if key not in SOURCES:
         raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)}")
     source = SOURCES[key]
-    valid = checked(key, source, options or {})
+    own, on_pixels = separated(options or {})
+    valid = checked(key, source, own)
+    return with_pixels(_opened(key, source, path, valid), on_pixels, spec)
+
+
+def _opened(key: str, source: Source, path: str | None, valid: Mapping[str, Any]) -> SampleTable:
     if path is not None:
         place = expand(path)
         if not path.strip():

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from preceptor.data.images import IMAGE_SUFFIXES
 from preceptor.data.names import check_names
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
 from preceptor.errors import UserError
 from preceptor.opening import no_file, open_file
 from preceptor.quoting import quoted, shown
@@ -62,7 +62,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def image_names(names: Iterable[str]) -> list[str]:
     """Those of ``names`` that end like an image."""
-    return [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
+    return [name for name in names if ending_of(name) in IMAGE_SUFFIXES]
 
 
 def images_in(folder: Path) -> dict[str, str]:
@@ -78,7 +78,7 @@ def images_in(folder: Path) -> dict[str, str]:
     folders, files = entries(folder)
     no_files = [name for name in image_names(folders) if not images_below(folder / name)]
     for name in sorted([*image_names(files), *no_files]):
-        stem = os.path.splitext(name)[0]
+        stem = parted(name)[0]
         if stem in found:
             other = os.path.basename(found[stem])
             raise UserError(f"folder {quoted(folder)} has {quoted(other)} and {quoted(name)}: which is it?")

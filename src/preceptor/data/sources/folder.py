@@ -9,6 +9,7 @@ from typing import Literal
 from preceptor.data.images import FileReader
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.patterns import first_brackets
+from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import (
     MASK_NAME,
@@ -218,7 +219,7 @@ def _groups(
     rows: _Rows, rule: str | None, source: Literal["name", "folder"], grouping: str
 ) -> tuple[list[str] | None, str | None, tuple[str, ...]]:
     """The group of each image, what a group is, and what is to be said of it."""
-    stems = [os.path.splitext(os.path.basename(file))[0] for file in rows.images]
+    stems = [parted(os.path.basename(file))[0] for file in rows.images]
     if source == "folder":
         folders = [below.split(os.sep)[0] for below in rows.below]
         if "" in folders:

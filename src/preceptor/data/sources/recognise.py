@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from preceptor.data.pixels.endings import parted
 from preceptor.data.sources._layout import MASK_NAME, contents, entries, image_names, named, read_table
 from preceptor.data.sources.breakhis import BINARY
 from preceptor.data.sources.folder import part_word
@@ -222,7 +223,7 @@ def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
 
 
 def _stems(folder: Path) -> set[str]:
-    return {os.path.splitext(name)[0] for name in image_names(entries(folder)[1])}
+    return {parted(name)[0] for name in image_names(entries(folder)[1])}
 
 
 def _suffix(images: set[str], masks: set[str]) -> str | None:

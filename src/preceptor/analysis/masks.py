@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from preceptor.specs import IGNORED
+
 Floats = NDArray[np.float64]
 Mask = NDArray[np.int64]
 
@@ -42,15 +44,16 @@ def hardest(images: Iterable[tuple[str, Mapping[str, Floats], Mask]], most: int)
     kept: list[Hard] = []
     for name, probabilities, truth in images:
         masks = {network: p[0].argmax(axis=0).astype(np.int64) for network, p in probabilities.items()}
-        scores = [_foreground_iou(mask, truth[0]) for mask in masks.values()]
+        scores = [foreground_iou(mask, truth[0]) for mask in masks.values()]
         foreground = {network: 1.0 - p[0, 0] for network, p in probabilities.items()}
         kept.append(Hard(name, float(np.mean(scores)), foreground, masks, truth[0]))
         kept = sorted(kept, key=lambda hard: hard.iou)[:most]
     return kept
 
 
-def _foreground_iou(mask: Mask, truth: Mask) -> float:
-    either = ((mask > 0) | (truth > 0)).sum()
+def foreground_iou(mask: Mask, truth: Mask) -> float:
+    """Share of the pixels that are foreground in either which are of one class in both; ignored ones do not count."""
+    either = (((mask > 0) | (truth > 0)) & (truth != IGNORED)).sum()
     return float((((mask == truth) & (truth > 0)).sum()) / either) if either else 1.0
 
 
@@ -71,7 +74,7 @@ def gallery(hard: list[Hard], pictures: Mapping[str, Floats]) -> Figure:
         for place, network in enumerate(networks):
             panel, heat = axes[row][1 + 2 * place], axes[row][2 + 2 * place]
             panel.imshow(_marked(picture, one.masks[network], one.truth))
-            panel.set_title(f"{network}: IoU {_foreground_iou(one.masks[network], one.truth):.2f}", fontsize=10)
+            panel.set_title(f"{network}: IoU {foreground_iou(one.masks[network], one.truth):.2f}", fontsize=10)
             heat.imshow(one.foreground[network], vmin=0, vmax=1, cmap="inferno")
             heat.set_title(f"{network}: P(foreground)", fontsize=10)
     for panel in axes.flat:

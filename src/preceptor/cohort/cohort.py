@@ -30,6 +30,7 @@ class DataFacts:
     classes: int
     batch_size: int
     train_labels: Tensor | None = None
+    ignores: bool = False
 
 
 class Cohort(nn.Module):
@@ -214,7 +215,9 @@ class Cohort(nn.Module):
                 teacher_classifier=self.networks[edge.source].classifier,
                 teacher_learns=not self.networks[edge.source].is_frozen,
                 train_labels=facts.train_labels,
+                ignores=facts.ignores,
             )
+            edge.loss.ignores = facts.ignores
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(key(seed, "adapter", unshared(edge.name)))
                 edge.loss.build(probe)

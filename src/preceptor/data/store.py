@@ -104,6 +104,7 @@ def pack(
     rules |= {"tile": tile.model_dump()} if tile else rules_of(resize, padding)
     rules |= {"channels": table.channels} if table.channels != 3 else {}  # sets from before there was a choice lack it
     rules |= {"depth": table.depth} if table.depth != 8 else {}
+    rules |= {"ignores": True} if table.ignores else {}
     files = source_files(table)
     request = request_key(table, files, rules)
     job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)

@@ -10,6 +10,7 @@ import numpy as np
 
 from preceptor.measures.arrays import Float64, Floats, Int64, Integers
 from preceptor.measures.measure import MaskAnswers, Measure, Paired, counted, mean_where, ratio
+from preceptor.specs import IGNORED
 
 COUNTS = ("tp", "fp", "fn", "tn")
 
@@ -27,17 +28,21 @@ def mask_counts(predicted: Integers, target: Integers, *, classes: int = 2) -> I
     """Pixels that are true and false positives and negatives, (N, classes - 1, 4); class 0 is background.
 
     Shapes:
-        predicted, target: (N, ...) class of each pixel, 0 to classes - 1
+        predicted: (N, ...) class of each pixel, 0 to classes - 1
+        target: the same; pixels that are :data:`~preceptor.specs.IGNORED` count nowhere
     """
     if predicted.shape != target.shape:
         raise ValueError(f"masks differ in shape: predicted {predicted.shape}, target {target.shape}")
-    for name, mask in (("predicted", predicted), ("target", target)):
+    scored = target != IGNORED
+    is_whole = bool(scored.all())
+    for name, mask in (("predicted", predicted), ("target", target if is_whole else target[scored])):
         if mask.size and (mask.min() < 0 or mask.max() >= classes):
             raise ValueError(f"{name} mask holds {mask.min()}–{mask.max()}, classes 0–{classes - 1} were wanted")
     images = len(target)
     pairs = target.reshape(images, -1).astype(np.int64) * classes + predicted.reshape(images, -1)
     pairs += np.arange(images)[:, None] * classes**2
-    confusion = np.bincount(pairs.ravel(), minlength=images * classes**2).reshape(images, classes, classes)
+    chosen = pairs.ravel() if is_whole else pairs[scored.reshape(images, -1)]
+    confusion = np.bincount(chosen, minlength=images * classes**2).reshape(images, classes, classes)
     tp = np.diagonal(confusion, axis1=1, axis2=2)
     fp, fn = confusion.sum(axis=1) - tp, confusion.sum(axis=2) - tp
     tn = confusion.sum(axis=(1, 2))[:, None] - tp - fp - fn

@@ -345,13 +345,18 @@ class Run:
             networks=networks,
             transfers=self.workshop.transfers(stage.edges),
             task_loss=build_task_loss(
-                self.recipe.task_loss, self.recipe.task, classes=len(self.prepared.packed.classes), train_labels=labels
+                self.recipe.task_loss,
+                self.recipe.task,
+                classes=len(self.prepared.packed.classes),
+                train_labels=labels,
+                ignores=self.prepared.packed.ignores,
             ),
             task_weights={name: member.task_weight for name, member in stage.members.items()},
             facts=DataFacts(
                 classes=len(self.prepared.packed.classes),
                 batch_size=stage.training.batch_size // self.fabric.world_size,
                 train_labels=labels,
+                ignores=self.prepared.packed.ignores,
             ),
             precision=DTYPES[stage.training.precision],
             full_precision=[name for name, placement in placements.items() if not placement.half],

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ GROUND = {
     "inside",
     "notes",
     "opening",
+    "own_code",
     "places",
     "quoting",
     "randomness",
@@ -33,10 +35,10 @@ GROUND = {
 """What every room stands on."""
 
 ROOMS = {
-    "runs": set(),
+    "runs": {"measures.segmentation"},
     "plan": {"runs"},
     "techniques": {"plan"},
-    "data": {"recipe", "networks.normalisation"},
+    "data": {"recipe", "networks.build", "networks.normalisation"},
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),
@@ -75,6 +77,7 @@ ROOMS = {
         "machine",
         "recipe",
         "own_files",
+        "opened_run",
         "plan",
         "training",
         "cohort",
@@ -96,6 +99,7 @@ ROOMS = {
         "training",
         "recipe",
         "own_files",
+        "opened_run",
         "plan",
         "techniques",
         "cohort",
@@ -127,6 +131,7 @@ WITHOUT_TORCH = [
     "cli.study",
     "cli.train",
     "recipe",
+    "opened_run",
     "places",
     "specs",
     "plan.draw",
@@ -140,9 +145,12 @@ WITHOUT_TORCH = [
     "data.splits",
     "data.inspect",
     "measures",
+    "runs.analysis",
     "runs.begun",
+    "runs.folder",
     "runs.place",
-    "runs.result",
+    "runs.predictions",
+    "runs.tables",
     "report",
 ]
 
@@ -192,6 +200,49 @@ def test_the_ground_stands_on_itself():
 def test_a_recipe_stands_on_plans_and_techniques(module, more):
     found = [name for one, name in imports() if one == module]
     assert [name for name in found if not within(name, {*GROUND, "plan", "techniques", "measures", *more})] == []
+
+
+def test_a_finished_run_is_opened_without_the_training_loop():
+    """By one module, which stands on the training's rooms and enters neither its run nor its loop."""
+    found = {name for one, name in imports() if one in ("opened_run", "training.build", "training.last_stage")}
+    assert not [name for name in found if within(name, {"training.run", "training.fit", "training.finish"})]
+
+
+def circle(edges):
+    """Modules of which each imports the next and the last the first; None where there are none."""
+    graph = {}
+    for module, imported in edges:
+        graph.setdefault(module, set()).add(imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_a_circle_is_found():
+    assert set(circle([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")])) == {"a", "b", "c"}
+    assert circle([("a", "b"), ("b", "c"), ("a", "c")]) is None
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    """Import statements inside functions and below TYPE_CHECKING count too."""
+    modules = {".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.py")}
+    modules = {module.removesuffix(".__init__") for module in modules}
+    targets = [(module, name if name in modules else name.rpartition(".")[0]) for module, name in imports()]
+    assert circle((module, target) for module, target in targets if target in modules and target != module) is None
+
+
+def test_the_scripts_of_benchmarks_import_one_another_in_no_circle():
+    folder = SOURCE.parents[1] / "benchmarks"
+    edges = [
+        (path.stem, node.module)
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (folder / f"{node.module}.py").exists()
+    ]
+    assert edges
+    assert circle(edges) is None
 
 
 def test_nothing_imports_the_command_line():

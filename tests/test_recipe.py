@@ -29,6 +29,14 @@ def test_what_is_written_is_read_again():
     assert parse_recipe(yaml.safe_load(recipe.to_yaml())) == recipe
 
 
+def test_a_recipe_bears_a_version_and_one_of_another_is_refused():
+    assert yaml.safe_load(parse_recipe(BASE).to_yaml())["version"] == 1
+    with pytest.raises(
+        UserError, match="version: this preceptor reads recipes of version 1; update it for one of version 2"
+    ):
+        parse_recipe(BASE | {"version": 2})
+
+
 def test_overrides_reach_any_depth(written):
     recipe, notes = load_recipe(written, ["training.epochs=3", "networks.student.options={drop_rate: 0.1}"])
     assert recipe.training.epochs == 3

@@ -18,16 +18,18 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     WrapValidator,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
-from preceptor.knowledge.catalogue import entry_for, is_own
+from preceptor.knowledge.catalogue import entry_for
 from preceptor.measures.measure import AnyMeasure, Measures
 from preceptor.measures.own import checked
 from preceptor.measures.table import MEASURES, main_measure
+from preceptor.own_code import is_own
 from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan
@@ -54,13 +56,19 @@ else:  # of the classes themselves, told apart by their names
     TechniqueSpec = Annotated[SerializeAsAny[_Known], WrapValidator(_own_or_known)]
 
 
+VERSION = 1
+"""Of the format in which recipes are written. A later one says here what it makes of those before it."""
+
+
 class Recipe(Model):
     """One run, completely.
 
     Args:
+        version: of the format; a recipe without one is of the first.
         measures: the user's own, ``path/to/module.py:NAME``, by which networks are scored besides.
     """
 
+    version: int = VERSION
     name: str = ""
     task: Task
     data: DataSpec
@@ -73,6 +81,14 @@ class Recipe(Model):
     teacher_training: dict[str, Any] = Field(default_factory=dict)
     measures: tuple[str, ...] = ()
     seed: int = 0
+
+    @field_validator("version")
+    @classmethod
+    def _can_be_read(cls, version: int) -> int:
+        if version != VERSION:
+            wanted = f"update it for one of version {version}"
+            raise ValueError(f"this preceptor reads recipes of version {VERSION}; {wanted}")
+        return version
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

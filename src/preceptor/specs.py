@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from preceptor.own_code import is_code
+
 Task = Literal["classification", "segmentation"]
 ResizeRule = Literal["squash", "crop", "pad"]
 Colour = tuple[int, ...]
@@ -185,10 +187,11 @@ class NetworkSpec(Model):
     """One network.
 
     ``architecture`` is a timm name for classification (``hf-hub:`` and ``local-dir:`` work) or a
-    segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``.
+    segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``; or one's own,
+    ``file.py:Name`` or ``package.module:Name``, of which ``taps`` are the modules whose feature maps are read.
     Of images with other than three channels, the first convolution is adapted (timm's rule).
     ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``mean`` and ``std`` normalise each
-    channel of pixels from 0 to 1. ``options`` go to the library.
+    channel of pixels from 0 to 1. ``options`` go to the library, or to one's own class.
     """
 
     architecture: str
@@ -198,6 +201,32 @@ class NetworkSpec(Model):
     mean: Annotated[tuple[Mean, ...], Field(min_length=1)] | None = None
     std: Annotated[tuple[Deviation, ...], Field(min_length=1)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    taps: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_code_brings_its_start(cls, raw: object) -> object:
+        """Of one's own network no ImageNet weights are known: it starts as its code makes it."""
+        if isinstance(raw, dict) and is_code(str(raw.get("architecture"))) and "weights" not in raw:
+            return {**raw, "weights": "none"}
+        return raw
+
+    @model_validator(mode="after")
+    def _fits_where_it_comes_from(self) -> Self:
+        if not is_code(self.architecture):
+            if self.taps:
+                raise ValueError(f"taps are for networks of your own; {self.architecture} has its own, leave them out")
+            return self
+        if self.weights == "imagenet":
+            raise ValueError(
+                f"weights: no ImageNet weights are known for {self.architecture}; leave `weights` out (it starts as "
+                "its code makes it), or give a file or folder"
+            )
+        if self.encoder is not None:
+            raise ValueError(f"encoder: {self.architecture} is a whole network; pass what it takes as `options`")
+        if len(set(self.taps)) < len(self.taps):
+            raise ValueError(f"taps: {', '.join(self.taps)} names a module twice")
+        return self
 
     def __hash__(self) -> int:
         return hash((self.architecture, self.encoder, self.weights))  # options may hold what has no hash

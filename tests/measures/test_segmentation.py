@@ -82,7 +82,7 @@ def test_masks_from_logits():
     ("predicted", "target", "message"),
     [
         (np.zeros((1, 2, 2), int), np.zeros((1, 2, 3), int), "differ in shape"),
-        (np.zeros((1, 2, 2), int), np.full((1, 2, 2), 255), "target mask holds 255–255"),
+        (np.zeros((1, 2, 2), int), np.full((1, 2, 2), 200), "target mask holds 200–200"),
         (np.full((1, 2, 2), -1), np.zeros((1, 2, 2), int), "predicted mask holds"),
     ],
 )

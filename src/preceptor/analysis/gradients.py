@@ -1,7 +1,6 @@
 """Where the gradient of each network comes from: its own task, and each transfer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -12,27 +11,13 @@ from preceptor.cohort.cohort import Cohort
 from preceptor.data.batches import Batches
 from preceptor.plan.stage import Stage
 from preceptor.randomness import key
+from preceptor.runs.analysis import Pull
 
 BATCHES = 4
 """Training batches over which norms are averaged."""
 
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#999933", "#882255")
 _ROOM = 0.09  # of the bar, below which its text would not fit
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """What one loss term does to one network.
-
-    Args:
-        norm: Euclidean norm of the weighted term's gradient at the network's parameters; the mean over batches.
-        share: of the sum of all terms' norms.
-        cosine: with the gradient of the network's own task loss, mean over batches; None where it has none.
-    """
-
-    norm: float
-    share: float
-    cosine: float | None
 
 
 Pulls = dict[str, dict[str, Pull]]

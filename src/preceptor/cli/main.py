@@ -235,12 +235,24 @@ def plan(
     overrides: Overrides = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the graph of the last stage into this file.")] = None,
     scale: Annotated[str | None, typer.Option(help="Another size of a study, such as small.")] = None,
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="Hours, memory and disk of a study, from 20 steps of each kind of run."),
+    ] = False,
+    workers: Workers = None,
+    device: Device = "auto",
     trust: Trust = False,
 ) -> None:
     """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
+    changes = [*(overrides or []), *_more_changes(context)]
+    if measure:
+        from preceptor.cli.expect import show_expected
+
+        show_expected(recipe, changes, scale, workers=workers, device=device, trust=trust)
+        return
     from preceptor.cli.plan import show_plan
 
-    show_plan(recipe, [*(overrides or []), *_more_changes(context)], svg, scale, trust=trust)
+    show_plan(recipe, changes, svg, scale, trust=trust)
 
 
 @app.command()

@@ -133,7 +133,8 @@ def padding_of(recipe: Recipe) -> Colour | None:
     """
     if recipe.data.tile or recipe.data.resize != "pad":
         return None
-    from preceptor.networks.normalisation import in_channels, mean_of, padding_for
+    from preceptor.networks.build import mean_of
+    from preceptor.networks.normalisation import in_channels, padding_for
 
     first = next(iter(recipe.networks.peers.values()))
     return padding_for(in_channels(mean_of(first, recipe.task), recipe.data.channels))

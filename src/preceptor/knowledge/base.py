@@ -29,6 +29,7 @@ class Probe:
         teacher_learns: True when the teacher trains along, so that what is copied from it now will age.
         train_labels: (n_train,) class of each training sample, or None for masks. The ``ids`` given
             to a loss with ``needs_ids`` index it.
+        ignores: masks may have pixels that count nowhere, :data:`~preceptor.specs.IGNORED`.
     """
 
     edge: str

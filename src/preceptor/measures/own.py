@@ -15,10 +15,10 @@ import numpy as np
 
 from preceptor.errors import UserError
 from preceptor.inside import inside
-from preceptor.knowledge.catalogue import is_own, run_file
 from preceptor.measures.arrays import Float64, Int64
 from preceptor.measures.measure import Answers, AnyMeasure, ClassAnswers, MaskAnswers, Measure, Measures
 from preceptor.measures.table import MEASURES, with_own
+from preceptor.own_code import is_own, run_file
 from preceptor.signatures import values_in
 from preceptor.specs import Task
 

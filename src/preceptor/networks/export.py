@@ -2,7 +2,7 @@
 
 ``model.safetensors`` holds the weights, ``config.json`` what the library needs to know, and below
 ``_preceptor`` what a stranger needs besides (see ``docs/exported.md``) and what
-:func:`preceptor.networks.build.load_network` needs.
+:func:`preceptor.composed.load_network` needs.
 """
 
 import hashlib
@@ -57,7 +57,7 @@ def timm_config(
     architecture, note = blueprint.spec.architecture.partition(".")[0], None  # without a tag of foreign weights
     if adapter is not None or head is not None:
         extra = "a head of its own" if head is not None else "an adapter before its head"
-        note = f"{architecture} with {extra}: load it with preceptor.networks.build.load_network"
+        note = f"{architecture} with {extra}: load it with preceptor.composed.load_network"
     cfg: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
     is_other = blueprint.channels != 3  # timm would adapt the first convolution to them once more, where it is named
     return {

@@ -64,7 +64,7 @@ class Weights:
         if self.own.get("chain"):
             raise UserError(
                 f"weights {self.path!r}: a network that was grafted has layers between its blocks and starts no "
-                "other; use it as it is (preceptor.networks.build.load_network), or give other weights"
+                "other; use it as it is (preceptor.composed.load_network), or give other weights"
             )
 
     def require_classes(self, classes: Sequence[str]) -> None:

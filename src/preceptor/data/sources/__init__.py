@@ -4,13 +4,12 @@
 :func:`recognise` finds the name and options for a folder.
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from preceptor.data.names import check_names
 from preceptor.data.samples import SampleTable
-from preceptor.data.sources._options import Source, checked, needs_path, unknown
+from preceptor.data.sources._options import Source, opened, unknown
+from preceptor.data.sources._own import open_own
 from preceptor.data.sources._pixels import separated, with_pixels
 from preceptor.data.sources.breakhis import breakhis
 from preceptor.data.sources.dsb2018 import dsb2018
@@ -25,7 +24,7 @@ from preceptor.data.sources.phantom import phantom
 from preceptor.data.sources.recognise import Recognised, recognise
 from preceptor.data.sources.table import table
 from preceptor.errors import UserError
-from preceptor.files import expand
+from preceptor.own_code import is_own
 from preceptor.specs import DataSpec
 
 SOURCES: dict[str, Source] = {
@@ -49,24 +48,12 @@ def open_source(
         UserError: no such source, a wrong option, a variable that is not set, or a layout that the
             source does not understand.
     """
-    if key not in SOURCES:
-        raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)}")
-    source = SOURCES[key]
     own, on_pixels = separated(options or {})
-    valid = checked(key, source, own)
-    return with_pixels(_opened(key, source, path, valid), on_pixels, spec)
-
-
-def _opened(key: str, source: Source, path: str | None, valid: Mapping[str, Any]) -> SampleTable:
-    if path is not None:
-        place = expand(path)
-        if not path.strip():
-            raise UserError(f"source {key!r} needs a path to its files: data.path is empty")
-        check_names("path of the data", (os.path.abspath(place),))
-        return source(place, **valid)
-    if needs_path(source):
-        raise UserError(f"source {key!r} needs a path to its files")
-    return source(**valid)
+    if is_own(key):
+        return with_pixels(open_own(key, path, own), on_pixels, spec)
+    if key not in SOURCES:
+        raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)} Your own is named path/to/file.py:name.")
+    return with_pixels(opened(key, SOURCES[key], path, own), on_pixels, spec)
 
 
 __all__ = ["SOURCES", "Recognised", "Source", "open_source", "recognise"]

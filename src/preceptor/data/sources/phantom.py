@@ -57,7 +57,8 @@ def phantom(
         raise UserError(f"phantom: task is {task!r}; choose classification or segmentation.")
     for name, value, least, most in (
         ("images", images, 1, 10_000_000), ("size", size, 16, 8192), ("patients", patients, 1, 10_000_000),
-        ("classes", classes, 2, len(NAMES)), ("mask_classes", mask_classes, 2, len(MASK_CLASSES)), ("difficulty", difficulty, 0, 1),
+        ("classes", classes, 2, len(NAMES)), ("difficulty", difficulty, 0, 1),
+        ("mask_classes", mask_classes, 2, len(MASK_CLASSES)),
     ):  # fmt: skip
         if not least <= value <= most:
             raise UserError(f"phantom: {name} is {value}, it must be between {least} and {most:,}.")

@@ -15,6 +15,7 @@ GROUND = {
     "explain",
     "files",
     "inside",
+    "kinds",
     "notes",
     "opening",
     "own_code",

@@ -25,6 +25,7 @@ from pydantic import (
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
+from preceptor.kinds import kinds_at
 from preceptor.knowledge.catalogue import entry_for
 from preceptor.measures.measure import AnyMeasure, Measures
 from preceptor.measures.own import checked
@@ -38,7 +39,7 @@ from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpe
 from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
 from preceptor.techniques.base import LossSpec
 from preceptor.techniques.own import options_of
-from preceptor.yaml_text import read_yaml, read_yaml_file
+from preceptor.yaml_text import read_value, read_yaml_file
 
 
 def _own_or_known(raw: object, known: Callable[[object], Technique]) -> Technique:
@@ -297,11 +298,18 @@ def _options_of(technique: str) -> set[str]:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Dotted key and value of ``a.b=value``, the value being YAML."""
+    """Dotted key and value of ``a.b=value``.
+
+    The value is a text as it stands where the recipe wants one, else what :func:`read_value` makes of it.
+    """
     where, equals, value = text.partition("=")
     if not equals or not where:
         raise UserError(f"--set {text!r}: write it as key.key=value, for example training.epochs=5")
-    return where, read_yaml(value, f"--set {where}: {shorten(value, 80, placeholder=' …')!r}")
+    named = f"--set {where}: {shorten(value, 80, placeholder=' …')!r}"
+    kinds = kinds_at(Recipe, where.split("."))
+    if type(None) in kinds and value.strip() in ("", "~", "null"):
+        return where, None
+    return where, read_value(value, named, is_text=bool(kinds) and kinds <= {str, type(None)})
 
 
 def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:

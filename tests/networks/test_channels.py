@@ -4,8 +4,9 @@ import pytest
 import timm
 import torch
 
+from preceptor.composed import load_network
 from preceptor.errors import UserError
-from preceptor.networks.build import build_network, load_network
+from preceptor.networks.build import build_network
 from preceptor.networks.normalisation import in_channels
 from preceptor.specs import NetworkSpec
 

@@ -1,7 +1,7 @@
 """The sample table: what a source found, before anything is decoded."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,8 @@ class SampleTable:
         identity: what the pixels depend on besides files (options of a generator, of a reader).
         files: row number -> paths whose size and content identify the row; empty for generated data.
         notes: what the user should know about this data, one sentence each.
+        read_besides: files that were read besides those of the rows: tables, lists of classes.
+        left_out: files that are not used on purpose, each with the reason, in the plural.
     """
 
     source: str
@@ -58,6 +60,8 @@ class SampleTable:
     channels: int = 3
     depth: int = 8
     ignores: bool = False
+    read_besides: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_names("names of classes", self.classes)

@@ -247,6 +247,8 @@ def _check_counts(
     frame: pd.DataFrame, units: NDArray[np.int64], fractions: Fractions, classes: Sequence[str], what: str
 ) -> None:
     """UserError where there are too few units to have one, of each class, in every part."""
+    if frame.empty:
+        raise UserError("no image is left to split: those there were are equal and have different labels")
     parts = int(np.count_nonzero(fractions))
     count = int(units.max()) + 1
     if count < parts:

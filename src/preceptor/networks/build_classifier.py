@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import timm
+import torch
 from torch import nn
 
 from preceptor.errors import UserError
@@ -38,7 +39,7 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(HUB) else None
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
-    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights)
+    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec))
     adapter = blueprint.adapter
     if weights is not None:
         weights.require_plain()
@@ -206,6 +207,15 @@ def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
         return model, False
     model.reset_classifier(len(blueprint.classes))
     return model, True
+
+
+def _names(spec: NetworkSpec) -> set[str]:
+    """Names of the architecture's tensors; none where it cannot be built, which is said when it is."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return set(timm.create_model(spec.architecture, **spec.options).state_dict())
+    except Exception:  # whatever wrong options make a library raise
+        return set()
 
 
 def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:

@@ -115,7 +115,7 @@ def test_twelve_bits_in_sixteen_are_not_packed_as_black(tmp_path):
         packed(root)
     found = inspect(str(root))
     assert found.suggested == {"bits": 12}
-    assert "12 images of 1 channel hold uint16 values from 89 to 4095" in found.values
+    assert "12 images of 1 channel hold uint16 values from 89 to 4095" in found.stored
     assert packed(root, {"bits": 12}).images[0].max() == 255
     assert inspect(str(root), options={"bits": 12}).suggested == {}
 

@@ -5,8 +5,15 @@ import os
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
 NIFTI_SUFFIXES = frozenset({".nii", ".nii.gz"})
 IMAGE_SUFFIXES = (
-    frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"}) | DICOM_SUFFIXES | NIFTI_SUFFIXES
-)
+    frozenset(
+        {
+            ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".ppm",
+            ".pgm", ".pbm", ".pnm",
+        }
+    )
+    | DICOM_SUFFIXES
+    | NIFTI_SUFFIXES
+)  # fmt: skip
 
 
 def parted(name: str) -> tuple[str, str]:

@@ -20,6 +20,10 @@ class _Kind:
     high: float = -np.inf
 
 
+Counted = tuple[dict[tuple[str, int], _Kind], dict[str, int]]
+"""What was seen, as it passes between processes."""
+
+
 @dataclass
 class Seen:
     """What was read so far, by kind: type of the values, and channels. Safe to share between threads."""
@@ -41,6 +45,24 @@ class Seen:
             kind.low, kind.high = min(kind.low, low), max(kind.high, high)
             if stored.about:
                 self.about[stored.about] = self.about.get(stored.about, 0) + 1
+
+    def taken(self) -> Counted:
+        """What was seen, which is forgotten here."""
+        with self._lock:
+            found = self.kinds, self.about
+            self.kinds, self.about = {}, {}
+        return found
+
+    def add(self, found: Counted) -> None:
+        """Take into account what was seen elsewhere."""
+        kinds, about = found
+        with self._lock:
+            for name, one in kinds.items():
+                kind = self.kinds.setdefault(name, _Kind())
+                kind.count += one.count
+                kind.low, kind.high = min(kind.low, one.low), max(kind.high, one.high)
+            for text, count in about.items():
+                self.about[text] = self.about.get(text, 0) + count
 
     def lines(self, rules: PixelRules) -> tuple[str, ...]:
         """What is to be said of the files, and of what a run makes of them; nothing of 8-bit images alone."""

@@ -17,8 +17,8 @@ from preceptor.data.pixels.reading import MOST_PIXELS, Request
 from preceptor.data.pixels.stored import Stored, Values, on_disk, with_channels
 from preceptor.errors import UserError
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-NAMES = "PNG, JPEG, TIFF, BMP or WebP"
+FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
+NAMES = "PNG, JPEG, JPEG 2000, TIFF, BMP, WebP, GIF or PPM"
 _ORIENTATION = 274
 _RGB, _GREY_AND_OPACITY, _RGBA = 2, 4, 6  # kinds of colour in a PNG
 _CONVERTED = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA"}

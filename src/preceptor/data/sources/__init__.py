@@ -1,4 +1,6 @@
-"""Where images come from: one layout on disk per file, each a function to a sample table.
+"""Where images come from: a layout on disk is a file here, with a function to a sample table, or a rule of paths.
+
+Rules are in :mod:`preceptor.data.layouts`.
 
 :data:`SOURCES` holds them by name, :func:`open_source` checks a name and its options and opens it,
 :func:`recognise` finds the name and options for a folder.
@@ -20,6 +22,8 @@ from preceptor.data.sources.histopathologic_cancer import histopathologic_cancer
 from preceptor.data.sources.kather2016 import kather2016
 from preceptor.data.sources.lgg import lgg
 from preceptor.data.sources.medmnist import medmnist
+from preceptor.data.sources.pannuke import pannuke
+from preceptor.data.sources.paths import LAYOUT_SOURCES, paths
 from preceptor.data.sources.pcam import pcam
 from preceptor.data.sources.phantom import phantom
 from preceptor.data.sources.recognise import Recognised, recognise
@@ -29,10 +33,14 @@ from preceptor.own_code import is_own
 from preceptor.specs import DataSpec
 
 SOURCES: dict[str, Source] = {
-    source.__name__: source
-    for source in (
-        kather2016, histopathologic_cancer, pcam, breakhis, ham10000, lgg, dsb2018, medmnist, folder, table, phantom,
-    )
+    **{
+        source.__name__: source
+        for source in (
+            kather2016, histopathologic_cancer, pcam, breakhis, ham10000, lgg, dsb2018, pannuke, medmnist, folder,
+            paths, table, phantom,
+        )
+    },
+    **{source.layout.key: source for source in LAYOUT_SOURCES},
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from preceptor.data.images import FileReader
 from preceptor.data.pixels import OPTIONS, USUAL, PixelRules, Stored, to_pixels
 from preceptor.data.pixels.volumes import places_of, require_equal_slices, said_of, unfolded_frame, volume_at
 from preceptor.data.samples import Pixels, Reader, SampleTable
-from preceptor.data.sources.folder import NO_GROUPS
+from preceptor.data.sources._layout import NO_GROUPS
 from preceptor.errors import UserError
 from preceptor.specs import DataSpec
 

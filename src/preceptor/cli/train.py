@@ -16,6 +16,8 @@ from preceptor.runs.files import RunFiles
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 
+_MOST_CLASSES = 6
+"""Foreground classes whose scores are printed one by one."""
 FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
 """Said where `| head` or the like has ended."""
 
@@ -76,7 +78,9 @@ def default_folder(name: str, recipe: Recipe) -> Path:
 def print_result(console: Console, result: RunResult) -> None:
     """The test scores of every network, with what should be known before trusting them."""
     known = MEASURES[result.task].values()
+    of_classes = [key for key in next(iter(result.test.values()), {}) if key.startswith("iou.")]
     metrics = [one.name for one in known if one.is_printed and not one.against_teacher]
+    metrics += of_classes if len(of_classes) <= _MOST_CLASSES else []
     metrics += [name for name in result.measures if any(name in one for one in result.test.values())]
     agrees = agreement_measure(result.task).name
     table = Table(title=f"{result.technique} {result.strategy or ''}: test", box=None)

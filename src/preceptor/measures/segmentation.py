@@ -5,6 +5,7 @@ Everything follows from counts per image and foreground class, (N, K, 4) int64 i
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -114,6 +115,46 @@ def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, 
         may_monitor=is_main,
         is_printed=is_main,
     )
+
+
+def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
+    """IoU and F1 of each foreground class, from all pixels of all images; none where there is but one.
+
+    Args:
+        classes: names of all, background first.
+    """
+    if len(classes) < 3:
+        return ()
+    return tuple(
+        Measure(
+            name=f"{name}.{of}",
+            label=f"{label} {of}",
+            task="segmentation",
+            addends=_pixels_of(place),
+            finish=_of_one(of_counts),
+        )
+        for name, label, of_counts in (("iou", "IoU", intersection_over_union), ("f1", "F1", mask_f1))
+        for place, of in enumerate(classes[1:])
+    )
+
+
+@cache
+def _pixels_of(place: int) -> Callable[[MaskAnswers], Float64]:
+    """Counts of one foreground class; always the same function, so that measures share the work."""
+
+    def addends(answers: MaskAnswers) -> Float64:
+        return answers.counts[:, place].astype(np.float64)
+
+    return addends
+
+
+def _of_one(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64], Float64]:
+    """(B, 4) counts -> (B,) scores."""
+
+    def finish(sums: Float64) -> Float64:
+        return of_counts(sums.round().astype(np.int64))
+
+    return finish
 
 
 _IOU_PER_IMAGE = _per_image("iou_per_image", "IoU per image", intersection_over_union, is_main=True)

@@ -69,5 +69,5 @@ def seen_in(table: SampleTable) -> tuple[tuple[str, ...], dict[str, Any]]:
     complaint = reader.seen.complaint(reader.rules)
     if complaint:
         raise UserError(f"{table.source}: {complaint}")
-    lines = (*reader.seen.lines(reader.rules), *reader.mask_meaning.said)
+    lines = (*reader.seen.lines(reader.rules), *reader.masks_said)
     return ((f"{'. '.join(lines)}.",) if lines else ()), reader.settled()

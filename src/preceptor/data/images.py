@@ -158,18 +158,34 @@ class FileReader:
             images = (read_stored(self._request(path, "image", row)) for row, path in enumerate(self.images))
             return range_of(images, len(self.images), self.rules)
 
-    @cached_property
+    @property
     def mask_meaning(self) -> Meaning:
         """What the pixels of masks mean: what options say, or else what some of the masks suggest.
 
         Raises:
             UserError: they may mean several things.
         """
+        if isinstance(self._meaning_found, UserError):
+            raise self._meaning_found
+        return self._meaning_found
+
+    @cached_property
+    def _meaning_found(self) -> Meaning | UserError:
+        """The meaning, or why there is none: looked for once."""
         meaning = meaning_by(self.mask_rules)
         if self.masks is None or self.classes != 2 or not self.mask_rules.are_guessed:
             return meaning
         with _FINDING:
-            return guessed(self._some_masks(self.masks), meaning)
+            try:
+                return guessed(self._some_masks(self.masks), meaning)
+            except UserError as error:
+                return error
+
+    @property
+    def masks_said(self) -> tuple[str, ...]:
+        """What was guessed of the meaning of masks, or why that cannot be."""
+        found = self._meaning_found
+        return (" ".join(str(found).splitlines()),) if isinstance(found, UserError) else found.said
 
     def _some_masks(self, masks: tuple[tuple[str, ...], ...]) -> Iterator[Look]:
         """One mask of some rows, evenly spread; damaged ones are named when they are read."""

@@ -17,10 +17,10 @@ Flags = NDArray[np.bool_]
 FOUND, MISSED, FALSE = (0.0, 0.62, 0.45), (0.90, 0.62, 0.0), (0.80, 0.47, 0.65)
 """Colours that colour-blind readers tell apart (Okabe & Ito 2008)."""
 _OF_CLASSES = (
-    (0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45), (0.94, 0.89, 0.26), (0.0, 0.45, 0.70),
-    (0.84, 0.37, 0.0), (0.80, 0.47, 0.65),
+    (0.34, 0.71, 0.91), (0.94, 0.89, 0.26), (0.84, 0.37, 0.0),
+    (0.0, 0.45, 0.70), (0.55, 0.34, 0.85), (0.35, 0.35, 0.35),
 )  # fmt: skip
-"""The same authors' colours, of foreground classes; from the eighth class on they come again."""
+"""Of foreground classes, unlike the three above; from the seventh class on they come again."""
 _DARK = 0.25
 """How much of an ignored pixel's brightness is left."""
 

@@ -16,8 +16,8 @@ from preceptor.runs.files import RunFiles
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 
-_MOST_CLASSES = 6
-"""Foreground classes whose scores are printed one by one."""
+_OF_CLASSES = "iou."
+"""How the scores of single classes of masks begin that are printed."""
 FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
 """Said where `| head` or the like has ended."""
 
@@ -78,9 +78,7 @@ def default_folder(name: str, recipe: Recipe) -> Path:
 def print_result(console: Console, result: RunResult) -> None:
     """The test scores of every network, with what should be known before trusting them."""
     known = MEASURES[result.task].values()
-    of_classes = [key for key in next(iter(result.test.values()), {}) if key.startswith("iou.")]
     metrics = [one.name for one in known if one.is_printed and not one.against_teacher]
-    metrics += of_classes if len(of_classes) <= _MOST_CLASSES else []
     metrics += [name for name in result.measures if any(name in one for one in result.test.values())]
     agrees = agreement_measure(result.task).name
     table = Table(title=f"{result.technique} {result.strategy or ''}: test", box=None)
@@ -97,5 +95,19 @@ def print_result(console: Console, result: RunResult) -> None:
             "" if agreement is None else f"{agreement:.4f}",
         )
     console.print(table)
+    _print_classes(console, result)
     if result.teacher_audit:
         console.print(f"teacher audit: {result.teacher_audit.verdict}", highlight=False)
+
+
+def _print_classes(console: Console, result: RunResult) -> None:
+    """A row for each of several foreground classes of masks, a column for each network."""
+    keys = [key for key in next(iter(result.test.values()), {}) if key.startswith(_OF_CLASSES)]
+    if not keys:
+        return
+    table = Table(title="IoU of each class: test", box=None)
+    for column in ("class", *result.test):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for key in keys:
+        table.add_row(key.removeprefix(_OF_CLASSES), *(f"{scores[key]:.4f}" for scores in result.test.values()))
+    console.print(table)

@@ -20,6 +20,7 @@ from preceptor.data.masks.guess import LOOKED_AT, Look, guessed, look_at
 from preceptor.data.masks.marks import marks_of
 from preceptor.data.masks.meaning import Meaning, classes_of, meaning_by
 from preceptor.data.masks.rules import AS_USUAL, MaskRules
+from preceptor.data.masks.runs import Runs
 from preceptor.data.pixels import USUAL, PixelRules, Stored, to_pixels
 from preceptor.data.pixels.endings import DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
 from preceptor.data.pixels.facts import Seen
@@ -98,6 +99,7 @@ class FileReader:
         masks: paths of the masks of each row, whose union is the mask; None for classification.
         classes: how many values a mask may have.
         mask_rules: what their pixels mean.
+        runs: masks as text, instead of files.
         rules: how files become pixels.
         in_tiles: images are to be cut into tiles, so that they may be larger than what is read at once.
         places: the slice or frame of each row's files, where these hold several.
@@ -111,6 +113,7 @@ class FileReader:
     in_tiles: bool = False
     places: tuple[int | None, ...] | None = None
     mask_rules: MaskRules = AS_USUAL
+    runs: Runs | None = None
     seen: Seen = field(default_factory=Seen, compare=False)
 
     def __call__(self, row: int) -> tuple[Pixels, Pixels | None]:
@@ -120,6 +123,8 @@ class FileReader:
         return image, self._mask(row, image)
 
     def _mask(self, row: int, image: Pixels) -> Pixels | None:
+        if self.runs is not None:
+            return self.runs.mask(row, (image.shape[0], image.shape[1]), self.images[row])
         if self.masks is None:
             return None
         union = np.zeros((image.shape[0], image.shape[1]), dtype=np.uint8)

@@ -100,6 +100,7 @@ class FileReader:
         classes: how many values a mask may have.
         mask_rules: what their pixels mean.
         runs: masks as text, instead of files.
+        second: paths of the masks of each row by a second observer, none where there are none.
         rules: how files become pixels.
         in_tiles: images are to be cut into tiles, so that they may be larger than what is read at once.
         places: the slice or frame of each row's files, where these hold several.
@@ -114,6 +115,7 @@ class FileReader:
     places: tuple[int | None, ...] | None = None
     mask_rules: MaskRules = AS_USUAL
     runs: Runs | None = None
+    second: tuple[tuple[str, ...], ...] | None = None
     seen: Seen = field(default_factory=Seen, compare=False)
 
     def __call__(self, row: int) -> tuple[Pixels, Pixels | None]:
@@ -125,10 +127,21 @@ class FileReader:
     def _mask(self, row: int, image: Pixels) -> Pixels | None:
         if self.runs is not None:
             return self.runs.mask(row, (image.shape[0], image.shape[1]), self.images[row])
-        if self.masks is None:
-            return None
-        union = np.zeros((image.shape[0], image.shape[1]), dtype=np.uint8)
-        for path in self.masks[row]:
+        return None if self.masks is None else self._joined(row, self.masks[row], (image.shape[0], image.shape[1]))
+
+    def second_mask(self, row: int, size: tuple[int, int]) -> Pixels | None:
+        """The mask of a row by the second observer, (H, W) like the first one's; None where there is none.
+
+        Raises:
+            UserError: it has another size, or cannot be read.
+        """
+        paths = self.second[row] if self.second is not None else ()
+        return self._joined(row, paths, size) if paths else None
+
+    def _joined(self, row: int, paths: tuple[str, ...], size: tuple[int, int]) -> Pixels:
+        """Several masks of one image as one, of foreground where any is."""
+        union = np.zeros(size, dtype=np.uint8)
+        for path in paths:
             stored = read_stored(self._request(path, "mask", row))
             mask = classes_of(stored, path, self.classes, self.mask_meaning)
             if mask.shape != union.shape:
@@ -207,7 +220,7 @@ class FileReader:
 
     def files(self, row: int) -> tuple[str, ...]:
         """The image and the masks of a row."""
-        return (self.images[row], *(self.masks[row] if self.masks is not None else ()))
+        return (self.images[row], *(self.masks[row] if self.masks else ()), *(self.second[row] if self.second else ()))
 
 
 def read_stored(request: Request) -> Stored:

@@ -154,7 +154,7 @@ class Study:
     def measures(self) -> Measures:
         """Every measure that its runs may have."""
         runs = [job.run for job in self.jobs if job.run]
-        classes = {run.classes for run in runs if run.classes}
+        classes = {found for run in runs if (found := run.scored_classes)}
         same = classes.pop() if len(classes) == 1 else ()  # of runs on several sets, classes are not compared
         return with_own(self.task, (one for run in runs for one in run.own), same)
 

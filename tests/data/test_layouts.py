@@ -73,7 +73,7 @@ def test_drive_without_masks_of_its_test_part(tmp_path):
 def test_chase_db1(tmp_path):
     for name in ("01L", "01R", "02L"):
         tree(tmp_path, f"Image_{name}.jpg", f"Image_{name}_1stHO.png", f"Image_{name}_2ndHO.png")
-    table, found, unused = opened(tmp_path)
+    table, found, _ = opened(tmp_path)
     assert (found.key, table.grouping, table.frame["group"].tolist()) == ("chase_db1", "patient", ["01", "01", "02"])
     assert table.read.second is not None
     assert sum(map(len, table.read.second)) == 3
@@ -336,7 +336,7 @@ def test_pannuke(tmp_path, form):
 
 
 def test_real_chase_db1(real_data):
-    table, found, unused = opened(real_data / "CHASEDB1")
+    table, found, _ = opened(real_data / "CHASEDB1")
     assert (found.key, len(table), table.frame["group"].nunique()) == ("chase_db1", 28, 14)
     assert table.read.second is not None
     assert sum(map(len, table.read.second)) == 28

@@ -38,7 +38,7 @@ def test_every_class_has_scores_and_ignored_pixels_have_none(tmp_path, packed, m
         "segmentation", {"name": "ml"}, packed, data=marked, augment=augment, training={"epochs": 1},
         networks={"count": 2},
     )  # fmt: skip
-    result, said = train(recipe, tmp_path)
+    result, _ = train(recipe, tmp_path)
     scores = result.test["S1"]
     assert {f"{name}.{of}" for name in ("iou", "f1") for of in CLASSES[1:]} < scores.keys()
     counts = pd.read_csv(tmp_path / "predictions" / "test.csv")

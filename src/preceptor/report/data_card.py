@@ -91,7 +91,7 @@ def _second_observer(run: Run) -> str:
     scores = run.result.second_observer if run.result else {}
     if not scores:
         return ""
-    of_masks = [one for one in MEASURES["segmentation"].values() if one.name in scores]
+    of_masks = [one for one in MEASURES["segmentation"].values() if one.key in scores]
     said = ", ".join(f"{one.label} {100 * scores[one.name]:.1f} %" for one in of_masks)
     return f"{said} against the first, on {scores['images']:.0f} test images as large as their files"
 

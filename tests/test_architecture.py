@@ -1,4 +1,4 @@
-"""Imports go one way, and nothing that must answer quickly waits for torch."""
+"""Imports go one way, and nothing that must answer quickly waits for torch or matplotlib."""
 
 import ast
 import subprocess
@@ -17,6 +17,7 @@ GROUND = {
     "notes",
     "opening",
     "places",
+    "plotting",
     "quoting",
     "randomness",
     "refusals",
@@ -112,7 +113,7 @@ ROOMS = {
 LOADS = {("knowledge.catalogue", "knowledge.base")}
 """The catalogue imports a loss when it is asked for one."""
 
-WITHOUT_TORCH = [
+QUICK = [
     "cli.main",
     "cli.analyse",
     "cli.bench",
@@ -198,12 +199,12 @@ def test_nothing_imports_the_command_line():
     assert {module.split(".")[0] for module, name in imports() if within(name, {"cli"})} == {"cli", "__main__"}
 
 
-def test_what_must_answer_quickly_imports_no_torch():
-    """All at once, in one fresh interpreter: the first module that brings torch is named."""
+def test_what_must_answer_quickly_imports_neither_torch_nor_matplotlib():
+    """All at once, in one fresh interpreter: the first module that brings one of them is named."""
     code = (
         "import importlib, sys\n"
-        "heavy = ('torch', 'timm', 'lightning_fabric', 'segmentation_models_pytorch', 'torchvision')\n"
-        f"for name in {WITHOUT_TORCH}:\n"
+        "heavy = ('torch', 'timm', 'lightning_fabric', 'segmentation_models_pytorch', 'torchvision', 'matplotlib')\n"
+        f"for name in {QUICK}:\n"
         "    importlib.import_module(f'preceptor.{name}')\n"
         "    print(*(f'{name} imports {one}' for one in heavy if one in sys.modules), sep='\\n', end='')\n"
         "    if any(one in sys.modules for one in heavy): break\n"

@@ -1,6 +1,5 @@
 """Where the figures of an analysis go: ``RUN/analysis``, with an index that the report reads."""
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from preceptor.files import write_json, write_with
+from preceptor.plotting import as_png
 
 INDEX = "index.json"
 
@@ -21,9 +21,8 @@ class Page:
 
     def figure(self, name: str, figure: Figure, *, title: str, caption: str) -> None:
         """Keep ``figure`` as PNG."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
-        write_with(self.folder / f"{name}.png", lambda path: path.write_bytes(buffer.getbuffer()))
+        content = as_png(figure)
+        write_with(self.folder / f"{name}.png", lambda path: path.write_bytes(content))
         self.entries.append({"title": title, "file": f"{name}.png", "caption": caption})
 
     def numbers(self, name: str, values: Mapping[str, Any]) -> None:

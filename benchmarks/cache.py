@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 
 from preceptor.cohort.cohort import Cohort, DataFacts
-from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.cohort.computing import HowComputed
+from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.knowledge.catalogue import entry_for, load
@@ -84,7 +85,7 @@ class Contest:
             transfers=edges,
             task_loss=ClassificationLoss() if case.task == "classification" else MaskLoss(),
             facts=DataFacts(classes=len(classes), batch_size=case.batch),
-            precision=precision,
+            computing=HowComputed(precision=precision),
         )
         self.cohort.train()
         self.batches = [self._made_up(step, len(classes)) for step in range(case.steps)]
@@ -113,7 +114,7 @@ class Contest:
         targets = rows % classes if case.task == "classification" else (images[:, 0] > 0.5).long()
         return Batch(images=images, targets=targets, positions=rows, rows=rows, whole=case.batch)
 
-    def run(self, ask: AskFrozen, epoch: int) -> float:
+    def run(self, ask: FrozenOutputs, epoch: int) -> float:
         """Seconds of a step."""
         self.cohort.frozen_outputs = ask
         began = time.perf_counter()

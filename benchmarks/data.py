@@ -23,6 +23,8 @@ from torch import Tensor
 
 from plain_cells import MEAN, STD, folder_loader
 from preceptor.data.batches import Batches
+from preceptor.data.loading import Loading
+from preceptor.data.order import Order
 from preceptor.data.prepare import prepare
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources.phantom import NAMES, phantom
@@ -45,10 +47,13 @@ def folder_epochs(folder: Path, *, affine: bool) -> Callable[[int], Iterator[Ten
     return lambda view: (images for images, _ in loader)
 
 
+ORDER = Order(shuffle=True, drop_last=True)
+
+
 def packed_epochs(table: SampleTable, folder: Path, augment: AugmentSpec) -> Callable[[int], Iterator[Tensor]]:
     packed = pack(table, size=(SIDE, SIDE), folder=folder)
     rows = np.arange(len(packed))
-    batches = Batches(packed, rows, batch_size=BATCH, shuffle=True, drop_last=True, augment=augment, workers=2)
+    batches = Batches(packed, rows, batch_size=BATCH, order=ORDER, augment=augment, loading=Loading(workers=2))
     mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
     return lambda view: (batch.images.sub_(mean).div_(std) for batch in batches.epoch(view))
 
@@ -126,7 +131,7 @@ def waiting(student: str, images: int, threads: int, folder: Path, rounds: int) 
             }
         )
         run = run_of(recipe, prepare(recipe), make_fabric("cpu"), folder / "run")
-        cohort = run.cohort(run.plan.stages[0])
+        cohort = run.builder.cohort(run.plan.stages[0])
         shares = []
         for number in range(rounds):
             waits = Waits()
@@ -135,9 +140,9 @@ def waiting(student: str, images: int, threads: int, folder: Path, rounds: int) 
                 run.fabric,
                 stage,
                 cohort,
-                run.batches(stage, cohort),
+                run.builder.batches(stage, cohort),
                 lambda networks: {name: {"accuracy": 0.0} for name in networks},
-                run.folder,
+                run.builder.checkpoints.folder,
                 monitor="accuracy",
                 seed=0,
                 watchers=[waits],

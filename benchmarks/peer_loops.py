@@ -1,6 +1,5 @@
-"""timm and a plain loop, set up as its documentation shows, and which peers there are; see peers.py."""
+"""timm and a plain loop, set up as its documentation shows; see peers.py."""
 
-import copy
 import time
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec
@@ -197,46 +196,3 @@ def library_model(network: Any) -> nn.Module:
     model.load_state_dict(network.model.state_dict())
     made: nn.Module = model
     return made.to(memory_format=torch.contiguous_format)
-
-
-def peers_of(networks: Mapping[str, Any], *, online: bool, masks: bool, wanted: Collection[str]) -> dict[str, Loop]:
-    """Those of the ``wanted`` peers that can do the work, from the weights of ``networks``."""
-    found = _online(networks, wanted) if online else _offline(networks, masks, wanted)
-    for peer in found.values():
-        if not online:  # there they are preceptor's own networks, which normalise
-            peer.mean, peer.std = networks["S1"].mean, networks["S1"].std
-    return found
-
-
-def _online(networks: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Loop]:
-    def together() -> Together:
-        twins = {name: copy.deepcopy(network) for name, network in networks.items()}
-        for twin in twins.values():
-            twin.channels_last = False
-        return Together(twins).to(memory_format=torch.contiguous_format)
-
-    found: dict[str, Loop] = {}
-    if "torchdistill" in wanted:
-        from peer_torchdistill import DIVERSE, TorchDistill
-
-        found["torchdistill"] = TorchDistill(DIVERSE, together())
-    if "plain loop" in wanted:
-        found["plain loop"] = Plain(Online(together()))
-    return found
-
-
-def _offline(networks: Mapping[str, Any], masks: bool, wanted: Collection[str]) -> dict[str, Loop]:
-    def pair() -> tuple[nn.Module, nn.Module]:
-        return library_model(networks["T"]), library_model(networks["S1"])
-
-    found: dict[str, Loop] = {}
-    if "torchdistill" in wanted:
-        from peer_torchdistill import KD, MASK_KD, TorchDistill
-
-        teacher, student = pair()
-        found["torchdistill"] = TorchDistill(MASK_KD if masks else KD, student, teacher)
-    if "timm" in wanted and not masks:
-        found["timm"] = Timm(*pair())
-    if "plain loop" in wanted:
-        found["plain loop"] = Plain(Offline(*pair(), masks))
-    return found

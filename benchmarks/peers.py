@@ -35,9 +35,10 @@ import torch
 from lightning_fabric import Fabric
 
 from held import Held
-from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing, peers_of
+from peer_loops import ALPHA, CPU, LR, PEERS, TEMPERATURE, gaps, missing
+from peer_setup import peers_of
 from preceptor.cohort.cohort import Cohort
-from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.data.batches import Batch
 from preceptor.data.prepare import prepare
 from preceptor.machine.fabric import make_fabric
@@ -125,10 +126,12 @@ class Ours:
         self.prepared = prepare(self.recipe)
         self.run = run_of(self.recipe, self.prepared, fabric, folder / "run")
         self.stage = next(stage for stage in self.run.plan.stages if stage.name == "main")
-        self.cohort: Cohort = self.run.cohort(self.stage, starts=False)
+        self.cohort: Cohort = self.run.builder.cohort(self.stage, starts=False)
         self.batch_group = self.cohort.batch_groups.get("T", 1)
         self.live = FixedSize(cell.batch, batch_groups=self.cohort.batch_groups)
-        self.words = "; ".join(note.removeprefix("main: ") for note in self.run.notes if "is computed" in note)
+        self.words = "; ".join(
+            note.removeprefix("main: ") for note in self.run.builder.notes.kept if "is computed" in note
+        )
 
     def held(self, batches: list[Batch]) -> Held:
         """The batches; those about which the teacher is asked at once lie together."""
@@ -136,8 +139,8 @@ class Ours:
 
     def reading(self, batches: list[Batch], root: Path) -> Replay:
         """What the teacher says of ``batches``, computed once and then read."""
-        teacher, precision = self.cohort.frozen["T"], self.cohort.precisions["T"]
-        folded = "T" in self.cohort.folded
+        teacher, precision = self.cohort.frozen["T"], self.cohort.computing.precision_of("T")
+        folded = "T" in self.cohort.computing.folded
         arithmetic = arithmetic_facts(
             CPU, batch=self.live.size("T"), precision=precision, channels_last=False, folded=folded
         )
@@ -155,11 +158,11 @@ class Ours:
 
 
 @dataclass
-class Way:
+class Placement:
     """One way in which preceptor asks its teacher."""
 
     ours: Ours
-    ask: AskFrozen
+    ask: FrozenOutputs
 
     def loss(self, batch: Batch) -> float:
         self.ours.cohort.frozen_outputs = self.ask
@@ -176,7 +179,7 @@ class Way:
             ours.cohort,
             ours.held(batches),
             lambda networks: {name: {ours.recipe.monitor: 0.0} for name in networks},
-            ours.run.folder,
+            ours.run.builder.checkpoints.folder,
             monitor=ours.recipe.monitor,
             seed=0,
             watchers=[stamps],
@@ -224,9 +227,9 @@ def preceptors(cell: Cell, batches: list[Batch], folder: Path) -> tuple[dict[str
     notes = []
     for precision, name in (("32-true", "preceptor float32"), ("bf16-mixed", "preceptor bf16")):
         ours = Ours(cell, folder, precision, make_fabric("cpu"))
-        found[name] = Way(ours, ours.live)
+        found[name] = Placement(ours, ours.live)
         if ours.cohort.frozen:
-            found[f"{name}, teacher read"] = Way(ours, ours.reading(batches, folder / precision))
+            found[f"{name}, teacher read"] = Placement(ours, ours.reading(batches, folder / precision))
         notes.append(f"{name}: {ours.words}")
     return found, notes
 

@@ -122,8 +122,8 @@ class Size:
 
         self._run = run_of(recipe, prepare(recipe), make_fabric("cpu"), folder / "run")
         self._stage = self._run.plan.stages[0]
-        self._cohort = self._run.cohort(self._stage)
-        batches = self._run.batches(self._stage, self._cohort)
+        self._cohort = self._run.builder.cohort(self._stage)
+        batches = self._run.builder.batches(self._stage, self._cohort)
         self._steps, self._loaded = Steps(batches, steps), Steps(batches, loaded)
 
     def batches(self) -> float:
@@ -142,7 +142,7 @@ class Size:
             self._cohort,
             self._steps,
             lambda networks: {name: {"accuracy": 0.0} for name in networks},
-            self._run.folder,
+            self._run.builder.checkpoints.folder,
             monitor="accuracy",
             seed=0,
         )

@@ -31,7 +31,7 @@ from preceptor.recipe import Recipe
 from preceptor.specs import NetworkSpec, TrainingSpec
 from preceptor.training.fit import fit
 from preceptor.training.optim import Group, make_optimizer
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.run_folder import folder_for
 from timing import spread
 
 SIZE, BATCH, CLASSES = 96, 32, ("a", "b", "c", "d")
@@ -81,7 +81,7 @@ def timed_fit(batches: Held, fabric: Fabric) -> float:
             cohort,
             batches,
             lambda networks: {"S1": {"accuracy": 0.0}},
-            RunFolder(Path(folder), RECIPE),
+            folder_for(Path(folder), RECIPE),
             monitor="accuracy",
             seed=0,
         )

@@ -48,7 +48,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from plain_cells import ALPHA, LR, MEAN, STD, TEMPERATURE, PlainCell, folder_loader, normalised
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data import augment as augment_module
-from preceptor.data import batches as batches_module
+from preceptor.data import loading as loading_module
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.machine.fabric import make_fabric
 from preceptor.machine.placement import largest_batch_group
@@ -59,10 +59,13 @@ from preceptor.plan.merge import merge, unshared
 from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.teacher_cache.of_stage import frozen_of
+from preceptor.training.build import builder_for
+from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.fit import fit
+from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.run import Run
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.run_folder import folder_for
 from timing import Stamps, spread
 
 STRATEGIES = ("predictions", "features", "diverse")
@@ -151,10 +154,14 @@ class Ours:
         self.merged = merge([settled_plan(recipe, workshop) for recipe in recipes])
         self.stage = replace(self.merged.stage, phase="main")
         plan = Plan(stages=(self.stage,), students=tuple(self.stage.members))
-        nowhere = RunFolder(setting.folder / "run", recipes[0], writes=False)
-        self.run = Run(recipes[0], self.prepared, workshop, plan, nowhere, make_fabric("cpu"), Console(quiet=True))
-        self.cohort = self.run.cohort(self.stage)
-        self.batches = self.run.batches(self.stage, self.cohort)
+        nowhere = folder_for(setting.folder / "run", recipes[0], writes=False)
+        quiet = Console(quiet=True)
+        builder = builder_for(
+            recipes[0], self.prepared, make_fabric("cpu"), Checkpoints(nowhere), Notes(quiet), workshop
+        )
+        self.run = Run(builder, plan, quiet)
+        self.cohort = self.run.builder.cohort(self.stage)
+        self.batches = self.run.builder.batches(self.stage, self.cohort)
 
     def train(self, view: int) -> list[float]:
         """Seconds of the steps of an epoch that shows ``view``, but of those that warm up."""
@@ -168,7 +175,7 @@ class Ours:
                 self.cohort,
                 self.batches,
                 lambda networks: {name: {recipe.monitor: 0.0} for name in networks},
-                self.run.folder,
+                self.run.builder.checkpoints.folder,
                 monitor=recipe.monitor,
                 seed=recipe.seed,
                 watchers=[stamps],
@@ -199,7 +206,7 @@ class Ours:
 
     def placed(self) -> str:
         """How its networks are computed."""
-        notes = (note.removeprefix("main: ") for note in self.run.notes if "is computed" in note)
+        notes = (note.removeprefix("main: ") for note in self.run.builder.notes.kept if "is computed" in note)
         return "; ".join(dict.fromkeys(notes))
 
 
@@ -246,7 +253,7 @@ def counting(ours: Ours) -> Iterator[tuple[Counts, Counter[tuple[str, bytes]]]]:
 
     compute, augment = FixedSize.compute, augment_module.augment
     handle = register_optimizer_step_post_hook(updated)
-    with mock.patch.object(FixedSize, "compute", computed), mock.patch.object(batches_module, "augment", augmented):
+    with mock.patch.object(FixedSize, "compute", computed), mock.patch.object(loading_module, "augment", augmented):
         yield counts, shown
     handle.remove()
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ GROUND = {
     "explain",
     "files",
     "inside",
+    "kinds",
     "notes",
     "opening",
+    "own_code",
     "places",
     "plotting",
     "quoting",
@@ -34,10 +37,10 @@ GROUND = {
 """What every room stands on."""
 
 ROOMS = {
-    "runs": set(),
+    "runs": {"measures.segmentation"},
     "plan": {"runs"},
     "techniques": {"plan"},
-    "data": {"recipe", "networks.normalisation"},
+    "data": {"recipe", "networks.build", "networks.normalisation"},
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),
@@ -76,6 +79,7 @@ ROOMS = {
         "machine",
         "recipe",
         "own_files",
+        "opened_run",
         "plan",
         "training",
         "cohort",
@@ -85,6 +89,20 @@ ROOMS = {
         "measures",
         "runs",
     },
+    "deploy": {
+        "machine",
+        "recipe",
+        "opened_run",
+        "analysis.cam",
+        "training",
+        "study",
+        "composed",
+        "data",
+        "networks",
+        "measures",
+        "runs",
+        "__version__",
+    },
     "study": {"machine", "recipe", "own_files", "plan", "techniques", "training", "networks", "data", "runs"},
     "report": {"recipe", "plan", "techniques", "measures", "runs", "__version__"},
     "cli": {
@@ -92,11 +110,13 @@ ROOMS = {
         "machine",
         "teacher_cache",
         "analysis",
+        "deploy",
         "report",
         "study",
         "training",
         "recipe",
         "own_files",
+        "opened_run",
         "plan",
         "techniques",
         "cohort",
@@ -123,11 +143,14 @@ QUICK = [
     "cli.evaluate",
     "cli.methods",
     "cli.plan",
+    "cli.export",
+    "cli.predict",
     "cli.report",
     "cli.search",
     "cli.study",
     "cli.train",
     "recipe",
+    "opened_run",
     "places",
     "specs",
     "plan.draw",
@@ -140,10 +163,15 @@ QUICK = [
     "data.sources",
     "data.splits",
     "data.inspect",
+    "deploy.bundle",
+    "deploy.predict",
     "measures",
+    "runs.analysis",
     "runs.begun",
+    "runs.folder",
     "runs.place",
-    "runs.result",
+    "runs.predictions",
+    "runs.tables",
     "report",
 ]
 
@@ -193,6 +221,49 @@ def test_the_ground_stands_on_itself():
 def test_a_recipe_stands_on_plans_and_techniques(module, more):
     found = [name for one, name in imports() if one == module]
     assert [name for name in found if not within(name, {*GROUND, "plan", "techniques", "measures", *more})] == []
+
+
+def test_a_finished_run_is_opened_without_the_training_loop():
+    """By one module, which stands on the training's rooms and enters neither its run nor its loop."""
+    found = {name for one, name in imports() if one in ("opened_run", "training.build", "training.last_stage")}
+    assert not [name for name in found if within(name, {"training.run", "training.fit", "training.finish"})]
+
+
+def circle(edges):
+    """Modules of which each imports the next and the last the first; None where there are none."""
+    graph = {}
+    for module, imported in edges:
+        graph.setdefault(module, set()).add(imported)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_a_circle_is_found():
+    assert set(circle([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")])) == {"a", "b", "c"}
+    assert circle([("a", "b"), ("b", "c"), ("a", "c")]) is None
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    """Import statements inside functions and below TYPE_CHECKING count too."""
+    modules = {".".join(path.relative_to(SOURCE).with_suffix("").parts) for path in SOURCE.rglob("*.py")}
+    modules = {module.removesuffix(".__init__") for module in modules}
+    targets = [(module, name if name in modules else name.rpartition(".")[0]) for module, name in imports()]
+    assert circle((module, target) for module, target in targets if target in modules and target != module) is None
+
+
+def test_the_scripts_of_benchmarks_import_one_another_in_no_circle():
+    folder = SOURCE.parents[1] / "benchmarks"
+    edges = [
+        (path.stem, node.module)
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (folder / f"{node.module}.py").exists()
+    ]
+    assert edges
+    assert circle(edges) is None
 
 
 def test_nothing_imports_the_command_line():

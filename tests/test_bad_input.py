@@ -131,7 +131,7 @@ def pipe_called_like_an_image(root):
 def postscript_called_like_an_image(root):
     data = folders(root)
     write(root / "cat" / "ps.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
-    return data, ["cat/ps.png", "no PNG, JPEG, TIFF, BMP or WebP"]
+    return data, ["cat/ps.png", "no PNG, JPEG, JPEG 2000, TIFF"]
 
 
 def class_with_a_latin_1_name(root):

@@ -110,6 +110,28 @@ def test_a_technique_of_ones_own_is_seen_and_a_plan_of_a_received_recipe_asks(he
     assert (here / "RAN").exists()
 
 
+def test_networks_and_a_data_source_of_ones_own_are_seen_and_checked_as_text(here):
+    (here / "net.py").write_text("import absent\n\n\ndef make(num_classes, width=3):\n    return None\n")
+    (here / "data.py").write_text("import absent\n\n\ndef images(path, *, side=3):\n    return None\n")
+
+    def own(**options):
+        raw = recipe_for(networks={"student": {"architecture": "net.py:make", "options": options}})
+        raw["data"] = {"source": "data.py:images", "path": "."}
+        return parse_recipe(raw)
+
+    assert [file.use for file in own_files(own(width=4))] == [
+        "the network net.py:make",
+        "the data source data.py:images",
+    ]
+    with pytest.raises(UserError, match=r"architecture 'net.py:make': no option 'widht'; did you mean 'width'"):
+        own_files(own(widht=4))
+    with pytest.raises(UserError, match="option 'num_classes' is set by preceptor"):
+        own_files(own(num_classes=4))
+    raw = recipe_for(networks={"student": {"architecture": "torchvision.models:resnet18"}})
+    (module,) = own_files(parse_recipe(raw))
+    assert str(module) == "the installed module torchvision.models for the network torchvision.models:resnet18"
+
+
 def test_a_recipe_without_such_a_file_is_never_asked(here):
     (here / "result.json").write_text("{}")
     assert is_of_a_run(here / "recipe.yaml")

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from preceptor.errors import UserError
-from preceptor.recipe import load_recipe, parse_recipe
+from preceptor.recipe import load_recipe, parse_override, parse_recipe
 
 SMALL = {"architecture": "resnet10t", "weights": "none"}
 BASE = {
@@ -27,6 +27,14 @@ def written(tmp_path):
 def test_what_is_written_is_read_again():
     recipe = parse_recipe(BASE)
     assert parse_recipe(yaml.safe_load(recipe.to_yaml())) == recipe
+
+
+def test_a_recipe_bears_a_version_and_one_of_another_is_refused():
+    assert yaml.safe_load(parse_recipe(BASE).to_yaml())["version"] == 1
+    with pytest.raises(
+        UserError, match="version: this preceptor reads recipes of version 1; update it for one of version 2"
+    ):
+        parse_recipe(BASE | {"version": 2})
 
 
 def test_overrides_reach_any_depth(written):
@@ -65,6 +73,21 @@ def test_an_option_given_for_the_new_technique_is_not_left_out(written):
         ({"split": {"shots": 5, "train_fraction": 0.5}}, "shots and train_fraction both take a part"),
         ({"split": {"shots_seed": 1}}, "shots_seed: there are no shots to draw"),
         ({"split": {"shots": 0}}, "split.shots: .*greater than 0"),
+        ({"data": {"source": "x", "channels": 17}}, "data.channels: .*less than or equal to 16"),
+        (
+            {"data": {"source": "x", "channels": 1}, "augment": {"stain": 0.1}},
+            "augment.stain: changes red, green and blue",
+        ),
+        ({"data": {"source": "x", "channels": 4}, "augment": {"colour": 0.1}}, "augment.colour: .*data.channels is 4"),
+        ({"data": {"source": "x", "depth": 16}, "augment": {"stain": 0.1}}, "augment.stain: changes pixels of 8 bits"),
+        (
+            {
+                "data": {"source": "x", "channels": 1},
+                "technique": {"name": "ml"},
+                "networks": {"student": {**SMALL, "mean": [0.5, 0.5, 0.5]}},
+            },
+            "mean of .* has 3 numbers: data.channels=1 wants one each",
+        ),
         ({"technique": {"name": "ml", "snapshots_every": 2}}, "snapshots_every: is for a teacher alone"),
         ({"training": {"threads": 100_000}}, "training.threads: .*less than or equal to 1024, got 100000"),
         ({"training": {"workers": 100_000}}, "training.workers: .*less than or equal to 256"),
@@ -166,3 +189,58 @@ def test_kinds_of_values_are_no_part_of_a_key():
         parse_recipe({"task": "classification", "data": {"source": "phantom", "image_size": "abc"}})
     assert "data.image_size: should be a valid integer" in str(error.value)
     assert "data.image_size: should be a valid list" in str(error.value)
+
+
+ODD_TEXTS = [
+    "batch #2",
+    "0123",
+    "no",
+    "2024-01-02",
+    "/x/a: b",
+    "1:30",
+    "1e3",
+    "true",
+    "#x",
+    "@a",
+    "*a",
+    "- a",
+    "[a",
+    "x'y",
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+@pytest.mark.parametrize("key", ["name", "data.path", "data.source", "networks.teacher.weights", "technique.teacher"])
+def test_what_is_a_text_in_the_recipe_stays_one(key, text):
+    assert parse_override(f"{key}={text}") == (key, text)
+
+
+@pytest.mark.parametrize(
+    "text", ["batch #2", "0123", "no", "off", "2024-01-02", "/x/a: b", "1:30", "1_000", "0x1F", "x"]
+)
+def test_what_may_be_anything_is_a_text_unless_it_looks_like_more(text):
+    assert parse_override(f"data.options.group={text}") == ("data.options.group", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("name='0123'", "0123"),
+        ('name="a: b"', "a: b"),
+        ("data.path=null", None),
+        ("data.path=", None),
+        ("training.epochs=5", 5),
+        ("training.lr=1e-3", 1e-3),
+        ("data.options.a=1.5", 1.5),
+        ("data.options.a=-3", -3),
+        ("data.options.a=true", True),
+        ("data.options.a=null", None),
+        ("data.options.a=[1, no]", [1, False]),
+        ("data.options={a: 1}", {"a": 1}),
+        ("split.fractions=[0.5, 0.25, 0.25]", [0.5, 0.25, 0.25]),
+    ],
+)
+def test_other_values_are_what_they_look_like(text, value):
+    found = parse_override(text)[1]
+    assert found == value
+    assert type(found) is type(value)

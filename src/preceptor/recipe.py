@@ -18,16 +18,19 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     ValidationError,
     WrapValidator,
+    field_validator,
     model_serializer,
     model_validator,
 )
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
-from preceptor.knowledge.catalogue import entry_for, is_own
+from preceptor.kinds import kinds_at
+from preceptor.knowledge.catalogue import entry_for
 from preceptor.measures.measure import AnyMeasure, Measures
 from preceptor.measures.own import checked
 from preceptor.measures.table import MEASURES, main_measure
+from preceptor.own_code import is_own
 from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan
@@ -36,7 +39,7 @@ from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpe
 from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
 from preceptor.techniques.base import LossSpec
 from preceptor.techniques.own import options_of
-from preceptor.yaml_text import read_yaml, read_yaml_file
+from preceptor.yaml_text import read_value, read_yaml_file
 
 
 def _own_or_known(raw: object, known: Callable[[object], Technique]) -> Technique:
@@ -54,13 +57,19 @@ else:  # of the classes themselves, told apart by their names
     TechniqueSpec = Annotated[SerializeAsAny[_Known], WrapValidator(_own_or_known)]
 
 
+VERSION = 1
+"""Of the format in which recipes are written. A later one says here what it makes of those before it."""
+
+
 class Recipe(Model):
     """One run, completely.
 
     Args:
+        version: of the format; a recipe without one is of the first.
         measures: the user's own, ``path/to/module.py:NAME``, by which networks are scored besides.
     """
 
+    version: int = VERSION
     name: str = ""
     task: Task
     data: DataSpec
@@ -74,6 +83,14 @@ class Recipe(Model):
     measures: tuple[str, ...] = ()
     seed: int = 0
 
+    @field_validator("version")
+    @classmethod
+    def _can_be_read(cls, version: int) -> int:
+        if version != VERSION:
+            wanted = f"update it for one of version {version}"
+            raise ValueError(f"this preceptor reads recipes of version {VERSION}; {wanted}")
+        return version
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         strangers = set(self.teacher_training) - set(TrainingSpec.model_fields)
@@ -85,6 +102,7 @@ class Recipe(Model):
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
         self._require_monitor()
         self._suits_the_technique()
+        self._suits_the_channels()
         return self
 
     def _require_monitor(self) -> None:
@@ -103,6 +121,25 @@ class Recipe(Model):
         if not found.get("measures", True):
             del found["measures"]
         return found
+
+    def _suits_the_channels(self) -> None:
+        """What is computed from red, green and blue, or from 8 bits, and how many numbers normalise."""
+        channels, networks = self.data.channels, self.networks
+        for name in ("stain", "colour"):
+            if getattr(self.augment, name) and channels != 3:
+                raise ValueError(
+                    f"augment.{name}: changes red, green and blue; data.channels is {channels}; leave it out"
+                )
+        if self.augment.stain and self.data.depth != 8:
+            raise ValueError(f"augment.stain: changes pixels of 8 bits; data.depth is {self.data.depth}; leave it out")
+        specs = [*networks.peers.values(), *networks.teachers, *filter(None, [networks.teacher])]
+        for spec in specs:
+            for name, values in (("mean", spec.mean), ("std", spec.std)):
+                if values is not None and len(values) != channels:
+                    raise ValueError(
+                        f"networks: {name} of {spec.architecture} has {len(values)} numbers: data.channels={channels} "
+                        "wants one each"
+                    )
 
     def _suits_the_technique(self) -> None:
         technique, networks = self.technique, self.networks
@@ -261,11 +298,18 @@ def _options_of(technique: str) -> set[str]:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """Dotted key and value of ``a.b=value``, the value being YAML."""
+    """Dotted key and value of ``a.b=value``.
+
+    The value is a text as it stands where the recipe wants one, else what :func:`read_value` makes of it.
+    """
     where, equals, value = text.partition("=")
     if not equals or not where:
         raise UserError(f"--set {text!r}: write it as key.key=value, for example training.epochs=5")
-    return where, read_yaml(value, f"--set {where}: {shorten(value, 80, placeholder=' …')!r}")
+    named = f"--set {where}: {shorten(value, 80, placeholder=' …')!r}"
+    kinds = kinds_at(Recipe, where.split("."))
+    if type(None) in kinds and value.strip() in ("", "~", "null"):
+        return where, None
+    return where, read_value(value, named, is_text=bool(kinds) and kinds <= {str, type(None)})
 
 
 def apply_change(raw: dict[str, Any], where: str, value: Any) -> None:

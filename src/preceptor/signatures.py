@@ -38,6 +38,20 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
+class Parameters:
+    """What a class or function can be called with by keyword.
+
+    Args:
+        required: those without a default.
+        takes_any: whether it takes ``**kwargs``.
+    """
+
+    names: tuple[str, ...]
+    required: tuple[str, ...]
+    takes_any: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ClassText:
     """A class as it stands in a file."""
 
@@ -198,7 +212,7 @@ def _tree(path: Path) -> ast.Module:
     with open_file(path, "Python file") as file:
         content = file.read(_LONGEST + 1)
     if len(content) > _LONGEST:
-        raise UserError(f"{str(path)!r} is longer than {_LONGEST:,} bytes; code of your own needs a file of its own")
+        raise UserError(f"{str(path)!r} is longer than {_LONGEST:,} bytes; give what is used a file of its own")
     try:
         return ast.parse(content.decode("utf-8"))
     except (RecursionError, MemoryError):
@@ -216,6 +230,31 @@ def _assigned(tree: ast.Module) -> dict[str, ast.expr]:
         elif isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name) and statement.value:
             found[statement.target.id] = statement.value
     return found
+
+
+def callables_in(path: Path) -> dict[str, Parameters | None]:
+    """The top-level classes and functions of a file with their parameters; None of a class that inherits them.
+
+    Raises:
+        UserError: as :func:`classes_in`.
+    """
+    found: dict[str, Parameters | None] = {}
+    for node in _tree(path).body:
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = _parameters(node.args, is_method=False)
+        elif isinstance(node, ast.ClassDef):
+            inits = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+            found[node.name] = _parameters(inits[0].args, is_method=True) if inits else None
+    return found
+
+
+def _parameters(arguments: ast.arguments, *, is_method: bool) -> Parameters:
+    positional = arguments.args[1:] if is_method else arguments.args
+    without = max(0, len(positional) - len(arguments.defaults))
+    required = [one.arg for one in positional[:without]]
+    required += [one.arg for one, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if not value]
+    names = [one.arg for one in (*positional, *arguments.kwonlyargs)]
+    return Parameters(tuple(names), tuple(required), takes_any=arguments.kwarg is not None)
 
 
 def _arguments(arguments: ast.arguments, where: str) -> Iterator[tuple[ast.arg, ast.expr | None]]:

@@ -9,10 +9,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from preceptor.own_code import is_code
+
 Task = Literal["classification", "segmentation"]
 ResizeRule = Literal["squash", "crop", "pad"]
-Colour = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
+Colour = tuple[int, ...]
+"""Of each channel, 0 to 255: red, green and blue."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Integration = Literal["average", "val_acc", "confidence", "entropy", "ce", "correct_only"]
@@ -31,6 +33,9 @@ Side = Annotated[int, Field(ge=4, le=32_768)]  # of an image: below, there is no
 Images = Annotated[int, Field(gt=0, le=1_000_000)]
 Networks = Annotated[int, Field(gt=0, le=100)]
 Threads = Annotated[int, Field(gt=0, le=1024)]
+Channels = Annotated[int, Field(ge=1, le=16)]
+Depth = Literal[8, 16]
+"""Bits of a value."""
 
 
 class Model(BaseModel):
@@ -73,6 +78,7 @@ class DataSpec(Model):
     of another size: ``squash`` stretches, ``crop`` scales the short side and cuts the centre,
     ``pad`` scales the long side and fills with the mean colour by which the first student normalises,
     as timm's ``border`` does. ``tile`` cuts instead.
+    ``channels`` is how many channels images have and networks take, ``depth`` how many bits each packed value has.
     ``duplicates`` is what happens to images with equal pixels: ``drop`` keeps one where the labels
     agree and none where they differ, ``keep`` puts all of them on one side of the split,
     ``error`` refuses. What was done is stated on the terminal and in the result.
@@ -84,6 +90,8 @@ class DataSpec(Model):
     image_size: Side | tuple[Side, Side] = 224
     resize: ResizeRule = "squash"
     tile: TileSpec | None = None
+    channels: Channels = 3
+    depth: Depth = 8
     duplicates: Literal["drop", "keep", "error"] = "drop"
     cache: str | None = None
 
@@ -177,18 +185,46 @@ class NetworkSpec(Model):
     """One network.
 
     ``architecture`` is a timm name for classification (``hf-hub:`` and ``local-dir:`` work) or a
-    segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``.
+    segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``; or one's own,
+    ``file.py:Name`` or ``package.module:Name``, of which ``taps`` are the modules whose feature maps are read.
+    Of images with other than three channels, the first convolution is adapted (timm's rule).
     ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``mean`` and ``std`` normalise each
-    channel of pixels from 0 to 1. ``options`` go to the library.
+    channel of pixels from 0 to 1. ``options`` go to the library, or to one's own class.
     """
 
     architecture: str
     encoder: str | None = None
     weights: str = "imagenet"
     input_size: Pixels | None = None
-    mean: tuple[Mean, Mean, Mean] | None = None
-    std: tuple[Deviation, Deviation, Deviation] | None = None
+    mean: Annotated[tuple[Mean, ...], Field(min_length=1)] | None = None
+    std: Annotated[tuple[Deviation, ...], Field(min_length=1)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+    taps: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_code_brings_its_start(cls, raw: object) -> object:
+        """Of one's own network no ImageNet weights are known: it starts as its code makes it."""
+        if isinstance(raw, dict) and is_code(str(raw.get("architecture"))) and "weights" not in raw:
+            return {**raw, "weights": "none"}
+        return raw
+
+    @model_validator(mode="after")
+    def _fits_where_it_comes_from(self) -> Self:
+        if not is_code(self.architecture):
+            if self.taps:
+                raise ValueError(f"taps are for networks of your own; {self.architecture} has its own, leave them out")
+            return self
+        if self.weights == "imagenet":
+            raise ValueError(
+                f"weights: no ImageNet weights are known for {self.architecture}; leave `weights` out (it starts as "
+                "its code makes it), or give a file or folder"
+            )
+        if self.encoder is not None:
+            raise ValueError(f"encoder: {self.architecture} is a whole network; pass what it takes as `options`")
+        if len(set(self.taps)) < len(self.taps):
+            raise ValueError(f"taps: {', '.join(self.taps)} names a module twice")
+        return self
 
     def __hash__(self) -> int:
         return hash((self.architecture, self.encoder, self.weights))  # options may hold what has no hash

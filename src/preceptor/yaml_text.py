@@ -5,6 +5,7 @@ Nothing in it is run, no key hides another of the same name, and a text of a few
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import shorten
@@ -29,6 +30,16 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _OPENING = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _CLOSING = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
+
+
+_QUOTES = ("'", '"')
+_MARKS = ("[", "{", "&", "*", "!", "|", ">", "%", "@", "`", *_QUOTES)
+"""How values begin that follow YAML's rules."""
+_PLAIN = re.compile(
+    r"(?:~|null|Null|NULL|true|True|TRUE|false|False|FALSE|)"
+    r"|[-+]?(?:\d+|(?:\d+\.\d*|\.\d+)(?:[eE][-+]?\d+)?|\d+[eE][-+]?\d+|\.inf|\.Inf|\.INF)|\.nan|\.NaN|\.NAN"
+)
+"""Numbers, truth values and nothing."""
 
 
 class NotYamlError(UserError):
@@ -81,6 +92,42 @@ def read_yaml(text: str, named: str) -> Any:
         raise NotYamlError(f"{named} is not readable YAML: {error}") from None
     except UnicodeEncodeError:
         raise NotYamlError(f"{named} is not readable YAML: it holds half a character (a lone surrogate)") from None
+
+
+def read_value(text: str, named: str, *, is_text: bool = False) -> Any:
+    """A value as it is written on the command line: lists, mappings and quoted texts are YAML.
+
+    A number is one only where it is written as one would print it, and only true, false and null are more than a
+    text: ``0123``, ``no``, ``2024-01-02``, ``1:30``, ``batch #2`` and ``/x/a: b`` are texts.
+
+    Args:
+        text: as it was written.
+        named: how errors call it.
+        is_text: whether a text is wanted, whatever it looks like; quotes around it are not part of it.
+
+    Raises:
+        UserError: see :func:`read_yaml`.
+    """
+    plain = text.strip()
+    if is_text:
+        if plain[:1] in _QUOTES and isinstance(quoted := _quoted(plain, named), str):
+            return quoted
+        return text
+    if plain[:1] in _MARKS or plain.startswith(("- ", "? ")) or "\n" in plain or len(plain) > LONGEST:
+        return read_yaml(text, named)
+    if not _PLAIN.fullmatch(plain):
+        return plain
+    value = read_yaml(plain, named)
+    if isinstance(value, str):  # 1e-3, to which YAML wants a dot
+        return float(value)
+    return value if not isinstance(value, int) or isinstance(value, bool) or str(value) == plain.lstrip("+") else plain
+
+
+def _quoted(text: str, named: str) -> Any:
+    try:
+        return read_yaml(text, named)
+    except NotYamlError:
+        return None
 
 
 def _check_depth(text: str, named: str) -> None:

@@ -18,10 +18,10 @@ from preceptor.machine.fabric import make_fabric
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
+from preceptor.opened_run import open_run
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Member, Stage
 from preceptor.specs import NetworkSpec
-from preceptor.training.reopen import last_stage
 
 
 def test_two_terms_of_one_linear_layer_by_hand():
@@ -108,7 +108,7 @@ def test_shares_of_distillation_into_a_linear_student_by_hand(tmp_path):
 def test_of_runs(technique, learners, left_out, tmp_path):
     recipe = recipe_for("classification", technique, tmp_path / "packed", networks={"count": 2}, training={"epochs": 1})
     train(recipe, tmp_path / "run")
-    stage, cohort, batches = last_stage(recipe, prepare(recipe), make_fabric("cpu"), tmp_path / "run")
+    stage, cohort, batches = open_run(tmp_path / "run").last_stage(prepare(recipe), make_fabric("cpu"))
     shown, why = divided(pulls(cohort, batches, stage, 0, count=1), cohort, ["S1", "S2"])
     assert set(shown) == learners
     assert why == left_out
@@ -151,7 +151,7 @@ def test_weights_are_the_last_ones(tmp_path):
     run = tmp_path / "run"
     recipe = recipe_for("classification", {"name": "ml"}, tmp_path / "packed", networks={"count": 2})
     train(recipe, run)
-    stage, cohort, _ = last_stage(recipe, prepare(recipe), make_fabric("cpu"), run)
+    stage, cohort, _ = open_run(run).last_stage(prepare(recipe), make_fabric("cpu"))
     saved = torch.load(run / "checkpoints" / "main" / "last.ckpt", weights_only=True)["cohort"]
     now = cohort.state_dict()
     assert stage.name == "main"

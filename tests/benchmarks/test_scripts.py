@@ -75,7 +75,7 @@ RUNS = {
 WANTED = {**{f"peers, {cell}": "torchdistill" for cell in CONTESTS}, "timm": "timm.task"}
 """Name -> what the extra `peers` brings for it."""
 
-SHARED = {"held", "peer_loops", "peer_torchdistill", "plain_cells", "timing"}
+SHARED = {"held", "peer_loops", "peer_setup", "peer_torchdistill", "plain_cells", "timing"}
 """What scripts share: none itself."""
 
 

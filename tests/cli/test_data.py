@@ -1,5 +1,6 @@
 """``preceptor data``: the text it prints, and its errors."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,33 @@ def test_inspect_prints_everything(images):
 def test_inspect_without_groups_says_so(images):
     text = run("inspect", str(images), "--source", "folder").stdout
     assert "groups     none known: samples of one patient cannot be kept together" in text
-    assert "split      by image:" in text
+    assert "\na run would split\n  by image:" in text
+
+
+def test_inspect_as_json_with_a_contact_sheet(images):
+    (images / "cat" / "p1.png").write_bytes(b"")
+    (images / "dog" / "notes.txt").write_text("x")
+    done = run("inspect", str(images), "--json", "--look", str(images / "sheet.html"))
+    found = json.loads(done.stdout)
+    assert (found["source"], found["classes"], list(found["damaged"])) == ("folder", ["cat", "dog"], ["cat/p1"])
+    files = found["files"]
+    unused = sum(map(len, files["unused"].values()))
+    assert files["total"] == files["images"] + files["masks"] + len(files["read"]) + unused == 9
+    assert found["next"].startswith("preceptor train recipes/phantom.yaml --set data.source=folder")
+    assert (images / "sheet.html").is_file()
+    assert "contact sheet" in done.stderr
+    with pytest.raises(UserError, match="give a file that ends in"):
+        run("inspect", str(images), "--look", "sheet.jpg")
+
+
+def test_inspect_says_what_was_not_used(images):
+    (images / "dog" / "notes.txt").write_text("x")
+    text = run("inspect", str(images)).stdout
+    assert f"files      9 below {images} = 8 images + 1 not used (see below)" in text
+    assert "1 no images by their endings (.txt 1): dog/notes.txt" in text
+    assert "\nnext\n  preceptor train" in text
+    (images / "dog" / "p0.png").write_bytes(b"")
+    assert "\nnext, once what is said above is settled\n" in run("inspect", str(images)).stdout
 
 
 def test_inspect_explains_mistakes(images):

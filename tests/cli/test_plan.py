@@ -70,7 +70,7 @@ def test_nothing_heavy_is_imported_and_it_takes_less_than_a_second(path):
         "import sys\n"
         f"sys.argv = ['preceptor', 'plan', {path!r}]\n"
         "from preceptor.cli.main import main\n"
-        "heavy = ('torch', 'timm', 'numpy', 'pandas')\n"
+        "heavy = ('torch', 'timm', 'pandas')\n"
         "try: main()\n"
         "finally: print([name for name in heavy if name in sys.modules], file=sys.stderr)\n"
     )

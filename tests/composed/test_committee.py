@@ -10,8 +10,8 @@ from preceptor.composed.base import standing
 from preceptor.composed.committee import Committee
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
-from preceptor.knowledge.logits.integration import integrated_kl, integrated_target, teacher_weights
-from preceptor.knowledge.logits.soft_target import SoftTargetLoss
+from preceptor.knowledge.logits.integration import integrated_logits, teacher_weights
+from preceptor.knowledge.logits.soft_target import SoftTargetLoss, soft_target_kl
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
 from preceptor.specs import Integration, NetworkSpec
@@ -46,12 +46,14 @@ def draw(*shape, seed=0):
 
 
 @pytest.mark.parametrize("integration", SCHEMES)
-def test_softened_it_is_the_integrated_target(committee, integration):
+def test_softened_it_is_the_integrated_logits(committee, integration):
     logits, labels = draw(3, 6, 3), torch.arange(6) % 3
     accuracies = torch.tensor(list(SCORES.values()))
     weights = teacher_weights(integration, logits, temperature=4.0, targets=labels, accuracies=accuracies)
     found = committee(integration=integration).combine(said(*logits), labels).logits
-    torch.testing.assert_close((found / 4.0).softmax(1), integrated_target(logits, weights, temperature=4.0))
+    torch.testing.assert_close(
+        (found / 4.0).softmax(1), (integrated_logits(logits, weights, temperature=4.0) / 4.0).softmax(1)
+    )
 
 
 def test_two_sure_teachers_that_disagree_by_hand(committee):
@@ -123,7 +125,7 @@ def test_scores_that_are_missing_are_named(tiny):
         Committee(sources, integration="val_acc", temperature=4.0).combine(said(*draw(2, 5, 3)))
 
 
-def test_an_edge_from_it_is_distillation_from_the_integrated_target(tiny):
+def test_an_edge_from_it_is_distillation_from_the_integrated_logits(tiny):
     """In a cohort, with the batch's labels; nothing flows back to the teachers."""
     teachers = {"T1": tiny(1), "T2": tiny(2)}
     committee = Committee(teachers, integration="ce", temperature=4.0)
@@ -142,8 +144,8 @@ def test_an_edge_from_it_is_distillation_from_the_integrated_target(tiny):
     batch = Batch(images=images, targets=labels, positions=torch.arange(4), rows=torch.arange(4), whole=4)
     found = cohort(batch, 1, 0)["T->S1/kd"]
     logits = torch.stack([teacher(images).logits for teacher in teachers.values()])
-    target = integrated_target(logits, teacher_weights("ce", logits, temperature=4.0, targets=labels), temperature=4.0)
-    torch.testing.assert_close(found, integrated_kl(student(images).logits, target, temperature=4.0))
+    target = integrated_logits(logits, teacher_weights("ce", logits, temperature=4.0, targets=labels), temperature=4.0)
+    torch.testing.assert_close(found, soft_target_kl(student(images).logits, target, temperature=4.0))
     assert [*cohort.learners] == ["S1"]
     assert standing(cohort.networks)["T"](images).embedding.shape == (4, 8)
 

@@ -1,16 +1,26 @@
 """Inspection finds what is wrong before anything is trained."""
 
 import os
+import shlex
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
+from preceptor.data.contact_sheet import write_sheet
+from preceptor.data.depths import stored_kind
 from preceptor.data.inspect import inspect
+from preceptor.data.looks import look_at
+from preceptor.data.next_step import next_command
+from preceptor.data.prepare import prepare
+from preceptor.data.sources import open_source
 from preceptor.errors import UserError
+from preceptor.recipe import load_recipe
 
-from .trees import class_folders, pairs, save_mask, truncate, write
+from .trees import class_folders, pairs, save_array, save_image, save_mask, truncate, write
 
 
 def test_counts_sizes_and_groups(tmp_path):
@@ -122,3 +132,118 @@ def test_nothing_but_damaged_files(tmp_path):
     assert len(found.damaged) == 6
     assert found.sizes == {}
     assert found.equal == ()
+
+
+def test_every_file_is_accounted_for_and_what_is_odd_is_named(tmp_path):
+    class_folders(tmp_path)
+    save_array(tmp_path / "cat" / "black.png", np.zeros((8, 8, 3), dtype=np.uint8))
+    truncate(tmp_path / "dog" / "p0_0.png")
+    write(tmp_path / "notes.txt", "x")
+    write(tmp_path / "dog" / "Thumbs.db", "x")
+    found = inspect(str(tmp_path))
+    account = found.account
+    assert (account.total, account.images, account.masks, account.read) == (11, 9, 0, ())
+    assert {one.reason: one.places for one in account.unused} == {
+        "hidden, or left by systems and programs": ("dog/Thumbs.db",),
+        "no images by their endings": ("notes.txt",),
+    }
+    assert found.odd == {"cat/black": "one value all over, 0"}
+    assert (found.values, found.grey) == ((0.0, 255.0), 1)
+    assert found.kinds == {"PNG, 8 bit colour": 8}
+
+
+def test_tables_and_archives_are_accounted_for(tmp_path):
+    for number in range(4):
+        save_image(tmp_path / "images" / f"{number}.png", seed=number)
+    write(tmp_path / "labels.csv", "image,label\n0.png,a\n1.png,b\n2.png,a\n3.png,b\n")
+    for path in (tmp_path, tmp_path / "labels.csv"):
+        account = inspect(str(path)).account
+        assert (account.total, account.images, account.read, account.unused) == (5, 4, ("labels.csv",), ())
+    assert inspect(None, "phantom", {"images": 80}).account is None
+
+
+def test_data_that_lie_deeper_are_named_where_they_lie(tmp_path):
+    class_folders(tmp_path / "archive" / "data")
+    write(tmp_path / "readme.txt", "x")
+    found = inspect(str(tmp_path))
+    assert (found.given, found.path) == (str(tmp_path), str(tmp_path / "archive" / "data"))
+    assert found.account.total == 9
+
+
+def test_several_processes_see_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("preceptor.data.looks._ENOUGH", 1)
+    monkeypatch.setattr("preceptor.data.looks._CHUNK", 3)
+    table = open_source("folder", str(class_folders(tmp_path)))
+    assert look_at(table, processes=2) == look_at(table)
+
+
+@pytest.mark.parametrize(
+    ("write_image", "kind"),
+    [
+        (lambda p: Image.new("I;16", (4, 4)).save(p, "PNG"), "PNG, 16 bit grey"),
+        (lambda p: Image.new("1", (4, 4)).save(p, "PNG"), "PNG, 1 bit grey"),
+        (lambda p: Image.linear_gradient("L").convert("P").save(p, "PNG"), "PNG, 8 bit palette"),
+        (lambda p: Image.new("RGB", (4, 4)).save(p, "JPEG"), "JPEG, 8 bit"),
+        (lambda p: Image.new("RGB", (4, 4)).save(p, "BMP"), "BMP, 8 bit"),
+        (lambda p: Image.new("RGB", (4, 4)).save(p, "WEBP"), "WebP, 8 bit"),
+        (lambda p: Image.new("P", (4, 4)).save(p, "GIF"), "GIF, 8 bit palette"),
+        (lambda p: tifffile.imwrite(p, np.zeros((4, 4), np.uint16)), "TIFF, 16 bit whole numbers, 1 channel"),
+        (lambda p: tifffile.imwrite(p, np.zeros((4, 4, 3), np.float32), photometric="rgb"),
+         "TIFF, 32 bit floating point, 3 channels"),
+        (lambda p: p.write_bytes(b"II*\0 no"), "TIFF"),
+        (lambda p: p.write_bytes(b""), "other"),
+    ],
+)  # fmt: skip
+def test_what_files_say_they_hold(tmp_path, write_image, kind):
+    write_image(tmp_path / "a")
+    assert stored_kind(tmp_path / "a") == kind
+
+
+@pytest.mark.parametrize("source", ["folder", "table", "masks"])
+def test_the_next_command_is_a_recipe_that_runs_on_the_data(tmp_path, source):
+    """Prepared as the command says: nothing is trained."""
+    root = tmp_path / "my data #2"
+    if source == "masks":
+        pairs(root, count=12)
+    else:
+        class_folders(root, per_class=12, classes=("no", "yes"))
+    if source == "table":
+        rows = [f"{name}/p{n // 2}_{n}.png,{name}" for name in ("no", "yes") for n in range(12)]
+        write(root / "labels.csv", "image,label\n" + "\n".join(rows))
+    found = inspect(str(root))
+    command, train, recipe, flag, *changes = shlex.split(next_command(found))
+    assert (command, train, flag) == ("preceptor", "train", "--set")
+    read, _ = load_recipe(Path(__file__).parents[2] / recipe, [*changes, f"data.cache={tmp_path / 'cache'}"])
+    assert read.data.path == str(root)
+    prepared = prepare(read, note=lambda line: None)
+    assert sum(map(len, prepared.rows.values())) == int(found.counts.to_numpy().sum())
+
+
+@pytest.mark.parametrize("ending", [".png", ".html"])
+@pytest.mark.parametrize("make", [class_folders, pairs])
+def test_contact_sheets(tmp_path, make, ending):
+    root = make(tmp_path / "a <b>")
+    truncate(next(iter(sorted(root.rglob("*.png")))))
+    found = inspect(str(root))
+    table = open_source(found.source, str(root), found.options)
+    file = tmp_path / f"sheet{ending}"
+    write_sheet(file, "a <b>", table, found.damaged, found.odd, most=3)
+    if ending == ".png":
+        with Image.open(file) as sheet:
+            assert sheet.width > 1000
+    else:
+        page = file.read_text()
+        assert "a &lt;b&gt;" in page
+        assert "damaged: 1" in page
+        assert page.index("class=none") < page.index("<img")
+    with pytest.raises(UserError, match=r"give a file that ends in \.html or \.png"):
+        write_sheet(tmp_path / "sheet.pdf", "x", table, {}, {})
+
+
+def test_masks_are_outlined(tmp_path):
+    pairs(tmp_path, count=1)
+    table = open_source("folder", str(tmp_path))
+    write_sheet(tmp_path / "sheet.png", "x", table, {}, {})
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        colours = {colour for _, colour in sheet.getcolors(1 << 20)}
+    assert (255, 220, 0) in colours

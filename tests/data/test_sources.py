@@ -417,7 +417,7 @@ def test_every_source_names_itself_and_takes_keyword_options_only():
 
 @pytest.mark.parametrize("name", sorted(set(SOURCES) - {"phantom"}))
 def test_no_source_accepts_an_empty_or_a_missing_folder(tmp_path, name):
-    options = {"label": "label"} if name == "table" else {}
+    options = {"table": {"label": "label"}, "paths": {"image": "(.+)", "mask": "(.+)_mask"}}.get(name, {})
     with pytest.raises(UserError, match="saw: nothing"):
         open_source(name, str(tmp_path), options)
     with pytest.raises(UserError, match=r"gone'.*does not exist"):

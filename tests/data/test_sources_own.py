@@ -1,6 +1,7 @@
 """One's own images: class folders, image and mask folders, and tables."""
 
 import os
+import sys
 
 import pytest
 
@@ -144,7 +145,9 @@ def test_folders_below_the_classes_can_be_groups(tmp_path):
             for image in range(2):
                 save_image(tmp_path / name / f"{name}{patient}" / f"{image}.png", seed=image)
     found = recognise(tmp_path)
-    plain = open_source(found.key, str(tmp_path), found.options)
+    assert found.options == {"group_from": "folder", "grouping": "folder"}
+    assert "guessed: the 6 folders below the classes" in found.reasons[1]
+    plain = open_source("folder", str(tmp_path))
     assert len(plain) == 12
     assert plain.grouping is None
     assert "6 folders that images lie in are patients, set data.options.group_from=folder" in plain.notes[0]
@@ -422,12 +425,139 @@ def test_a_group_rule_that_never_ends_is_refused(tmp_path, monkeypatch):
         open_source("folder", str(tmp_path), {"group": r"^(a+)+$"})
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
+def test_tables_in_any_letters_and_separators(tmp_path, separator, encoding):
+    rows = [("image ", " label", "a note"), ("0.png", "bösartig", "x"), ("1.png", "gutartig", "y")]
+    for number in range(2):
+        save_image(tmp_path / f"{number}.png", seed=number)
+    text = "".join(separator.join(row) + "\r\n" for row in rows)
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    table = open_source("table", str(tmp_path), {"image": "image", "label": "label"})
+    check(table)
+    assert table.classes == ("bösartig", "gutartig")
+    assert any("Latin-1" in note for note in table.notes) == (encoding == "cp1252")
+
+
+def test_tables_as_parquet(tmp_path):
+    import pandas as pd
+
+    for number in range(3):
+        save_image(tmp_path / f"{number}.png", seed=number)
+    pd.DataFrame({"image": ["0.png", "1.png", "2.png"], "grade": [1, 2, 1], "age": [1.5, None, 2]}).to_parquet(
+        tmp_path / "labels.parquet"
+    )
+    found = open_source("table", str(tmp_path), {"image": "image", "label": "grade"})
+    check(found)
+    assert found.classes == ("1", "2")
+    (tmp_path / "labels.parquet").write_bytes(b"PAR1 no")
+    with pytest.raises(UserError, match="damaged or no Parquet"):
+        open_source("table", str(tmp_path), {"image": "image", "label": "grade"})
+
+
+def test_parquet_without_its_library_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "labels.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"pip install 'preceptor\[parquet\]'"):
+        open_source("table", str(tmp_path), {"image": "image", "label": "grade"})
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "D:\\study\\images\\{}.png",
+        "/home/someone/study/images/{}.png",
+        "images\\{}.png",
+        "images/{}.png",
+        "{}.PNG",
+        "{}.png",
+        "IMAGES/{}.Png",
+    ],
+)
+def test_paths_of_other_computers_are_found_by_name(tmp_path, named):
+    lines = ["image,label,patient"]
+    for number in range(6):
+        save_image(tmp_path / "images" / f"a{number}.png", seed=number)
+        lines.append(f"{named.format(f'a{number}')},{'xy'[number % 2]},P{number // 2}")
+    write(tmp_path / "labels.csv", "\n".join(lines))
+    found = recognise(tmp_path)
+    assert (found.key, found.options["image"], found.options["label"]) == ("table", "image", "label")
+    table = open_source(found.key, str(tmp_path), found.options)
+    check(table)
+    assert table.frame["image"].tolist() == [f"images/a{number}.png" for number in range(6)]
+    assert any("found by file name" in note for note in table.notes) == (named not in ("{}.png", "images/{}.png"))
+
+
+def test_a_name_that_several_files_have_is_not_guessed(tmp_path):
+    for folder in ("p1", "p2"):
+        save_image(tmp_path / folder / "0.png")
+    write(tmp_path / "labels.csv", "image,label\nD:\\x\\0.png,a\n")
+    with pytest.raises(UserError, match="their names are those of several files"):
+        open_source("table", str(tmp_path), {"label": "label"})
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (("benign", "Benign", "malign", "malign"), r"'Benign' \(1\) and 'benign' \(1\)"),
+        (("benign", "benign ", "malign", "malign"), r"'benign' \(1\) and 'benign ' \(1\)"),
+        (("0", "0.0", "1", "1.0"), r"'0' \(1\) and '0.0' \(1\); '1' \(1\) and '1.0' \(1\)"),
+    ],
+)
+def test_labels_in_several_spellings_are_named(tmp_path, labels, told):
+    for number in range(4):
+        save_image(tmp_path / f"{number}.png", seed=number)
+    write(tmp_path / "labels.csv", "image,label\n" + "".join(f"{n}.png,{label}\n" for n, label in enumerate(labels)))
+    with pytest.raises(UserError, match=told):
+        open_source("table", str(tmp_path), {"label": "label"})
+    joined = open_source("table", str(tmp_path), {"label": "label", "spellings": "join"})
+    assert joined.frame["label"].tolist() == [0, 0, 1, 1]
+    apart = open_source("table", str(tmp_path), {"label": "label", "classes": list(dict.fromkeys(labels))})
+    assert len(apart.classes) == len(set(labels))
+
+
+def one_hot(root, rows, folder="Truth"):
+    lines = ["image,MEL,NV,BCC,UNK"]
+    for number, row in enumerate(rows):
+        save_image(root / "Input" / f"I{number}.jpg", seed=number)
+        lines.append(f"I{number},{row}")
+    write(root / folder / "truth.csv", "\n".join(lines))
+    return root
+
+
+def test_one_hot_tables(tmp_path):
+    one_hot(tmp_path, ["1.0,0.0,0.0,0.0", "0.0,1.0,0.0,0.0", "0.0,0.0,1.0,0.0", "1.0,0.0,0.0,0.0"])
+    found = recognise(tmp_path)
+    assert found.options == {
+        "csv": "Truth/truth.csv", "image": "image", "image_folder": "Input", "image_file": "{}.jpg",
+        "label": ["MEL", "NV", "BCC", "UNK"],
+    }  # fmt: skip
+    table = open_source(found.key, str(tmp_path), found.options)
+    check(table)
+    assert table.classes == ("MEL", "NV", "BCC")
+    assert table.frame["label"].tolist() == [0, 1, 2, 0]
+    assert "UNK of truth.csv has no image and is no class: 3 classes." in table.notes
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("1,1,0,0", r"1 rows, the first is line 5, with several 1s, so it is multi-label"),
+        ("0,0,0,0", "no 1 in any of the columns"),
+        ("0.5,0.5,0,0", "column MEL of truth.csv holds '0.5'"),
+    ],
+)
+def test_one_hot_rows_that_are_none(tmp_path, row, message):
+    one_hot(tmp_path, ["1,0,0,0", "0,1,0,0", "0,0,1,0", row])
+    options = {"csv": "Truth/truth.csv", "image_folder": "Input", "image_file": "{}.jpg"}
+    with pytest.raises(UserError, match=message):
+        open_source("table", str(tmp_path), {**options, "label": ["MEL", "NV", "BCC", "UNK"]})
+
+
 def test_tables_say_how_to_be_saved(tmp_path):
     save_image(tmp_path / "0.png")
     for content, message in (
-        ("image,label\n0.png,ä\n".encode("latin1"), "is not UTF-8: save it as such"),
-        ("image,label\n0.png,a\n".encode("utf-16"), "is not UTF-8"),
-        (b"image;label\n0.png;a\n", "separated by ';', commas were expected"),
+        (b"\xff\xfeimage,label\n0.png,a", "begins like UTF-16 and is damaged"),
         (b"image,label,label\n0.png,a,b\n", "has 2 columns label"),
         (b"image,label\n0.png,a,b\n0.png,a,b\n", "more values than its first line has columns"),
     ):

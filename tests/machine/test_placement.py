@@ -136,11 +136,11 @@ def test_a_run_computes_as_was_measured(packed, tmp_path, placed):
     training = {"epochs": 1, "placement": "measured", "precision": "bf16-mixed"}
     recipe = recipe_for("classification", {"name": "kd_online"}, packed, training=training)
     result, text = train(recipe, tmp_path / "run")
-    assert cohorts[0].precisions == {"T": None, "S1": None}  # half precision was slower
+    assert {cohorts[0].computing.precision_of(name) for name in ("T", "S1")} == {None}  # half precision was slower
     weight = next(p for p in cohorts[0].networks["T"].parameters() if p.dim() == 4 and p.shape[-1] > 1)
     assert weight.is_contiguous(memory_format=torch.channels_last)
     assert "T is computed channels last, float32" in text
-    assert any("S1 is computed" in note for note in result["notes"])
+    assert any("S1 is computed" in note for note in result.notes)
 
 
 def test_a_teacher_answers_folded_and_is_kept_as_it_was(packed, tmp_path, placed):
@@ -193,7 +193,7 @@ def test_a_run_trains_compiled_networks(packed, tmp_path, placed, compiles):
         )
         train(recipe, tmp_path / kind)
         weights[kind] = load_network(tmp_path / kind / "networks" / "S1").state_dict()
-    assert cohorts[-1].compiled == {"T", "S1"}
+    assert cohorts[-1].computing.compiled == {"T", "S1"}
     for name, value in weights["fixed"].items():
         torch.testing.assert_close(weights["measured"][name], value, rtol=1e-3, atol=1e-4)
 

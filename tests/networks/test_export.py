@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from preceptor.errors import UserError
-from preceptor.networks.build import build_network, load_network
+from preceptor.networks.build import build_network, load_plain_network
 from preceptor.specs import NetworkSpec
 
 WITHOUT_PRECEPTOR = """
@@ -98,7 +98,7 @@ def test_load_network_gives_back_what_was_saved(kind, tmp_path):
         network.replace_head(simkd_head(512))
         network.eval()
     network.save(tmp_path)
-    loaded = load_network(tmp_path)
+    loaded = load_plain_network(tmp_path)
     images = torch.rand(2, 3, *network.image_size)
     with torch.no_grad():
         expected, found = network(images), loaded(images)
@@ -116,7 +116,7 @@ def test_what_timm_cannot_build_says_so(kind, tmp_path):
         network.replace_head(simkd_head(512))
     network.save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    assert "load it with preceptor.networks.build.load_network" in config["_preceptor"]["note"]
+    assert "load it with preceptor.composed.load_network" in config["_preceptor"]["note"]
     import timm
 
     with pytest.raises(Exception, match="preceptor"):
@@ -152,10 +152,10 @@ def test_saving_again_replaces_and_a_failed_save_keeps_the_old(tmp_path, monkeyp
 
 def test_load_network_wants_a_folder_of_ours(tmp_path):
     with pytest.raises(UserError, match=r"holds no config\.json"):
-        load_network(tmp_path)
+        load_plain_network(tmp_path)
     (tmp_path / "config.json").write_text('{"architecture": "resnet10t"}')
     with pytest.raises(UserError, match="not saved by preceptor"):
-        load_network(tmp_path)
+        load_plain_network(tmp_path)
 
 
 @pytest.mark.parametrize("architecture", ["weights", "local-dir"])
@@ -170,4 +170,6 @@ def test_a_config_does_not_say_where_the_weights_lay(architecture, tmp_path):
     text = (tmp_path / "out" / "config.json").read_text()
     assert str(tmp_path) not in text
     images = torch.rand(2, 3, 32, 32)
-    torch.testing.assert_close(load_network(tmp_path / "out")(images).logits, network(images).logits, rtol=0, atol=0)
+    torch.testing.assert_close(
+        load_plain_network(tmp_path / "out")(images).logits, network(images).logits, rtol=0, atol=0
+    )

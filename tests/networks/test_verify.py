@@ -9,7 +9,7 @@ import torch
 from preceptor import composed
 from preceptor.composed.committee import Committee
 from preceptor.errors import DamagedFileError, UserError
-from preceptor.networks.build import build_network, load_network
+from preceptor.networks.build import build_network, load_plain_network
 from preceptor.networks.grafted import Chain
 from preceptor.networks.weights import read_weights
 from preceptor.specs import NetworkSpec
@@ -47,7 +47,7 @@ def of_that_folder(folder):
     return build_network(spec, task="classification", classes=("a", "b"), image_size=(32, 32), seed=1)
 
 
-READERS = [load_network, composed.load_network, started_from, of_that_folder]
+READERS = [load_plain_network, composed.load_network, started_from, of_that_folder]
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -101,7 +101,7 @@ def test_a_changed_config_is_refused(change, tmp_path):
     assert change[0] in path.read_text()
     path.write_text(path.read_text().replace(*change))
     with pytest.raises(DamagedFileError, match=r"config\.json: was changed or damaged"):
-        load_network(tmp_path)
+        load_plain_network(tmp_path)
 
 
 def test_what_an_older_version_exported_is_read_and_said_to_be_unverified(tmp_path):
@@ -112,7 +112,7 @@ def test_what_an_older_version_exported_is_read_and_said_to_be_unverified(tmp_pa
         (note,) = reader(tmp_path).notes
         assert note.startswith(f"{tmp_path}: exported before there were checksums")
     images = torch.rand(1, 3, 32, 32)
-    torch.testing.assert_close(load_network(tmp_path)(images).logits, network.eval()(images).logits)
+    torch.testing.assert_close(load_plain_network(tmp_path)(images).logits, network.eval()(images).logits)
 
 
 @pytest.mark.parametrize("part", ["model.safetensors", "sources/A/model.safetensors", "sources/B/config.json"])
@@ -135,7 +135,7 @@ def test_segmenters_and_grafted_chains_are_verified(tmp_path):
     Chain.unfilled(student).save(tmp_path / "G")
     for name in ("U", "G"):
         weights = tmp_path / name / "model.safetensors"
-        load_network(tmp_path / name)
+        load_plain_network(tmp_path / name)
         flip(weights, weights.stat().st_size * 4)
         with pytest.raises(DamagedFileError):
             composed.load_network(tmp_path / name)
@@ -144,7 +144,7 @@ def test_segmenters_and_grafted_chains_are_verified(tmp_path):
 def test_a_loaded_network_refuses_images_of_another_size(tmp_path):
     """What it would say of them was never measured."""
     make().save(tmp_path)
-    network = load_network(tmp_path)
+    network = load_plain_network(tmp_path)
     network(torch.rand(1, 3, 32, 32))
     with pytest.raises(UserError, match=r"images of 40×32 px .* made for 32×32 px"):
         network(torch.rand(1, 3, 40, 32))

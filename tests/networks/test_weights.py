@@ -1,11 +1,14 @@
 """Weights from files and folders: what fits is loaded, what does not is refused, nothing is run."""
 
+import argparse
+import datetime
 import json
 import pickle
 import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import timm
@@ -124,6 +127,71 @@ def test_state_dicts_however_they_are_wrapped(wrap, prefix, tmp_path):
     assert all(torch.equal(tensor, trained.state_dict()[name]) for name, tensor in network.model.state_dict().items())
     assert not network.has_new_head
     assert "state_dict" not in network.model.pretrained_cfg
+
+
+def prefixed(state, prefix):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+CHECKPOINTS = {
+    "data parallel, compiled": (lambda s: prefixed(s, "module._orig_mod."), "without module"),
+    "compiled inside": (lambda s: prefixed(s, "net._orig_mod.module."), "without net.module"),
+    "averaged": (lambda s: {"n_averaged": torch.tensor(3), **prefixed(s, "module.")}, "not n_averaged"),
+    "timm": (lambda s: {"state_dict": s, "args": argparse.Namespace(lr=0.1), "arch": "x"}, "its entry state_dict"),
+    "timm with averages": (lambda s: {"state_dict_ema": s, "state_dict": s}, "not state_dict_ema, which fits too"),
+    "numpy": (lambda s: {"net": s, "acc": np.float64(0.9), "curve": np.ones(2), "n": np.int32(3)}, "its entry net"),
+    "averages alone": (lambda s: {"model_ema": s, "epoch": 1}, "its entry model_ema"),
+    "deep": (lambda s: {"checkpoint": {"weights": {"student": s}}}, "its entry checkpoint.weights.student"),
+    "lightning": (
+        lambda s: {"state_dict": prefixed(s, "model.") | {"criterion.weight": torch.ones(2)}, "global_step": 3},
+        "its entry state_dict; names without model.; not criterion.weight",
+    ),
+    "teacher beside student": (
+        lambda s: {"state_dict": prefixed(s, "student.backbone.") | {"teacher.x": torch.ones(2)}},
+        "without student.backbone",
+    ),
+    "settings": (
+        lambda s: {"model": s, "out": Path("/x"), "when": datetime.datetime(2024, 1, 2), "step": datetime.timedelta(1)},
+        "its entry model",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CHECKPOINTS)
+def test_checkpoints_as_people_save_them(kind, tmp_path):
+    made, said = CHECKPOINTS[kind]
+    trained = scrambled(timm.create_model("test_resnet", num_classes=2))
+    torch.save(made(trained.state_dict()), tmp_path / "a.pth")
+    network = make("test_resnet", weights=tmp_path / "a.pth")
+    assert all(torch.equal(tensor, trained.state_dict()[name]) for name, tensor in network.model.state_dict().items())
+    assert not network.has_new_head
+    assert said in network.notes[0]
+
+
+def test_segmenters_find_themselves_in_checkpoints(tmp_path):
+    trained = scrambled(segmenter()).model.state_dict()
+    torch.save({"state_dict": prefixed(trained, "model."), "epoch": 3}, tmp_path / "a.ckpt")
+    network = segmenter(weights=tmp_path / "a.ckpt")
+    assert all(torch.equal(tensor, trained[name]) for name, tensor in network.model.state_dict().items())
+    encoder = {
+        name.removeprefix("encoder.model."): t for name, t in trained.items() if name.startswith("encoder.model.")
+    }
+    torch.save({"net": prefixed(encoder, "module.")}, tmp_path / "b.pth")
+    network = segmenter(weights=tmp_path / "b.pth")
+    assert torch.equal(network.model.encoder.model.conv1[0].weight, trained["encoder.model.conv1.0.weight"])
+
+
+def test_names_of_an_architecture_are_looked_up_without_random_numbers(tmp_path):
+    """Else a new head would depend on whether weights were given as a file."""
+    state = timm.create_model("test_resnet", num_classes=1000).state_dict()
+    save_file(state, tmp_path / "a.safetensors")
+    config = {"architecture": "test_resnet", "pretrained_cfg": {"num_classes": 1000}}
+    save_file(state, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    one, other = make("test_resnet", weights=tmp_path / "a.safetensors"), make("test_resnet", weights=tmp_path)
+    assert one.has_new_head
+    for name, tensor in one.model.state_dict().items():
+        assert torch.equal(tensor, other.model.state_dict()[name]), name
 
 
 def test_imagenet_like_files_give_their_features_and_a_new_head(tmp_path):

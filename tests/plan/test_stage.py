@@ -89,7 +89,7 @@ def test_the_student_that_a_graft_is_made_of_takes_part():
         ("dynamic_kd", {"teacher": "runs/t"}, None),
         ("kd_offline", {}, "a run of 2 stages"),
         ("kd_ml", {"sequential": True}, "in turn"),
-        ("kthf2", {}, "networks that read others (F, E)"),
+        ("kthf2", {}, None),
         ("graph", {"edges": [{"source": "T", "target": "S1", "loss": "kd", "stop_gradient": False}]}, "stop_gradient"),
     ],
 )
@@ -108,3 +108,21 @@ def test_merged_plans_have_equal_untaught_members_once():
         ("T#0", "S1#1"),
         ("S2#1", "S1#1"),
     }
+
+
+def test_merged_networks_read_those_of_their_own_run():
+    """Peers that a head reads learn through it; a frozen committee of equal teachers is there once."""
+    merged = merge([plan_of("kthf2"), plan_of("kthf2", levels=1), plan_of("baseline")])
+    assert merged.stage.members["F#1"].builds_on == ("S1#1", "S2#1")
+    assert [names["S1"] for names in merged.names] == ["S1#0", "S1#1", "S1#2"]
+
+    given = {"teachers": ["a", "b"]}
+    merged = merge([plan_of("multi_teacher", **given), plan_of("multi_teacher", alpha=0.5, **given)])
+    assert [name for name in merged.stage.members if name.startswith("T")] == ["T1#0", "T2#0", "T#0"]
+    merged = merge([plan_of("multi_teacher", **given), plan_of("multi_teacher", integration="average", **given)])
+    assert merged.stage.members["T#1"].builds_on == ("T1#0", "T2#0")
+
+    merged = merge([plan_of("self_distill"), plan_of("self_distill")])
+    exits = {name: one.kept_with for name, one in merged.stage.members.items() if one.kept_with}
+    assert exits
+    assert all(kept.partition("#")[2] == name.partition("#")[2] for name, kept in exits.items())

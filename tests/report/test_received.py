@@ -122,14 +122,14 @@ def test_nothing_is_waited_for(tmp_path, name):
     [
         ({"test": None}, "'test' is missing or of another kind"),
         ({"test": [1]}, "'test' is missing or of another kind"),
-        ({"test": {}}, "has no scores under 'test'"),
-        ({"validation": {}}, "has no scores under 'validation'"),
-        ({"validation": {"S1": 3}}, "validation.S1 holds no scores"),
-        ({"fidelity": {"S1": {"agreement": "high"}}}, "fidelity.S1 holds no scores"),
+        ({"test": {}}, "'test' holds no scores"),
+        ({"validation": {}}, "'validation' holds no scores"),
+        ({"validation": {"S1": 3}}, "'validation.S1' is missing or of another kind"),
+        ({"fidelity": {"S1": {"agreement": "high"}}}, "'fidelity.S1.agreement' is missing or of another kind"),
         ({"parameters": [1]}, "'parameters' is missing or of another kind"),
-        ({"multiply_adds": [1]}, "multiply_adds should be a mapping"),
-        ({"model_bytes": {"S1": "big"}}, "model_bytes holds no numbers"),
-        ({"notes": [1]}, "notes is no list"),
+        ({"multiply_adds": [1]}, "'multiply_adds' is missing or of another kind"),
+        ({"model_bytes": {"S1": "big"}}, "'model_bytes.S1' is missing or of another kind"),
+        ({"notes": [1]}, "'notes.0' is missing or of another kind"),
     ],
 )
 def test_a_result_of_another_shape_is_named(tmp_path, change, message):

@@ -19,6 +19,7 @@ from preceptor.report.statistics import Statistics
 from preceptor.report.tables import gradients
 from preceptor.report.teachers import teachers
 from preceptor.report.verdict import verdict
+from preceptor.runs.analysis import Gradients, Pull, write_gradients, write_index, write_latency
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
 
@@ -174,7 +175,9 @@ def test_a_teacher_that_a_constant_answer_equals_is_marked(tmp_path):
     for seed, beaten in enumerate((True, False)):
         run = make_run(tmp_path / f"b{seed}", technique("kd_offline"), seed=seed)
         result = json.loads((run / "result.json").read_text())
-        result["teacher_audit"] = {"constant_answer": {"class": "benign", "score": 0.4, "beaten": beaten}}
+        constant = {"class": "benign", "score": 0.4, "beaten": beaten}
+        audit = {"metric": "accuracy", "teacher": 0.5, "constant_answer": constant, "verdict": "not audited"}
+        result["teacher_audit"] = audit
         (run / "result.json").write_text(json.dumps(result))
     (study,) = find_studies([tmp_path])
     grid = teachers(study, Statistics(study))
@@ -317,11 +320,24 @@ def test_gradient_shares_over_seeds_and_what_is_left_out(tmp_path):
     assert gradients(find_studies([tmp_path / "alone"])[0]) is None
 
 
-@pytest.mark.parametrize("text", ['{"stage": ', "[]"])
-def test_damaged_gradient_shares_tell_how_to_make_them_anew(tmp_path, text):
-    run = make_run(tmp_path / "run", ALONE)
-    (run / "analysis").mkdir()
-    (run / "analysis" / "gradients.json").write_text(text)
-    (study,) = find_studies([run])
-    with pytest.raises(UserError, match=r"gradients\.json .*Delete it; `preceptor analyse \S*run` makes it anew"):
-        gradients(study)
+@pytest.mark.parametrize("name", ["index.json", "latency.json", "gradients.json"])
+@pytest.mark.parametrize("text", ['{"stage": ', "[1]", '{"T": 3}', '{"sha256": "0"}'])
+def test_damaged_numbers_of_an_analysis_stop_no_report(tmp_path, name, text):
+    """The report says which file it goes on without; what lies beside it is shown."""
+    run = make_run(tmp_path / "run", technique("kd_offline"))
+    pull = {"norm": 1.0, "share": 1.0, "cosine": None}
+    write_gradients(run, Gradients("main", {"S1": {"S1/task": Pull(**pull)}}))
+    write_latency(run, {"S1": {"median_ms": 2.0}})
+    (run / "analysis" / "x.txt").write_text("some words")
+    write_index(run, [{"title": "t", "file": "x.txt", "caption": "c"}])
+    (run / "analysis" / name).write_text(text)
+    told = []
+    (study,) = find_studies([run], told.append)
+    (damaged,) = [line for line in told if name in line]
+    assert "is left out" in damaged
+    assert (gradients(study) is None) == (name == "gradients.json")
+    found = study.jobs[0].run.analysis
+    assert bool(found.latency) == (name != "latency.json")
+    assert bool(found.figures) == (name != "index.json")
+    warnings = verdict(study, Statistics(study)).warnings
+    assert any(f"without {name}, which is damaged" in words for words in warnings)

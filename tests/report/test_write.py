@@ -1,14 +1,13 @@
 """The command, from folders to files."""
 
 import html
-import json
 import re
 import time
 from pathlib import Path
 
 import pytest
 
-from preceptor.runs.result import write_result
+from preceptor.runs.finished import read_finished, write_result
 
 from ..command import preceptor
 from .folders import ALONE, TEACHER, make_run, make_study, technique
@@ -80,7 +79,7 @@ def test_damaged_files_are_named(tmp_path, name, content, message):
 def test_a_damaged_run_is_left_out_and_said_to_be(tmp_path, name):
     make_run(tmp_path / "whole", ALONE)
     damaged = make_run(tmp_path / "hit", technique("ml"))
-    write_result(damaged, json.loads((damaged / "result.json").read_text()))
+    write_result(damaged, read_finished(damaged).result)
     (damaged / name).write_bytes((damaged / name).read_bytes()[:-3])
     answer = preceptor("report", tmp_path)
     assert answer.code == 0

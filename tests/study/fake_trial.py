@@ -5,6 +5,7 @@ import os
 import signal
 
 import yaml
+from tests.runs.results import SEALED_TEST
 
 from preceptor.files import write_json
 
@@ -28,4 +29,4 @@ def trial(request, tell):
         with (request.folder / "epochs").open("a") as file:
             file.write("x")
     validation = {"S1": {"accuracy": score / 2}, "ensemble": {"accuracy": score}}
-    write_json(request.folder / "result.json", {"status": "validated", "chosen": "ensemble", "validation": validation})
+    write_json(request.folder / "result.json", {**SEALED_TEST, "chosen": "ensemble", "validation": validation})

@@ -6,6 +6,8 @@ import signal
 import time
 from pathlib import Path
 
+from tests.runs.results import COMPLETE
+
 from preceptor.errors import UserError
 from preceptor.files import write_json, write_text
 
@@ -29,4 +31,4 @@ def work(request, tell):
         time.sleep(60)
     for folder, recipe in request.beside or ((request.folder, request.recipe),):
         write_text(folder / "recipe.yaml", recipe)
-        write_json(folder / "result.json", {"status": "complete"})
+        write_json(folder / "result.json", COMPLETE)

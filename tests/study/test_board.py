@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from tests.runs.results import COMPLETE
 
 from preceptor.errors import UserError
 from preceptor.study.board import Board, is_finished, layout_of
@@ -21,7 +22,7 @@ def board(tmp_path):
 def finish(job, out, text=None):
     job.folder(out).mkdir(parents=True)
     (job.folder(out) / "recipe.yaml").write_text(text or job.recipe_in(out).to_yaml())
-    (job.folder(out) / "result.json").write_text('{"status": "complete"}')
+    (job.folder(out) / "result.json").write_text(json.dumps(COMPLETE))
 
 
 def test_the_index_tells_everything_that_a_reader_wants(board):

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from tests.runs.results import COMPLETE, SEALED_TEST
 
 from preceptor.errors import UserError
 from preceptor.report.reading.find import find_studies
@@ -39,7 +40,7 @@ def finish(board, names=None, status="complete"):
         (folder / "networks" / "weights").write_text(job.id)
         (folder / "recipe.yaml").write_text(job.recipe_in(board.out).to_yaml())
         (folder / "environment.json").write_text(json.dumps({"data_fingerprint": "abc"}))
-        (folder / "result.json").write_text(json.dumps({"status": status}))
+        (folder / "result.json").write_text(json.dumps({"complete": COMPLETE, "validated": SEALED_TEST}[status]))
 
 
 def taken(board, *studies):
@@ -89,7 +90,7 @@ def test_what_is_not_exactly_the_run_is_trained(tmp_path, damage):
     if damage == "no_result":
         (folder / "result.json").unlink()
     elif damage == "validated":
-        (folder / "result.json").write_text(json.dumps({"status": "validated"}))
+        (folder / "result.json").write_text(json.dumps(SEALED_TEST))
     elif damage == "other_recipe":
         (folder / "recipe.yaml").write_text(text.replace("batch_size: 8", "batch_size: 4"))
     else:

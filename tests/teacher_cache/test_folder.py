@@ -93,6 +93,17 @@ def test_a_folder_that_speaks_of_something_else_is_no_entry(tmp_path):
     assert everything_kept(tmp_path) == []
 
 
+def test_what_another_format_kept_is_no_entry_and_the_first_said_nothing(tmp_path):
+    kept = keep(tmp_path, 1)
+    file = kept.folder / "about.json"
+    about = json.loads(file.read_text())
+    assert about.pop("format") == 1
+    file.write_text(json.dumps(about))
+    assert len(everything_kept(tmp_path)) == 1
+    file.write_text(json.dumps({**about, "format": 2}))
+    assert everything_kept(tmp_path) == []
+
+
 def test_nothing_is_kept_where_there_is_nothing(tmp_path):
     assert everything_kept(tmp_path / "absent") == []
     assert prune(tmp_path / "absent", unused_for=0, down_to=0, keys=()) == []

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from tests.runs.results import COMPLETE
 
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
@@ -115,9 +116,7 @@ def run(tmp_path):
         spec = NetworkSpec(architecture=architecture, weights="none")
         network = build_network(spec, task="classification", classes=CLASSES, image_size=(32, 32), seed=0)
         network.save(folder / "networks" / "T")
-        (folder / "result.json").write_text(
-            json.dumps({"status": "complete", "validation": {"T": {"accuracy": accuracy}}})
-        )
+        (folder / "result.json").write_text(json.dumps({**COMPLETE, "validation": {"T": {"accuracy": accuracy}}}))
         return folder
 
     return make

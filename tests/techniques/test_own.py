@@ -65,6 +65,27 @@ def test_a_study_trains_its_teacher_once_and_its_runs_together(mine):
     assert lockstep(jobs)[runs[0].id] == tuple(runs)
 
 
+def test_an_own_technique_in_which_nobody_teaches_is_no_baseline(tmp_path):
+    """Students whose task counts half are a run of their own; as they are, they are the shared baseline."""
+    text = OWN[: OWN.index("        teacher, kd")]
+    text += "        half = students_of(cast, [self.weight] * len(cast.students))\n"
+    text += "        main = Stage(name='main', members=half, training=cast.training)\n"
+    text += "        return Plan(stages=(main,), students=tuple(cast.students))\n"
+    (tmp_path / "own.py").write_text(text)
+    axes = {
+        "technique": {
+            "half": {"technique.name": f"{tmp_path / 'own.py'}:Mine"},
+            "whole": {"technique.name": f"{tmp_path / 'own.py'}:Mine", "technique.weight": 1.0},
+        }
+    }
+    study = parse_study({"name": "own", "recipe": raw_of({"name": "baseline"}), "seeds": [0], "axes": axes})
+    jobs = plan_study(study).jobs
+    assert [(job.kind, dict(job.cell)) for job in jobs if job.kind != "teacher"] == [
+        ("baseline", {}),
+        ("run", {"technique": "half"}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("technique", "message"),
     [

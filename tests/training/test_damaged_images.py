@@ -11,10 +11,10 @@ from rich.console import Console
 from preceptor.analysis.analyse import analyse
 from preceptor.bench.report import bench
 from preceptor.errors import InterruptedRunError
+from preceptor.opened_run import open_run
 from preceptor.teacher_cache.folder import everything_kept
 from preceptor.teacher_cache.verify import verify
 from preceptor.training import run
-from preceptor.training.exported import evaluate_networks
 from preceptor.training.together import train_together
 
 from ..data.damage import FILES, flip, unwritable
@@ -131,9 +131,9 @@ def test_evaluation_of_damaged_images_gives_the_same_scores(tmp_path, capsys):
     changes = CHANGES | {"networks": {"student": UNET | {"encoder": "test_resnet"}}}
     recipe = recipe_for("segmentation", BASELINE, tmp_path / "cache", **changes)
     train(recipe, tmp_path / "run")
-    undamaged = evaluate_networks(recipe, tmp_path / "run" / "networks", device="cpu")
+    undamaged = open_run(tmp_path / "run").evaluate(device="cpu")
     spoil(packed_in(tmp_path / "cache") / "masks.u8")
-    found = evaluate_networks(recipe, tmp_path / "run" / "networks", device="cpu")
+    found = open_run(tmp_path / "run").evaluate(device="cpu")
     assert found.scores == undamaged.scores
     assert "masks.u8: row" in capsys.readouterr().err
 

@@ -54,8 +54,8 @@ def test_the_teacher_learns_slowly_and_the_anchor_holds_it(tmp_path, packed, tea
         result, _ = train(recipe.model_copy(update={"training": training}), tmp_path / name)
         start = {k.removeprefix("learners.T."): v for k, v in starts["main"].items() if k.startswith("learners.T.")}
         distance[name] = moved(tmp_path / name, start)
-        assert set(result["test"]) == {"T", "S1"}
-        assert set(result["fidelity"]) == {"S1"}
+        assert set(result.test) == {"T", "S1"}
+        assert set(result.fidelity) == {"S1"}
     assert 0 < distance["slow"] < 0.3 * distance["fast"]
     held, free = (_final(tmp_path / name, "loss:T0->T/kd") for name in ("held", "fast"))
     assert held / 5.0 < free / 0.5

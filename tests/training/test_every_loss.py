@@ -6,9 +6,9 @@ import timm
 import torch
 from safetensors.torch import load_file
 
+from preceptor.composed import load_network
 from preceptor.knowledge import catalogue
-from preceptor.networks.build import load_network
-from preceptor.training.exported import evaluate_networks
+from preceptor.opened_run import open_run
 
 from .phantoms import NEW, exported, last, recipe_for, train
 
@@ -157,12 +157,12 @@ def test_simkd_exports_projector_and_classifier(tmp_path, distil, teachers):
     parameters = [entry for entry, _ in student.named_parameters()]
     plain = timm.create_model("mobilenetv3_small_050", num_classes=0)
     assert sum(entry.startswith("head.") for entry in parameters) == 3 + 2 * 3 + 2
-    assert result["parameters"]["S1"] == sum(saved[entry].numel() for entry in parameters)
+    assert result.parameters["S1"] == sum(saved[entry].numel() for entry in parameters)
     assert {entry for entry in saved if entry.startswith("model.")} <= {
         f"model.{entry}" for entry in plain.state_dict()
     }
 
-    assert evaluate_networks(recipe, tmp_path / "networks").scores == result["test"]
+    assert open_run(tmp_path).evaluate().scores == result.test
     images = torch.rand(4, 3, 32, 32)
     with torch.no_grad():
         outputs = student(images)

@@ -21,9 +21,10 @@ from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Member, Stage
 from preceptor.recipe import parse_recipe
 from preceptor.specs import TrainingSpec
+from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.fit import InterruptedRunError, NonFiniteLossError, fit
 from preceptor.training.optim import make_optimizer
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.run_folder import folder_for
 
 STEPS = 3
 
@@ -95,7 +96,7 @@ def trainer(tiny, tmp_path):
             task_loss=ClassificationLoss(),
             facts=DataFacts(classes=3, batch_size=4),
         )
-        folder = folder or RunFolder(tmp_path / name, recipe)
+        folder = folder or folder_for(tmp_path / name, recipe)
         folder.begin("of no data", "")
         seen = []
 
@@ -117,6 +118,11 @@ def trainer(tiny, tmp_path):
         return cohort, folder, at, seen
 
     return train
+
+
+def kept(folder, *which):
+    """Weights of stage, network and epoch."""
+    return Checkpoints(folder).load(folder.files.weights(*which))
 
 
 def same(one, other):
@@ -145,7 +151,7 @@ def test_four_epochs_straight_equal_two_a_restart_and_two(trainer, options):
         trainer("parted", 4, stop_at(1, STEPS - 1), **options)
     resumed, resumed_folder, *_ = trainer("parted", 4, **options)
     assert same(straight, resumed)
-    assert straight_folder.metrics.read_text() == resumed_folder.metrics.read_text()
+    assert straight_folder.files.metrics.read_text() == resumed_folder.files.metrics.read_text()
 
 
 @pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"precision": "bf16-mixed"}])
@@ -155,7 +161,7 @@ def test_a_run_stopped_inside_an_epoch_ends_with_the_same_bits(trainer, options)
         trainer("parted", 3, stop_at(1, 1), **options)
     resumed, resumed_folder, *_ = trainer("parted", 3, **options)
     assert same(straight, resumed)
-    assert folder.metrics.read_text() == resumed_folder.metrics.read_text()
+    assert folder.files.metrics.read_text() == resumed_folder.files.metrics.read_text()
 
 
 @pytest.mark.parametrize("view", [0, 2])
@@ -169,12 +175,12 @@ def test_a_kill_between_metrics_and_checkpoint_repeats_the_epoch(trainer, view):
 
     with pytest.raises(RuntimeError, match="power cut"):
         trainer("parted", 3, Held(on_step=fail))
-    killed = RunFolder(folder.path.parent / "parted", parse_recipe_of(folder))
-    with killed.metrics.open("a") as file:
+    killed = folder_for(folder.path.parent / "parted", parse_recipe_of(folder))
+    with killed.files.metrics.open("a") as file:
         file.write(f"main,{view + 1},S1,train,loss:stray,1\nmai")  # half a line, as a full disk leaves it
     resumed, resumed_folder, *_ = trainer("parted", 3)
     assert same(straight, resumed)
-    assert folder.metrics.read_text() == resumed_folder.metrics.read_text()
+    assert folder.files.metrics.read_text() == resumed_folder.files.metrics.read_text()
 
 
 def parse_recipe_of(folder):
@@ -183,7 +189,7 @@ def parse_recipe_of(folder):
 
 def test_the_best_weights_are_those_of_the_best_epoch(trainer):
     _, folder, at, seen = trainer("run", 3, scores=lambda epoch: {1: 0.5, 2: 0.9, 3: 0.7}[epoch])
-    best = folder.load(folder.weights("main", "S1"))
+    best = kept(folder, "main", "S1")
     assert at.best["S1"] == 0.9
     assert all(torch.equal(best[key], value) for key, value in seen[1]["S1"].items())
 
@@ -192,7 +198,7 @@ def test_weights_can_be_kept_with_those_of_another_network(trainer):
     """S2 is best in the third epoch and S1 in the second."""
     scores = {1: {"S1": 0.5, "S2": 0.1}, 2: {"S1": 0.9, "S2": 0.2}, 3: {"S1": 0.7, "S2": 0.8}}
     _, folder, at, seen = trainer("run", 3, scores=lambda epoch: scores[epoch], kept={"S2": "S1"})
-    best = folder.load(folder.weights("main", "S2"))
+    best = kept(folder, "main", "S2")
     assert at.best == {"S1": 0.9, "S2": 0.9}
     assert all(torch.equal(best[key], value) for key, value in seen[1]["S2"].items())
 
@@ -206,11 +212,11 @@ def test_patience_stops_a_network_that_no_longer_improves(trainer):
 def test_validation_every_few_epochs_and_after_the_last(trainer):
     """The weights at the end do not depend on how often they are scored; the best are of a validated epoch."""
     cohort, folder, at, seen = trainer("every", 5, scores=lambda time: [0.1, 0.3, 0.2][time - 1], validate_every=2)
-    rows = pd.read_csv(folder.metrics)
+    rows = pd.read_csv(folder.files.metrics)
     assert rows[rows["split"] == "validation"]["epoch"].unique().tolist() == [2, 4, 5]
     assert rows[rows["split"] == "train"]["epoch"].unique().tolist() == [1, 2, 3, 4, 5]
     assert at.best == {"S1": 0.3, "S2": 0.3}
-    best = folder.load(folder.weights("main", "S1"))
+    best = kept(folder, "main", "S1")
     assert all(torch.equal(best[name], value) for name, value in seen[1]["S1"].items())
     assert same(cohort, trainer("plain", 5)[0])
 
@@ -220,9 +226,9 @@ def test_a_stage_that_ended_early_keeps_the_rows_of_later_stages(trainer):
     worse = {"scores": lambda epoch: 0.5, "patience": 1}
     _, folder, *_ = trainer("run", 9, **worse)
     trainer("run", 1, stage_name="later", folder=folder)
-    text = folder.metrics.read_text()
+    text = folder.files.metrics.read_text()
     trainer("run", 9, **worse)
-    assert folder.metrics.read_text() == text
+    assert folder.files.metrics.read_text() == text
 
 
 def test_weights_that_are_no_numbers_are_named(trainer, monkeypatch):
@@ -250,9 +256,9 @@ def test_weights_that_are_no_numbers_are_named(trainer, monkeypatch):
 def test_snapshots_are_kept(trainer):
     _, folder, _, seen = trainer("run", 3, stage_options={"snapshots": frozenset({1, 3})})
     for epoch in (1, 3):
-        state = folder.load(folder.weights("main", "S2", epoch))
+        state = kept(folder, "main", "S2", epoch)
         assert all(torch.equal(state[key], value) for key, value in seen[epoch - 1]["S2"].items())
-    assert not folder.weights("main", "S2", 2).exists()
+    assert not folder.files.weights("main", "S2", 2).exists()
 
 
 def test_two_stages_that_continue_equal_one(trainer):
@@ -300,7 +306,7 @@ def test_a_loss_that_is_no_number_is_named_with_its_samples(trainer):
 
 def test_metrics_are_long_form(trainer):
     _, folder, *_ = trainer("run", 2)
-    rows = list(csv.DictReader(folder.metrics.read_text().splitlines()))
+    rows = list(csv.DictReader(folder.files.metrics.read_text().splitlines()))
     assert list(rows[0]) == ["stage", "epoch", "network", "split", "metric", "value"]
     assert {row["metric"] for row in rows if row["network"] == "S1"} == {"loss:S1/task", "loss:S2->S1/kd", "accuracy"}
 
@@ -323,4 +329,4 @@ def test_a_run_folder_of_another_recipe_is_refused(trainer, tmp_path):
     _, folder, *_ = trainer("run", 1)
     recipe = parse_recipe_of(folder)
     with pytest.raises(UserError, match=r"another recipe \(it says `seed: 0`, this one `seed: 1`\)"):
-        RunFolder(folder.path, recipe.model_copy(update={"seed": 1}))
+        folder_for(folder.path, recipe.model_copy(update={"seed": 1}))

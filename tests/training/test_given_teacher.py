@@ -24,7 +24,7 @@ def test_a_given_teacher_leaves_the_run_as_it_came(tmp_path, packed, teachers, t
     assert exported(tmp_path / "run", "T") == exported(given, "T")
     assert not (tmp_path / "run" / "checkpoints" / "teacher").exists()
     assert f"T is {str(given / 'networks' / 'T')!r} as it is, frozen" in said
-    assert any("as it is, frozen" in note for note in result["notes"])
+    assert any("as it is, frozen" in note for note in result.notes)
 
 
 def test_it_is_trained_further_only_where_the_recipe_says_how(tmp_path, packed, teachers):
@@ -57,11 +57,11 @@ def test_a_teacher_at_chance_is_told_before_it_teaches(tmp_path, packed, task):
     against = next(place for place, line in enumerate(said.splitlines()) if "better than always answering" in line)
     begins = next(place for place, line in enumerate(said.splitlines()) if line.startswith("stage main"))
     assert against < begins
-    assert any("better than always answering" in note for note in result["notes"])
-    audit = result["teacher_audit"]
-    assert not audit["constant_answer"]["beaten"]
-    assert "better than always answering" in audit["verdict"]
-    assert "not audited" in audit["verdict"]
+    assert any("better than always answering" in note for note in result.notes)
+    audit = result.teacher_audit
+    assert not audit.constant_answer.beaten
+    assert "better than always answering" in audit.verdict
+    assert "not audited" in audit.verdict
 
 
 def test_a_teacher_that_the_run_trains_is_told_as_soon_as_it_is_trained(tmp_path, packed):

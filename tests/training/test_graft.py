@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from preceptor.cohort import instantiate
 from preceptor.composed import load_network
 from preceptor.networks.grafted import Chain, Grafted
+from preceptor.opened_run import open_run
 from preceptor.training import run
-from preceptor.training.exported import evaluate_networks
 from preceptor.training.fit import fit
 
 from .phantoms import NEW, exported, last, recipe_for, train
@@ -78,11 +78,11 @@ def apart(tmp_path_factory, grafted):
 
 def test_the_exported_student_is_a_network_of_its_own(whole, grafted):
     folder, result = whole
-    assert set(result["test"]) == {"T", "S1"}
+    assert set(result.test) == {"T", "S1"}
     student = load_network(folder / "networks" / "S1")
     assert isinstance(student, Chain)
-    assert result["parameters"]["S1"] == student.parameters_count()
-    assert evaluate_networks(grafted(), folder / "networks", device="cpu").scores == result["test"]
+    assert result.parameters["S1"] == student.parameters_count()
+    assert open_run(folder).evaluate(device="cpu").scores == result.test
 
 
 def test_a_stage_trains_its_blocks_and_adapters_and_nothing_else(apart, teacher):
@@ -120,7 +120,7 @@ def test_blocks_one_after_another_end_as_at_once(whole, apart):
         )
         assert all(torch.equal(one[key], other[key]) for key in one)
     assert exported(whole[0], "S1") == exported(apart[0], "S1")
-    assert whole[1]["test"] == apart[1]["test"]
+    assert whole[1].test == apart[1].test
     assert apart[1]["images_per_second"] * apart[1]["seconds"] == pytest.approx(9 * 36)
 
 
@@ -140,7 +140,7 @@ def test_killed_inside_stages_and_at_their_borders_it_ends_with_the_same_bits(ap
 
 def test_a_teacher_of_its_own_is_trained_first(tmp_path, grafted):
     result, _ = train(grafted(teacher=None), tmp_path)
-    assert set(result["test"]) == {"T", "S1"}
+    assert set(result.test) == {"T", "S1"}
     assert (tmp_path / "checkpoints" / "teacher").is_dir()
 
 
@@ -150,7 +150,7 @@ def test_few_shots_from_a_committee_into_two_students(tmp_path, grafted, teacher
         networks={"count": 2}, split={"shots": 3}, teachers=(teacher, teacher), host_weight=0.5, task_weight=0.5
     )
     result, said = train(recipe, tmp_path)
-    assert set(result["test"]) == {"T", "T1", "T2", "S1", "S2", "ensemble", "ensemble_mean"}
+    assert set(result.test) == {"T", "T1", "T2", "S1", "S2", "ensemble", "ensemble_mean"}
     assert "chosen on the whole validation part" in said
     terms = {line.split(",")[4] for line in (tmp_path / "metrics.csv").read_text().splitlines()}
     assert {"loss:T->S1/kd", "loss:T1->S1/grafting", "loss:S1/task"} <= terms

@@ -9,7 +9,7 @@ import torch
 
 from preceptor.composed import load_network
 from preceptor.data.prepare import prepare
-from preceptor.training.exported import evaluate_networks
+from preceptor.opened_run import open_run
 
 from .phantoms import NEW, exported, last, recipe_for, train
 
@@ -59,7 +59,7 @@ def test_without_fusion_it_is_mutual_learning(tmp_path, packed, mutual):
     result, said = train(recipe_of(packed, **NO_FUSION), tmp_path)
     for peer in ("S1", "S2"):
         assert exported(tmp_path, peer) == exported(mutual, peer)
-    assert set(result["test"]) == {"S1", "S2", "ensemble", "ensemble_mean"}
+    assert set(result.test) == {"S1", "S2", "ensemble", "ensemble_mean"}
     assert "this is mutual learning" in said
 
 
@@ -94,19 +94,19 @@ def test_a_run_stopped_inside_an_epoch_ends_with_the_same_bits(tmp_path, packed,
     folder, uninterrupted = whole
     assert all(exported(tmp_path, name) == exported(folder, name) for name in ("S1", "S2", "F"))
     assert (tmp_path / "metrics.csv").read_bytes() == (folder / "metrics.csv").read_bytes()
-    assert result["test"] == uninterrupted["test"]
+    assert result.test == uninterrupted.test
 
 
 def test_peers_fused_classifier_and_their_ensemble_are_reported(whole):
     folder, result = whole
     reported = {"S1", "S2", "F"}
-    assert set(result["test"]) == set(result["validation"]) == reported | {"ensemble", "ensemble_mean"}
-    assert result["chosen"] in result["parameters"]
+    assert set(result.test) == set(result.validation) == reported | {"ensemble", "ensemble_mean"}
+    assert result.chosen in result.parameters
     table = pd.read_csv(folder / "predictions" / "test.csv")
     answer = {name: rows.filter(regex="^p_").to_numpy() for name, rows in table.groupby("network")}
     np.testing.assert_allclose(answer["ensemble_mean"], np.mean([answer[n] for n in sorted(reported)], 0), atol=1e-6)
-    own = result["parameters"]["F"] - result["parameters"]["S1"] - result["parameters"]["S2"]
-    assert 0 < own < result["parameters"]["S2"]
+    own = result.parameters["F"] - result.parameters["S1"] - result.parameters["S2"]
+    assert 0 < own < result.parameters["S2"]
     metrics = pd.read_csv(folder / "metrics.csv")
     terms = set(metrics[metrics["network"] == "F"]["metric"])
     assert {"loss:F/task", "loss:E->F/kd", "accuracy"} <= terms
@@ -114,10 +114,10 @@ def test_peers_fused_classifier_and_their_ensemble_are_reported(whole):
 
 def test_evaluating_the_exported_networks_gives_the_result_again(packed, whole):
     folder, result = whole
-    again = evaluate_networks(recipe_of(packed), folder / "networks").scores
-    assert again.keys() == result["test"].keys()
+    again = open_run(folder).evaluate().scores
+    assert again.keys() == result.test.keys()
     for name, scores in again.items():
-        assert scores == pytest.approx(result["test"][name], abs=1e-12)
+        assert scores == pytest.approx(result.test[name], abs=1e-12)
 
 
 def test_the_exported_fused_classifier_needs_nothing_else(tmp_path, packed, whole):
@@ -138,4 +138,4 @@ def test_the_exported_fused_classifier_needs_nothing_else(tmp_path, packed, whol
 def test_averaged_weights_and_mixed_precision(tmp_path, packed):
     """The fused classifier is averaged with its peers, and the mean of half-precision logits is whole."""
     result, _ = train(recipe_of(packed, training={"ema": 0.9, "precision": "bf16-mixed", "epochs": 1}), tmp_path)
-    assert all(np.isfinite(list(scores.values())).all() for scores in result["test"].values())
+    assert all(np.isfinite(list(scores.values())).all() for scores in result.test.values())

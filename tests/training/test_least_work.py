@@ -6,7 +6,7 @@ import pytest
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from preceptor.cohort.frozen import FixedSize
-from preceptor.data import batches
+from preceptor.data import loading
 from preceptor.data.prepare import prepare
 from preceptor.plan.merge import unshared
 from preceptor.training import run
@@ -30,7 +30,7 @@ class Counts:
 @pytest.fixture
 def counts(monkeypatch):
     found, online = Counts(), {}
-    ask, augment, fit = FixedSize.__call__, batches.augment, run.fit
+    ask, augment, fit = FixedSize.__call__, loading.augment, run.fit
 
     def asking(self, name, network, batch, epoch):
         found.asked.update((name, row, batch.view) for row in batch.rows.tolist())
@@ -53,7 +53,7 @@ def counts(monkeypatch):
         found.updates.update(online[one] for one in places if one in online)
 
     monkeypatch.setattr(FixedSize, "__call__", asking)
-    monkeypatch.setattr(batches, "augment", augmenting)
+    monkeypatch.setattr(loading, "augment", augmenting)
     monkeypatch.setattr(run, "fit", noting)
     handle = register_optimizer_step_post_hook(updated)
     yield found

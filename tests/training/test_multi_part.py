@@ -104,7 +104,7 @@ def test_students_are_independent(tmp_path, packed, routes):
     recipe = parts(packed, snapshots=[str(path) for path in snapshots(routes["classification"])])
     pair = recipe.model_copy(update={"networks": recipe.networks.model_copy(update={"count": 2})})
     result, _ = train(pair, tmp_path)
-    assert {"S1", "S2", "ensemble", "T"} <= set(result["test"])
+    assert {"S1", "S2", "ensemble", "T"} <= set(result.test)
     assert exported(tmp_path, "S1") == exported(routes["classification"], "S1")
 
 
@@ -175,7 +175,7 @@ def test_a_run_stopped_as_often_as_it_takes_ends_with_the_same_bits(tmp_path, pa
         interrupted(recipe, tmp_path / "stopped", epoch=epoch, step=step, stage=stage)
     resumed, _ = train(recipe, tmp_path / "stopped")
     same_run(tmp_path / "whole", tmp_path / "stopped")
-    assert [note for note in whole["notes"] if "KL" in note] == [note for note in resumed["notes"] if "KL" in note]
+    assert [note for note in whole.notes if "KL" in note] == [note for note in resumed.notes if "KL" in note]
 
 
 @pytest.mark.parametrize("place", ["make_choices", "fit"])
@@ -213,7 +213,7 @@ def test_a_choice_is_written_said_and_kept(tmp_path, packed, interrupted):
     assert made["chosen"] == LatestWithin(1.25).decide(made["distances"])
     path.write_text(json.dumps({"T": {**made, "chosen": "epoch 1"}}))
     result, printed = train(recipe, tmp_path)
-    assert any(note.startswith("main-2: T is epoch 1; KL on the validation part") for note in result["notes"])
+    assert any(note.startswith("main-2: T is epoch 1; KL on the validation part") for note in result.notes)
     assert "main-2: T is epoch 1" in printed
     assert "stage main-3: T (frozen), S1; 1 epochs (of 3, after 2) of 5 steps" in printed
     assert "main-3 epoch 3/3" in printed

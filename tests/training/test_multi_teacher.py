@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
+from preceptor.opened_run import open_run
 from preceptor.training import run
-from preceptor.training.exported import evaluate_networks
 from preceptor.training.fit import fit
 
 from .phantoms import NEW, exported, recipe_for, train
@@ -46,25 +46,25 @@ def test_one_teacher_is_offline_distillation(tmp_path, packed, trained, task, na
     for file in ("metrics.csv", "predictions/test.csv"):
         assert (tmp_path / "several" / file).read_bytes() == (tmp_path / "plain" / file).read_bytes()
     for part in ("test", "validation", "fidelity", "chosen", "parameters"):
-        assert one[part] == other[part]
+        assert getattr(one, part) == getattr(other, part)
 
 
 def test_unlike_teachers_teach_both_students(tmp_path, packed, trained):
     """KD+ML from two teachers of which the recipe need not say the architecture; scored apart, exported as one."""
     recipe = several(trained, packed, "resnet10t", "test_resnet", networks={"teacher": None, "count": 2}, gamma=0.3)
     result, _ = train(recipe, tmp_path)
-    assert list(result["test"]) == ["T1", "T2", "T", "S1", "S2", "ensemble", "ensemble_mean"]
-    assert set(result["fidelity"]) == set(result["test"]) - {"T"}
-    assert result["chosen"] in {"S1", "S2"}
+    assert list(result.test) == ["T1", "T2", "T", "S1", "S2", "ensemble", "ensemble_mean"]
+    assert set(result.fidelity) == set(result.test) - {"T"}
+    assert result.chosen in {"S1", "S2"}
     assert {path.name for path in (tmp_path / "networks").iterdir()} == {"T", "S1", "S2"}
-    assert evaluate_networks(recipe, tmp_path / "networks").scores == result["test"]
+    assert open_run(tmp_path).evaluate().scores == result.test
     alone = {
         f"T{number}": json.loads((trained[name] / "result.json").read_text())["validation"]["T"]["accuracy"]
         for number, name in enumerate(("resnet10t", "test_resnet"), start=1)
     }
-    assert {name: result["validation"][name]["accuracy"] for name in alone} == alone
+    assert {name: result.validation[name]["accuracy"] for name in alone} == alone
     measured = ", ".join(f"{name} {score:.4f}" for name, score in alone.items())
-    assert f"T weighs its sources by their validation accuracy: {measured}" in result["notes"]
+    assert f"T weighs its sources by their validation accuracy: {measured}" in result.notes
     config = json.loads((tmp_path / "networks" / "T" / "config.json").read_text())
     assert config["_preceptor"]["built"]["options"]["scores"] == pytest.approx(alone)
     losses = pd.read_csv(tmp_path / "metrics.csv")
@@ -74,7 +74,7 @@ def test_unlike_teachers_teach_both_students(tmp_path, packed, trained):
 def test_masks_from_two_teachers(tmp_path, packed, trained):
     recipe = several(trained, packed, "unet", "unet", task="segmentation", integration="entropy")
     result, _ = train(recipe, tmp_path)
-    assert result["test"]["T"]["iou"] == pytest.approx(result["test"]["T1"]["iou"], abs=1e-3), "twins agree"
+    assert result.test["T"]["iou"] == pytest.approx(result.test["T1"]["iou"], abs=1e-3), "twins agree"
 
 
 def test_folds_into_one_student_resumed(tmp_path, packed, interrupted):
@@ -142,7 +142,7 @@ def test_few_shots_take_teachers_of_the_whole_training_part(tmp_path, packed, tr
     recipe = several(trained, packed, "resnet10t", "test_resnet", training={"batch_size": 4})
     result, _ = train(recipe.model_copy(update={"split": recipe.split.model_copy(update={"shots": 2})}), tmp_path)
     assert pd.read_csv(tmp_path / "split.csv")["split"].value_counts()["train"] == 6
-    assert any("training samples are used (shots 2)" in note for note in result["notes"])
+    assert any("training samples are used (shots 2)" in note for note in result.notes)
 
 
 def test_a_committee_is_no_single_teacher_but_its_members_are(tmp_path, packed, trained):

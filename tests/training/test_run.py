@@ -21,9 +21,9 @@ from safetensors.torch import load_file
 
 from preceptor.errors import UserError
 from preceptor.files import file_lock
+from preceptor.opened_run import open_run
 from preceptor.recipe import load_recipe, parse_recipe
 from preceptor.runs.begun import read_begun, write_begun
-from preceptor.training.exported import evaluate_networks
 from preceptor.training.run import train
 
 TINY = {"architecture": "mobilenetv3_small_050", "weights": "none"}
@@ -58,15 +58,15 @@ def test_all_twelve_cells_run(tmp_path, task, name, strategy):
     result = train(recipe_for(task, technique={"name": name, "strategy": strategy}), tmp_path)
 
     networks = {"S1", "S2"} | ({"T"} if name != "ml" else set())
-    assert set(result["test"]) == networks | {"ensemble", "ensemble_mean"}
-    assert set(result["fidelity"]) == (set() if name == "ml" else {"S1", "S2", "ensemble", "ensemble_mean"})
-    assert result["chosen"] in {"S1", "S2"}
+    assert set(result.test) == networks | {"ensemble", "ensemble_mean"}
+    assert set(result.fidelity) == (set() if name == "ml" else {"S1", "S2", "ensemble", "ensemble_mean"})
+    assert result.chosen in {"S1", "S2"}
     metrics = (
         {"accuracy", "precision", "recall", "f1", "auroc", "ece"}
         if task == "classification"
         else {"iou", "f1", "iou_per_image", "f1_per_image"}
     )
-    assert all(set(scores) == metrics for scores in result["test"].values())
+    assert all(set(scores) == metrics for scores in result.test.values())
     for file in ("recipe.yaml", "split.csv", "metrics.csv", "result.json", "environment.json", "predictions/test.csv"):
         assert (tmp_path / file).exists(), file
     for network in networks:
@@ -78,7 +78,7 @@ def test_predictions_give_the_scores_again(tmp_path):
     table = pd.read_csv(tmp_path / "predictions" / "test.csv")
     probabilities = table.filter(regex="^p_").to_numpy()
     right = probabilities.argmax(axis=1) == table["label"]
-    for network, scores in result["test"].items():
+    for network, scores in result.test.items():
         assert right[table["network"] == network].mean() == pytest.approx(scores["accuracy"])
 
 
@@ -92,7 +92,7 @@ def test_no_sample_and_no_group_is_on_two_sides(tmp_path):
 def test_evaluating_the_exported_networks_gives_the_result_again(tmp_path):
     recipe = recipe_for(technique={"name": "kd_ml", "strategy": "diverse"})
     result = train(recipe, tmp_path)
-    assert evaluate_networks(recipe, tmp_path / "networks").scores == result["test"]
+    assert open_run(tmp_path).evaluate().scores == result.test
 
 
 def test_mixtures_without_shares_are_the_simpler_method(tmp_path):
@@ -123,7 +123,7 @@ def test_a_teacher_trained_once_serves_later_runs(tmp_path):
     given = train(
         recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "teacher")}), tmp_path / "given"
     )
-    assert own["test"] == given["test"]
+    assert own.test == given.test
 
 
 def test_a_teacher_that_has_seen_the_test_images_is_refused(tmp_path):
@@ -151,10 +151,10 @@ def test_weights_that_have_seen_the_test_images_start_nothing(tmp_path, techniqu
 def test_a_run_does_not_go_on_with_other_data(tmp_path):
     recipe = recipe_for()
     train(recipe, tmp_path)
-    (tmp_path / "result.json").unlink()
     write_begun(tmp_path, replace(read_begun(tmp_path), data="other pixels"))
     with pytest.raises(UserError, match="the data has changed since this run began"):
-        evaluate_networks(recipe, tmp_path / "networks")
+        open_run(tmp_path).evaluate()
+    (tmp_path / "result.json").unlink()
     with pytest.raises(UserError, match="the data has changed since this run began"):
         train(recipe, tmp_path)
 
@@ -166,7 +166,7 @@ def test_a_damaged_split_is_written_anew_where_the_data_are_the_same(tmp_path):
     whole = split.read_bytes()
     split.write_bytes(b"\xff\xfebad")
     with pytest.raises(UserError, match=r"split\.csv: was changed or damaged(.|\n)*Delete .*result\.json"):
-        evaluate_networks(recipe, tmp_path / "networks")
+        open_run(tmp_path).evaluate()
     before = (tmp_path / "result.json").read_text()
     (tmp_path / "result.json").unlink()
     told = StringIO()
@@ -191,14 +191,14 @@ def test_worker_count_changes_nothing(tmp_path):
 def test_the_teacher_is_audited_against_the_baseline_beside_it(tmp_path):
     file_lock = train(recipe_for(), tmp_path / "alone")
     result = train(recipe_for(technique={"name": "kd_online"}), tmp_path / "distilled")
-    audit = result["teacher_audit"]
-    student = max(file_lock["validation"][name]["accuracy"] for name in ("S1", "S2"))
-    assert audit["student_alone"] == student
-    assert audit["run"] == "../alone"
+    audit = result.teacher_audit
+    student = max(file_lock.validation[name]["accuracy"] for name in ("S1", "S2"))
+    assert audit.student_alone == student
+    assert audit.run == "../alone"
     assert str(tmp_path) not in (tmp_path / "distilled" / "result.json").read_text()
-    assert ("NOT better" in audit["verdict"]) == (audit["teacher"] <= student)
+    assert ("NOT better" in audit.verdict) == (audit.teacher <= student)
     elsewhere = train(recipe_for(technique={"name": "kd_online"}, seed=1), tmp_path / "other-seed")
-    assert "not audited" in elsewhere["teacher_audit"]["verdict"]
+    assert "not audited" in elsewhere.teacher_audit.verdict
 
 
 def test_tiles_are_put_together_for_evaluation(tmp_path):
@@ -212,7 +212,7 @@ def test_masks_are_written_on_request(tmp_path):
     """The pixels of a written mask are the true and false positives that were counted."""
     recipe = recipe_for("segmentation")
     train(recipe, tmp_path / "run")
-    evaluate_networks(recipe, tmp_path / "run" / "networks", masks=tmp_path / "masks")
+    open_run(tmp_path / "run").evaluate(masks=tmp_path / "masks")
     counts = pd.read_csv(tmp_path / "run" / "predictions" / "test.csv")
     for row in counts.itertuples():
         mask = np.asarray(Image.open(tmp_path / "masks" / row.network / f"{row.id}.png"))
@@ -314,7 +314,7 @@ def test_two_processes_train_as_one(tmp_path, written):
 def test_a_run_folder_has_one_writer(tmp_path):
     with file_lock(tmp_path / ".lock"), pytest.raises(UserError, match="another process is training"):
         train(recipe_for(), tmp_path)
-    assert train(recipe_for(), tmp_path)["status"] == "complete"
+    assert train(recipe_for(), tmp_path).status == "complete"
 
 
 def test_tensorboard_events_are_written_on_request(tmp_path):
@@ -334,7 +334,6 @@ def test_the_recipe_in_a_run_folder_repeats_the_run(tmp_path):
 def test_a_last_batch_of_one_image_is_left_out_where_batchnorm_cannot_use_it(tmp_path):
     """32 training images in batches of 31, and networks that end in maps of one position."""
     result = train(recipe_for(training={"batch_size": 31}), tmp_path)
-    assert (
-        "1 training images, others each time, sit out every epoch: BatchNorm wants two images of their size"
-        in (result["notes"])
+    assert "1 training images, others each time, sit out every epoch: BatchNorm wants two images of their size" in (
+        result.notes
     )

@@ -2,8 +2,9 @@
 
 import pytest
 
-from preceptor.runs.result import read_result
+from preceptor.runs.finished import read_finished
 from preceptor.training import run
+from preceptor.training.evaluate import Evaluator
 
 from .phantoms import recipe_for, train
 
@@ -28,15 +29,16 @@ class Noting:
 
 def test_the_test_part_is_not_evaluated_until_it_is_opened(tmp_path, packed, monkeypatch):
     recipe = recipe_for("classification", BASELINE, packed)
-    parts = []
-    evaluate = run.evaluate
-    monkeypatch.setattr(run, "evaluate", lambda *given, **named: parts.append(given[3]) or evaluate(*given, **named))
+    parts, call = [], Evaluator.__call__
+    monkeypatch.setattr(
+        Evaluator, "__call__", lambda self, *given, **named: parts.append(given[1]) or call(self, *given, **named)
+    )
     watcher = Noting()
 
     sealed = run.train(recipe, tmp_path / "sealed", device="cpu", watchers=[watcher], opens_test=False)
 
-    assert (sealed["status"], sealed["test"], sealed["fidelity"]) == ("validated", {}, {})
-    assert sealed["validation"]["S1"]["accuracy"] >= 0
+    assert (sealed.status, sealed.test, sealed.fidelity) == ("validated", {}, {})
+    assert sealed.validation["S1"]["accuracy"] >= 0
     assert set(parts) == {"validation"}
     assert not (tmp_path / "sealed" / "predictions" / "test.csv").exists()
     assert watcher.heard == [("main", 0), (1, ["S1"]), (2, ["S1"])]
@@ -44,9 +46,9 @@ def test_the_test_part_is_not_evaluated_until_it_is_opened(tmp_path, packed, mon
 
     opened, _ = train(recipe, tmp_path / "sealed")
     straight, _ = train(recipe, tmp_path / "straight")
-    timeless = [{k: v for k, v in one.items() if "second" not in k} for one in (opened, straight)]
+    timeless = [one.model_copy(update={"seconds": 0.0, "images_per_second": 0.0}) for one in (opened, straight)]
     assert timeless[0] == timeless[1]
-    assert read_result(tmp_path / "sealed").values == opened
+    assert read_finished(tmp_path / "sealed").result == opened
 
 
 def test_a_watcher_may_end_a_run_and_it_goes_on_from_its_checkpoint(tmp_path, packed):
@@ -63,4 +65,4 @@ def test_a_watcher_may_end_a_run_and_it_goes_on_from_its_checkpoint(tmp_path, pa
         run.train(recipe, tmp_path / "ended", device="cpu", watchers=[Ending()], opens_test=False)
     ended, _ = train(recipe, tmp_path / "ended")
     straight, _ = train(recipe, tmp_path / "straight")
-    assert ended["test"] == straight["test"]
+    assert ended.test == straight.test

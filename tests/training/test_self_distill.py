@@ -9,7 +9,7 @@ import torch
 
 from preceptor.composed import load_network
 from preceptor.data.prepare import prepare
-from preceptor.training.exported import evaluate_networks
+from preceptor.opened_run import open_run
 
 from .phantoms import NEW, exported, last, recipe_for, train
 
@@ -38,9 +38,9 @@ def byot(tmp_path_factory, packed):
 
 def test_every_exit_is_reported_and_their_vote_is_the_mean_of_their_softmaxes(byot):
     folder, result = byot
-    assert set(result["test"]) == {*REPORTED, "ensemble", "ensemble_mean"}
-    assert result["chosen"] in result["parameters"]
-    assert result["teacher_audit"] is None
+    assert set(result.test) == {*REPORTED, "ensemble", "ensemble_mean"}
+    assert result.chosen in result.parameters
+    assert result.teacher_audit is None
     table = pd.read_csv(folder / "predictions" / "test.csv").set_index("network")
     columns = [name for name in table if name.startswith("p_")]
     vote = np.mean([table.loc[name, columns].to_numpy() for name in REPORTED], axis=0)
@@ -50,7 +50,7 @@ def test_every_exit_is_reported_and_their_vote_is_the_mean_of_their_softmaxes(by
 def test_tskd_without_a_teacher_is_byot(tmp_path, packed, byot):
     folder, result = byot
     without, said = train(recipe_of(packed, method="tskd", teacher_share=0, temperature=3), tmp_path)
-    assert without["test"] == result["test"]
+    assert without.test == result.test
     assert all(exported(tmp_path, name) == exported(folder, name) for name in REPORTED)
     assert (tmp_path / "metrics.csv").read_bytes() == (folder / "metrics.csv").read_bytes()
     assert "no teacher takes part" in said
@@ -59,7 +59,7 @@ def test_tskd_without_a_teacher_is_byot(tmp_path, packed, byot):
 def test_tskd_learns_from_a_given_teacher_and_is_measured_against_it(tmp_path, packed, teachers, byot):
     recipe = recipe_of(packed, method="tskd", teacher=str(teachers["classification"]))
     result, _ = train(recipe, tmp_path)
-    assert set(result["fidelity"]) == {*REPORTED, "ensemble", "ensemble_mean"}
+    assert set(result.fidelity) == {*REPORTED, "ensemble", "ensemble_mean"}
     assert exported(tmp_path, "T") == exported(teachers["classification"], "T")
     assert exported(tmp_path, "S1") != exported(byot[0], "S1")
     terms = pd.read_csv(tmp_path / "metrics.csv")["metric"].unique()
@@ -94,16 +94,16 @@ def test_an_exported_exit_stands_alone_and_costs_what_it_holds(byot, packed):
             said = network(image).logits.softmax(dim=1)[0].numpy()
         mine = table[(table["network"] == name) & (table["id"] == str(prepared.packed.frame["id"].iloc[row]))]
         np.testing.assert_allclose(said, mine.filter(regex="^p_").to_numpy()[0], atol=1e-5)
-        assert network.parameters_count() == result["parameters"][name]
-    costs = result["multiply_adds"]
+        assert network.parameters_count() == result.parameters[name]
+    costs = result.multiply_adds
     assert costs["E1"] < costs["S1"]
-    assert result["parameters"]["E1"] < result["parameters"]["S1"]
+    assert result.parameters["E1"] < result.parameters["S1"]
     assert json.loads((folder / "networks" / "E1" / "config.json").read_text())["_preceptor"]["built"]["sources"] == []
 
 
 def test_evaluating_the_exported_networks_gives_the_result_again(byot, packed):
     folder, result = byot
-    assert evaluate_networks(recipe_of(packed), folder / "networks").scores == result["test"]
+    assert open_run(folder).evaluate().scores == result.test
 
 
 @pytest.mark.parametrize("stop", [(0, 3), (1, 0), (2, 4)])
@@ -139,4 +139,4 @@ def test_averaged_weights_go_into_the_exits_too(tmp_path, packed, byot):
 def test_other_architectures_train_and_are_exported(tmp_path, packed, architecture):
     recipe = recipe_of(packed, student={"architecture": architecture, **NEW}, training={"epochs": 1})
     result, _ = train(recipe, tmp_path)
-    assert evaluate_networks(recipe, tmp_path / "networks").scores == result["test"]
+    assert open_run(tmp_path).evaluate().scores == result.test

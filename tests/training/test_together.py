@@ -117,11 +117,45 @@ def test_what_acts_on_all_networks_at_once(changes, packed, tmp_path):
         together(recipes(packed, training=changes), tmp_path)
 
 
-def test_networks_that_read_others_stay_with_them(packed, tmp_path):
-    found = recipes(packed)
+def test_networks_that_read_others_end_as_they_do_alone(packed, tmp_path):
+    """A fused head and a mean of peers, beside a run without any of these."""
+    found = recipes(packed, training={"epochs": 1})
     found["fused"] = found["alone"].model_copy(update={"technique": KTHF2(name="kthf2")})
-    with pytest.raises(UserError, match=r"networks that read others \(F, E\)"):
-        together(found, tmp_path, ("alone", "fused"))
+    require_equal_to_lone_runs({name: found[name] for name in ("alone", "fused")}, tmp_path)
+
+
+@pytest.mark.slow
+def test_exits_end_as_they_do_alone(packed, tmp_path):
+    one = {"training": {"epochs": 1}}
+    techniques = {"exits": {"name": "self_distill"}, "weighed": {"name": "self_distill", "alpha": 0.3}}
+    found = {name: recipe_for("classification", raw, packed, **one) for name, raw in techniques.items()}
+    require_equal_to_lone_runs(found, tmp_path)
+
+
+def test_a_committee_is_there_once(packed, teachers, tmp_path):
+    given = {"name": "multi_teacher", "teachers": [str(teachers["classification"])] * 2, "integration": "entropy"}
+    one = {"training": {"epochs": 1}}
+    found = {
+        name: recipe_for("classification", {**given, **more}, packed, **one)
+        for name, more in {"one": {"alpha": 0.2}, "other": {"alpha": 0.5}}.items()
+    }
+    require_equal_to_lone_runs(found, tmp_path)
+    assert not list((tmp_path / "shared" / "checkpoints" / "main").glob("T*"))
+
+
+def require_equal_to_lone_runs(found, out):
+    """Every file of an exported network, the metrics, and the scores, to the byte."""
+    together(found, out, tuple(found))
+    for name, recipe in found.items():
+        train(recipe, out / f"lone-{name}")
+        ours, unshared = out / name, out / f"lone-{name}"
+        files = [file.relative_to(unshared) for file in (unshared / "networks").rglob("*") if file.is_file()]
+        for file in (*files, "metrics.csv", "predictions/test.csv"):
+            assert (ours / file).read_bytes() == (unshared / file).read_bytes(), file
+        a, b = (json.loads((folder / "result.json").read_text()) for folder in (ours, unshared))
+        assert {key: a[key] for key in ("test", "validation", "fidelity")} == {
+            key: b[key] for key in ("test", "validation", "fidelity")
+        }
 
 
 def test_a_folder_holds_one_training(packed, tmp_path):

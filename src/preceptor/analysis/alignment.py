@@ -9,7 +9,7 @@ from torch import Tensor
 from preceptor.data.batches import Batches
 from preceptor.measures.cka import StreamingCKA
 from preceptor.networks.network import Network
-from preceptor.networks.outputs import Outputs
+from preceptor.networks.outputs import Outputs, stages_of
 from preceptor.plotting import styled
 
 SMALLEST = 4
@@ -33,9 +33,10 @@ def cka_between(first: Network, second: Network, batches: Batches) -> StreamingC
 
 def _taps(outputs: Outputs) -> dict[str, Tensor]:
     maps: Mapping[str, Tensor] = outputs.maps
-    stages = {name: maps[name] for name in sorted(maps) if name.startswith("stage")}
+    stages = {name: maps[name] for name in stages_of(maps)}
     rest = {name: values for name, values in maps.items() if name not in stages and name != "last"}
-    return {**stages, **rest, "embedding": outputs.embedding, "logits": outputs.logits}
+    embedding = {"embedding": outputs.embedding} if outputs.has_embedding else {}
+    return {**stages, **rest, **embedding, "logits": outputs.logits}
 
 
 @styled()

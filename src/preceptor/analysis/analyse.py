@@ -1,7 +1,6 @@
 """From a finished run to figures in ``RUN/analysis``."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
@@ -12,9 +11,8 @@ from lightning_fabric import Fabric
 from preceptor.analysis import alignment, disagreements, gradients, masks
 from preceptor.analysis.latency import latencies
 from preceptor.analysis.page import Page
-from preceptor.composed import load_network
 from preceptor.data.batches import Batches
-from preceptor.data.prepare import Prepared, prepare
+from preceptor.data.prepare import Prepared
 from preceptor.data.repair import on_sound_pixels
 from preceptor.data.rows import DamagedRowError
 from preceptor.data.tiles import stitch
@@ -22,14 +20,11 @@ from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.machine.fabric import make_fabric
 from preceptor.networks.network import Network
+from preceptor.opened_run import OpenedRun, open_run
 from preceptor.own_files import own_files, require_trust
 from preceptor.places import without_places
-from preceptor.recipe import Recipe, load_recipe
-from preceptor.runs.names import NETWORKS, RECIPE
-from preceptor.runs.result import finished_run
+from preceptor.runs.analysis import Gradients, write_alignment, write_gradients, write_latency
 from preceptor.training.evaluate import whole_images, whole_part
-from preceptor.training.reopen import last_stage
-from preceptor.training.same_data import require_same_split
 
 _CKA_BATCH = {"classification": 128, "segmentation": 16}
 
@@ -57,40 +52,33 @@ def analyse(
         UserError: the run is not finished, a network is not there, the part is too small, or the recipe names a
             Python file and there is no ``trust``.
     """
-    result = finished_run(run, with_test=part == "test", instead="; look at part validation")
-    result.verify(RECIPE, NETWORKS)
+    opened = open_run(run, with_test=part == "test", instead="; look at part validation", trust=trust)
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
     if not trust:
-        require_trust(own_files(load_recipe(run / RECIPE)[0]), run / RECIPE)
-    inside(run, "analysis", said_by=run)
-    return on_sound_pixels(lambda: _analyse(run, part, pairs, most, device, note))
+        require_trust(own_files(opened.recipe), opened.files.recipe)
+    inside(run, opened.files.analysis.name, said_by=run)
+    return on_sound_pixels(lambda: _analyse(opened, part, pairs, most, device, note))
 
 
 def _analyse(
-    run: Path,
+    opened: OpenedRun,
     part: str,
     pairs: Sequence[tuple[str, str]],
     most: int,
     device: str,
     note: Callable[[str], object],
 ) -> list[dict[str, str]]:
-    recipe, _ = load_recipe(run / RECIPE)
-    prepared = prepare(recipe)
-    require_same_split(run, prepared)
-    fabric = make_fabric(device)
-    folders = sorted((run / NETWORKS).glob("*/config.json"))
-    networks = {file.parent.name: load_network(file.parent).to(fabric.device).eval() for file in folders}
-    for line in dict.fromkeys(line for network in networks.values() for line in network.notes):
-        note(line)
+    recipe, prepared, fabric = opened.recipe, opened.data(), make_fabric(device)
+    networks = {name: network.to(fabric.device) for name, network in opened.networks(note).items()}
     chosen = list(pairs) or _pairs(networks)
     for name in (name for pair in chosen for name in pair if name not in networks):
-        raise UserError(f"no network {name!r} in {run}; it has {', '.join(networks)}")
-    page = Page(run / "analysis")
+        raise UserError(f"no network {name!r} in {opened.files.folder}; it has {', '.join(networks)}")
+    page = Page(opened.files.folder)
     torch.manual_seed(0)
-    page.numbers("latency", latencies(networks))
+    write_latency(page.folder, latencies(networks))
     _alignment(page, networks, chosen, fabric, prepared, part)
-    _gradients(page, recipe, prepared, fabric, run, list(networks))
+    _gradients(page, opened, prepared, fabric, list(networks))
     if recipe.task == "classification":
         _disagreements(page, networks, chosen, whole_part(fabric, prepared, part, 64), prepared, part, most)
     else:
@@ -128,24 +116,21 @@ def _alignment(
             caption=f"How alike the taps of {first} and {second} arrange {used} images of the {part} part: linear CKA, "
             f"unbiased HSIC averaged over batches of {size}, maps flattened.",
         )
-    page.numbers("cka", numbers)
+    write_alignment(page.folder, numbers)
 
 
-def _gradients(
-    page: Page, recipe: Recipe, prepared: Prepared, fabric: Fabric, run: Path, networks: Sequence[str]
-) -> None:
+def _gradients(page: Page, opened: OpenedRun, prepared: Prepared, fabric: Fabric, networks: Sequence[str]) -> None:
     """How much of each network's gradient comes from which loss term, and why of some this is not said."""
     try:
-        stage, cohort, batches = last_stage(recipe, prepared, fabric, run)
+        stage, cohort, batches = opened.last_stage(prepared, fabric)
     except DamagedRowError:
         raise
     except UserError as error:
-        page.numbers("gradients", {"networks": {}, "left_out": dict.fromkeys(networks, without_places(str(error)))})
+        write_gradients(page.folder, Gradients(left_out=dict.fromkeys(networks, without_places(str(error)))))
         return
-    found = gradients.pulls(cohort, batches, stage, recipe.seed)
+    found = gradients.pulls(cohort, batches, stage, opened.recipe.seed)
     shown, left_out = gradients.divided(found, cohort, networks)
-    numbers = {name: {term: asdict(pull) for term, pull in terms.items()} for name, terms in shown.items()}
-    page.numbers("gradients", {"stage": stage.name, "networks": numbers, "left_out": left_out})
+    write_gradients(page.folder, Gradients(stage.name, shown, left_out))
     if shown:
         rest = "".join(f" {name}: {why}." for name, why in left_out.items())
         page.figure(
@@ -215,7 +200,7 @@ def _picture(prepared: Prepared, name: str) -> masks.Floats:
     tiled = "parent" in frame
     rows = np.flatnonzero((frame["parent" if tiled else "id"] == name).to_numpy())
     pixels, _ = prepared.packed.read(rows)
-    planes = (pixels.transpose(0, 3, 1, 2) / 255).astype(np.float32)
+    planes = (pixels.transpose(0, 3, 1, 2) / np.iinfo(pixels.dtype).max).astype(np.float32)
     whole = stitch(planes, frame.iloc[rows])[name] if tiled else planes[0]
     picture: masks.Floats = whole.transpose(1, 2, 0).astype(np.float64)
-    return picture
+    return masks.in_colour(picture)

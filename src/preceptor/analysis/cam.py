@@ -5,13 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from preceptor.networks.network import Network
+from preceptor.networks.outputs import stages_of
 
 _SMALLEST = 4  # positions a side, below which a map shows no place
 
 
 def cam_tap(network: Network) -> str | None:
     """The deepest stage whose map still shows places; None for a network without stages."""
-    stages = [tap for tap in sorted(network.shapes) if tap.startswith("stage")]
+    stages = stages_of(network.shapes)
     large = [tap for tap in stages if min(network.shapes[tap][1:]) >= _SMALLEST]
     return large[-1] if large else stages[0] if stages else None
 

@@ -1,7 +1,6 @@
 """Where the gradient of each network comes from: its own task, and each transfer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import torch
@@ -13,26 +12,12 @@ from preceptor.data.batches import Batches
 from preceptor.plan.stage import Stage
 from preceptor.plotting import COLOURS, styled
 from preceptor.randomness import key
+from preceptor.runs.analysis import Pull
 
 BATCHES = 4
 """Training batches over which norms are averaged."""
 
 _ROOM = 0.09  # of the bar, below which its text would not fit
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """What one loss term does to one network.
-
-    Args:
-        norm: Euclidean norm of the weighted term's gradient at the network's parameters; the mean over batches.
-        share: of the sum of all terms' norms.
-        cosine: with the gradient of the network's own task loss, mean over batches; None where it has none.
-    """
-
-    norm: float
-    share: float
-    cosine: float | None
 
 
 Pulls = dict[str, dict[str, Pull]]

@@ -85,6 +85,15 @@ def gallery(hard: list[Hard], pictures: Mapping[str, Floats]) -> Figure:
     return figure
 
 
+def in_colour(picture: Floats) -> Floats:
+    """(H, W, C) as (H, W, 3) to look at: of several channels the first three; a missing third is black."""
+    if picture.shape[2] == 1:
+        return picture.repeat(3, axis=2)
+    shown = np.zeros((*picture.shape[:2], 3))
+    shown[..., : picture.shape[2]] = picture[..., :3]
+    return shown
+
+
 def _marked(picture: Floats, mask: Mask, truth: Mask) -> Floats:
     marked: Floats = picture.mean(axis=2, keepdims=True).repeat(3, axis=2)
     regions = (

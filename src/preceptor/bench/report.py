@@ -19,7 +19,8 @@ from preceptor.errors import UserError
 from preceptor.machine.fabric import make_fabric
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe
-from preceptor.training.run import DTYPES, Run, run_of
+from preceptor.training.computing import DTYPES
+from preceptor.training.run import Run, run_of
 
 ROUNDS = 2
 """How often a change and the recipe as it is are timed in turn."""
@@ -106,7 +107,7 @@ class _Bench:
         best = measure_best(self.fabric.device, DTYPES[recipe.training.precision])
         run = run_of(recipe, self.prepared, self.fabric, self.scratch / "run")
         found = []
-        for alike in _phases(run.plan.stages):
+        for alike in phases(run.plan.stages):
             self.note(f"stage {alike[0].name}")
             found.append(self._stage(run, alike))
         slowest = max(found, key=lambda one: one.seconds)
@@ -127,16 +128,7 @@ class _Bench:
         return Steps(run, stage, Path(tempfile.mkdtemp(dir=self.scratch)))
 
     def _stage(self, run: Run, alike: Sequence[Stage]) -> StageReport:
-        ready = self._ready(run, alike[0])
-        batches = ready.batches
-        views = [len({batches.view(epoch) for epoch in range(one.first_epoch, one.last_epoch)}) for one in alike]
-        pace = Pace(
-            computed=ready.measure(self.steps, "computed"),
-            read=ready.measure(self.steps, "read") if ready.has_frozen else None,
-            steps=len(batches),
-            epochs=sum(one.last_epoch - one.first_epoch for one in alike),
-            views=sum(views),
-        )
+        pace = pace_of(self._ready(run, alike[0]), alike, self.steps)
         seconds = pace.seconds(keeps=run.recipe.training.teacher_cache.enabled)
         return StageReport(name=alike[0].name, batch_size=alike[0].training.batch_size, pace=pace, seconds=seconds)
 
@@ -169,7 +161,20 @@ class _Bench:
         return statistics.median(rates)
 
 
-def _phases(stages: Sequence[Stage]) -> list[list[Stage]]:
+def pace_of(ready: Steps, alike: Sequence[Stage], steps: int) -> Pace:
+    """What the epochs of stages of one phase take, by ``steps`` of each kind of step of the first of them."""
+    batches = ready.batches
+    views = [len({batches.view(epoch) for epoch in range(one.first_epoch, one.last_epoch)}) for one in alike]
+    return Pace(
+        computed=ready.measure(steps, "computed"),
+        read=ready.measure(steps, "read") if ready.has_frozen else None,
+        steps=len(batches),
+        epochs=sum(one.last_epoch - one.first_epoch for one in alike),
+        views=sum(views),
+    )
+
+
+def phases(stages: Sequence[Stage]) -> list[list[Stage]]:
     """Stages by phase: those that go on from one another train the same networks."""
     found: dict[str, list[Stage]] = {}
     for stage in stages:

@@ -13,7 +13,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from preceptor.bench.machine import wait_for_device
-from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.composed.base import ComposedNetwork
 from preceptor.data.batches import Batch
 from preceptor.networks.network import Network
@@ -87,11 +87,12 @@ class Steps:
     """
 
     def __init__(self, run: Run, stage: Stage, scratch: Path) -> None:
+        builder = run.builder
         self.stage, self._device = stage, run.fabric.device
         self._threads, self._seed = torch.get_num_threads(), run.recipe.seed
-        self.cohort = run.cohort(stage, starts=False)
+        self.cohort = builder.cohort(stage, starts=False)
         self.cohort.to_device(self._device)
-        self.batches = run.batches(stage, self.cohort)
+        self.batches = builder.batches(stage, self.cohort)
         spec = stage.training
         self._update = Update(stage, self.cohort, run.fabric)
         recipe = run.recipe.model_copy(
@@ -102,7 +103,7 @@ class Steps:
                 ),
             }
         )
-        self._answers: dict[Teacher, AskFrozen] = {
+        self._answers: dict[Teacher, FrozenOutputs] = {
             "computed": FixedSize(spec.batch_size, batch_groups=self.cohort.batch_groups),
             "read": frozen_of(recipe, stage, self.cohort, self.batches, run.fabric, lambda line: None),
         }
@@ -176,8 +177,9 @@ class Steps:
     def _step(self, batch: Batch, number: int, epoch: int) -> None:
         stage, clock = self.stage, self._clock
         stream = key(self._seed, stage.clock, epoch, number, 0)
+        said = self.cohort.ask(batch, epoch, self._ask)
         for turn in stage.turns or (None,):
-            terms = self.cohort(batch, epoch, stream, turn)
+            terms = self.cohort(batch, epoch, stream, turn, said)
             with clock(OPTIMISER):
                 self._update.set_rate(stage.first_epoch + number / len(self.batches))
             with clock(BACKWARD):
@@ -197,7 +199,6 @@ class Steps:
                 cohort.calls[name] = clock.around(_part(name, network), cohort.calls[name])  # type: ignore[assignment]
         for loss in (cohort.task_loss, *cohort.losses.values()):
             loss.forward = clock.around(LOSSES, loss.forward)
-        cohort.frozen_outputs = self._ask
 
     def _ask(self, name: str, network: Network, batch: Batch, epoch: int) -> Outputs:
         with self._clock(_part(name, network)):

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from preceptor.errors import UserError
-from preceptor.runs.names import NETWORKS
-from preceptor.runs.result import finished_run, unverified
+from preceptor.opened_run import open_run
 from preceptor.screen import Screen
 
 
@@ -17,10 +16,9 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
     from preceptor.analysis import analyse
 
     console = Screen()
-    if not finished_run(run, with_test=False).is_sealed:
-        console.print(f"note: {unverified(run)}", highlight=False)
-    for name in finished_run(run, with_test=False).gone(NETWORKS):
-        console.print(f"note: {run / name} is gone: that network is not looked at", highlight=False, soft_wrap=True)
+    opened = open_run(run)
+    for note in opened.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
     with console.status("looking at the networks"):
         entries = analyse(
             run,
@@ -32,4 +30,4 @@ def analyse_run(run: Path, part: str, pairs: list[str], images: int, device: str
             note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
         )
     for entry in entries:
-        console.print(f"{entry['title']}: {run / 'analysis' / entry['file']}", highlight=False)
+        console.print(f"{entry['title']}: {opened.files.analysis / entry['file']}", highlight=False)

@@ -3,12 +3,12 @@
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
 from preceptor.measures.table import agreement_measure, main_measure
 from preceptor.recipe import load_recipe
+from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 
 _RUNS = {
@@ -27,7 +27,7 @@ def run_demo(out: Path) -> None:
 
     console = Screen()
     began = time.monotonic()
-    results: dict[str, dict[str, Any]] = {}
+    results: dict[str, RunResult] = {}
     for name, overrides in _RUNS.items():
         teacher = [f"technique.teacher={out / 'teacher'}"] if name == "kd_offline" else []
         recipe, _ = load_recipe(Path(str(files("preceptor") / "phantom.yaml")), [*overrides, *teacher])
@@ -35,8 +35,8 @@ def run_demo(out: Path) -> None:
         results[name] = train(recipe, out / name, device="cpu", console=console)
     console.print(_table(results))
     for name, result in results.items():
-        if result["teacher_audit"]:
-            console.print(f"{name}: {result['teacher_audit']['verdict']}", highlight=False)
+        if result.teacher_audit:
+            console.print(f"{name}: {result.teacher_audit.verdict}", highlight=False)
     page = write_report([out], out)
     console.print(
         f"One seed on a small generated test set: see how it works here, not which method is best.\n"
@@ -45,13 +45,13 @@ def run_demo(out: Path) -> None:
     console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
-def _table(results: dict[str, dict[str, Any]]) -> Table:
+def _table(results: dict[str, RunResult]) -> Table:
     main, agreement = main_measure("classification"), agreement_measure("classification")
     table = Table(title="test accuracy on phantom tissue, 8 classes (chance 0.125)", box=None)
     for column in ("run", "T", "S1", "S2", "ensemble", agreement.label):
         table.add_column(column, justify="left" if column == "run" else "right")
     for name, result in results.items():
-        cells = [result["test"].get(network, {}).get(main.name) for network in ("T", "S1", "S2", "ensemble")]
-        cells.append(result["fidelity"].get("ensemble", {}).get(agreement.name))
+        cells = [result.test.get(network, {}).get(main.name) for network in ("T", "S1", "S2", "ensemble")]
+        cells.append(result.fidelity.get("ensemble", {}).get(agreement.name))
         table.add_row(name, *("" if cell is None else f"{cell:.3f}" for cell in cells))
     return table

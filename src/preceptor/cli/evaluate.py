@@ -6,40 +6,27 @@ from rich.table import Table
 
 from preceptor.cli.train import console_of_first_process
 from preceptor.errors import UserError
-from preceptor.measures.own import of_a_run
-from preceptor.recipe import load_recipe
-from preceptor.runs.names import NETWORKS, OWN, RECIPE
-from preceptor.runs.result import finished_run, unverified
+from preceptor.opened_run import open_run
+from preceptor.own_files import own_files_of_data, require_trust
+from preceptor.runs.files import RunFiles
 
 
 def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *, trust: bool = False) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
-    instead = f". `preceptor train {run}/recipe.yaml --out {run}` opens it; --data evaluates on other data"
-    result = finished_run(run, with_test=data is None, instead=instead)
-    result.verify(RECIPE, NETWORKS, OWN)
+    instead = f". `preceptor train {RunFiles(run).recipe} --out {run}` opens it; --data evaluates on other data"
+    opened = open_run(run, with_test=data is None, instead=instead, trust=trust)
     console = console_of_first_process()
-    if not result.is_sealed:
-        console.print(f"note: {unverified(run)}", highlight=False)
-    for name in result.gone(NETWORKS):
-        console.print(f"note: {run / name} is gone: that network is not looked at", highlight=False, soft_wrap=True)
-    recipe, _ = load_recipe(run / RECIPE)
-    if masks and recipe.task == "classification":
-        raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
-    own = of_a_run(run, result.values.get("measures", {}), trust=trust)
-    if own and not trust:
-        names = ", ".join(one.key for one in own)
-        console.print(f"note: left out is {names}, of Python files in {run / OWN}; give --trust to run them")
-    from preceptor.training.exported import evaluate_networks
 
-    evaluation = evaluate_networks(
-        recipe,
-        run / NETWORKS,
-        data=data,
-        device=device,
-        masks=masks,
-        own=own,
-        note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),
-    )
+    def note(line: str) -> None:
+        console.print(f"note: {line}", highlight=False, soft_wrap=True)
+
+    for line in opened.notes:
+        note(line)
+    if not trust:
+        require_trust(own_files_of_data(opened.recipe), opened.files.recipe)
+    if masks and opened.recipe.task == "classification":
+        raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
+    evaluation = opened.evaluate(data=data, device=device, masks=masks, note=note)
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))

@@ -37,9 +37,9 @@ FitNet's two stages: the students learn the hint alone, without their task, then
 technique: {name: kd_offline, hint: {loss: fitnet}, hint_epochs: 20, losses: [{loss: kd}]}
 ```
 
-A loss or technique of your own is named `path/to/module.py:ClassName`: see [own-loss.md](own-loss.md) and
-[own-technique.md](own-technique.md). A measure of your own is named `path/to/module.py:NAME`:
-see [own-measure.md](own-measure.md).
+A loss, technique, network, data source or measure of your own is named `path/to/module.py:Name`: see
+[own-loss.md](own-loss.md), [own-technique.md](own-technique.md), [own-network.md](own-network.md),
+[own-source.md](own-source.md) and [own-measure.md](own-measure.md).
 """
 
 

@@ -10,14 +10,16 @@ from typing import Any
 
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.runs.names import RECIPE
+from preceptor.study_index import INDEX, STUDY
 
 RUNS = Path("runs")
 STUDIES = RUNS / "studies"
 SEARCHES = RUNS / "searches"
 
 _HOLDS = {
-    "a run": ("recipe.yaml",),
-    "a study": ("study.yaml", "index.json"),
+    "a run": (RECIPE,),
+    "a study": (STUDY, INDEX),
     "a search": ("journal.log", "trials.csv"),
 }
 """What lies in the folder of each."""

@@ -1,18 +1,22 @@
 """``preceptor train``."""
 
+import glob
 import hashlib
+import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from preceptor.cli.places import RUNS, other_data, slug
+from preceptor.errors import UserError
 from preceptor.measures.table import MEASURES, agreement_measure
 from preceptor.own_files import settle
 from preceptor.recipe import Recipe, load_recipe, read_mapping
+from preceptor.runs.files import RunFiles
+from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 
 FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
@@ -57,33 +61,52 @@ def named(path: Path, recipe: Recipe) -> tuple[Recipe, str]:
 
 def _as_begun(out: Path, recipe: Recipe, written: Recipe) -> Recipe:
     """The recipe as it stands in a run that an older version began, which called it by the name of its file."""
-    there = out / "recipe.yaml"
-    is_older = recipe.name != written.name and there.is_file() and there.read_bytes() == written.to_yaml().encode()
-    return written if is_older else recipe
+    there = RunFiles(out).recipe
+    if recipe.name == written.name or not there.is_file():
+        return recipe
+    return written if load_recipe(there)[0] == written else recipe
 
 
 def default_folder(name: str, recipe: Recipe) -> Path:
-    """``runs/NAME/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
-    digest = hashlib.sha256(recipe.to_yaml().encode()).hexdigest()[:8]
+    """``runs/NAME/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run.
+
+    It is of what differs from the defaults, so that options which a later version adds lead to no other folder; a run
+    of the same recipe that an older version named otherwise is found all the same.
+    """
+    given = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+    digest = hashlib.sha256(given.encode()).hexdigest()[:8]
     strategy = recipe.technique.shared
     technique = recipe.technique.name.rpartition("/")[2].replace(":", "-")  # your own is named with its file
-    parts = [technique, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
-    return RUNS / name / "-".join(parts)
+    begin = "-".join([technique, *([strategy] if strategy else []), f"seed{recipe.seed}"])
+    folder = RUNS / name / f"{begin}-{digest}"
+    if not folder.exists():
+        for other in sorted(folder.parent.glob(f"{glob.escape(begin)}-" + 8 * "?")):
+            if _holds(other, recipe):
+                return other
+    return folder
 
 
-def print_result(console: Console, result: dict[str, Any]) -> None:
+def _holds(folder: Path, recipe: Recipe) -> bool:
+    """Whether a run of ``recipe`` has begun in ``folder``."""
+    try:
+        return load_recipe(RunFiles(folder).recipe)[0] == recipe
+    except (UserError, OSError):
+        return False
+
+
+def print_result(console: Console, result: RunResult) -> None:
     """The test scores of every network, with what should be known before trusting them."""
-    known = MEASURES[result["task"]].values()
+    known = MEASURES[result.task].values()
     metrics = [one.name for one in known if one.is_printed and not one.against_teacher]
-    metrics += [name for name in result.get("measures", {}) if any(name in one for one in result["test"].values())]
-    agrees = agreement_measure(result["task"]).name
-    table = Table(title=f"{result['technique']} {result['strategy'] or ''}: test", box=None)
+    metrics += [name for name in result.measures if any(name in one for one in result.test.values())]
+    agrees = agreement_measure(result.task).name
+    table = Table(title=f"{result.technique} {result.strategy or ''}: test", box=None)
     for column in ("network", *metrics, "parameters", "agrees with T"):
         table.add_column(column, justify="left" if column == "network" else "right")
-    for name, scores in result["test"].items():
-        mark = " (chosen)" if name == result["chosen"] else ""
-        size = result["parameters"].get(name)
-        agreement = result["fidelity"].get(name, {}).get(agrees)
+    for name, scores in result.test.items():
+        mark = " (chosen)" if name == result.chosen else ""
+        size = result.parameters.get(name)
+        agreement = result.fidelity.get(name, {}).get(agrees)
         table.add_row(
             name + mark,
             *(f"{scores[metric]:.4f}" if metric in scores else "" for metric in metrics),
@@ -91,5 +114,5 @@ def print_result(console: Console, result: dict[str, Any]) -> None:
             "" if agreement is None else f"{agreement:.4f}",
         )
     console.print(table)
-    if result["teacher_audit"]:
-        console.print(f"teacher audit: {result['teacher_audit']['verdict']}", highlight=False)
+    if result.teacher_audit:
+        console.print(f"teacher audit: {result.teacher_audit.verdict}", highlight=False)

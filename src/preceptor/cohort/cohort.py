@@ -7,7 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from preceptor.cohort.frozen import AskFrozen, FixedSize
+from preceptor.cohort.computing import HowComputed
+from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.cohort.transfer import Transfer
 from preceptor.composed.base import ComposedNetwork
 from preceptor.data.batches import Batch
@@ -21,6 +22,8 @@ from preceptor.networks.outputs import Knowledge, Outputs
 from preceptor.plan.merge import unshared
 from preceptor.randomness import key
 from preceptor.specs import Task
+
+_PLAINLY = HowComputed()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,7 @@ class Cohort(nn.Module):
     wrapped for distributed training. Edge losses are submodules, so that their adapters are.
 
     Attributes:
-        ask_frozen: gets what frozen networks say.
+        frozen_outputs: gets what frozen networks say, where a step does not bring it along.
         calls: the networks as they are called in a step: folded or compiled where they are to be.
 
     Args:
@@ -47,12 +50,8 @@ class Cohort(nn.Module):
         transfers: edges between them. Two edges of one name are refused, or a term would vanish.
         task_loss: (logits, targets) -> scalar, of every trainable network.
         task_weights: factor of the task loss by trainable network, 1 where not given.
-        precision: dtype in which the networks compute under autocast; None keeps float32. Losses are float32.
-        full_precision: networks that compute in float32 all the same.
-        folded: frozen networks that answer with their BatchNorms folded (:mod:`~preceptor.machine.fold`).
-        compiled: networks that are compiled (:mod:`~preceptor.machine.compiled`).
-        batch_groups: how many batches a frozen network is asked about at once, 1 where not given.
         facts: sizes from which adapters are built.
+        computing: how the networks are computed.
         seed: an adapter's start depends on it and the name of its edge alone.
 
     Raises:
@@ -68,33 +67,33 @@ class Cohort(nn.Module):
         task_loss: nn.Module,
         facts: DataFacts,
         task_weights: Mapping[str, float] | None = None,
-        precision: torch.dtype | None = None,
-        full_precision: Collection[str] = (),
-        folded: Collection[str] = (),
-        compiled: Collection[str] = (),
-        batch_groups: Mapping[str, int] | None = None,
+        computing: HowComputed = _PLAINLY,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.task = task
         self.transfers = tuple(transfers)
         self.task_loss = task_loss
-        self.precisions = {name: None if name in full_precision else precision for name in networks}
+        self.computing = computing
         self.task_weights = dict(task_weights or {})
         self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
         self.learners = nn.ModuleDict({name: net for name, net in networks.items() if name not in self.frozen})
-        self.batch_groups = dict(batch_groups or {})
-        self.frozen_outputs: AskFrozen = FixedSize(facts.batch_size, batch_groups=self.batch_groups)
+        self.frozen_outputs: FrozenOutputs = FixedSize(facts.batch_size, batch_groups=computing.batch_groups)
         self.notes: list[str] = []
         _check_edges(self.transfers, networks, task)
         self.losses = nn.ModuleDict()
         self._order = tuple(networks)
         self._build_losses(facts, seed)
-        self._limit_taps()
-        self.folded, self.compiled = frozenset(folded), frozenset(compiled)
+        _limit_taps(self.networks, self.transfers, task)
+        folded = computing.folded
         self.calls = {name: folded_copy(net) if name in folded else net for name, net in self.networks.items()}
-        self.calls |= {name: compiled_call(self.calls[name]) for name in compiled}
+        self.calls |= {name: compiled_call(self.calls[name]) for name in computing.compiled}
         self._stochastic = {name for name, network in self.networks.items() if network.is_stochastic}
+
+    @property
+    def batch_groups(self) -> Mapping[str, int]:
+        """How many batches a frozen network is asked about at once, 1 where not given."""
+        return self.computing.batch_groups
 
     @property
     def networks(self) -> dict[str, Network]:
@@ -131,7 +130,12 @@ class Cohort(nn.Module):
         return owned
 
     def forward(
-        self, batch: Batch, epoch: int, stream: int | None, turn: Collection[str] | None = None
+        self,
+        batch: Batch,
+        epoch: int,
+        stream: int | None,
+        turn: Collection[str] | None = None,
+        said: Mapping[str, Outputs] | None = None,
     ) -> dict[str, Tensor]:
         """Weighted float32 loss terms by name: ``S1/task`` and one per edge.
 
@@ -140,9 +144,10 @@ class Cohort(nn.Module):
             stream: key of this step's random numbers; each network and edge draws from its own. None leaves torch's
                 generators as they are.
             turn: the networks that learn in this call, all by default.
+            said: what the frozen networks say of the batch, where that is known already.
         """
         learning = set(self.learners if turn is None else turn)
-        outputs = self._outputs(batch, epoch, stream, learning)
+        outputs = self._outputs(batch, stream, learning, self.ask(batch, epoch) if said is None else said)
         terms: dict[str, Tensor] = {}
         for name in self.learners:
             weight = self.task_weights.get(name, 1.0)
@@ -160,28 +165,36 @@ class Cohort(nn.Module):
         return tuple(name for name, network in self.frozen.items() if not isinstance(network, ComposedNetwork))
 
     @torch.no_grad()
-    def ask(self, name: str, batch: Batch, epoch: int) -> Outputs:
-        """What a frozen network says of a batch."""
-        with self._autocast(name, batch):
-            return self.frozen_outputs(name, self.calls[name], batch, epoch)
+    def ask(self, batch: Batch, epoch: int, source: FrozenOutputs | None = None) -> dict[str, Outputs]:
+        """What the frozen networks say of a batch, all at once.
+
+        Args:
+            source: gets it, in place of the cohort's own.
+        """
+        outputs = {}
+        for name in self.asked:
+            with self._autocast(name, batch):
+                outputs[name] = (source or self.frozen_outputs)(name, self.calls[name], batch, epoch)
+        return outputs
 
     def _autocast(self, name: str, batch: Batch) -> torch.autocast:
-        dtype = self.precisions[name]
+        dtype = self.computing.precision_of(name)
         return torch.autocast(batch.images.device.type, dtype=dtype, enabled=dtype is not None)
 
-    def _outputs(self, batch: Batch, epoch: int, stream: int | None, learning: set[str]) -> dict[str, Outputs]:
+    def _outputs(
+        self, batch: Batch, stream: int | None, learning: set[str], said: Mapping[str, Outputs]
+    ) -> dict[str, Outputs]:
         outputs: dict[str, Outputs] = {}
-        asked = self.asked
         for name, network in self.networks.items():
-            if name in asked:
-                outputs[name] = self.ask(name, batch, epoch)
+            if name in said:
+                outputs[name] = said[name]
                 continue
             if name in self._stochastic and network.training and stream is not None:
                 torch.manual_seed(key(stream, unshared(name)))
             is_learning = torch.is_grad_enabled() and not network.is_frozen and name in learning
             with torch.set_grad_enabled(is_learning), self._autocast(name, batch):
                 if isinstance(network, ComposedNetwork):
-                    outputs[name] = network.combine({s: outputs[s] for s in network.inlets}, batch.targets)
+                    outputs[name] = network.combine(network.among(outputs), batch.targets)
                 else:
                     outputs[name] = self.calls[name](batch.images)
         return outputs
@@ -203,18 +216,7 @@ class Cohort(nn.Module):
         for name, network in self.networks.items():
             seen[name] = network.glance_at(seen) if isinstance(network, ComposedNetwork) else network.glance()
         for edge in self.transfers:
-            student_tap, teacher_tap = edge.taps(self.task)
-            probe = Probe(
-                edge=f"{edge.source}->{edge.target}",
-                task=self.task,
-                classes=facts.classes,
-                batch_size=facts.batch_size,
-                student=_read(seen, edge, edge.target, student_tap),
-                teacher=_read(seen, edge, edge.source, teacher_tap),
-                teacher_classifier=self.networks[edge.source].classifier,
-                teacher_learns=not self.networks[edge.source].is_frozen,
-                train_labels=facts.train_labels,
-            )
+            probe = _probe(edge, self.task, seen, self.networks, facts)
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(key(seed, "adapter", unshared(edge.name)))
                 edge.loss.build(probe)
@@ -223,17 +225,19 @@ class Cohort(nn.Module):
             if (head := edge.loss.head()) is not None:
                 self.networks[edge.target].replace_head(head)
 
-    def _limit_taps(self) -> None:
-        """Tell each network which maps are read, so that it keeps no others."""
-        read: dict[str, set[str]] = {name: set() for name in self.networks}
-        for network in self.networks.values():
-            for source, taps in network.inlets.items() if isinstance(network, ComposedNetwork) else ():
-                read[source] |= set(taps)
-        for edge in self.transfers:
-            for name, tap in zip((edge.target, edge.source), edge.taps(self.task), strict=True):
-                read[name] |= {tap} if isinstance(tap, str) else set(tap)
-        for name, network in self.networks.items():
-            network.read = frozenset(read[name])
+
+def _limit_taps(networks: Mapping[str, Network], transfers: Sequence[Transfer], task: Task) -> None:
+    """Tell each network which maps are read, so that it keeps no others."""
+    read: dict[str, set[str]] = {name: set() for name in networks}
+    for network in networks.values():
+        if isinstance(network, ComposedNetwork):
+            for source, taps in network.inlets.items():
+                read[network.found_at[source]] |= set(taps)
+    for edge in transfers:
+        for name, tap in zip((edge.target, edge.source), edge.taps(task), strict=True):
+            read[name] |= {tap} if isinstance(tap, str) else set(tap)
+    for name, network in networks.items():
+        network.read = frozenset(read[name])
 
 
 def _check_edges(transfers: Sequence[Transfer], networks: Mapping[str, Network], task: Task) -> None:
@@ -250,6 +254,24 @@ def _check_edges(transfers: Sequence[Transfer], networks: Mapping[str, Network],
             raise UserError(f"edge {edge.name}: {edge.loss.key} is for {', '.join(edge.loss.settings)}, not {task}")
     if len({id(edge.loss) for edge in transfers}) < len(transfers):
         raise ValueError("two edges share one loss object; adapters belong to one edge, so give each its own")
+
+
+def _probe(
+    edge: Transfer, task: Task, seen: Mapping[str, Outputs], networks: Mapping[str, Network], facts: DataFacts
+) -> Probe:
+    """What the loss of an edge may know when its adapters are built."""
+    student_tap, teacher_tap = edge.taps(task)
+    return Probe(
+        edge=f"{edge.source}->{edge.target}",
+        task=task,
+        classes=facts.classes,
+        batch_size=facts.batch_size,
+        student=_read(seen, edge, edge.target, student_tap),
+        teacher=_read(seen, edge, edge.source, teacher_tap),
+        teacher_classifier=networks[edge.source].classifier,
+        teacher_learns=not networks[edge.source].is_frozen,
+        train_labels=facts.train_labels,
+    )
 
 
 def _read(seen: Mapping[str, Outputs], edge: Transfer, name: str, tap: Tap) -> Knowledge:

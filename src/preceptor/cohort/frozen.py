@@ -21,7 +21,7 @@ from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 
 
-class AskFrozen(Protocol):
+class FrozenOutputs(Protocol):
     """Gets what the frozen network called ``name`` says of a batch in an epoch."""
 
     def __call__(self, name: str, network: Network, batch: Batch, epoch: int) -> Outputs: ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from preceptor.cohort.transfer import Transfer
 from preceptor.composed import COMPOSED
+from preceptor.composed.base import ComposedNetwork
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.networks.blocks import blocks_of
@@ -12,8 +13,11 @@ from preceptor.networks.build import build_network, seeded
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.grafted import Grafted
 from preceptor.networks.network import Network
+from preceptor.networks.outputs import stages_of
 from preceptor.networks.weights import read_config
+from preceptor.own_code import is_code
 from preceptor.plan.edge import Edge, LossUse
+from preceptor.plan.merge import unshared
 from preceptor.plan.network import Composed, NetworkUse, SharedWidth
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.randomness import key
@@ -27,12 +31,14 @@ class Workshop:
     Args:
         classes: class names by label.
         image_size: (height, width) of the packed images.
+        channels: of the packed images.
     """
 
     task: Task
     classes: tuple[str, ...]
     image_size: tuple[int, int]
     seed: int
+    channels: int = 3
     _seen: dict[NetworkSpec, Mapping[str, tuple[int, ...]]] = field(default_factory=dict, init=False, compare=False)
     _trained: dict[NetworkUse, bool] = field(default_factory=dict, init=False, compare=False)
 
@@ -69,7 +75,11 @@ class Workshop:
         with seeded(self._seed_of(network.name)):
             if network.kind == "grafted":
                 return self._grafted(network, *sources)
-            return COMPOSED[network.kind](dict(zip(network.reads, sources, strict=True)), **network.options)
+            known_as = [unshared(name) for name in network.reads]
+            made = COMPOSED[network.kind](dict(zip(known_as, sources, strict=True)), **network.options)
+            if isinstance(made, ComposedNetwork):
+                made.found_at = dict(zip(known_as, network.reads, strict=True))
+            return made
 
     def transfers(self, edges: Iterable[Edge[LossUse]]) -> list[Transfer]:
         """The edges, each with a loss of its own."""
@@ -89,7 +99,7 @@ class Workshop:
 
     def stages(self, spec: NetworkSpec) -> int:
         """How many stages a network of ``spec`` has."""
-        return sum(tap.startswith("stage") for tap in self._shapes(spec))
+        return len(stages_of(self._shapes(spec)))
 
     def blocks(self, spec: NetworkSpec) -> int:
         """Of how many blocks a network of ``spec`` is the chain.
@@ -159,6 +169,7 @@ class Workshop:
             image_size=self.image_size,
             seed=self._seed_of(name),
             adapter=adapter,
+            channels=self.channels,
         )
 
     def _grafted(self, network: Composed, host: Network) -> Network:
@@ -180,6 +191,8 @@ def _as_saved(use: NetworkUse) -> NetworkSpec:
             f"for example those in {path / 'sources'}"
         )
     spec = NetworkSpec.model_validate(own["spec"]) if "spec" in own else use.spec
+    if spec is not None and is_code(spec.architecture):
+        spec = use.spec  # code is run where a recipe names it, not where a folder of weights does
     if spec is None:
         raise UserError(
             f"{option}: nothing tells the architecture of {path}; name it in networks.teachers, one entry "

@@ -27,22 +27,26 @@ COMPOSED: dict[str, Callable[..., Network]] = {
 """Kind -> what makes such a network of its sources and options."""
 
 
-def load_network(folder: Path | str) -> Network:
+def load_network(folder: Path | str, *, trust: bool = False) -> Network:
     """The network that :meth:`Network.save` wrote, whatever its kind, in eval mode.
 
+    Args:
+        trust: run the Python code by which a network of somebody's own was made.
+
     Raises:
-        UserError: not a folder that preceptor wrote.
+        UserError: not a folder that preceptor wrote, or one whose code is not trusted.
         DamagedFileError: one that is not what was written.
     """
     folder = Path(folder)
     own: Mapping[str, Any] = read_config(folder).get(OWN_KEY, {})
     if "built" not in own:
-        return build.load_network(folder)
+        return build.load_plain_network(folder, trust=trust)
     saved = own["built"]
     if saved["kind"] not in COMPOSED:
         raise UserError(f"{folder}: is of a kind {saved['kind']!r} that this version of preceptor does not know")
     sources = {
-        name: load_network(inside(folder / "sources", name, said_by=folder / CONFIG)) for name in saved["sources"]
+        name: load_network(inside(folder / "sources", name, said_by=folder / CONFIG), trust=trust)
+        for name in saved["sources"]
     }
     bare = COMPOSED[saved["kind"]](sources, **saved["options"])
     note = verified_weights(folder / WEIGHTS, own) if (folder / WEIGHTS).is_file() else None
@@ -55,4 +59,4 @@ def load_network(folder: Path | str) -> Network:
     return network
 
 
-__all__ = ["BUILT", "Built", "load_network"]
+__all__ = ["COMPOSED", "load_network"]

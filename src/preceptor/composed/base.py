@@ -10,7 +10,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from preceptor.networks.outputs import Outputs
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 
 _HELD = "sources."
+V = TypeVar("V")
 
 
 class ComposedNetwork(Network):
@@ -31,6 +32,9 @@ class ComposedNetwork(Network):
         sources: the networks that it reads, by the names that they have in the cohort. Only their shapes are used;
             they are not kept.
         inlets: taps that are read, by source.
+
+    Attributes:
+        found_at: the name that each source has in its cohort, where several runs may stand side by side.
 
     Class attributes:
         kind: its name in saved files.
@@ -45,6 +49,7 @@ class ComposedNetwork(Network):
         first = next(iter(sources.values()))
         super().__init__(first.blueprint)
         self.inlets = dict(inlets)
+        self.found_at = {name: name for name in inlets}
         self.sources = nn.ModuleDict()  # filled when it stands alone
 
     @abstractmethod
@@ -68,6 +73,10 @@ class ComposedNetwork(Network):
     def take_scores(self, scores: Mapping[str, float]) -> None:
         """Be told the validation score of each source; the run measures it when a stage begins."""
 
+    def among(self, cohort: Mapping[str, V]) -> dict[str, V]:
+        """What ``cohort`` has of each source, by the name under which this network knows it."""
+        return {name: cohort[self.found_at[name]] for name in self.inlets}
+
     def forward(self, images: Tensor) -> Outputs:
         assert self.sources, "only a built network that stands alone takes images"
         return self.combine({name: source(images) for name, source in self.sources.items()})
@@ -75,7 +84,7 @@ class ComposedNetwork(Network):
     def alone(self, networks: Mapping[str, Network]) -> Self:
         """The same network, its parameters shared, with those of ``networks`` that it reads as parts of it."""
         twin = copy.copy(self)
-        twin._modules = {**self._modules, "sources": nn.ModuleDict({name: networks[name] for name in self.inlets})}
+        twin._modules = {**self._modules, "sources": nn.ModuleDict(self.among(networks))}
         return twin
 
     @torch.no_grad()
@@ -83,7 +92,7 @@ class ComposedNetwork(Network):
         """What it says of the image of which its sources say ``seen``, in eval mode; notes its shapes."""
         training = self.training
         self.eval()
-        outputs = self.combine({name: seen[name] for name in self.inlets})
+        outputs = self.combine(self.among(seen))
         self.train(training)
         self._note_shapes(outputs)
         return outputs

@@ -147,7 +147,14 @@ def early_exit(
     """The exit with these options of a saved one, its weights not yet loaded."""
     assert not sources
     whole = replace(Blueprint.from_json(blueprint), adapter=None)
-    network = build_network(whole.spec, task=whole.task, classes=whole.classes, image_size=whole.image_size, seed=0)
+    network = build_network(
+        whole.spec,
+        task=whole.task,
+        classes=whole.classes,
+        image_size=whole.image_size,
+        channels=whole.channels,
+        seed=0,
+    )
     (channels, *_), (height, across) = network.shapes[stages_of(network)[stage - 1]], stride
     branch = Branch(channels, (height, across), width, whole.logit_channels)
     return EarlyExit(cast(Classifier, network), branch, stage=stage, stride=(height, across))

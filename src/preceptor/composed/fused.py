@@ -13,7 +13,7 @@ from preceptor.knowledge.blocks import conv_norm_relu
 from preceptor.knowledge.logits.fusion import FusionBlock
 from preceptor.knowledge.maps import spatial_mean
 from preceptor.networks.network import Network
-from preceptor.networks.outputs import Outputs
+from preceptor.networks.outputs import Outputs, stages_of
 
 WIDEST = 256
 """Most channels of a projected map."""
@@ -102,7 +102,7 @@ def pairs_of(sources: tuple[str, ...], levels: int, *, cross_level: bool) -> lis
 
 
 def _last_stages(name: str, source: Network, levels: int) -> tuple[str, ...]:
-    stages = sorted(tap for tap in source.taps if tap.startswith("stage"))
+    stages = stages_of(source.taps)
     if len(stages) < levels:
         raise UserError(
             f"{name} ({source.blueprint.spec.architecture}) has {len(stages)} stages, {levels} levels are to be fused; "

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from preceptor.data.samples import Pixels
 from preceptor.data.stains import stain_basis
 from preceptor.errors import UserError
 from preceptor.randomness import key, uniforms
@@ -80,9 +81,20 @@ def check_augment(spec: AugmentSpec, size: tuple[int, int]) -> None:
 
 
 def to_float(images: Tensor, *, channels_last: bool = False) -> Tensor:
-    """(N, H, W, 3) uint8 as (N, 3, H, W) float32 in [0, 1]."""
+    """(N, H, W, C) bytes, or 16 bits as :func:`as_tensor` gives them, as (N, C, H, W) float32 in [0, 1]."""
     planes = images.permute(0, 3, 1, 2)
-    return (planes if channels_last else planes.contiguous()).to(torch.float32).div_(255)
+    return _unit(planes if channels_last else planes.contiguous())
+
+
+def as_tensor(pixels: Pixels) -> Tensor:
+    """The same memory as a tensor; 16 bits as int16, which torch can move about, the highest values being negative."""
+    return torch.from_numpy(pixels.view(np.int16) if pixels.dtype == np.uint16 else pixels)
+
+
+def _unit(planes: Tensor) -> Tensor:
+    if planes.dtype == torch.int16:
+        return planes.to(torch.int32).bitwise_and_(0xFFFF).to(torch.float32).div_(65535)
+    return planes.to(torch.float32).div_(255)
 
 
 def augment(
@@ -101,9 +113,9 @@ def augment(
     resampling, nearest for masks, mirrored beyond the border), colour.
 
     Shapes:
-        images: (N, H, W, 3) uint8
+        images: (N, H, W, C), as for :func:`to_float`
         masks: (N, H, W) uint8 or None
-        returns: (N, 3, H, W) float32 in [0, 1], and (N, H, W) uint8 or None
+        returns: (N, C, H, W) float32 in [0, 1], and (N, H, W) uint8 or None
 
     Raises:
         UserError: see :func:`check_augment`.
@@ -111,11 +123,11 @@ def augment(
     height, width = images.shape[1:3]
     check_augment(spec, (height, width))
     changes = draw_changes(spec, seed=seed, view=view, ids=ids)
-    planes = turned(images, changes.turn)  # (N, 3, H, W) uint8
+    planes = turned(images, changes.turn)  # (N, C, H, W)
     if masks is not None:
         masks = turned(masks[..., None], changes.turn)[:, 0]
 
-    pixels = stained(planes, changes.stain) if spec.stain else planes.to(torch.float32).div_(255)
+    pixels = stained(planes, changes.stain) if spec.stain else _unit(planes)
     if spec.rotate or spec.shift or spec.scale:
         grid = affine_grid(changes, height, width, images.device)
         pixels = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="reflection", align_corners=False)

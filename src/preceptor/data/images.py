@@ -1,49 +1,50 @@
-"""Image files to arrays: every kind of image becomes 8-bit RGB in one stated way.
+"""Image files to arrays of pixels, and masks to class values; ``docs/images.md`` says what becomes of each kind.
 
-* grey (1, 8 bit): the value goes to all three channels; two-valued images become 0 and 255
-* palette: its colours
-* transparency (RGBA, LA, palette with a transparent entry): laid over white
-* 16 bit: the high byte, ``value // 256``, whatever range an image uses, so that images stay comparable
-* floating point: values in 0…1 times 255, rounded; anything outside, and NaN, is an error
-* signed and 32-bit whole numbers have no known range: an error
-* other colour spaces (CMYK, YCbCr, Lab): converted by Pillow
-* orientation tags are not applied: pixels stay in the order in which they are stored
-
-Which formats are opened is a closed list, whatever a file is called: others can start programs (PostScript).
+What a file holds is read by ``data/pixels``, one format a file; what its values mean is decided in
+``data/pixels/levels.py`` alone.
 """
 
 import hashlib
-import warnings
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.data.pixels import USUAL, PixelRules, Stored, to_pixels
+from preceptor.data.pixels.endings import DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
+from preceptor.data.pixels.facts import Seen
+from preceptor.data.pixels.levels import Range, range_of
+from preceptor.data.pixels.reading import MOST_PIXELS, DamagedError, NotDecodableError, Request, first_line
 from preceptor.data.samples import Pixels
-from preceptor.data.tiff import DamagedTiffError, require_whole
-from preceptor.data.tiff import decode as decode_tiff
 from preceptor.errors import UserError
 from preceptor.opening import open_file
-from preceptor.quoting import quoted, shown
+from preceptor.quoting import quoted
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-_FORMATS = "PNG, JPEG, TIFF, BMP or WebP"
-MOST_PIXELS = 178_956_970
-"""Of one image: as many as Pillow takes for honest."""
+__all__ = [
+    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "pixel_hash", "read_image", "read_mask", "read_stored", "to_rgb",
+]  # fmt: skip
+
+_FINDING = threading.Lock()  # percentiles are found once, whoever asks first
 
 
-def read_image(path: str | Path) -> Pixels:
-    """Decode ``path`` to (H, W, 3) uint8.
+def read_image(path: str | Path, rules: PixelRules = USUAL, found: Range | None = None) -> Pixels:
+    """Decode ``path`` to (H, W, channels) pixels: uint8 RGB unless ``rules`` say otherwise.
+
+    Args:
+        found: the range that the percentiles of the whole set are.
 
     Raises:
-        UserError: the file is missing, truncated, no image, has several pages, NaN or floats outside 0…1.
+        UserError: the file is missing, truncated, no image, has several pages, or values without a known range.
     """
-    return to_rgb(_decode(path, "image", composite=True), str(path))
+    return to_pixels(read_stored(_request(path, "image", rules)), str(path), rules, found)
 
 
-def read_mask(path: str | Path, classes: int = 2) -> Pixels:
+def read_mask(path: str | Path, classes: int = 2, rules: PixelRules = USUAL) -> Pixels:
     """Decode a mask to (H, W) uint8 of class values below ``classes``.
 
     With two classes, 0/255 and 0/1 both mean background and foreground; with more, pixel values are
@@ -52,18 +53,21 @@ def read_mask(path: str | Path, classes: int = 2) -> Pixels:
     Raises:
         UserError: unreadable, coloured, or with values that are no class; names file and values.
     """
-    values = _decode(path, "mask", composite=False)
-    if values.ndim == 3:
-        if values.shape[2] in (2, 4):
-            values = values[..., :-1]
-        if (values != values[..., :1]).any():
-            raise UserError(f"mask {quoted(path)} has colours: one value per pixel was expected, 0 for background")
-        values = values[..., 0]
-    if values.dtype == np.bool_:
-        values = values.astype(np.uint8)
+    return to_classes(read_stored(_request(path, "mask", rules)), str(path), classes)
+
+
+def to_classes(stored: Stored, path: str, classes: int = 2) -> Pixels:
+    """(H, W) uint8 of class values below ``classes``; see :func:`read_mask`."""
+    values = stored.values if stored.alpha is None else np.delete(stored.values, stored.alpha, axis=2)
+    if (values != values[..., :1]).any():
+        raise UserError(f"mask {quoted(path)} has colours: one value per pixel was expected, 0 for background")
+    values = values[..., 0]
+    if stored.is_inverted and stored.white is not None:
+        values = stored.white - values
     present = np.unique(values)
-    if classes == 2 and present.size <= 2 and bool(np.isin(present, (0, 255)).all()):
-        foreground: Pixels = np.equal(values, 255).astype(np.uint8)
+    white = stored.white or 255
+    if classes == 2 and present.size <= 2 and bool(np.isin(present, (0, white)).all()):
+        foreground: Pixels = np.equal(values, white).astype(np.uint8)
         return foreground
     if not bool(np.isin(present, np.arange(classes)).all()):
         shown = ", ".join(f"{value:g}" for value in present[:8]) + (", …" if present.size > 8 else "")
@@ -73,22 +77,24 @@ def read_mask(path: str | Path, classes: int = 2) -> Pixels:
 
 
 def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
-    """(H, W) or (H, W, 1…4) values to (H, W, 3) uint8 by the rules at the top of this file."""
+    """(H, W) or (H, W, 1…4) values, the last of 2 and of 4 being opacity, to (H, W, 3) uint8."""
+    shape: tuple[int, ...] = values.shape
     if values.ndim == 2:
         values = np.expand_dims(values, axis=2)
-    shape: tuple[int, ...] = values.shape
-    if len(shape) != 3 or shape[2] not in (1, 2, 3, 4) or 0 in shape:
+    if values.ndim != 3 or values.shape[2] not in (1, 2, 3, 4) or 0 in shape:
         raise UserError(
             f"image {quoted(name)} has shape {shape}: one image of height x width with 1 to 4 channels was expected"
         )
-    pixels = _to_uint8(values, name)
-    if pixels.shape[2] in (2, 4):
-        alpha = pixels[..., -1:].astype(np.float32) / 255
-        colour = pixels[..., :-1].astype(np.float32)
-        pixels = np.rint(colour * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    if pixels.shape[2] == 1:
-        pixels = np.repeat(pixels, 3, axis=2)
-    return np.ascontiguousarray(pixels)
+    count = values.shape[2]
+    white = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(values.dtype)
+    has_alpha = count in (2, 4)
+    stored = Stored(
+        values=values.astype(np.uint8) if values.dtype == np.bool_ else values,
+        white=white,
+        colours=count - has_alpha,
+        alpha=count - 1 if has_alpha else None,
+    )
+    return to_pixels(stored, name)
 
 
 def pixel_hash(pixels: Pixels) -> str:
@@ -106,126 +112,131 @@ class FileReader:
         images: one path per row.
         masks: paths of the masks of each row, whose union is the mask; None for classification.
         classes: how many values a mask may have.
+        rules: how files become pixels.
+        in_tiles: images are to be cut into tiles, so that they may be larger than what is read at once.
+        places: the slice or frame of each row's files, where these hold several.
+        seen: what the images that were read so far hold.
     """
 
     images: tuple[str, ...]
     masks: tuple[tuple[str, ...], ...] | None = None
     classes: int = 2
+    rules: PixelRules = USUAL
+    in_tiles: bool = False
+    places: tuple[int | None, ...] | None = None
+    seen: Seen = field(default_factory=Seen, compare=False)
 
     def __call__(self, row: int) -> tuple[Pixels, Pixels | None]:
-        image = read_image(self.images[row])
+        stored = read_stored(self._request(self.images[row], "image", row))
+        self.seen.note(stored)
+        image = to_pixels(stored, self.images[row], self.rules, self.range_found)
+        return image, self._mask(row, image)
+
+    def _mask(self, row: int, image: Pixels) -> Pixels | None:
         if self.masks is None:
-            return image, None
+            return None
         union = np.zeros((image.shape[0], image.shape[1]), dtype=np.uint8)
         for path in self.masks[row]:
-            mask = read_mask(path, self.classes)
+            mask = to_classes(read_stored(self._request(path, "mask", row)), path, self.classes)
             if mask.shape != union.shape:
-                raise UserError(
-                    f"mask {quoted(path)} is {mask.shape[0]} x {mask.shape[1]} pixels (height x width), "
-                    f"its image {quoted(self.images[row])} is {union.shape[0]} x {union.shape[1]}: they must be "
-                    "equal;\nmake the mask anew from this image, or leave both out"
-                )
+                raise self._unfit(row, path, union.shape, mask.shape)
             np.maximum(union, mask, out=union)
-        return image, union
+        return union
+
+    def _unfit(self, row: int, path: str, image: tuple[int, ...], mask: tuple[int, ...]) -> UserError:
+        hint = "make the mask anew from this image, or leave both out"
+        if image == mask[::-1] and self.rules.orientation == "upright":
+            as_stored = read_image(self.images[row], self.rules.model_copy(update={"orientation": "stored"}))
+            if as_stored.shape[:2] == mask:
+                hint = (
+                    "its orientation tag turns the image, and the mask was drawn on the image as it lies in the file; "
+                    "set data.options.orientation=stored if all were"
+                )
+        return UserError(
+            f"mask {quoted(path)} is {mask[0]} x {mask[1]} pixels (height x width), "
+            f"its image {quoted(self.images[row])} is {image[0]} x {image[1]}: they must be equal;\n{hint}"
+        )
+
+    def _request(self, path: str, what: str, row: int) -> Request:
+        place = self.places[row] if self.places is not None else None
+        return _request(path, what, self.rules, any_size=self.in_tiles, place=place)
+
+    @cached_property
+    def range_found(self) -> Range | None:
+        """The values that the wanted percentiles of all images are, which takes reading all; None where not wanted."""
+        if self.rules.percentiles is None:
+            return None
+        with _FINDING:
+            images = (read_stored(self._request(path, "image", row)) for row, path in enumerate(self.images))
+            return range_of(images, len(self.images), self.rules)
+
+    def settled(self) -> dict[str, Any]:
+        """The rules that are not as usual, with the range that percentiles came to."""
+        given = {name: value for name, value in self.rules.given.items() if name not in ("channels", "depth")}
+        return given | ({"range": list(self.range_found)} if self.range_found else {})
 
     def files(self, row: int) -> tuple[str, ...]:
         """The image and the masks of a row."""
         return (self.images[row], *(self.masks[row] if self.masks is not None else ()))
 
 
-def _to_uint8(values: NDArray[np.generic], name: str) -> Pixels:
-    if values.dtype == np.bool_:
-        return values.astype(np.uint8) * np.uint8(255)
-    if values.dtype == np.uint8:
-        return values.astype(np.uint8, copy=False)
-    if np.issubdtype(values.dtype, np.floating):
-        if not np.isfinite(values).all():
-            count = int(np.count_nonzero(~np.isfinite(values)))
-            raise UserError(
-                f"image {quoted(name)} has {count} pixel values that are NaN or infinite: repair or remove it"
-            )
-        low, high = float(values.min()), float(values.max())
-        if low < 0 or high > 1:
-            raise UserError(
-                f"image {quoted(name)} has floating-point values from {low:g} to {high:g}: "
-                "floats must lie in 0 to 1; scale them, or save 8-bit images"
-            )
-        return np.rint(values.astype(np.float32) * 255).astype(np.uint8)
-    if values.dtype == np.uint16:
-        return (values.astype(np.uint16) >> 8).astype(np.uint8)
-    raise UserError(
-        f"image {quoted(name)} has {values.dtype} values: 8 or 16 bits without sign, or floats in 0 to 1, were expected"
-    )
+def read_stored(request: Request) -> Stored:
+    """What a file holds, its values as they are.
 
-
-def _decode(path: str | Path, what: str, *, composite: bool) -> NDArray[np.generic]:
-    """The stored values, palettes resolved only for images (``composite``)."""
-    from PIL import Image, ImageFile, UnidentifiedImageError
-
-    if ImageFile.LOAD_TRUNCATED_IMAGES:  # by somebody's script: nothing that preceptor imports does
-        raise UserError(
-            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES was switched on, with which cut files are read as if they were whole; "
-            "take that line out of your own loss or script"
-        )
+    Raises:
+        UserError: the file is missing, damaged, of a kind that is not read, or has several pages.
+    """
     try:
-        with warnings.catch_warnings(), open_file(path, what) as opened:
-            warnings.simplefilter("ignore")  # Pillow's remarks on metadata and on large images
-            with Image.open(opened, formats=FORMATS) as file:
-                if file.format == "TIFF":
-                    require_whole(opened)
-                image: Image.Image = file
-                pages = getattr(image, "n_frames", 1)
-                if pages > 1:
-                    raise UserError(f"{what} {quoted(path)} has {pages} pages or frames: one was expected")
-                if composite and image.mode in ("P", "PA"):
-                    image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
-                elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa", "La"):
-                    image = image.convert("RGBA" if image.mode == "RGBa" else "LA" if image.mode == "La" else "RGB")
-                elif composite and "transparency" in image.info and image.mode in ("L", "RGB"):
-                    image = image.convert("RGBA")
-                values: NDArray[np.generic] = np.array(image)
-        return values
+        with open_file(request.path, request.what) as opened:
+            head = opened.read(132)
+            opened.seek(0)
+            return _reader(head, request)(opened, request)
     except UserError:
         raise
-    except Image.DecompressionBombError:
-        raise _too_large(what, path, f"more than {MOST_PIXELS:,} pixels") from None
-    except MemoryError:
-        raise _too_large(what, path, "more pixels than the memory holds") from None
-    except DamagedTiffError as error:
-        raise _damaged(what, path, str(error)) from None
-    except Exception as error:  # Pillow's readers raise what they stumble over: struct, zlib, key, index, assertion
-        cause = f"it is no {_FORMATS}" if isinstance(error, UnidentifiedImageError) else _first_line(error)
-        if Path(path).suffix.lower() in (".tif", ".tiff"):
-            return _decode_tiff(path, what, cause)
-        raise _damaged(what, path, cause) from None
-
-
-def _decode_tiff(path: str | Path, what: str, cause: str) -> NDArray[np.generic]:
-    """TIFFs that Pillow does not know."""
-    try:
-        with open_file(path, what) as file:
-            require_whole(file)
-            return decode_tiff(file, most_values=4 * MOST_PIXELS)
-    except DamagedTiffError as error:
-        raise _damaged(what, path, str(error)) from None
+    except NotDecodableError as error:
+        raise request.refused(str(error)) from None
+    except DamagedError as error:
+        raise request.damaged(str(error)) from None
     except OverflowError as error:
-        raise _too_large(what, path, str(error)) from None
+        raise request.too_large(str(error)) from None
     except MemoryError:
-        raise _too_large(what, path, "more pixels than the memory holds") from None
-    except Exception as error:  # tifffile raises many kinds, from struct, zlib and its codecs
-        raise _damaged(what, path, f"{cause}; {_first_line(error)}") from None
+        raise request.too_large("more pixels than the memory holds") from None
+    except Exception as error:  # readers raise what they stumble over: struct, zlib, key, index, assertion
+        from PIL import Image, UnidentifiedImageError
+
+        if isinstance(error, Image.DecompressionBombError):
+            raise request.too_large(f"more than {MOST_PIXELS:,} pixels") from None
+        if isinstance(error, UnidentifiedImageError):
+            from preceptor.data.pixels.pillow import NAMES
+
+            raise request.damaged(f"it is no {NAMES}") from None
+        raise request.damaged(first_line(error)) from None
 
 
-def _too_large(what: str, path: str | Path, has: str) -> UserError:
-    return UserError(f"{what} {quoted(path)} is too large to decode at once: it has {has}; cut it into tiles first")
+def _reader(head: bytes, request: Request) -> Callable[[BinaryIO, Request], Stored]:
+    """Who reads a file that begins like this."""
+    from preceptor.data.pixels import dicom, nifti, pillow, tiff
+
+    if head[128:132] == dicom.MAGIC or ending_of(str(request.path)) in DICOM_SUFFIXES:
+        return dicom.read
+    if ending_of(str(request.path)) in NIFTI_SUFFIXES:
+        return nifti.read
+    if head[:2] in (b"II", b"MM") and head[2:4] in (b"*\0", b"\0*", b"+\0", b"\0+"):
+        return tiff.read
+    return pillow.read
 
 
-def _damaged(what: str, path: str | Path, reason: str) -> UserError:
-    return UserError(
-        f"{what} {quoted(path)} is damaged or no image: {reason}\n"
-        "Replace or remove it; `preceptor data inspect` names every such file."
+def _request(
+    path: str | Path, what: str, rules: PixelRules, *, any_size: bool = False, place: int | None = None
+) -> Request:
+    return Request(
+        path=path,
+        what=what,
+        resolve_palette=what == "image",
+        channels=rules.channels,
+        any_size=any_size,
+        is_upright=rules.orientation == "upright",
+        place=place,
+        axis=rules.axis,
+        stack=rules.stack if what == "image" else 1,
     )
-
-
-def _first_line(error: Exception) -> str:
-    return shown((str(error) or type(error).__name__).splitlines()[0])

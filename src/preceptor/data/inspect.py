@@ -1,16 +1,18 @@
 """What a folder of images holds, before anything is trained on it."""
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from preceptor.data.images import pixel_hash
+from preceptor.data.account import Account, account_for
+from preceptor.data.duplicates import settle_duplicates
+from preceptor.data.images import FileReader
+from preceptor.data.looks import Look, Track, look_at
 from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
@@ -18,7 +20,7 @@ from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.specs import Task
 
-Track = Callable[[Iterable[int]], Iterable[int]]
+_Value = TypeVar("_Value", str, tuple[int, int])
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Inspection:
     """What was found.
 
     Args:
-        path: what was looked at.
+        given: what was looked at.
+        path: what a recipe names: ``given``, or a folder of it where the data lie deeper.
         source, options: what reads it, ready for a recipe.
         reasons: how the source was recognised, empty where it was given.
         task, classes: see :class:`SampleTable`.
@@ -57,13 +60,22 @@ class Inspection:
         groups: number of groups of each class, indexed as ``counts``; None without groups.
         group_count, group_sizes: how many groups, and smallest, median and largest number of samples in one.
         sizes: (height, width) -> number of images.
+        values: smallest and largest value of a pixel as a run sees it, None where nothing could be read.
+        kinds: what files say they hold -> number of images.
+        grey: number of images whose channels are equal.
+        odd: id -> what is odd about it: one value all over, or a mask in which there is nothing.
+        account: what became of every file; None for generated data.
         foreground: smallest, median and largest share of foreground pixels, and the number of empty masks.
         damaged: id -> what is wrong with its files.
         equal: sets of images with equal pixels.
+        stored: what values the files hold, and what a run makes of them; empty where all hold 8 bits;
+            among the notes, too.
+        suggested: options of the source that keep levels which a run would lose.
         splitting: how a recipe would split this by default, or why it cannot.
         notes: what else the user should know.
     """
 
+    given: str | None
     path: str | None
     source: str
     options: dict[str, Any]
@@ -76,9 +88,16 @@ class Inspection:
     group_count: int
     group_sizes: tuple[int, float, int] | None
     sizes: dict[tuple[int, int], int]
+    values: tuple[float, float] | None
+    kinds: dict[str, int]
+    grey: int
+    odd: dict[str, str]
+    account: Account | None
     foreground: tuple[float, float, float, int] | None
     damaged: dict[str, str]
     equal: tuple[EqualImages, ...]
+    stored: tuple[str, ...]
+    suggested: dict[str, int]
     splitting: str
     notes: tuple[str, ...]
 
@@ -89,6 +108,7 @@ def inspect(
     options: Mapping[str, Any] | None = None,
     *,
     track: Track = iter,
+    processes: int = 1,
 ) -> Inspection:
     """Read every image at ``path`` and say what is there.
 
@@ -97,29 +117,25 @@ def inspect(
         source: key of the source; recognised where it is None.
         options: of the source; they win over recognised ones.
         track: wraps the loop over the rows, for a progress bar.
+        processes: how many read, where there are many images.
 
     Raises:
         UserError: no known layout, or one that breaks the rules of its source.
     """
-    reasons: tuple[str, ...] = ()
-    chosen = dict(options or {})
-    if source is None:
-        if path is None:
-            raise UserError("give the path of the data, or a source that needs none")
-        found = recognise(expand(path))
-        source, reasons = found.key, found.reasons
-        chosen = {**found.options, **chosen}
-    table = open_source(source, path, chosen)
-    looks = _look(table, track)
+    table, place, source, chosen, reasons = open_found(path, source, options)
+    looks = look_at(table, track, processes)
     frame = table.frame.assign(
         pixels=pd.Series([look.pixels for look in looks], dtype=object),
         mask_pixels=pd.Series([look.mask_pixels for look in looks], dtype=object),
     )
-    shares = [look.foreground for look in looks if look.foreground is not None]
+    seen = [look for look in looks if look.error is None]
+    shares = [look.foreground for look in seen if look.foreground is not None]
     counts, groups = _counts(table)
-    sizes = Counter(look.size for look in looks if look.size is not None)
+    ids = table.frame["id"].tolist()
+    stored = table.read.seen.lines(table.read.rules) if isinstance(table.read, FileReader) else ()
     return Inspection(
-        path=path,
+        given=path,
+        path=place,
         source=source,
         options=chosen,
         reasons=reasons,
@@ -130,41 +146,51 @@ def inspect(
         groups=groups,
         group_count=table.frame["group"].nunique(),
         group_sizes=_group_sizes(table),
-        sizes=dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))),
+        sizes=_most_first(look.size for look in seen if look.size is not None),
+        values=(min(look.low for look in seen), max(look.high for look in seen)) if seen else None,
+        kinds=_most_first(look.kind for look in seen),
+        grey=sum(look.is_grey for look in seen),
+        odd={name: what for name, look in zip(ids, looks, strict=True) if (what := _odd(look))},
+        account=None if path is None else account_for(expand(path), table),
         foreground=(min(shares), float(np.median(shares)), max(shares), shares.count(0.0)) if shares else None,
-        damaged={str(frame["id"].iloc[row]): look.error for row, look in enumerate(looks) if look.error is not None},
+        damaged={name: look.error for name, look in zip(ids, looks, strict=True) if look.error is not None},
         equal=_equal(table, frame),
-        splitting=_splitting(table),
-        notes=table.notes,
+        stored=stored,
+        suggested=table.read.seen.suggested(table.read.rules) if isinstance(table.read, FileReader) else {},
+        splitting=_splitting(table, frame),
+        notes=(*table.notes, *stored),
     )
 
 
-@dataclass(frozen=True)
-class _Look:
-    size: tuple[int, int] | None = None
-    pixels: str | None = None
-    mask_pixels: str | None = None
-    foreground: float | None = None
-    error: str | None = None
+def open_found(
+    path: str | None, source: str | None = None, options: Mapping[str, Any] | None = None
+) -> tuple[SampleTable, str | None, str, dict[str, Any], tuple[str, ...]]:
+    """The table of the data at ``path``; where it lies, what reads it with which options, and how that was told.
+
+    Args and errors are those of :func:`inspect`.
+    """
+    reasons: tuple[str, ...] = ()
+    chosen = dict(options or {})
+    place = path
+    if source is None:
+        if path is None:
+            raise UserError("give the path of the data, or a source that needs none")
+        found = recognise(expand(path))
+        source, reasons = found.key, found.reasons
+        place = path if found.path is None else str(Path(path) / found.path.relative_to(expand(path)))
+        chosen = {**found.options, **chosen}
+    return open_source(source, place, chosen), place, source, chosen, reasons
 
 
-def _look(table: SampleTable, track: Track) -> list[_Look]:
-    def one(row: int) -> _Look:
-        try:
-            image, mask = table.read(row)
-        except UserError as error:
-            return _Look(error=str(error))
-        size = (image.shape[0], image.shape[1])
-        if mask is None:
-            return _Look(size, pixel_hash(image))
-        return _Look(size, pixel_hash(image), pixel_hash(mask), float(np.count_nonzero(mask)) / mask.size)
+def _most_first(values: Iterable[_Value]) -> dict[_Value, int]:
+    """How often each value comes, most frequent first."""
+    return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], item[0])))
 
-    looks: list[_Look] = []
-    chunk = 256  # bounds what waits in memory
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for start in track(range(0, len(table), chunk)):
-            looks += pool.map(one, range(start, min(start + chunk, len(table))))
-    return looks
+
+def _odd(look: Look) -> str | None:
+    if look.error is None and look.low == look.high:
+        return f"one value all over, {look.low:g}"
+    return "nothing in its mask" if look.foreground == 0 else None
 
 
 def _counts(table: SampleTable) -> tuple[pd.DataFrame, "pd.Series[int] | None"]:
@@ -204,11 +230,14 @@ def _equal(table: SampleTable, frame: pd.DataFrame) -> tuple[EqualImages, ...]:
     return tuple(sorted(sets, key=lambda found: found.ids))
 
 
-def _splitting(table: SampleTable) -> str:
+def _splitting(table: SampleTable, frame: pd.DataFrame) -> str:
+    if not frame["pixels"].notna().any():
+        return "cannot be split: no image could be read"
     try:
-        done = split(table.frame, classes=table.classes, grouping=table.grouping)
+        settled, notes = settle_duplicates(frame[frame["pixels"].notna()], "drop")
+        done = split(settled, classes=table.classes, grouping=table.grouping)
     except UserError as error:
         return f"cannot be split by default: {error}"
     how = {"group": f"by {table.grouping or 'group'}", "image": "by image", "official": "as published"}[done.by]
     sizes = ", ".join(f"{len(done.rows(part))} {part}" for part in PARTS)
-    return " ".join([f"{how}: {sizes}.", *done.notes])
+    return " ".join([f"{how}: {sizes}.", *notes, *done.notes])

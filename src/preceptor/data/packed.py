@@ -27,6 +27,9 @@ from preceptor.specs import Task
 FORMAT = 1
 ABOUT, TABLE, SUMS = "meta.json", "table.npz", "sums.npz"
 HASH_BYTES = 16
+READING = 2
+"""How files become pixels: raised where the pixels of some files become others, so that sets from before are made anew.
+2: orientation tags are applied; several kinds of TIFF are read otherwise."""
 _TABLE_SEAL = "table_sha256"
 _NUMBERS = ("label", "y", "x", "height", "width")
 _REPEATED = ("group", "split", "parent")
@@ -46,8 +49,11 @@ class PackedSet:
             for equal images before resizing, for a tile that of its parent); for tiles also ``parent``, ``y``,
             ``x`` and the parent's ``height`` and ``width``.
         keys: (N,) uint64, the key of each id, for everything random about a sample.
-        images: (N, H, W, 3) uint8 on disk.
+        channels, depth: of the images: how many, and bits of each value.
+        levels: how the values of the files became levels, where that was not as usual.
+        images: (N, H, W, channels) on disk, uint8, or uint16 where ``depth`` is 16.
         masks: (N, H, W) uint8 on disk, or None.
+        reading: the :data:`READING` by which it was made.
         is_sealed: what is read is compared with what was written; False for a set from before there were seals.
     """
 
@@ -67,7 +73,12 @@ class PackedSet:
         shape: tuple[int, int, int] = (about["rows"], *self.size)
         is_masked = self.task == "segmentation"
         of_images, of_masks = _read_sums(folder / SUMS, shape[0], is_masked) if self.is_sealed else (None, None)
-        self.images = Rows(folder / "images.u8", (*shape, 3), of_images)
+        self.reading: int = about.get("reading", 1)
+        self.channels: int = about.get("channels", 3)
+        self.depth: int = about.get("depth", 8)
+        self.levels: dict[str, Any] = about.get("levels", {})
+        dtype = np.uint8 if self.depth == 8 else np.uint16
+        self.images = Rows(folder / images_name(self.depth), (*shape, self.channels), of_images, dtype)
         self.masks = Rows(folder / "masks.u8", shape, of_masks) if is_masked else None
         self.frame, self.keys = _load_table(self._read_table())
         if len(self.frame) != len(self.images):
@@ -99,12 +110,17 @@ class PackedSet:
     def read(
         self, rows: NDArray[np.int64], images: Pixels | None = None, masks: Pixels | None = None
     ) -> tuple[Pixels, Pixels | None]:
-        """Copies of ``rows``: (n, H, W, 3) images and (n, H, W) masks or None, into the arrays given, if any.
+        """Copies of ``rows``: (n, H, W, channels) images and (n, H, W) masks or None, into the arrays given, if any.
 
         Raises:
             DamagedRowError: a row is not what was written.
         """
         return self.images.read(rows, images), None if self.masks is None else self.masks.read(rows, masks)
+
+
+def images_name(depth: int) -> str:
+    """The file that holds the pixels."""
+    return f"images.u{depth}"
 
 
 def open_packed(folder: Path) -> PackedSet:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
@@ -19,13 +20,14 @@ SECONDS = 5.0
 
 _SEARCH = """
 import json, os, re, signal, sys
-pattern, texts = json.load(sys.stdin)
+pattern, texts, named = json.load(sys.stdin)
 rule, at, found = re.compile(pattern), 0, []
+search = rule.fullmatch if named else rule.search
 signal.signal(signal.SIGALRM, lambda *_: os.write(2, b"%d\\n" % at))
 signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
 for at, text in enumerate(texts):
-    match = rule.search(text)
-    found.append(match and (match[1] if rule.groups else match[0]))
+    match = search(text)
+    found.append(match and (match.groupdict() if named else match[1] if rule.groups else match[0]))
 signal.setitimer(signal.ITIMER_REAL, 0)
 json.dump(found, sys.stdout)
 """
@@ -42,6 +44,18 @@ def first_brackets(pattern: str, texts: Sequence[str], what: str) -> list[str | 
     Raises:
         UserError: no regular expression, or one that does not come to an end; names the text.
     """
+    return list(_searched(pattern, texts, what, named=False))
+
+
+def named_brackets(pattern: str, texts: Sequence[str], what: str) -> list[dict[str, str | None] | None]:
+    """The named brackets, ``(?P<key>…)``, of each text that ``pattern`` fits whole; None where it does not.
+
+    Args and errors are those of :func:`first_brackets`.
+    """
+    return list(_searched(pattern, texts, what, named=True))
+
+
+def _searched(pattern: str, texts: Sequence[str], what: str, *, named: bool) -> list[Any]:
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
@@ -51,7 +65,7 @@ def first_brackets(pattern: str, texts: Sequence[str], what: str) -> list[str | 
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-S", "-c", _SEARCH],
-                input=json.dumps([pattern, list(texts)]),
+                input=json.dumps([pattern, list(texts), named]),
                 stdout=subprocess.PIPE,
                 stderr=progress,
                 text=True,
@@ -69,5 +83,5 @@ def first_brackets(pattern: str, texts: Sequence[str], what: str) -> list[str | 
         if done.returncode:
             progress.seek(0)
             raise UserError(f"{what} {shown(pattern)} could not be searched: {shown(progress.read().strip()[-200:])}")
-    found: list[str | None] = json.loads(done.stdout)
+    found: list[Any] = json.loads(done.stdout)
     return found

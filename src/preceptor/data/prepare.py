@@ -115,13 +115,13 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
 
 def _packed(recipe: Recipe, path: str | None, note: Note) -> PackedSet:
     spec = recipe.data
-    table = open_source(spec.source, path, spec.options)
+    table = open_source(spec.source, path, spec.options, spec)
     if table.task != recipe.task:
         raise UserError(
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
             f"change `task`, or give data.options what makes {spec.source} yield the other"
         )
-    padding = padding_of(recipe) or (0, 0, 0)
+    padding = padding_of(recipe) or (0,) * spec.channels
     folder = cache_folder(spec)
     return pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, note=note)
 
@@ -133,10 +133,11 @@ def padding_of(recipe: Recipe) -> Colour | None:
     """
     if recipe.data.tile or recipe.data.resize != "pad":
         return None
-    from preceptor.networks.normalisation import mean_of, padding_for
+    from preceptor.networks.build import mean_of
+    from preceptor.networks.normalisation import in_channels, padding_for
 
     first = next(iter(recipe.networks.peers.values()))
-    return padding_for(mean_of(first, recipe.task))
+    return padding_for(in_channels(mean_of(first, recipe.task), recipe.data.channels))
 
 
 def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:

@@ -8,12 +8,12 @@ from PIL import Image
 from preceptor.data.samples import Pixels
 from preceptor.specs import Colour, ResizeRule
 
-__all__ = ["ResizeRule", "fill", "fit", "rules_of"]
+__all__ = ["ResizeRule", "fill", "fit", "rules_of", "unfit"]
 
 Size = tuple[int, int]
 """Height and width."""
 
-_BLACK = (0, 0, 0)
+_BLACK: Colour = (0, 0, 0)
 
 
 def fit(
@@ -35,6 +35,21 @@ def fit(
     return _centred(image, size, padding), None if mask is None else _centred(mask, size, 0)
 
 
+def unfit(mask: Pixels, size: Size, rule: ResizeRule) -> Pixels:
+    """A mask of what :func:`fit` made of an image of ``size``, at that size: nearest pixel.
+
+    What ``crop`` has cut off becomes class 0; what ``pad`` has added goes.
+    """
+    fitted = mask.shape[0], mask.shape[1]
+    if fitted == size:
+        return mask
+    inner = _inner(size, fitted, rule)
+    larger = max(inner[0], fitted[0]), max(inner[1], fitted[1])
+    whole = _placed(mask, larger, _first_kept(larger, fitted), 0)
+    top, left = (larger[0] - inner[0]) // 2, (larger[1] - inner[1]) // 2
+    return _sample(whole[top : top + inner[0], left : left + inner[1]], size, Image.Resampling.NEAREST)
+
+
 def rules_of(rule: ResizeRule, padding: Colour | None) -> dict[str, Any]:
     """What the pixels depend on besides the size, by which packed sets are told apart."""
     if rule == "squash":
@@ -49,7 +64,7 @@ def fill(image: Pixels, mask: Pixels | None, height: int, width: int) -> tuple[P
     if image.shape[:2] == (height, width):
         return image, mask
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-    whole = _placed(image, (height, width), (0, 0), np.median(border, axis=0).astype(np.uint8))
+    whole = _placed(image, (height, width), (0, 0), np.median(border, axis=0).astype(image.dtype))
     return whole, None if mask is None else _placed(mask, (height, width), (0, 0), 0)
 
 
@@ -70,17 +85,34 @@ def _centred(pixels: Pixels, size: Size, padding: Colour | int) -> Pixels:
     larger = max(pixels.shape[0], size[0]), max(pixels.shape[1], size[1])
     if pixels.shape[:2] != larger:
         corner = (larger[0] - pixels.shape[0]) // 2, (larger[1] - pixels.shape[1]) // 2
-        pixels = _placed(pixels, larger, corner, np.array(padding, dtype=np.uint8))
-    top, left = round((larger[0] - size[0]) / 2), round((larger[1] - size[1]) / 2)  # half to even, as torchvision's
+        ground = np.array(padding, dtype=np.uint8).astype(pixels.dtype)
+        pixels = _placed(pixels, larger, corner, ground * pixels.dtype.type(257 if pixels.dtype == np.uint16 else 1))
+    top, left = _first_kept(larger, size)
     return pixels[top : top + size[0], left : left + size[1]]
 
 
+def _first_kept(larger: Size, size: Size) -> Size:
+    """Where the centre of ``size`` begins in ``larger``."""
+    return round((larger[0] - size[0]) / 2), round((larger[1] - size[1]) / 2)  # half to even, as torchvision's
+
+
 def _placed(pixels: Pixels, size: Size, corner: Size, ground: Any) -> Pixels:
-    whole = np.empty((*size, *pixels.shape[2:]), dtype=np.uint8)
+    whole = np.empty((*size, *pixels.shape[2:]), dtype=pixels.dtype)
     whole[:] = ground
     whole[corner[0] : corner[0] + pixels.shape[0], corner[1] : corner[1] + pixels.shape[1]] = pixels
     return whole
 
 
 def _sample(pixels: Pixels, size: Size, how: Image.Resampling) -> Pixels:
-    return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))
+    if pixels.dtype == np.uint8 and (pixels.ndim == 2 or pixels.shape[2] == 3):
+        return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))
+    return np.stack([_one_channel(pixels[..., place], size, how) for place in range(pixels.shape[2])], axis=2)
+
+
+def _one_channel(pixels: Pixels, size: Size, how: Image.Resampling) -> Pixels:
+    """Each channel on its own: Pillow takes the last of 2 and of 4 for opacity, and keeps 8 bits of several."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))
+    exact = np.asarray(Image.fromarray(pixels.astype(np.float32)).resize((size[1], size[0]), how))
+    rounded: Pixels = np.rint(np.clip(exact, 0, 65535)).astype(pixels.dtype)
+    return rounded

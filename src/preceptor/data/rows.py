@@ -47,19 +47,23 @@ class Rows:
 
     Args:
         path: the file.
-        shape: (N, …) of the uint8 array in it.
+        shape: (N, …) of the array in it.
         sums: (N,) CRC-32 of each row, or None where there are none to compare with.
+        dtype: of the array, in this machine's byte order.
 
     Raises:
         DamagedFileError: the file has another size.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, ...], sums: Sums | None = None) -> None:
-        self.path, self.shape = path, shape
-        self.row_bytes = int(np.prod(shape[1:]))
+    def __init__(
+        self, path: Path, shape: tuple[int, ...], sums: Sums | None = None, dtype: type[np.unsignedinteger] = np.uint8
+    ) -> None:
+        self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
+        self._row_values = int(np.prod(shape[1:]))
+        self.row_bytes = self._row_values * self.dtype.itemsize
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
-        size, wanted = os.fstat(self._descriptor).st_size, int(np.prod(shape))
+        size, wanted = os.fstat(self._descriptor).st_size, shape[0] * self.row_bytes
         if size != wanted:
             raise DamagedFileError(path, f"has {size} bytes, not {wanted}", ANEW)
         self._sums = sums
@@ -78,8 +82,8 @@ class Rows:
         Raises:
             DamagedRowError: a row is not what was written.
         """
-        out = np.empty((len(rows), *self.shape[1:]), dtype=np.uint8) if out is None else out
-        for place, row in zip(out.reshape(len(rows), self.row_bytes), rows.tolist(), strict=True):
+        out = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype) if out is None else out
+        for place, row in zip(out.reshape(len(rows), self._row_values), rows.tolist(), strict=True):
             if not 0 <= row < self.shape[0]:
                 raise IndexError(f"row {row} of {self.shape[0]} packed rows")
             try:

@@ -1,7 +1,8 @@
 """The sample table: what a source found, before anything is decoded."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from preceptor.data.names import check_names
 from preceptor.errors import UserError
 from preceptor.specs import Task
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[Any]
+"""Levels of brightness, uint8 or uint16, or the classes of a mask, uint8."""
 Reader = Callable[[int], tuple[Pixels, Pixels | None]]
 
 COLUMNS = ("id", "image", "mask", "label", "group", "split")
@@ -34,12 +36,15 @@ class SampleTable:
         frame: columns ``id`` (unique text), ``image`` and ``mask`` (where each came from, in the user's
             words; mask is None without one), ``label`` (int64, -1 for masks), ``group`` (text or None)
             and ``split`` (official part: ``train``, ``validation``, ``test``, or None), index 0…N-1.
-        read: row number -> ((H, W, 3) uint8 image, (H, W) uint8 mask of class values or None);
+        read: row number -> ((H, W, channels) image, (H, W) uint8 mask of class values or None);
             raises UserError that names the file where it cannot be decoded.
+        channels, depth: of the images: how many, and bits of each value: 8 for uint8, 16 for uint16.
         grouping: what a group is (``patient``, ``lesion``, ``slide`` …), or None where none is known.
         identity: what the pixels depend on besides files (options of a generator, of a reader).
         files: row number -> paths whose size and content identify the row; empty for generated data.
         notes: what the user should know about this data, one sentence each.
+        read_besides: files that were read besides those of the rows: tables, lists of classes.
+        left_out: files that are not used on purpose, each with the reason, in the plural.
     """
 
     source: str
@@ -51,6 +56,10 @@ class SampleTable:
     files: Callable[[int], tuple[str, ...]] = no_files
     identity: str = ""
     notes: tuple[str, ...] = ()
+    channels: int = 3
+    depth: int = 8
+    read_besides: tuple[str, ...] = ()
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_names("names of classes", self.classes)

@@ -1,14 +1,13 @@
 """Packed images: decoded once, kept as raw bytes on disk, read without decoding ever after.
 
-A packed set is a folder with ``images.u8`` (N, H, W, 3) and for masks ``masks.u8`` (N, H, W), the
-table in ``table.npz``, ``sums.npz`` with a checksum of every row, ``stamps.npz`` about the source files and
-``meta.json``. It is written under another name and renamed when complete, so a folder that bears the name is whole;
-one that was damaged since is packed anew, which is said. A set that matches is served from a folder that cannot be
-written.
+A packed set is a folder with ``images.u8`` (N, H, W, channels), or ``images.u16``, and for masks ``masks.u8``
+(N, H, W), the table in ``table.npz``, ``sums.npz`` with a checksum of every row, ``stamps.npz`` about the source
+files and ``meta.json``. It is written under another name and renamed when complete, so a folder that bears the name
+is whole; one that was damaged since is packed anew, which is said. A set that matches is served from a folder that
+cannot be written.
 """
 
 import errno
-import hashlib
 import shutil
 import uuid
 import zlib
@@ -20,10 +19,10 @@ from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
 from preceptor.data.cache import NotWritableError, locked
+from preceptor.data.decoded import read_row, row_hash, seen_in
 from preceptor.data.fingerprint import (
     Files,
     content_key,
@@ -34,18 +33,21 @@ from preceptor.data.fingerprint import (
     source_files,
     still_match,
 )
+from preceptor.data.images import FileReader
 from preceptor.data.packed import (
+    ABOUT,
     FORMAT,
-    HASH_BYTES,
+    READING,
     PackedSet,
     add_sums,
+    images_name,
     open_packed,
     save_about,
     save_sums,
     save_table,
 )
 from preceptor.data.resize import ResizeRule, fit, rules_of
-from preceptor.data.rows import Sums
+from preceptor.data.rows import ANEW, Sums
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import DamagedFileError, UserError
@@ -100,6 +102,8 @@ def pack(
     height, width = (tile.size, tile.size) if tile else size
     rules: dict[str, object] = {"size": (height, width), "format": FORMAT}
     rules |= {"tile": tile.model_dump()} if tile else rules_of(resize, padding)
+    rules |= {"channels": table.channels} if table.channels != 3 else {}  # sets from before there was a choice lack it
+    rules |= {"depth": table.depth} if table.depth != 8 else {}
     files = source_files(table)
     request = request_key(table, files, rules)
     job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
@@ -146,6 +150,7 @@ def _find_or_build(folder: Path, job: "_Job", *, is_alone: bool) -> PackedSet:
     return _build(folder, job)
 
 
+_OTHERWISE = "is of a version that read some kinds of image files otherwise"
 _UNVERIFIED = "{}: packed by a version without checksums and not verified"
 
 
@@ -184,6 +189,9 @@ def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileEr
         except DamagedFileError as error:
             damaged.append(error)
             continue
+        if packed.reading < READING and isinstance(job.table.read, FileReader):
+            damaged.append(DamagedFileError(candidate / ABOUT, _OTHERWISE, ANEW))
+            continue
         if still_match(candidate, packed.fingerprint, job.request, job.files, job.workers, job.note):
             return packed, damaged
     return None, damaged
@@ -191,11 +199,13 @@ def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileEr
 
 def _build(folder: Path, job: _Job) -> PackedSet:
     table, files = job.table, job.files
-    _check_space(folder, needed=len(table) * job.size[0] * job.size[1] * (4 if table.task == "segmentation" else 3))
+    bytes_each = table.channels * table.depth // 8 + (table.task == "segmentation")
+    _check_space(folder, needed=len(table) * job.size[0] * job.size[1] * bytes_each)
     part = folder / f".{job.name}-{uuid.uuid4().hex[:8]}.part"
     try:
         part.mkdir()
         columns, sums = _write_pixels(job, part)
+        seen, levels = seen_in(table)
         hashes = digests(files, range(len(files.names)), job.workers)
         now = source_files(table)
         if not (np.array_equal(now.sizes, files.sizes) and np.array_equal(now.times, files.times)):
@@ -210,10 +220,12 @@ def _build(folder: Path, job: _Job) -> PackedSet:
             "task": table.task,
             "classes": table.classes,
             "grouping": table.grouping or ("image" if job.tile else None),
-            "notes": table.notes,
+            "notes": (*table.notes, *seen),
             "identity": table.identity,
             "rows": len(columns),
             **job.rules,
+            **({"levels": levels} if levels else {}),
+            "reading": READING,
             "fingerprint": fingerprint,
         }
         save_about(part, about)
@@ -243,7 +255,7 @@ def _publish(part: Path, final: Path) -> PackedSet:
             raise
         with suppress(DamagedFileError):
             there = open_packed(final)
-            if there.is_sealed:
+            if there.is_sealed and there.reading == READING:
                 return there
         aside = part.with_name(f"{part.name}.damaged.part")
         final.rename(aside)
@@ -270,15 +282,15 @@ def _write_pixels(job: _Job, part: Path) -> tuple[pd.DataFrame, tuple[Sums, Sums
     mask_sums: list[int] = []
 
     def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
-        image, mask = _read(table, row)
+        image, mask = read_row(table, row)
         if tile:
             pieces = cut(image, mask, tile.size, tile.overlap)
         else:
             pieces = [(0, 0, *fit(image, mask, job.size, job.rule, job.padding))]
-        return _pixel_hash(image), (image.shape[0], image.shape[1]), pieces
+        return row_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:
-        images = stack.enter_context(synced(part / "images.u8"))
+        images = stack.enter_context(synced(part / images_name(table.depth)))
         masks = stack.enter_context(synced(part / "masks.u8")) if table.task == "segmentation" else None
         for row, (content, (height, width), pieces) in enumerate(in_order(decode, range(len(table)), job.workers)):
             for y, x, image, mask in pieces:
@@ -309,43 +321,6 @@ def _append(file: BinaryIO, pixels: Pixels) -> int:
     content = np.ascontiguousarray(pixels)
     file.write(content.data)
     return zlib.crc32(content.data)
-
-
-def _read(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
-    try:
-        image, mask = table.read(row)
-    except UserError:
-        raise
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files
-        where = table.frame.iloc[row]
-        raise UserError(
-            f"{where['image']}: cannot be decoded: {error}.\n"
-            "Replace or remove the file; `preceptor data inspect` lists every damaged one."
-        ) from error
-    assert image.dtype == np.uint8, f"{table.source} gave {image.dtype} pixels for row {row}"
-    assert image.ndim == 3, f"{table.source} gave pixels of shape {image.shape} for row {row}"
-    if table.task == "classification":
-        return image, None
-    where = table.frame.iloc[row]
-    if mask is None:
-        raise UserError(f"{where['image']}: has no mask. Segmentation needs one for every image.")
-    if mask.shape != image.shape[:2]:
-        raise UserError(
-            f"{where['mask']}: the mask is {mask.shape[0]} × {mask.shape[1]} pixels, "
-            f"its image {where['image']} {image.shape[0]} × {image.shape[1]}.\nThey must be of one size."
-        )
-    if int(mask.max(initial=0)) >= len(table.classes):
-        raise UserError(
-            f"{where['mask']}: the mask holds the value {int(mask.max())}, but there are only "
-            f"{len(table.classes)} classes (0 to {len(table.classes) - 1}): {', '.join(table.classes)}."
-        )
-    return image, mask.astype(np.uint8, copy=False)
-
-
-def _pixel_hash(image: NDArray[np.uint8]) -> str:
-    digest = hashlib.blake2b(f"{image.shape[0]}x{image.shape[1]}:".encode(), digest_size=HASH_BYTES)
-    digest.update(np.ascontiguousarray(image).data)
-    return digest.hexdigest()
 
 
 def _check_space(folder: Path, *, needed: int) -> None:

@@ -7,11 +7,8 @@ parsed (:mod:`preceptor.signatures`); only :func:`load` imports anything.
 
 import ast
 import difflib
-import hashlib
 import importlib
-import importlib.util
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +18,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from preceptor.errors import UserError
 from preceptor.knowledge.setting import Setting
-from preceptor.refusals import OWN_MODULE, refusal
+from preceptor.own_code import is_own, nearest, own_class, run_file
 from preceptor.signatures import ClassText, Option, classes_in
 from preceptor.specs import Task
 
@@ -86,7 +83,7 @@ def entry_for(name: str, base_dir: Path = Path()) -> Entry:
         return losses()[name]
     if not is_own(name):
         raise UserError(
-            f"no knowledge loss {name!r}; {_nearest(name, losses())} Your own is named path/to/module.py:ClassName."
+            f"no knowledge loss {name!r}; {nearest(name, losses())} Your own is named path/to/module.py:ClassName."
         )
     text = own_class(name, "loss", base_dir)
     term = text.attribute("key")
@@ -216,53 +213,8 @@ def _settings(text: ClassText) -> dict[Task, Setting]:
     return found
 
 
-def is_own(name: str) -> bool:
-    """Whether ``name`` means a class in a user's own file, as ``path/to/module.py:ClassName`` does."""
-    file, colon, _ = name.rpartition(":")
-    return bool(colon) and file.endswith(".py")
-
-
-def own_class(name: str, what: str, base_dir: Path = Path()) -> ClassText:
-    """The class that a user names, which is read and not run; ``what`` it is to be, for errors.
-
-    Raises:
-        UserError: no such file, or no such class in it, with the nearest.
-    """
-    file, _, class_name = name.rpartition(":")
-    classes = classes_in(base_dir / Path(file).expanduser())
-    if class_name not in classes:
-        raise UserError(f"{what} {name!r}: {file} has no class {class_name!r}; {_nearest(class_name, classes)}")
-    return classes[class_name]
-
-
-def run_file(path: Path, what: str) -> Any:
-    """The module of a user's file, run once for each content it has; ``what`` is wanted of it, for errors."""
-    digest = hashlib.sha256(path.read_bytes() + str(path).encode()).hexdigest()[:16]
-    name = f"{OWN_MODULE}{path.stem}_{digest}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        where = refusal(error) or f"{type(error).__name__}: {error}"
-        del sys.modules[name]
-        raise UserError(f"{what}: running its file fails: {where}") from error
-    return module
-
-
 def _explain(what: str, known: Mapping[str, Option], detail: Mapping[str, Any]) -> str:
     option = known[str(detail["loc"][0])]
     if detail["type"] == "missing":
         return f"{what}: option {option.name} ({option.annotation}) is missing"
     return f"{what}: option {option.name} wants {option.annotation}, got {detail['input']!r}"
-
-
-def _nearest(name: str, valid: Iterable[str]) -> str:
-    names = list(valid)
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}." if names else "it has none."

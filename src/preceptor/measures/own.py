@@ -15,10 +15,10 @@ import numpy as np
 
 from preceptor.errors import UserError
 from preceptor.inside import inside
-from preceptor.knowledge.catalogue import is_own, run_file
 from preceptor.measures.arrays import Float64, Int64
 from preceptor.measures.measure import Answers, AnyMeasure, ClassAnswers, MaskAnswers, Measure, Measures
 from preceptor.measures.table import MEASURES, with_own
+from preceptor.own_code import is_own, run_file
 from preceptor.signatures import values_in
 from preceptor.specs import Task
 
@@ -169,15 +169,14 @@ def of_a_run(run: Path, said: object, *, trust: bool = False) -> tuple[AnyMeasur
     Raises:
         UserError: something else stands there, or a file fails.
     """
-    result = run / "result.json"
     found = []
     if not isinstance(said, Mapping) or not all(isinstance(facts, Mapping) for facts in said.values()):
-        raise UserError(f"{result}: measures should say of each measure what it is; the file is damaged or not a run's")
+        raise UserError(f"{run}: measures should say of each measure what it is; the file is damaged or not a run's")
     for key, facts in said.items():
-        what = f"{result}: measure {key!r}"
+        what = f"{run}: measure {key!r}"
         one = from_facts({name: fact for name, fact in facts.items() if name not in ("file", "entry")}, what)
         if trust:
-            path = inside(run, facts.get("file"), said_by=result)
+            path = inside(run, facts.get("file"), said_by=run)
             if not path.is_file():
                 raise UserError(f"{what}: {path} is gone; bring it back, or leave out --trust")
             one = loaded_from(path, str(facts.get("entry")), what)

@@ -2,12 +2,48 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
+from preceptor.networks.normalisation import in_channels
 from preceptor.specs import NetworkSpec, Task
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class Sight(Protocol):
+    """How a network sees images: (height, width) of those that it is called with, the size that it wants itself, and
+    mean and standard deviation of each channel, by which they are normalised."""
+
+    @property
+    def image_size(self) -> tuple[int, int]: ...
+
+    @property
+    def network_size(self) -> tuple[int, int]: ...
+
+    @property
+    def mean(self) -> tuple[float, ...]: ...
+
+    @property
+    def std(self) -> tuple[float, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlainSight:
+    """Images of one size, which come normalised already.
+
+    Args:
+        image_size: (height, width).
+    """
+
+    image_size: tuple[int, int]
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """The same size."""
+        return self.image_size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +54,9 @@ class Blueprint:
         spec: ``architecture`` is a plain library name; ``mean`` and ``std`` are given.
         classes: class names by label, background first for masks.
         image_size: (height, width) of the images it is called with.
+        channels: of the images it is called with.
         adapter: channels of the teacher-side adapter between the last map and the pooling.
+        code_sha256: of the user's own file that holds the architecture, if one does.
     """
 
     spec: NetworkSpec
@@ -26,6 +64,8 @@ class Blueprint:
     classes: tuple[str, ...]
     image_size: tuple[int, int]
     adapter: int | None = None
+    code_sha256: str | None = None
+    channels: int = 3
 
     @property
     def logit_channels(self) -> int:
@@ -39,14 +79,14 @@ class Blueprint:
         return (size, size) if size else self.image_size
 
     @property
-    def mean(self) -> tuple[float, float, float]:
+    def mean(self) -> tuple[float, ...]:
         """Mean of each channel, for pixels in [0, 1]."""
-        return self.spec.mean or IMAGENET_MEAN
+        return in_channels(self.spec.mean or IMAGENET_MEAN, self.channels)
 
     @property
-    def std(self) -> tuple[float, float, float]:
+    def std(self) -> tuple[float, ...]:
         """Standard deviation of each channel, for pixels in [0, 1]."""
-        return self.spec.std or IMAGENET_STD
+        return in_channels(self.spec.std or IMAGENET_STD, self.channels)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values, for ``config.json``, which is passed on.
@@ -56,12 +96,16 @@ class Blueprint:
         spec = self.spec.model_dump(mode="json")
         if spec["weights"] not in ("imagenet", "none"):
             spec["weights"] = "none"
+        if not spec["taps"]:
+            del spec["taps"]
         return {
             "spec": spec,
             "task": self.task,
             "classes": list(self.classes),
             "image_size": list(self.image_size),
             "adapter": self.adapter,
+            **({"code_sha256": self.code_sha256} if self.code_sha256 else {}),
+            "channels": self.channels,
         }
 
     @classmethod
@@ -74,4 +118,6 @@ class Blueprint:
             classes=tuple(saved["classes"]),
             image_size=(height, width),
             adapter=saved["adapter"],
+            code_sha256=saved.get("code_sha256"),
+            channels=saved.get("channels", 3),
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import timm
+import torch
 from torch import nn
 
 from preceptor.errors import UserError
@@ -16,6 +17,7 @@ from preceptor.networks.classifier import Classifier
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import require_classifier
+from preceptor.networks.normalisation import in_channels
 from preceptor.networks.weights import Weights, first_line, read_config, read_weights, refuse_built, unfit
 from preceptor.specs import HUB, LOCAL, NetworkSpec
 
@@ -37,7 +39,7 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(HUB) else None
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
-    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights)
+    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec))
     adapter = blueprint.adapter
     if weights is not None:
         weights.require_plain()
@@ -157,6 +159,7 @@ def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]
         "label_offset": 0,
         "custom_load": False,
         "source": "",
+        **_first_convolution(blueprint, weights),
     }
     try:
         model: Any = _create(blueprint, pretrained=True, num_classes=outputs, pretrained_cfg_overlay=overlay)
@@ -166,6 +169,25 @@ def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]
     if outputs != classes:
         model.reset_classifier(classes)
     return model, outputs != classes
+
+
+def _first_convolution(blueprint: Blueprint, weights: Weights) -> dict[str, None]:
+    """What keeps timm from adapting a first convolution that takes as many channels as are wanted already.
+
+    Raises:
+        UserError: it takes another number of channels, and not three, which timm can adapt.
+    """
+    name = _library_config(blueprint.spec.architecture).get("first_conv")
+    weight = weights.state.get(f"{name}.weight") if isinstance(name, str) else None
+    taken = 3 if weight is None else weight.shape[1]
+    if taken == blueprint.channels != 3:
+        return {"first_conv": None}
+    if taken != 3:
+        raise UserError(
+            f"weights {weights.path!r}: they take images of {taken} channels, these have {blueprint.channels}; "
+            f"set data.channels={taken}, or give weights of 3 channels, which are adapted"
+        )
+    return {}
 
 
 def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
@@ -187,6 +209,15 @@ def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
     return model, True
 
 
+def _names(spec: NetworkSpec) -> set[str]:
+    """Names of the architecture's tensors; none where it cannot be built, which is said when it is."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return set(timm.create_model(spec.architecture, **spec.options).state_dict())
+    except Exception:  # whatever wrong options make a library raise
+        return set()
+
+
 def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:
     """A network with an adapter or a head of its own, as preceptor saved it."""
     network = _wrap(_create(blueprint, num_classes=len(blueprint.classes)), blueprint)
@@ -203,7 +234,9 @@ def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:
 def _create(blueprint: Blueprint, name: str | None = None, **arguments: Any) -> nn.Module:
     spec = blueprint.spec
     try:
-        model: nn.Module = timm.create_model(name or spec.architecture, **spec.options, **arguments)
+        model: nn.Module = timm.create_model(
+            name or spec.architecture, in_chans=blueprint.channels, **spec.options, **arguments
+        )
     except (TypeError, AssertionError) as error:
         height, width = blueprint.network_size
         raise UserError(
@@ -216,9 +249,8 @@ def _create(blueprint: Blueprint, name: str | None = None, **arguments: Any) -> 
 def _wrap(model: nn.Module, blueprint: Blueprint) -> Classifier:
     cfg = cast(dict[str, Any], model.pretrained_cfg)
     spec = blueprint.spec
-    normalised = spec.model_copy(
-        update={"mean": spec.mean or tuple(cfg["mean"]), "std": spec.std or tuple(cfg["std"]), "weights": "none"}
-    )
+    mean, std = (in_channels(getattr(spec, key) or tuple(cfg[key]), blueprint.channels) for key in ("mean", "std"))
+    normalised = spec.model_copy(update={"mean": mean, "std": std, "weights": "none"})
     try:
         return Classifier(model, replace(blueprint, spec=normalised))
     except UserError:

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from torch import nn
 
 from preceptor.errors import UserError
@@ -29,7 +30,9 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     require_segmenter(spec.architecture)
     _refuse_adapter(blueprint)
     encoder = encoder_name(spec.architecture, spec.encoder)
-    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights)
+    weights = (
+        None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec, encoder))
+    )
     if weights is not None:
         weights.require_plain()
         weights.require_classes(blueprint.classes)
@@ -57,6 +60,21 @@ def mean_of_segmenter(spec: NetworkSpec) -> tuple[float, ...]:
     elif spec.weights != "none" and (folder := expand(spec.weights)).is_dir():
         spec = spec.model_copy(update={"mean": spec.mean or read_config(folder).get(OWN_KEY, {}).get("mean")})
     return spec.mean or IMAGENET_MEAN
+
+
+def _names(spec: NetworkSpec, encoder: str) -> set[str]:
+    """Names of a whole segmenter's tensors, and of its encoder's alone; none where it cannot be built."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            model: Any = smp.create_model(spec.architecture, encoder_name=encoder, encoder_weights=None, **spec.options)
+    except Exception:  # whatever wrong options make a library raise, which is said when the network is built
+        return set()
+    return {*model.state_dict(), *_encoder_target(model.encoder).state_dict()}
+
+
+def _encoder_target(encoder: nn.Module) -> nn.Module:
+    """What files of encoders are of: the library's model, where one is wrapped."""
+    return cast(nn.Module, encoder.model) if isinstance(encoder, _TIMM_ENCODERS) else encoder
 
 
 def _refuse_adapter(blueprint: Blueprint) -> None:
@@ -128,6 +146,7 @@ def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Modu
                 spec.architecture,
                 encoder_name=spec.encoder,
                 encoder_weights=encoder_weights,
+                in_channels=blueprint.channels,
                 classes=blueprint.logit_channels,
                 **spec.options,
             ),
@@ -173,7 +192,7 @@ def _load(model: nn.Module, blueprint: Blueprint, weights: Weights) -> None:
 
 
 def _load_encoder(encoder: nn.Module, weights: Weights, architecture: str) -> None:
-    target = cast(nn.Module, encoder.model) if isinstance(encoder, _TIMM_ENCODERS) else encoder
+    target = _encoder_target(encoder)
     wanted = target.state_dict()
     fitting = {name: tensor for name, tensor in weights.state.items() if name in wanted}
     missing = [name for name in wanted if name not in fitting]

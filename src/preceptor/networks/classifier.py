@@ -89,7 +89,7 @@ class Classifier(Network):
         """Write what ``timm.create_model("local-dir:FOLDER", pretrained=True)`` loads.
 
         With an adapter or a replaced head timm has no name for the whole; the folder then loads with
-        :func:`preceptor.networks.build.load_network` only, and its ``config.json`` says so.
+        :func:`preceptor.composed.load_network` only, and its ``config.json`` says so.
         """
         plain = self.adapter is None and self.head is None
         config = timm_config(self.model, self.blueprint, images, adapter=self.adapter, head=self.head)

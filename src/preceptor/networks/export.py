@@ -2,7 +2,7 @@
 
 ``model.safetensors`` holds the weights, ``config.json`` what the library needs to know, and below
 ``_preceptor`` what a stranger needs besides (see ``docs/exported.md``) and what
-:func:`preceptor.networks.build.load_network` needs.
+:func:`preceptor.composed.load_network` needs.
 """
 
 import hashlib
@@ -57,16 +57,17 @@ def timm_config(
     architecture, note = blueprint.spec.architecture.partition(".")[0], None  # without a tag of foreign weights
     if adapter is not None or head is not None:
         extra = "a head of its own" if head is not None else "an adapter before its head"
-        note = f"{architecture} with {extra}: load it with preceptor.networks.build.load_network"
+        note = f"{architecture} with {extra}: load it with preceptor.composed.load_network"
     cfg: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
+    is_other = blueprint.channels != 3  # timm would adapt the first convolution to them once more, where it is named
     return {
         "architecture": note or architecture,
         "num_classes": len(blueprint.classes),
         "num_features": model.num_features,
         "label_names": list(blueprint.classes),
-        "model_args": blueprint.spec.options,
+        "model_args": {**blueprint.spec.options, **({"in_chans": blueprint.channels} if is_other else {})},
         "pretrained_cfg": {
-            **{key: cfg[key] for key in _KEPT if cfg.get(key) is not None},
+            **{key: cfg[key] for key in _KEPT if cfg.get(key) is not None and not (is_other and key == "first_conv")},
             **images.in_timms_terms(blueprint),
             "num_classes": len(blueprint.classes),
         },
@@ -88,7 +89,7 @@ def smp_config(model: nn.Module, blueprint: Blueprint, images: Preprocessing) ->
     own = {
         **blueprint.to_json(),
         **images.described(blueprint),
-        "input_size": [3, *blueprint.network_size],
+        "input_size": [blueprint.channels, *blueprint.network_size],
         "note": None,
         "head": None,
     }

@@ -137,9 +137,9 @@ class Chain(Network):
         return _outputs(self, said)
 
     def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
-        """Write what :func:`preceptor.networks.build.load_network` loads; timm has no name for it."""
+        """Write what :func:`preceptor.composed.load_network` loads; timm has no name for it."""
         architecture = self.blueprint.spec.architecture.partition(".")[0]
-        note = f"{architecture} grafted block by block: load it with preceptor.networks.build.load_network"
+        note = f"{architecture} grafted block by block: load it with preceptor.composed.load_network"
         own = {**self.blueprint.to_json(), **images.described(self.blueprint), "note": note, "chain": True}
         config = {"architecture": note, "label_names": list(self.blueprint.classes), OWN_KEY: own}
         save_network(folder, self, config, self.blueprint.classes)

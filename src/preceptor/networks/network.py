@@ -1,4 +1,8 @@
-"""What every network of a cohort is: images in, logits and named taps out."""
+"""What every network of a cohort is: images in, logits and named taps out.
+
+What it is called with (sizes, normalisation) and what it says is one thing; how it is made again, and so exported, is
+another, its blueprint, which a module that was only wrapped does not have.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -11,8 +15,8 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from preceptor.errors import UserError
-from preceptor.networks.blueprint import Blueprint
-from preceptor.networks.outputs import Outputs
+from preceptor.networks.blueprint import Blueprint, Sight
+from preceptor.networks.outputs import Outputs, is_stage
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 
 
@@ -20,7 +24,7 @@ class Network(nn.Module, ABC):
     """A model with named taps that takes raw images and prepares them itself.
 
     Args:
-        blueprint: what it is built from: specification, task, class names, sizes.
+        blueprint: what it is built from: specification, task, class names, sizes; None of a module that has none.
         prepares: to whose size and normalisation images are brought, if not its own.
 
     Attributes:
@@ -38,11 +42,12 @@ class Network(nn.Module, ABC):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, blueprint: Blueprint, *, prepares: Blueprint | None = None) -> None:
+    def __init__(self, blueprint: Blueprint | None, *, prepares: Sight | None = None) -> None:
         super().__init__()
         prepares = prepares or blueprint
-        self.blueprint = blueprint
-        self.image_size = blueprint.image_size
+        assert prepares is not None, "a network without a blueprint is told how it sees images"
+        self._blueprint = blueprint
+        self.image_size = (blueprint or prepares).image_size
         self.network_size = prepares.network_size
         self.read: frozenset[str] | None = None
         self.shapes: Mapping[str, tuple[int, ...]] = {}
@@ -50,13 +55,36 @@ class Network(nn.Module, ABC):
         self.notes: tuple[str, ...] = ()
         self.has_new_head = True
         self.is_frozen = False
-        _require_normalisation(prepares)
-        self.register_buffer("mean", torch.tensor(prepares.mean).reshape(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(prepares.std).reshape(1, 3, 1, 1), persistent=False)
+        _require_normalisation(prepares, self.called)
+        self.register_buffer("mean", torch.tensor(prepares.mean).reshape(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(prepares.std).reshape(1, -1, 1, 1), persistent=False)
+
+    @property
+    def blueprint(self) -> Blueprint:
+        """From what it is made again.
+
+        Raises:
+            UserError: it is a module that was wrapped as it is.
+        """
+        if self._blueprint is None:
+            raise UserError(
+                "a module that was wrapped as it is has no blueprint: nothing says how to make it again, so it is "
+                "saved by its own state_dict() only; name its class in a recipe to have it exported"
+            )
+        return self._blueprint
+
+    @blueprint.setter
+    def blueprint(self, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+
+    @property
+    def called(self) -> str:
+        """What it is, for messages: its architecture where a recipe names one."""
+        return type(self).__name__ if self._blueprint is None else self._blueprint.spec.architecture
 
     @abstractmethod
     def forward(self, images: Tensor) -> Outputs:
-        """``images``: (N, 3, H, W) float32 in [0, 1], without any normalisation."""
+        """``images``: (N, C, H, W) float32 in [0, 1], without any normalisation."""
 
     @abstractmethod
     def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
@@ -99,7 +127,7 @@ class Network(nn.Module, ABC):
 
     def wants(self, tap: str) -> bool:
         """Whether somebody reads the map ``tap``."""
-        return self.read is None or tap in self.read or (tap.startswith("stage") and "stages" in self.read)
+        return self.read is None or tap in self.read or (is_stage(tap) and "stages" in self.read)
 
     @property
     def taps(self) -> tuple[str, ...]:
@@ -112,7 +140,7 @@ class Network(nn.Module, ABC):
         read = self.read
         if read is None:
             return self.taps
-        return tuple(tap for tap in self.taps if tap in read or (tap.startswith("stage") and "stages" in read))
+        return tuple(tap for tap in self.taps if tap in read or (is_stage(tap) and "stages" in read))
 
     def freeze(self) -> None:
         """No parameter learns any more, and the network stays in eval mode whatever is called later."""
@@ -144,7 +172,7 @@ class Network(nn.Module, ABC):
 
     def _note_shapes(self, outputs: Outputs) -> None:
         found = {"logits": outputs.logits, "embedding": outputs.embedding, **outputs.maps}
-        self.shapes = {tap: tuple(tensor.shape[1:]) for tap, tensor in found.items()}
+        self.shapes = {tap: tuple(tensor.shape[1:]) for tap, tensor in found.items() if tap in outputs.taps}
 
     @torch.no_grad()
     def glance(self) -> Outputs:
@@ -160,18 +188,18 @@ class Network(nn.Module, ABC):
         return outputs
 
     def made_up_image(self) -> Tensor:
-        """(1, 3, H, W) noise in [0, 1], the same in every call."""
+        """(1, C, H, W) noise in [0, 1], the same in every call; as many channels as it normalises."""
         generator = torch.Generator().manual_seed(0)
-        return torch.rand(1, 3, *self.image_size, generator=generator).to(self.mean.device)
+        return torch.rand(1, self.mean.shape[1], *self.image_size, generator=generator).to(self.mean.device)
 
 
-def _require_normalisation(blueprint: Blueprint) -> None:
+def _require_normalisation(sight: Sight, called: str) -> None:
     """Refuse what turns every pixel into infinity or NaN, also where a saved network's config says it."""
-    mean, std = torch.tensor(blueprint.mean), torch.tensor(blueprint.std)
+    mean, std = torch.tensor(sight.mean), torch.tensor(sight.std)
     if not (torch.isfinite(mean).all() and torch.isfinite(std).all() and (std > 0).all()):
         raise UserError(
-            f"architecture {blueprint.spec.architecture!r}: cannot normalise with mean {list(blueprint.mean)} and std "
-            f"{list(blueprint.std)}: finite numbers were wanted, std above 0.\nGive the network's `mean` and `std`, or "
+            f"architecture {called!r}: cannot normalise with mean {list(sight.mean)} and std "
+            f"{list(sight.std)}: finite numbers were wanted, std above 0.\nGive the network's `mean` and `std`, or "
             "repair the config.json that they come from."
         )
 

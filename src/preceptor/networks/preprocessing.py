@@ -1,6 +1,7 @@
 """How image files became what a network saw, in timm's terms and in words that a stranger can follow."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from preceptor.networks.blueprint import Blueprint
@@ -32,16 +33,20 @@ class Preprocessing:
         resize: how they came to ``image_size``.
         padding: the colour around them where ``resize`` is ``pad``.
         tile: they were cut into tiles of their own resolution instead.
+        depth: bits of each value before it was scaled.
+        levels: how the values of files became levels, where that was not as usual: options of the data set.
     """
 
     resize: ResizeRule = "squash"
     padding: Colour | None = None
     tile: TileSpec | None = None
+    depth: int = 8
+    levels: Mapping[str, Any] = field(default_factory=dict)
 
     def in_timms_terms(self, blueprint: Blueprint) -> dict[str, Any]:
         """The part of timm's ``pretrained_cfg`` from which it makes its evaluation transform."""
         return {
-            "input_size": [3, *blueprint.network_size],
+            "input_size": [blueprint.channels, *blueprint.network_size],
             "interpolation": "bilinear",
             "crop_pct": 1.0,
             "crop_mode": "squash" if self.tile else CROP_MODES[self.resize],
@@ -51,6 +56,8 @@ class Preprocessing:
 
     def differs_from_timms(self, blueprint: Blueprint) -> str | None:
         """What timm's transform of an image file does otherwise, None where it does the same."""
+        if blueprint.channels != 3 or self.depth != 8 or self.levels:
+            return "it reads 8-bit RGB; how these files become pixels is said under `read`"
         if self.tile:
             size = self.tile.size
             return f"it takes whole images, and this network takes tiles of {size}×{size} px at full resolution"
@@ -68,16 +75,20 @@ class Preprocessing:
 
     def steps(self, blueprint: Blueprint) -> list[dict[str, Any]]:
         """What to do with an image file, in order; the last step gives what the library's model takes."""
+        top = 2**self.depth - 1
         steps: list[dict[str, Any]] = [
             {
                 "step": "read",
-                "result": "8-bit RGB, pixels in the order in which they are stored (no EXIF rotation)",
-                "grey": "the same value in all three channels",
+                "result": self._result(blueprint),
+                "orientation": self.levels.get(
+                    "orientation", "upright: turned as the EXIF or TIFF orientation tag says"
+                ),
+                **({"grey": "the same value in all three channels"} if blueprint.channels == 3 else {}),
                 "palette": "its colours",
-                "sixteen_bit": "the high byte, value // 256; with Pillow:",
-                "sixteen_bit_lines": list(_SIXTEEN_BIT),
-                "transparency": "laid over white: rint(colour * alpha + 255 * (1 - alpha)), alpha from 0 to 1",
-                "floating_point": "values from 0 to 1 times 255, rounded",
+                **self._sixteen_bit(),
+                "transparency": f"laid over white: rint(colour * alpha + {top} * (1 - alpha)), alpha from 0 to 1",
+                "floating_point": f"values from 0 to 1 times {top}, rounded",
+                **({"options": dict(self.levels)} if self.levels else {}),
             }
         ]
         if self.tile:
@@ -96,10 +107,24 @@ class Preprocessing:
             step = {"step": "resize", "rule": self.resize, "size": list(blueprint.image_size), "kernel": _KERNEL}
             more = {"fill": list(self.padding)} if self.padding else {}
             steps.append({**step, **more, "what": f"{_RULES[self.resize]}; one of this size is left as it is"})
-        steps.append({"step": "scale", "divide_by": 255, "result": "float32, (N, 3, height, width), RGB"})
+        order = ", RGB" if blueprint.channels == 3 else ""
+        result = f"float32, (N, {blueprint.channels}, height, width){order}"
+        steps.append({"step": "scale", "divide_by": top, "result": result})
         if blueprint.network_size != blueprint.image_size:
             steps.append({"step": "resize", "size": list(blueprint.network_size), "kernel": _TENSOR_KERNEL})
         return [*steps, {"step": "normalise", "mean": list(blueprint.mean), "std": list(blueprint.std)}]
+
+    def _sixteen_bit(self) -> dict[str, Any]:
+        if self.depth == 16:
+            return {"sixteen_bit": "as they are; 8 bits times 257"}
+        return {"sixteen_bit": "the high byte, value // 256; with Pillow:", "sixteen_bit_lines": list(_SIXTEEN_BIT)}
+
+    def _result(self, blueprint: Blueprint) -> str:
+        if blueprint.channels == 3:
+            return f"{self.depth}-bit RGB"
+        if blueprint.channels == 1:
+            return f"grey of {self.depth} bits; of colours 0.299 red + 0.587 green + 0.114 blue, rounded"
+        return f"{blueprint.channels} channels of {self.depth} bits, in the order of the file"
 
     def answer(self, blueprint: Blueprint) -> dict[str, Any]:
         """How the model's logits become class probabilities or masks."""

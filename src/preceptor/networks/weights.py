@@ -6,7 +6,7 @@ import os
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,13 @@ from torch import Tensor
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
+from preceptor.networks.state_dicts import harmless_types, state_in
 from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
 from preceptor.opening import read_text, require_file
 from preceptor.sealed import is_zip, verify_zip
 
 _UNSAFE = re.compile(r"weights_only|allow_pickle|safe_globals|allowlist")
 _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
-_WRAPPERS = ("_orig_mod.", "module.")
-_INSIDE = ("state_dict", "model", "model_state_dict")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +63,7 @@ class Weights:
         if self.own.get("chain"):
             raise UserError(
                 f"weights {self.path!r}: a network that was grafted has layers between its blocks and starts no "
-                "other; use it as it is (preceptor.networks.build.load_network), or give other weights"
+                "other; use it as it is (preceptor.composed.load_network), or give other weights"
             )
 
     def require_classes(self, classes: Sequence[str]) -> None:
@@ -81,8 +80,13 @@ class Weights:
         )
 
 
-def read_weights(given: str) -> Weights:
+def read_weights(given: str, names: Callable[[], Collection[str]] | None = None) -> Weights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
+
+    Args:
+        given: the folder or file.
+        names: gives the names of the network's tensors, which tell what is meant in files that hold several things;
+            not asked for what preceptor exported.
 
     Raises:
         UserError: nothing there, damaged, no state dict, or a pickle that holds more than tensors.
@@ -104,13 +108,18 @@ def read_weights(given: str) -> Weights:
             "Give a folder with config.json and model.safetensors, a .safetensors file, `imagenet` or `none`."
         )
     note = None if exported is None else verified_weights(path, exported)
-    state, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
+    found, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
+    taken = state_in(found, names() if names is not None and exported is None else ())
+    if taken is None:
+        raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
+    _require_finite(taken.state, path)
+    said = f"weights {given}: took {taken.said}" if taken.said else None
     return Weights(
         path=given,
-        state=_clean(state, path),
+        state=taken.state,
         classes=_claimed(config) or classes,
         config=config,
-        notes=(note,) if note else (),
+        notes=tuple(filter(None, (note, said))),
     )
 
 
@@ -199,13 +208,14 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], tuple[str, ...] | 
         raise UserError(f"weights {str(path)!r}: damaged or no safetensors file: {error}") from None
 
 
-def _read_torch(path: Path) -> dict[str, Tensor]:
+def _read_torch(path: Path) -> object:
     try:
         content = path.read_bytes()
         if is_zip(content):  # else it was written by an old version of torch
             verify_zip(content, path, "Bring the file back, or give other weights.")
-        with warnings.catch_warnings(action="ignore"):  # torch warns of unusual pickles before it refuses them
-            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        # torch warns of unusual pickles before it refuses them
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(harmless_types()):
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except DamagedFileError as error:
         raise UserError(f"weights {error}") from None
     except pickle.UnpicklingError as error:
@@ -219,26 +229,6 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {first_line(error)}") from None
-    for key in _INSIDE:
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    return found if isinstance(found, dict) else {}
-
-
-def _clean(state: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """Names without what distributed training, compilation or our own wrapper put in front."""
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
-    prefixes = list(_WRAPPERS)
-    if all(name.startswith("model.") for name in state):
-        prefixes.append("model.")
-    cleaned = {}
-    for name, tensor in state.items():
-        for prefix in prefixes:
-            name = name.removeprefix(prefix)
-        cleaned[name] = tensor
-    _require_finite(cleaned, path)
-    return cleaned
 
 
 def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.runs.files import RunFiles, is_network, run_around
+from preceptor.runs.finished import read_finished
 from preceptor.runs.names import RESULT
-from preceptor.runs.result import read_result
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,12 @@ class Given:
             UserError: nothing is there, or several networks, none of them a teacher.
         """
         path = expand(self.path)
-        if path.is_file() or (path / "config.json").is_file():
+        if path.is_file() or is_network(path):
             return path
-        found = sorted(folder.name for folder in (path / "networks").glob("*") if (folder / "config.json").is_file())
+        files = RunFiles(path)
+        found = [folder.name for folder in files.exported()]
         if "T" in found or len(found) == 1:
-            return path / "networks" / ("T" if "T" in found else found[0])
+            return files.network("T" if "T" in found else found[0])
         there = f"a run with networks {', '.join(found)}" if found else "a folder without finished networks"
         raise UserError(
             f"{self.option}: {self.path!r} {'is ' + there if path.exists() else 'does not exist'}.\n"
@@ -44,13 +46,11 @@ class Given:
     def score(self, monitor: str) -> float | None:
         """The network's validation score in its own run; None where no result tells it."""
         network = self.weights if self.weights.is_dir() else self.weights.parent
-        run = next((folder for folder in network.absolute().parents if (folder / RESULT).exists()), None)
-        if run is None:
-            return None
-        result = read_result(run)
-        return None if result is None else result.validation.get(network.name, {}).get(monitor)
+        run = run_around(network, (RESULT,))
+        found = read_finished(run) if run else None
+        return None if found is None else found.result.validation.get(network.name, {}).get(monitor)
 
     @property
     def is_finished_run(self) -> bool:
         """Whether it is the folder of a run that has a result."""
-        return (expand(self.path) / RESULT).is_file()
+        return RunFiles(expand(self.path)).result.is_file()

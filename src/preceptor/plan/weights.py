@@ -7,6 +7,7 @@ from preceptor.files import expand
 from preceptor.plan.cast import is_teacher
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Plan
+from preceptor.runs.files import is_network
 from preceptor.specs import HUB, LOCAL
 
 
@@ -20,7 +21,7 @@ def require_weights_meant(plan: Plan) -> None:
         spec = network.spec
         if spec is None or not spec.architecture.startswith(LOCAL) or spec.weights != "none":
             continue
-        if (expand(spec.architecture.removeprefix(LOCAL)) / "config.json").is_file():
+        if is_network(expand(spec.architecture.removeprefix(LOCAL))):
             raise UserError(
                 f"networks, {network.name}: architecture {spec.architecture!r} names a folder with weights, and "
                 "`weights: none` would leave them out.\nLeave out `weights` to start from the folder's, or name the "

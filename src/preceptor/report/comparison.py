@@ -33,9 +33,10 @@ from preceptor.measures import (
 from preceptor.measures.classification import ranking_area
 from preceptor.measures.measure import AnyMeasure
 from preceptor.report.names import network_name
-from preceptor.report.reading.runs import Predictions, Run
+from preceptor.report.reading.runs import Run
 from preceptor.report.reading.samples import answers_of, groups_of
 from preceptor.report.reading.studies import Cell
+from preceptor.runs.predictions import Predictions
 
 LEVEL = 0.05
 

@@ -37,7 +37,7 @@ def data_card(study: Study) -> DataCard | None:
     split = first.split
     assert split is not None
     others = {_split_key(run.split) for run in runs if run.split is not None}
-    notes = list(dict.fromkeys(note for run in runs for note in (run.result or {}).get("notes", ())))
+    notes = list(dict.fromkeys(note for run in runs for note in run.notes))
     if len(others) > 1:
         notes.append(f"The runs have {len(others)} different splits; the tables here show that of {first.name}.")
     return DataCard(
@@ -65,7 +65,7 @@ def _facts(run: Run, split: pd.DataFrame, runs: Sequence[Run]) -> list[tuple[str
             "images",
             f"{height} × {width} pixels" + (f", tiles of {tile['size']}" if tile else f", {data.get('resize')}"),
         ),
-        ("split by", str((run.result or {}).get("grouped_by") or _asked_split(run))),
+        ("split by", str(run.grouped_by or _asked_split(run))),
     ]
     groups = split["group"].notna().all()
     if groups:
@@ -73,7 +73,7 @@ def _facts(run: Run, split: pd.DataFrame, runs: Sequence[Run]) -> list[tuple[str
         leaks = int((shared > 1).sum())
         facts.append(("groups on two sides", f"{leaks}" if leaks else "none"))
     policy = _DUPLICATES.get(str(data.get("duplicates")), "not stated")
-    found = [note for note in (run.result or {}).get("notes", ()) if "equal pixels" in note or "equal images" in note]
+    found = [note for note in run.notes if "equal pixels" in note or "equal images" in note]
     is_clean = run.result is not None and not found
     facts.append(("images of equal pixels", f"none found; of such, {policy}" if is_clean else policy))
     prints = {run.environment["data_fingerprint"] for run in runs if run.environment.get("data_fingerprint")}
@@ -95,7 +95,7 @@ def _parts(run: Run, split: pd.DataFrame) -> Grid:
         rows.append((label(part), number(len(mine)), share, number(groups)))
     whole = split["group"].nunique() if split["group"].notna().all() else None
     rows.append((label("all"), number(len(split)), Datum("100.0", 1.0), number(whole)))
-    what = (run.result or {}).get("grouped_by")
+    what = run.grouped_by
     heads = ("part", "samples", "%", f"groups ({what})" if what not in (None, "group") else "groups")
     keep = 4 if whole is not None else 3
     return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows))

@@ -20,12 +20,12 @@ from preceptor.report.drawing import figures
 from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.reading.published import read_published
-from preceptor.report.reading.runs import Note
 from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.results import results
 from preceptor.report.statistics import Statistics
 from preceptor.report.teachers import teachers
 from preceptor.report.verdict import NOT_PUBLISHED, Verdict, verdict
+from preceptor.runs.analysis import Figure
 from preceptor.yaml_text import read_yaml_file
 
 _PAGE = Path(__file__).parent / "page"
@@ -125,7 +125,7 @@ def section(study: Study, slug: str) -> Section:
             )
         ),
         methods=tuple(_method(study, cell) for cell in study.cells),
-        analysis=tuple(map(_noted, study.analysis)),
+        analysis=tuple(map(_noted, study.analysis.figures)),
         card=data_card(study),
         commands=tuple(_commands(study)),
         versions=tuple(_versions(study)),
@@ -176,8 +176,8 @@ def _method(study: Study, cell: Cell) -> Method:
                 f"Confusion matrix of {network}", figures.confusion(cell, network), "Percent of each label, test part."
             ),
         ]
-    noted = [_noted(note) for job in cell.jobs if job.run for note in job.run.analysis]
-    recipes = [job.run.folder / "recipe.yaml" for job in cell.jobs if job.run]
+    noted = [_noted(note) for job in cell.jobs if job.run for note in job.run.analysis.figures]
+    recipes = [job.run.files.recipe for job in cell.jobs if job.run]
     recipe = place_free(read_yaml_file(recipes[0], str(recipes[0]))) if recipes else None
     return Method(
         title=cell.title,
@@ -193,7 +193,7 @@ def _drawn(title: str, svg: str | None, caption: str = "") -> Picture | None:
     return Picture(title, _address(svg.encode(), "image/svg+xml"), caption)
 
 
-def _noted(note: Note) -> Picture:
+def _noted(note: Figure) -> Picture:
     kind = _KINDS.get(note.file.suffix.lower())
     if kind:
         content = note.file.read_bytes()
@@ -226,7 +226,7 @@ def _commands(study: Study) -> Iterable[str]:
     else:
         for job in study.jobs:
             if job.run is not None:
-                yield f"preceptor train {said(job.run.folder / 'recipe.yaml')} --out {said(job.run.folder)}"
+                yield f"preceptor train {said(job.run.files.recipe)} --out {said(job.run.folder)}"
     yield f"preceptor report {said(study.folder)}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.measures.table import main_measure
+from preceptor.own_code import is_own
 from preceptor.plan.show import formula
 from preceptor.recipe import parse_recipe
 from preceptor.report.comparison import LEVEL
@@ -37,7 +38,7 @@ def _on_data(run: Run) -> Iterable[str]:
     table = run.split
     if table is not None:
         counts = [int((table["split"] == part).sum()) for part in ("train", "validation", "test")]
-        grouped = (run.result or {}).get("grouped_by")
+        grouped = run.grouped_by
         by = f"by {grouped}, so that none occurs in two parts," if grouped else "by image (no groups were used)"
         yield (
             f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and {counts[2]:,} "
@@ -102,7 +103,7 @@ def _settings(runs: Sequence[Run], name: str) -> str:
 def _formulas(runs: Sequence[Run], name: str) -> str:
     """What each student of a technique minimised, where all its runs agree."""
     found: dict[str, set[str]] = {}
-    for run in () if name == "baseline" or catalogue.is_own(name) else runs:  # reading runs nobody's own file
+    for run in () if name == "baseline" or is_own(name) else runs:  # reading runs nobody's own file
         if _technique(run).get("name") != name:
             continue
         try:

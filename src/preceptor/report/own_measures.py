@@ -6,7 +6,6 @@ from dataclasses import replace
 from preceptor.measures.own import of_a_run
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Study
-from preceptor.runs.names import OWN
 
 
 def with_own_measures(study: Study, note: Callable[[str], None], *, trust: bool) -> Study:
@@ -22,7 +21,7 @@ def with_own_measures(study: Study, note: Callable[[str], None], *, trust: bool)
     if not found:
         return study
     names = ", ".join(dict.fromkeys(one.key for run in found for one in run.own))
-    folders = ", ".join(str(run.folder / OWN) for run in found[:3]) + (" …" if len(found) > 3 else "")
+    folders = ", ".join(str(run.files.own) for run in found[:3]) + (" …" if len(found) > 3 else "")
     if not trust:
         note(f"{names} has no intervals and tests: that wants Python files in {folders}; give --trust to run them")
         return study
@@ -33,6 +32,7 @@ def with_own_measures(study: Study, note: Callable[[str], None], *, trust: bool)
 def _trusted(run: Run) -> Run:
     if not run.own:
         return run
-    if run.source:
-        run.source.verify(OWN)
-    return replace(run, own=of_a_run(run.folder, (run.result or {}).get("measures"), trust=True))
+    if run.finished is None:
+        return run
+    run.finished.verify(run.files.own)
+    return replace(run, own=of_a_run(run.folder, run.finished.result.measures, trust=True))

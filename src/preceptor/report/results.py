@@ -153,7 +153,7 @@ def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
 def _unit_name(study: Study) -> str:
     run = next(iter(study.finished), None)
     if run is not None and run.group_of is not None:
-        what = (run.result or {}).get("grouped_by")
+        what = run.grouped_by
         return f"groups ({what})" if what not in (None, "group") else "groups"
     return "images" if study.task == "segmentation" else "samples"
 

@@ -55,7 +55,7 @@ class Statistics:
         """
         batches: dict[tuple[tuple[str, ...], tuple[str, ...] | None], list[_Entry]] = {}
         for place, cell in enumerate(self.study.cells):
-            tested = [name for run in cell.runs.values() for name in (run.result or {})["test"]]
+            tested = [name for run in cell.runs.values() for name in run.test]
             tested += [CHOSEN] if self.study.network == CHOSEN and cell.kind != "teacher" and cell.runs else []
             for network in dict.fromkeys(tested):
                 found = stacked(cell.runs, network, self.study.measures)

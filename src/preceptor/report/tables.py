@@ -11,13 +11,13 @@ from preceptor.report.statistics import Statistics
 
 def scores(study: Study, statistics: Statistics) -> Grid:
     """Every score of every network, on the test split."""
-    tests = [(run.result or {}).get("test", {}) for run in study.finished]
-    fidelities = [(run.result or {}).get("fidelity", {}) for run in study.finished]
+    tests = [run.test for run in study.finished]
+    fidelities = [run.fidelity for run in study.finished]
     metrics = list(dict.fromkeys(metric for test in tests for found in test.values() for metric in found))
     metrics += dict.fromkeys(f"fidelity.{metric}" for one in fidelities for found in one.values() for metric in found)
     rows = []
     for cell in study.cells:
-        for network in dict.fromkeys(name for run in cell.runs.values() for name in (run.result or {})["test"]):
+        for network in dict.fromkeys(name for run in cell.runs.values() for name in run.test):
             found = [statistics.spread(cell, network, metric) for metric in metrics]
             data = [
                 Datum("")
@@ -106,8 +106,8 @@ def runs(study: Study) -> Grid:
                     Datum(job.status, is_warning=job.status == "failed"),
                     label(chosen),
                     Datum("") if score is None else Datum(text_of(score, is_share=study.is_share(study.metric)), score),
-                    number((result or {}).get("seconds")),
-                    number((result or {}).get("images_per_second")),
+                    number(result.seconds if result else None),
+                    number(result.images_per_second if result else None),
                     Datum(job.name, beside=tuple(filter(None, (job.error, source))), is_warning=bool(job.error)),
                 )
             )
@@ -124,17 +124,17 @@ def _study_of(run: str) -> str:
 def costs(study: Study) -> Grid | None:
     """What each network costs; None before a run is finished."""
     found: dict[tuple[str, str, object], tuple[Datum, ...]] = {}
-    fields = ("parameters", "multiply_adds", "model_bytes")
     for run in study.finished:
-        result = run.result or {}
-        for network, parameters in result.get("parameters", {}).items():
-            values = [result.get(field, {}).get(network) for field in fields]
+        result = run.result
+        if result is None:
+            continue
+        for network, parameters in result.parameters.items():
             what = architecture(run, network)
             side = "teacher" if network == "T" else "student"
             data = (
-                number(_scaled(values[0], 1e6), "{:.2f}"),
-                number(_scaled(values[1], 1e6), "{:.1f}"),
-                number(_scaled(values[2], 2**20), "{:.1f}"),
+                number(_scaled(parameters, 1e6), "{:.2f}"),
+                number(_scaled(result.multiply_adds.get(network), 1e6), "{:.1f}"),
+                number(_scaled(result.model_bytes.get(network), 2**20), "{:.1f}"),
             )
             found.setdefault((side, what, parameters), (label(side), label(what), *data))
     if not found:
@@ -149,23 +149,23 @@ def gradients(study: Study) -> Grid | None:
     stages: dict[str, None] = {}
     left_out: dict[str, list[str]] = {}
     for cell in study.cells:
-        known = [run.gradients for run in cell.runs.values() if run.gradients]
-        for network, term in dict.fromkeys((n, t) for one in known for n, ts in one["networks"].items() for t in ts):
-            found = [one["networks"][network][term] for one in known if term in one["networks"].get(network, {})]
-            cosines = [one["cosine"] for one in found if one["cosine"] is not None]
+        known = [pulls for run in cell.runs.values() if (pulls := run.analysis.gradients)]
+        for network, term in dict.fromkeys((n, t) for one in known for n, ts in one.networks.items() for t in ts):
+            found = [one.networks[network][term] for one in known if term in one.networks.get(network, {})]
+            cosines = [one.cosine for one in found if one.cosine is not None]
             rows.append(
                 (
                     label(cell.title),
                     label(network),
                     label(term.replace("->", "→")),
-                    _spread(spread([100 * one["share"] for one in found]), "{:.1f}"),
-                    _spread(spread([one["norm"] for one in found]), "{:.3g}"),
+                    _spread(spread([100 * one.share for one in found]), "{:.1f}"),
+                    _spread(spread([one.norm for one in found]), "{:.3g}"),
                     _spread(spread(cosines), "{:.2f}") if cosines else Datum(""),
                 )
             )
-        stages |= dict.fromkeys(one["stage"] for one in known if one["networks"])
+        stages |= dict.fromkeys(one.stage for one in known if one.networks)
         for one in known:
-            for network, why in one["left_out"].items():
+            for network, why in one.left_out.items():
                 left_out.setdefault(why, []).append(f"{network} of {cell.title}")
     if not rows:
         return None

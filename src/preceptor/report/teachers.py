@@ -1,7 +1,6 @@
 """Is the teacher any better than the student alone? Asked on validation, before anyone trusts a gain."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from preceptor.measures import main_measure, spread
 from preceptor.measures.measure import AnyMeasure
@@ -9,6 +8,7 @@ from preceptor.report.drawing.grid import Datum, Grid, label, measured
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
+from preceptor.runs.result import ConstantAnswer
 
 
 def teachers(study: Study, statistics: Statistics) -> Grid | None:
@@ -16,14 +16,14 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
     main, *more = compared = [main_measure(study.task), *(one for one in study.measures.values() if one.is_audited)]
     rows = []
     for cell in study.cells:
-        with_teacher = {seed: run for seed, run in cell.runs.items() if "T" in (run.result or {})["validation"]}
+        with_teacher = {seed: run for seed, run in cell.runs.items() if "T" in run.validation}
         if not with_teacher or cell.kind == "baseline":
             continue
         audit = audit_of(study, statistics, cell)
         base = statistics.baseline_of(cell) or _only_baseline(study)
         alone = list(base.runs.values()) if base else []
         noise = noise_of(cell)
-        constant = [one["score"] for one in constant_answers(cell)]
+        constant = [one.score for one in constant_answers(cell)]
         rows.append(
             (
                 label(cell.title),
@@ -80,15 +80,15 @@ def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
     return f"NOT better in {compared - better} of {compared} seeds" if compared > 1 else "NOT better (one seed)"
 
 
-def constant_answers(cell: Cell) -> list[Mapping[str, Any]]:
+def constant_answers(cell: Cell) -> list[ConstantAnswer]:
     """What each run's audit says of one answer for everything on validation; of older runs it is not known."""
-    audits = ((run.result or {}).get("teacher_audit") or {} for run in cell.runs.values())
-    return [audit["constant_answer"] for audit in audits if audit.get("constant_answer")]
+    audits = (run.result.teacher_audit for run in cell.runs.values() if run.result)
+    return [audit.constant_answer for audit in audits if audit and audit.constant_answer]
 
 
 def noise_of(cell: Cell) -> str:
     """In how many seeds the teacher is not clearly better than a constant answer; empty where it always is."""
-    beaten = [one["beaten"] for one in constant_answers(cell)]
+    beaten = [one.beaten for one in constant_answers(cell)]
     if all(beaten):
         return ""
     seeds = f"{beaten.count(False)} of {len(beaten)} seeds" if len(beaten) > 1 else "one seed"
@@ -97,7 +97,7 @@ def noise_of(cell: Cell) -> str:
 
 def best_alone(run: Run, metric: str) -> float | None:
     """The best single student of a run without teacher, on validation."""
-    names = [name for name in (run.result or {})["validation"] if not name.startswith("ensemble")]
+    names = [name for name in run.validation if not name.startswith("ensemble")]
     found = [score for name in names if (score := run.score(name, metric, "validation")) is not None]
     return max(found, default=None)
 
@@ -111,7 +111,7 @@ def _only_baseline(study: Study) -> Cell | None:
 def _validation(runs: Iterable[Run], network: str | None, measure: AnyMeasure) -> Datum:
     values = []
     for run in runs:
-        names = list((run.result or {})["validation"])
+        names = list(run.validation)
         if network is None:
             singles = [name for name in names if not name.startswith("ensemble")]
             chosen = max(singles, key=lambda name: run.score(name, main_measure(run.task).key, "validation") or 0.0)

@@ -132,6 +132,9 @@ def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
             failed.setdefault(first[0].replace(job.name, "…"), []).append(job.name)
     for error, names in failed.items():
         yield f"Failed: {_named(names, 'runs')}: {error}"
+    for job in study.jobs:
+        for damaged in job.run.analysis.damaged if job.run else ():
+            yield f"The analysis of {job.name} is shown without {damaged.path.name}, which is damaged."
     cells = [cell for cell in study.cells if cell.kind == "run" and cell.runs]
     if cells and max(len(cell.runs) for cell in cells) == 1:
         yield "One seed: another seed may order the methods otherwise, so these figures show no method to be better."
@@ -148,7 +151,7 @@ def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
                 f"test can give is {least:.2g}, so {alone}."
             )
     yield from _teacher_warnings(study, statistics)
-    for note in dict.fromkeys(note for run in study.finished for note in (run.result or {}).get("notes", ())):
+    for note in dict.fromkeys(note for run in study.finished for note in run.notes):
         if "generated" in note or "optimistic" in note:
             yield note
 
@@ -158,7 +161,7 @@ def _teacher_warnings(study: Study, statistics: Statistics) -> Iterable[str]:
     audits: dict[str, list[str]] = {}
     noise: dict[str, list[str]] = {}
     for cell in study.cells:
-        taught = [run for run in cell.runs.values() if "T" in (run.result or {})["validation"]]
+        taught = [run for run in cell.runs.values() if "T" in run.validation]
         if cell.kind == "run" and taught:
             audits.setdefault(audit_of(study, statistics, cell), []).append(cell.title)
             noise.setdefault(noise_of(cell), []).append(cell.title)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import write_text
-from preceptor.runs.names import BEGUN, RECIPE, RESULT, SPLIT
-from preceptor.runs.result import read_environment, read_result, write_result
-from preceptor.sealed import CHANGED, file_sha256, read_sealed, read_whole, write_sealed
+from preceptor.runs.files import RunFiles
+from preceptor.runs.finished import read_environment, read_finished, renew_sums
+from preceptor.sealed import CHANGED, read_sealed, read_whole, write_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ def read_begun(run: Path) -> Begun | None:
     Raises:
         DamagedFileError: the file is not what was written.
     """
-    path = run / BEGUN
+    path = RunFiles(run).begun
     remedy = "Bring the file back, or delete it: the data are then compared by their split alone."
     try:
         values, is_sealed = read_sealed(path, remedy)
@@ -51,7 +51,7 @@ def read_begun(run: Path) -> Begun | None:
 
 def write_begun(run: Path, begun: Begun) -> None:
     """Note what a run begins with."""
-    write_sealed(run / BEGUN, asdict(begun))
+    write_sealed(RunFiles(run).begun, asdict(begun))
 
 
 def replace_recipe(run: Path, text: str) -> None:
@@ -59,13 +59,12 @@ def replace_recipe(run: Path, text: str) -> None:
 
     A process that is killed meanwhile leaves a run that wants this again.
     """
-    begun, result = read_begun(run), read_result(run)
+    files, begun = RunFiles(run), read_begun(run)
+    read_finished(run)  # a damaged one is refused before anything is written
     if begun is not None:
         write_begun(run, replace(begun, recipe=text_sha256(text)))
-    write_text(run / RECIPE, text)
-    if result is not None and result.is_sealed:
-        changed = {name: file_sha256(run / name) for name in (RECIPE, BEGUN) if name in result.files}
-        write_result(run, result.values, {**result.files, **changed})
+    write_text(files.recipe, text)
+    renew_sums(run, files.recipe, files.begun)
 
 
 def known_fingerprint(run: Path) -> str | None:
@@ -77,14 +76,14 @@ def known_fingerprint(run: Path) -> str | None:
     return None if found is None else str(found)
 
 
-def read_split(run: Path) -> bytes:
-    """``split.csv`` of a run, verified where its checksum is known.
+def split_text(run: Path) -> bytes:
+    """The content of ``split.csv`` of a run, verified where its checksum is known.
 
     Raises:
         FileNotFoundError: there is none.
         DamagedFileError: it is not what the run wrote.
     """
-    content = read_whole(run / SPLIT)
+    content = read_whole(RunFiles(run).split)
     begun = read_begun(run)
     if begun is not None and hashlib.sha256(content).hexdigest() != begun.split:
         raise _damaged_split(run, CHANGED)
@@ -103,7 +102,7 @@ def require_same_data(run: Path, data: str, split: str, note: Callable[[str], No
         UserError: other images, another split, or a damaged ``split.csv`` that is not written anew.
     """
     begun = read_begun(run)
-    path = run / SPLIT
+    path = RunFiles(run).split
     there = read_whole(path) if path.exists() else None
     advice = "Bring the data back, or give another folder with --out."
     if begun is None:
@@ -132,11 +131,10 @@ def require_same_data(run: Path, data: str, split: str, note: Callable[[str], No
 
 
 def _damaged_split(run: Path, what: str) -> DamagedFileError:
-    if (run / RESULT).exists():
-        remedy = (
-            f"Delete {run / RESULT}: `preceptor train {run / RECIPE} --out {run}` then makes both anew "
-            "from data and checkpoints, without training."
-        )
+    files = RunFiles(run)
+    again = f"`preceptor train {files.recipe} --out {run}`"
+    if files.result.exists():
+        remedy = f"Delete {files.result}: {again} then makes both anew from data and checkpoints, without training."
     else:
-        remedy = f"`preceptor train {run / RECIPE} --out {run}` goes on with the run and writes it anew."
-    return DamagedFileError(run / SPLIT, what, remedy)
+        remedy = f"{again} goes on with the run and writes it anew."
+    return DamagedFileError(files.split, what, remedy)

@@ -1,8 +1,12 @@
-"""What the files of a run folder are called."""
+"""What the files of a run folder are called; their paths are made by :class:`preceptor.runs.files.RunFiles`."""
 
 RECIPE, SPLIT, METRICS, RESULT = "recipe.yaml", "split.csv", "metrics.csv", "result.json"
 ENVIRONMENT, BEGUN, PIXELS, LOCK = "environment.json", "begun.json", "pixels.npz", ".lock"
 CHECKPOINTS, NETWORKS, PREDICTIONS = "checkpoints", "networks", "predictions"
+ANALYSIS, TENSORBOARD = "analysis", "tensorboard"
+
+REUSED = "reused.json"
+"""Where a run was copied from, if it was."""
 
 OWN = "own"
 """The Python files of the user's own that the run has used."""
@@ -12,3 +16,6 @@ TOGETHER = "runs.yaml"
 
 LISTED = (BEGUN, RECIPE, SPLIT, PIXELS, METRICS, PREDICTIONS, NETWORKS, OWN)
 """Files and folders whose checksums ``result.json`` holds. Checkpoints and ``environment.json`` have their own."""
+
+FOLDERS = (CHECKPOINTS, NETWORKS, PREDICTIONS, ANALYSIS, TENSORBOARD)
+"""Folders inside a run, in which no other run lies."""

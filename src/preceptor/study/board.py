@@ -9,9 +9,10 @@ from typing import Any, Literal
 from preceptor.errors import UserError
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.runs.names import RECIPE
-from preceptor.runs.result import read_result
-from preceptor.sealed import read_sealed, write_sealed
+from preceptor.runs.files import run_of_snapshot
+from preceptor.runs.finished import read_finished
+from preceptor.runs.reused import source_of
+from preceptor.sealed import write_sealed
 from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
 from preceptor.study.spec import PublishedTable, Study
@@ -19,9 +20,6 @@ from preceptor.study_index import INDEX, STUDY
 from preceptor.yaml_text import read_yaml
 
 Status = Literal["waiting", "running", "done", "failed"]
-
-REUSED = "reused.json"
-"""In a run's folder: where it was copied from."""
 
 
 @dataclass
@@ -168,30 +166,23 @@ def _found(job: Job, out: Path) -> Standing:
     """As a job stands when a command begins."""
     if not is_finished(job, out):
         return Standing()
-    note = job.folder(out) / REUSED
-    return Standing("done", reused_from=_source(note) if note.exists() else None)
-
-
-def _source(note: Path) -> str:
-    """Where a run was copied from."""
-    return str(read_sealed(note, "Delete it: the run then counts as trained here.")[0].get("from"))
+    return Standing("done", reused_from=source_of(job.folder(out)))
 
 
 def is_finished(job: Job, out: Path) -> bool:
     """Whether the job's folder holds the result of exactly its recipe, wherever its teacher lay then."""
-    folder = job.folder(out)
-    result = read_result(folder)
-    if result is None or not (folder / RECIPE).exists():
+    found = read_finished(job.folder(out))
+    if found is None or not found.files.recipe.exists():
         return False
     recipe = job.recipe_in(out)
-    text = result.content(RECIPE).decode(errors="replace")
+    text = found.content(found.files.recipe).decode(errors="replace")
     return text == recipe.to_yaml() or is_same_elsewhere(text, recipe)
 
 
 def is_same_elsewhere(text: str, recipe: Recipe) -> bool:
     """Whether ``text`` is ``recipe`` but for where the study lies and what its teachers' cells are called."""
     try:
-        written = parse_recipe(read_yaml(text, "recipe.yaml"))
+        written = parse_recipe(read_yaml(text, "the recipe of a run"))
     except UserError:
         return False
     return _without_place(written) == _without_place(recipe)
@@ -204,10 +195,9 @@ def _without_place(recipe: Recipe) -> Mapping[str, Any]:
         technique["teacher"] = _content(Path(teacher))
     if teachers := technique.get("teachers"):
         technique["teachers"] = [_content(Path(teacher)) for teacher in teachers]
-    if snapshots := technique.get("snapshots"):  # RUN/checkpoints/teacher/FILE
-        technique["snapshots"] = [
-            (_content(Path(run)), *inside) for run, *inside in (Path(one).parts[-4:] for one in snapshots)
-        ]
+    if snapshots := technique.get("snapshots"):
+        kept = [run_of_snapshot(Path(one)) for one in snapshots]
+        technique["snapshots"] = [(_content(run), *inside) for run, inside in kept]
     return raw
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preceptor.plan.cast import Usual
-from preceptor.plan.merge import why_unshared
+from preceptor.plan.merge import frame_of, why_unshared
 from preceptor.study.plan import Job, all_but_technique
 
 
@@ -29,8 +29,16 @@ def _key(job: Job) -> tuple[object, ...]:
     planned = job.recipe_in(Path()).plan(Usual(trained=False))
     if why_unshared(planned):
         return (job.id,)
-    whole_batches = any(edge.loss.entry.keeps_batch for edge in planned.stages[0].edges)
-    return (*sorted(job.teachers), "after", *sorted(job.after), whole_batches, all_but_technique(job.recipe))
+    stage = planned.stages[0]
+    whole_batches = any(edge.loss.entry.keeps_batch for edge in stage.edges)
+    return (
+        *sorted(job.teachers),
+        "after",
+        *sorted(job.after),
+        whole_batches,
+        frame_of(planned.stages[0]),
+        all_but_technique(job.recipe),
+    )
 
 
 def name_of(group: Sequence[Job]) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from preceptor.errors import UserError
-from preceptor.plan.cast import Usual, is_teacher
+from preceptor.plan.cast import TEACHER, Usual, is_teacher
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe, parse_recipe
+from preceptor.runs.files import RunFiles
 from preceptor.specs import NetworkSpec
 from preceptor.study.grid import cells
 from preceptor.study.spec import Study
@@ -62,8 +63,8 @@ class Job:
         stage = stages_before(self.recipe)[0]
         option = stage.instead.removeprefix("technique.")
         if stage.snapshots:
-            kept = Path(folders[0]) / "checkpoints" / "teacher"
-            folders = [str(kept / f"T.epoch-{epoch:04d}.ckpt") for epoch in sorted(stage.snapshots)]
+            kept = RunFiles(Path(folders[0]))
+            folders = [str(kept.weights(stage.clock, TEACHER, epoch)) for epoch in sorted(stage.snapshots)]
         return _with(self.recipe, technique={option: folders if option.endswith("s") else folders[0]})
 
 
@@ -138,7 +139,7 @@ def plan(study: Study) -> Plan:
             teachers.append(_share(shared, "teacher", teacher_alone(recipe, spec, adapter=has_adapter), own | which))
             if needed and has_adapter:
                 recipe = _with(recipe, technique={"adapter": "always"})
-        if technique.name == "baseline":
+        if _is_alone(recipe):
             continue
         from_teachers = tuple(teachers) if needed else ()
         digest = _digest(recipe, from_teachers)
@@ -214,6 +215,12 @@ def student_alone(recipe: Recipe) -> Recipe:
     raw = recipe.model_dump(mode="json")
     networks = raw["networks"] | {"teacher": None, "teachers": []}
     return parse_recipe(raw | {"networks": networks, "technique": {"name": "baseline"}, "teacher_training": {}})
+
+
+def _is_alone(recipe: Recipe) -> bool:
+    """Whether it trains nothing but what the shared jobs train: a teacher alone, or its students alone."""
+    found = recipe.plan(Usual(trained=False))
+    return all(map(is_teacher, found.students)) or found.stages == student_alone(recipe).plan().stages
 
 
 def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe:

@@ -9,10 +9,9 @@ from preceptor.errors import UserError
 from preceptor.files import sync_folder
 from preceptor.recipe import Recipe
 from preceptor.runs.begun import known_fingerprint, replace_recipe
-from preceptor.runs.names import LISTED, RECIPE
-from preceptor.runs.result import read_result
-from preceptor.sealed import write_sealed
-from preceptor.study.board import REUSED, Board, is_same_elsewhere
+from preceptor.runs.finished import read_finished
+from preceptor.runs.reused import write_source
+from preceptor.study.board import Board, is_same_elsewhere
 from preceptor.study.plan import Job, digest_of
 
 Fingerprint = Callable[[Recipe], str]
@@ -68,11 +67,11 @@ def require_same_images(board: Board, found: Mapping[str, Path], fingerprint: Fi
 
 
 def _is_finished(folder: Path, job: Job, out: Path) -> bool:
-    result = read_result(folder)
-    if result is None or not result.is_complete or known_fingerprint(folder) is None:
+    found = read_finished(folder)
+    if found is None or not found.result.is_complete or known_fingerprint(folder) is None:
         return False
-    result.verify(*LISTED)
-    return is_same_elsewhere(result.content(RECIPE).decode(errors="replace"), job.recipe_in(out))
+    found.verify(*found.files.listed)
+    return is_same_elsewhere(found.content(found.files.recipe).decode(errors="replace"), job.recipe_in(out))
 
 
 def _copy(job: Job, source: Path, out: Path) -> None:
@@ -83,7 +82,7 @@ def _copy(job: Job, source: Path, out: Path) -> None:
     try:
         shutil.copytree(source, part, copy_function=_copy_synced, ignore=shutil.ignore_patterns(".*"))
         replace_recipe(part, job.recipe_in(out).to_yaml())  # its teacher lies here now
-        write_sealed(part / REUSED, {"from": str(source.resolve())})
+        write_source(part, source)
         part.rename(folder)
         sync_folder(folder.parent)
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preceptor.recipe import Recipe, parse_recipe
-from preceptor.runs.result import finished_run
+from preceptor.runs.finished import finished_run
 from preceptor.screen import Screen
 from preceptor.study.work import Request, Tell
 from preceptor.yaml_text import read_yaml
@@ -40,8 +40,8 @@ def train_trial(request: Request, tell: Tell) -> None:
 
 def score_of(folder: Path, monitor: str) -> float:
     """The validation score of what a trial chose."""
-    result = finished_run(folder, with_test=False)
-    return float(result.validation[result.chosen][monitor])
+    result = finished_run(folder, with_test=False).result
+    return result.validation[result.chosen][monitor]
 
 
 class _HopelessError(Exception):

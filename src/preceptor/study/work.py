@@ -18,6 +18,7 @@ from preceptor.errors import InterruptedRunError, UserError
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.refusals import refusal
 from preceptor.runs.begun import replace_recipe
+from preceptor.runs.files import RunFiles
 from preceptor.study.board import is_same_elsewhere
 from preceptor.study.lockstep import name_of
 from preceptor.study.plan import Job
@@ -98,7 +99,7 @@ def train_job(request: Request, tell: Tell) -> None:
 
 def _recipe_for(folder: Path, text: str) -> Recipe:
     recipe = parse_recipe(read_yaml(text, "the recipe of a job"))
-    written = folder / "recipe.yaml"
+    written = RunFiles(folder).recipe
     if written.exists() and is_same_elsewhere(written.read_bytes().decode(errors="replace"), recipe):
         replace_recipe(folder, recipe.to_yaml())  # the study's folder has moved, and the teacher with it
     return recipe

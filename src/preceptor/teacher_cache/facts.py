@@ -18,8 +18,10 @@ _LIBRARIES = ("torch", "timm", "segmentation-models-pytorch")
 
 def network_facts(network: Network) -> dict[str, Any]:
     """Weights by content, structure, and what is done with images before; not where the weights came from."""
-    spec = network.blueprint.spec.model_dump(mode="json", exclude={"weights"})
+    left_out = {"weights"} if network.blueprint.spec.taps else {"weights", "taps"}  # older keys know no taps
+    spec = network.blueprint.spec.model_dump(mode="json", exclude=left_out)
     structure = f"{type(network).__qualname__} {spec} {_ADDRESS.sub('', repr(network))}"
+    structure += network.blueprint.code_sha256 or ""  # what a module does is not told by its parts
     return {
         "architecture": " ".join(filter(None, (spec["architecture"], spec["encoder"]))),
         "weights": weights_digest(network),
@@ -42,7 +44,12 @@ def weights_digest(network: Network) -> str:
 def pixel_facts(packed: PackedSet, augment: AugmentSpec, seed: int) -> dict[str, Any]:
     """What decides the pixels of (row, view). Without augmentation no seed does."""
     changes = augment.model_dump(mode="json", exclude={"views", "seed"}) if augment.changes else None
-    return {"fingerprint": packed.fingerprint, "augment": changes, "seed": augment.seed_of(seed) if changes else None}
+    return {
+        "fingerprint": packed.fingerprint,
+        "reading": packed.reading,
+        "augment": changes,
+        "seed": augment.seed_of(seed) if changes else None,
+    }
 
 
 def arithmetic_facts(

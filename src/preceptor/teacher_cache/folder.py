@@ -20,6 +20,8 @@ from preceptor.files import write_json
 from preceptor.teacher_cache.shards import shards_of, sweep
 
 FOLDER, ABOUT, NETWORKS = "teachers", "about.json", "networks"
+FORMAT = 1
+"""Of ``about.json``; one that says nothing is of the first. What is kept in another is computed again."""
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
@@ -88,7 +90,7 @@ class CacheEntry:
         """Make the folder, or note that it is used; drop what dead processes left unfinished."""
         about = self.folder / ABOUT
         if not self._is_told:
-            write_json(about, {"facts": self.facts, "name": self.name, "packed": self.packed})
+            write_json(about, {"format": FORMAT, "facts": self.facts, "name": self.name, "packed": self.packed})
         with suppress(OSError):  # what is kept where nothing can be written serves as well
             os.utime(about)
         sweep(self.folder)
@@ -102,6 +104,8 @@ class CacheEntry:
         """
         try:
             about = json.loads((folder / ABOUT).read_text())
+            if about.get("format", 1) != FORMAT:
+                raise ValueError(f"{folder}: is of format {about['format']}, not {FORMAT}")
             kept = cls(folder.parent, about["facts"], about["name"], about["packed"])
         except (OSError, KeyError, TypeError) as error:
             raise ValueError(f"{folder}: {error}") from None

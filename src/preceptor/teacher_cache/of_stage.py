@@ -34,14 +34,14 @@ def frozen_of(
     for name in cohort.asked:
         network = cohort.frozen[name]
         layout = training.channels_last or any(map(lies_channels_last, network.parameters()))
-        precision = cohort.precisions[name]
+        precision = cohort.computing.precision_of(name)
         arithmetic = arithmetic_facts(
             fabric.device,
             batch=ask.size(name),
             precision=precision,
             channels_last=layout,
-            folded=name in cohort.folded,
-            compiled=name in cohort.compiled,
+            folded=name in cohort.computing.folded,
+            compiled=name in cohort.computing.compiled,
         )
         facts = {"network": network_facts(network), "pixels": pixels, "arithmetic": arithmetic, "dtype": spec.dtype}
         kept = CacheEntry(cache_root(recipe.data.cache) / FOLDER, facts, name, str(packed.folder))

@@ -23,8 +23,9 @@ _SPARE = 2**30  # bytes that are left free on the disk
 
 
 class Replay:
-    """Gets what frozen networks say, as :class:`~preceptor.cohort.frozen.AskFrozen`; a context that lasts as the stage.
+    """Gets what frozen networks say, as a :class:`~preceptor.cohort.frozen.FrozenOutputs`.
 
+    It is a context that lasts as the stage.
     It watches the training too: what an epoch wrote is in place before any process begins the next one.
 
     Args:

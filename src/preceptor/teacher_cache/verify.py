@@ -8,7 +8,7 @@ import torch
 
 from preceptor.cohort.frozen import FixedSize
 from preceptor.composed import load_network
-from preceptor.data.augment import augment, to_float
+from preceptor.data.augment import as_tensor, augment, to_float
 from preceptor.data.packed import PackedSet, open_packed
 from preceptor.data.rows import DamagedRowError
 from preceptor.errors import UserError
@@ -131,7 +131,7 @@ class _Again:
     @torch.no_grad()
     def _says(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]], view: int) -> Outputs:
         packed, changes = self._packed.read(rows)[0], self._pixels["augment"]
-        images = torch.from_numpy(packed).to(self._device)
+        images = as_tensor(packed).to(self._device)
         if changes is None:
             pixels = to_float(images, channels_last=self._channels_last)
         else:

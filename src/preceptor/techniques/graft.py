@@ -12,8 +12,15 @@ from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.network import Composed
 from preceptor.plan.stage import Member, Plan, Stage, WarmStart
 from preceptor.specs import Epochs, Integration, Task, Temperature, Weight
-from preceptor.techniques.base import Technique, given
-from preceptor.techniques.teachers import best_teacher, committee, committee_notes, teacher_stages, teachers_of
+from preceptor.techniques.base import given
+from preceptor.techniques.teachers import (
+    TaughtBySeveral,
+    best_teacher,
+    committee,
+    committee_notes,
+    teacher_stages,
+    teachers_of,
+)
 
 BLOCKS = "blocks"
 """The phase of all stages that train one block: random numbers are the same whether they are one stage or several."""
@@ -30,7 +37,7 @@ class _Teaching:
     lacks: str = ""
 
 
-class Graft(Technique):
+class Graft(TaughtBySeveral):
     """The student's blocks take the place of the teacher's one by one, then as ever longer chains; no labels needed.
 
     First each of its blocks stands alone among the teacher's, between two 1x1 convolutions, and learns until the whole
@@ -63,7 +70,6 @@ class Graft(Technique):
 
     tasks: ClassVar[tuple[Task, ...]] = ("classification",)
     instead: ClassVar[str] = "its last block is a classifier. Take kd_offline or kd_ml for masks"
-    takes_teachers: ClassVar[bool] = True
 
     name: Literal["graft"]
     loss: Literal["grafting", "mse", "kd"] | None = None
@@ -75,7 +81,6 @@ class Graft(Technique):
     adapter_lr: Annotated[float, Field(gt=0)] = 10.0
     at_once: bool = True
     teacher: str | None = None
-    teachers: tuple[str, ...] = ()
     integration: Integration = "val_acc"
     host: str | None = None
     host_weight: Weight = 0.0
@@ -86,15 +91,6 @@ class Graft(Technique):
         if self.teacher and self.teachers:
             raise ValueError("teacher and teachers: give one of them")
         return self
-
-    @property
-    def has_teacher(self) -> bool:
-        """A teacher always takes part."""
-        return True
-
-    @property
-    def brings_teachers(self) -> bool:
-        return bool(self.teachers)
 
     def plan(self, cast: Cast) -> Plan:
         """The blocks, alone or all at once, then the chains."""

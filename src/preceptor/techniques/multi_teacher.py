@@ -1,6 +1,6 @@
 """Several frozen teachers, integrated into one soft target, teach the students."""
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,12 +9,12 @@ from preceptor.plan.cast import TEACHER, Cast
 from preceptor.plan.edge import Edge, LossUse, facing
 from preceptor.plan.stage import Plan, Stage
 from preceptor.specs import Integration, Temperature
-from preceptor.techniques.base import PerStudent, Technique, given, per_student, students_of
+from preceptor.techniques.base import PerStudent, given, per_student, students_of
 from preceptor.techniques.shares import Shares
-from preceptor.techniques.teachers import committee, committee_notes, teacher_stages, teachers_of
+from preceptor.techniques.teachers import TaughtBySeveral, committee, committee_notes, teacher_stages, teachers_of
 
 
-class MultiTeacher(Technique):
+class MultiTeacher(TaughtBySeveral):
     """Several frozen teachers, weighed for each image, teach as one committee T; students may teach each other too.
 
     With one teacher it is kd_offline that shares predictions.
@@ -36,8 +36,6 @@ class MultiTeacher(Technique):
         (ce; entropy from its code); val_acc, confidence, correct_only and folds: this package.
     """
 
-    takes_teachers: ClassVar[bool] = True
-
     name: Literal["multi_teacher"]
     integration: Integration = "val_acc"
     power: Annotated[float, Field(gt=0)] | None = None
@@ -45,7 +43,6 @@ class MultiTeacher(Technique):
     alpha: PerStudent | None = None
     beta: PerStudent | None = None
     gamma: PerStudent | None = None
-    teachers: tuple[str, ...] = ()
     folds: Annotated[int, Field(ge=2, le=100)] | None = None
     student_alone: str | None = None
 
@@ -56,15 +53,6 @@ class MultiTeacher(Technique):
         if self.power and self.integration != "val_acc":
             raise ValueError(f"power: integration {self.integration} does not weigh by validation scores; leave it out")
         return self
-
-    @property
-    def has_teacher(self) -> bool:
-        """A committee always takes part."""
-        return True
-
-    @property
-    def brings_teachers(self) -> bool:
-        return bool(self.teachers)
 
     def plan(self, cast: Cast) -> Plan:
         """One stage, after one for each teacher."""

@@ -6,7 +6,8 @@ from typing import ClassVar
 from pydantic import ConfigDict, model_validator
 
 from preceptor.errors import UserError
-from preceptor.knowledge.catalogue import checked, own_class, run_file
+from preceptor.knowledge.catalogue import checked
+from preceptor.own_code import file_of, own_class, run_file
 from preceptor.plan.cast import Cast
 from preceptor.plan.stage import Plan
 from preceptor.signatures import Option
@@ -41,7 +42,7 @@ class OwnTechnique(Technique):
     @property
     def path(self) -> Path:
         """The file."""
-        return Path(self.name.rpartition(":")[0]).expanduser().resolve()
+        return file_of(self.name)
 
     def loaded(self) -> Technique:
         """The technique itself, with these options.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from preceptor.errors import UserError
 from preceptor.plan.cast import TEACHER, Cast
@@ -10,6 +11,25 @@ from preceptor.plan.given import Given
 from preceptor.plan.network import Composed, NetworkUse
 from preceptor.plan.stage import Member, Stage
 from preceptor.specs import NEEDS_LABELS, Integration
+from preceptor.techniques.base import Technique
+
+
+class TaughtBySeveral(Technique):
+    """Base of techniques in which several teachers may teach as one committee: those of ``networks.teachers``, or
+    those that the option ``teachers`` gives."""
+
+    takes_teachers: ClassVar[bool] = True
+
+    teachers: tuple[str, ...] = ()
+
+    @property
+    def has_teacher(self) -> bool:
+        """A teacher always takes part."""
+        return True
+
+    @property
+    def brings_teachers(self) -> bool:
+        return bool(self.teachers)
 
 
 def teachers_of(cast: Cast, given: Sequence[str], *, folds: int | None = None) -> dict[str, NetworkUse]:

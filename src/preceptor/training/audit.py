@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from preceptor.cohort.cohort import Cohort
 from preceptor.composed.base import ComposedNetwork, standing
@@ -14,7 +13,9 @@ from preceptor.plan.cast import is_teacher
 from preceptor.plan.merge import unshared
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe, load_recipe
-from preceptor.runs.result import read_result
+from preceptor.runs.files import RunFiles, runs_below
+from preceptor.runs.finished import read_finished
+from preceptor.runs.result import ConstantAnswer, TeacherAudit
 from preceptor.techniques.baseline import Baseline
 from preceptor.training.evaluate import Evaluation
 from preceptor.training.trivial import trivial_answer
@@ -35,10 +36,13 @@ def require_student_alone(plan: Plan, recipe: Recipe) -> None:
         "Give the folder of a finished run with technique.name=baseline, or leave it out: a baseline with the same "
         "data, split, training and seed beside this run is found by itself."
     )
-    result = read_result(expand(given))
-    if result is None:
-        raise UserError(f"technique.student_alone: {given!r} is no finished run: it has no result.json.\n{advice}")
-    scores = result.validation
+    files = RunFiles(expand(given))
+    found = read_finished(files.folder)
+    if found is None:
+        raise UserError(
+            f"technique.student_alone: {given!r} is no finished run: it has no {files.result.name}.\n{advice}"
+        )
+    scores = found.result.validation
     if not any(recipe.monitor in scores.get(name, {}) for name in recipe.networks.peers):
         raise UserError(
             f"technique.student_alone: {given!r} has no validation {recipe.monitor} of "
@@ -80,7 +84,7 @@ def before_teaching(recipe: Recipe, classes: Sequence[str], validation: Evaluati
 
 def audit_teacher(
     recipe: Recipe, run: Path, plan: Plan, validation: Evaluation, classes: Sequence[str]
-) -> dict[str, Any] | None:
+) -> TeacherAudit | None:
     """Compare the teacher's validation score with that of the student trained alone, and with a constant answer.
 
     The student alone is the run ``technique.student_alone``, or a finished baseline beside ``run`` with the
@@ -92,28 +96,32 @@ def audit_teacher(
     teacher = validation.scores[plan.teacher][metric]
     trivial = trivial_answer(validation.table, plan.teacher, classes=classes, measure=validation.measures[metric])
     against = trivial.verdict(teacher, metric)
-    audit: dict[str, Any] = {
-        "metric": metric,
-        "teacher": teacher,
-        "constant_answer": {"class": trivial.answer, "score": trivial.score, "beaten": against is None},
-    }
+    constant = ConstantAnswer(answer=trivial.answer, score=trivial.score, beaten=against is None)
     prefix = f"{against}; " if against else ""
     alone = expand(plan.student_alone.path) if plan.student_alone else _baseline_beside(recipe, run)
-    found = read_result(alone) if alone else None
+    found = read_finished(alone) if alone else None
     if alone is None or found is None:
-        return audit | {
-            "student_alone": None,
-            "verdict": f"{prefix}not audited: no finished run of the student alone with the same data, split, training "
-            "and seed stands beside this run; train one with technique.name=baseline before trusting a gain",
-        }
-    student = max(found.validation[name][metric] for name in plan.students if name in found.validation)
+        words = (
+            "not audited: no finished run of the student alone with the same data, split, training "
+            "and seed stands beside this run; train one with technique.name=baseline before trusting a gain"
+        )
+        return TeacherAudit(metric=metric, teacher=teacher, constant_answer=constant, verdict=prefix + words)
+    scores = found.result.validation
+    student = max(scores[name][metric] for name in plan.students if name in scores)
     words = (
         f"the teacher is better than the student alone on validation ({metric} {teacher:.4f} against {student:.4f})"
         if teacher > student
         else f"the teacher is NOT better than the student alone on validation ({metric} {teacher:.4f} against "
         f"{student:.4f}): a gain of the students cannot be put down to its knowledge"
     )
-    return audit | {"student_alone": student, "run": _called(alone, run), "verdict": prefix + words}
+    return TeacherAudit(
+        metric=metric,
+        teacher=teacher,
+        constant_answer=constant,
+        student_alone=student,
+        run=_called(alone, run),
+        verdict=prefix + words,
+    )
 
 
 def _called(alone: Path, run: Path) -> str:
@@ -124,17 +132,17 @@ def _called(alone: Path, run: Path) -> str:
 
 def _baseline_beside(recipe: Recipe, run: Path) -> Path | None:
     wanted = _comparable(recipe)
-    for other in sorted(run.resolve().parent.glob("*/recipe.yaml")):
+    for other in runs_below(run.resolve().parent):
         try:
-            if read_result(other.parent) is None:
+            if read_finished(other) is None:
                 continue
-            written, _ = load_recipe(other)
+            written, _ = load_recipe(RunFiles(other).recipe)
         except UserError:  # damaged, of another version, or not a recipe at all
             continue
         technique = written.technique
         is_alone = isinstance(technique, Baseline) and not technique.is_lone_teacher
         if is_alone and _comparable(written) == wanted:
-            return other.parent
+            return other
     return None
 
 

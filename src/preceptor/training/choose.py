@@ -12,12 +12,12 @@ from preceptor.data.batches import Batches
 from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.networks.network import Network
 from preceptor.plan.stage import Member, Stage
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.checkpoints import Checkpoints
 
 
 def make_choices(
     stage: Stage,
-    folder: RunFolder,
+    checkpoints: Checkpoints,
     fabric: Fabric,
     batches: Batches,
     build: Callable[[str, Member, bool], Network],
@@ -30,12 +30,12 @@ def make_choices(
         batches: this process's share of the validation part.
         build: (name, member, whether with the weights of earlier stages) -> network.
     """
-    made = folder.choices(stage.name)
+    made = checkpoints.choices(stage.name)
     if made is not None:
         return made
     assert stage.continues is not None, "a choice rests on the learners as another stage left them"
-    before = folder.choices(stage.continues) or {}
-    left: dict[str, Tensor] = folder.load(folder.last(stage.continues))["cohort"]
+    before = checkpoints.choices(stage.continues) or {}
+    left: dict[str, Tensor] = checkpoints.load(checkpoints.last(stage.continues))["cohort"]
     learners = {}
     for name in stage.learners:
         learners[name] = build(name, stage.members[name], False)
@@ -49,7 +49,7 @@ def make_choices(
         makers = {one: partial(build, name, choice.candidates[one], True) for one in names[first:]}
         distances = distances_from(fabric, makers, learners, batches, temperature=choice.temperature)
         made[name] = {"chosen": choice.rule.decide(distances), "distances": distances}
-    folder.write_choices(stage.name, made)
+    checkpoints.write_choices(stage.name, made)
     return made
 
 

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from preceptor.composed.base import answers
 from preceptor.data.batches import Batches
+from preceptor.data.loading import Loading
+from preceptor.data.order import Order
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
 from preceptor.errors import UserError
@@ -46,9 +48,30 @@ class Evaluation:
     table: pd.DataFrame
     measures: Measures
 
-    def write(self, path: Path) -> None:
-        """Write the table as CSV."""
-        write_with(path, lambda temporary: self.table.to_csv(temporary, index=False, float_format="%.7g"))
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Evaluates networks on the parts of one run's data."""
+
+    fabric: Fabric
+    prepared: Prepared
+    batch_size: int
+    measures: Measures
+
+    def __call__(
+        self, networks: Mapping[str, Network], part: str, *, teacher: str | None = None, students: Sequence[str] = ()
+    ) -> Evaluation:
+        """See :func:`evaluate`."""
+        return evaluate(
+            self.fabric,
+            networks,
+            self.prepared,
+            part,
+            measures=self.measures,
+            teacher=teacher,
+            students=students,
+            batch_size=self.batch_size,
+        )
 
 
 @torch.no_grad()
@@ -87,11 +110,8 @@ def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -
         prepared.packed,
         _share(prepared, part, fabric),
         batch_size=batch_size,
-        seed=0,
-        stream="evaluation",
-        augment=None,
-        shuffle=False,
-        device=fabric.device,
+        order=Order(stream="evaluation"),
+        loading=Loading(device=fabric.device),
     )
 
 

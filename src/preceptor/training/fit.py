@@ -15,14 +15,16 @@ import torch.distributed
 from lightning_fabric import Fabric
 
 from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.frozen import FrozenOutputs
 from preceptor.composed.base import standing
 from preceptor.data.batches import Feed
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
 from preceptor.networks.network import Network
 from preceptor.plan.stage import Stage
 from preceptor.randomness import key
+from preceptor.runs.folder import RunFolder
+from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.graphed import Graphed, recorder_of
-from preceptor.training.run_folder import RunFolder
 from preceptor.training.step import Step
 from preceptor.training.terms import Sums, total_of
 from preceptor.training.update import Stateful, Update
@@ -65,35 +67,41 @@ def fit(
     *,
     monitor: str,
     seed: int,
+    frozen_outputs: FrozenOutputs | None = None,
     watchers: Sequence[Watcher] = (),
     note: Callable[[str], None] = lambda line: None,
 ) -> StageProgress:
     """Train the cohort's trainable networks; go on from the stage's checkpoint where there is one.
 
     Leaves the best weights of every network by validation, snapshots, and the last checkpoint; returns
-    where the stage ended. ``note`` says a line to the user.
+    where the stage ended.
+
+    Args:
+        frozen_outputs: gets what frozen networks say; None computes it.
+        note: says a line to the user.
 
     Raises:
         NonFiniteLossError: names the terms, epoch, step and sample ids; the last checkpoint is kept.
         InterruptedRunError: SIGTERM or SIGINT came; the checkpoint holds the step reached.
     """
-    spec = stage.training
+    spec, checkpoints = stage.training, Checkpoints(folder)
     cohort.to_device(fabric.device)
     learner = fabric.setup_module(cohort)
     recorder = recorder_of(stage, fabric)
     update = Update(stage, cohort, fabric, is_recorded=recorder is not None)
-    plain = Step(stage, learner, update)
+    plain = Step(stage, cohort, learner, update, frozen_outputs)
     step = Graphed(plain, cohort, spec.batch_size, recorder, note) if recorder else plain
     parts: dict[str, Stateful] = {"cohort": cohort, **update.parts}
-    at = _restore(stage, folder, parts)
+    at = _restore(stage, checkpoints, parts)
     for watcher in watchers:
         watcher.stage(stage, at.epoch, len(batches))
 
     def save() -> None:
         at.metrics, at.metrics_sha256 = folder.log.size, folder.log.digest
-        folder.save(folder.last(stage.name), {"at": asdict(at), **{name: p.state_dict() for name, p in parts.items()}})
+        state = {"at": asdict(at), **{name: part.state_dict() for name, part in parts.items()}}
+        checkpoints.save(checkpoints.last(stage.name), state)
 
-    if _is_finished(at, stage) and not folder.last(stage.name).exists():
+    if _is_finished(at, stage) and not checkpoints.last(stage.name).exists():
         save()  # it continues a stage that ended early, and stages that continue this one start from here
     with stop_requests() as stop, closing(batches.epochs(at.epoch, stage.last_epoch, at.step)) as coming:
         while not _is_finished(at, stage):
@@ -134,7 +142,7 @@ def fit(
             is_due = at.epoch % spec.validate_every == 0 or at.epoch == stage.phase_end
             scores = validate(evaluated) if is_due else {}
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))
-            _keep_weights(stage, evaluated, scores, at, folder, monitor)
+            _keep_weights(stage, evaluated, scores, at, checkpoints, monitor)
             for watcher in watchers:
                 watcher.epoch(at.epoch, losses, scores)
             save()
@@ -153,20 +161,26 @@ def _keep_weights(
     networks: Mapping[str, Network],
     scores: Mapping[str, Mapping[str, float]],
     at: StageProgress,
-    folder: RunFolder,
+    checkpoints: Checkpoints,
     monitor: str,
 ) -> None:
     """Write what is to be kept of an epoch: snapshots, and of a validated one the best weights so far."""
     for name, network in networks.items():
         if at.epoch in stage.snapshots:
-            folder.save(folder.weights(stage.clock, name, at.epoch), network.state_dict())
+            checkpoints.save(checkpoints.weights(stage.clock, name, at.epoch), network.state_dict())
         if scores:
             score = scores[stage.members[name].kept_with or name][monitor]
-            _keep_best(stage, name, network, score, at, folder, stage.training.patience)
+            _keep_best(stage, name, network, score, at, checkpoints, stage.training.patience)
 
 
 def _keep_best(
-    stage: Stage, name: str, network: Network, score: float, at: StageProgress, folder: RunFolder, patience: int | None
+    stage: Stage,
+    name: str,
+    network: Network,
+    score: float,
+    at: StageProgress,
+    checkpoints: Checkpoints,
+    patience: int | None,
 ) -> None:
     """Write the weights when they are the best so far of a network that still counts."""
     waited = at.waited.get(name, 0)
@@ -174,7 +188,7 @@ def _keep_best(
         return
     if name not in at.best or score > at.best[name]:
         at.best[name], at.waited[name] = score, 0
-        folder.save(folder.weights(stage.clock, name), network.state_dict())
+        checkpoints.save(checkpoints.weights(stage.clock, name), network.state_dict())
     else:
         at.waited[name] = waited + 1
 
@@ -196,22 +210,22 @@ def _is_finished(at: StageProgress, stage: Stage) -> bool:
     return is_settled or at.epoch >= stage.last_epoch
 
 
-def _restore(stage: Stage, folder: RunFolder, parts: Mapping[str, Stateful]) -> StageProgress:
+def _restore(stage: Stage, checkpoints: Checkpoints, parts: Mapping[str, Stateful]) -> StageProgress:
     """Load the stage's own checkpoint, else that of the stage that it continues, else start anew."""
-    path = folder.last(stage.name)
+    path = checkpoints.last(stage.name)
     has_own = path.exists()
     if not has_own:
-        folder.cut_metrics()  # of an earlier start that did not reach its first checkpoint
-        if not stage.continues or not (path := folder.last(stage.continues)).exists():
+        checkpoints.folder.cut_metrics()  # of an earlier start that did not reach its first checkpoint
+        if not stage.continues or not (path := checkpoints.last(stage.continues)).exists():
             return StageProgress(epoch=stage.first_epoch)
-    saved = folder.load(path)
+    saved = checkpoints.load(path)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     at = StageProgress(**saved["at"])
     if has_own:
-        folder.resume_metrics(at.metrics, at.metrics_sha256)
+        checkpoints.folder.resume_metrics(at.metrics, at.metrics_sha256)
         if not _is_finished(at, stage):
-            folder.cut_metrics()
+            checkpoints.folder.cut_metrics()
     return at
 
 

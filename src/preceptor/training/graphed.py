@@ -7,8 +7,8 @@ that a step is recorded anew when the weights of the edges change. Frozen networ
 they say may be kept on disk, or asked about several batches at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -55,11 +55,10 @@ class Graphed:
         """See :class:`~preceptor.training.step.Step`."""
         if self._is_refused or len(batch.positions) < self._whole:
             return self._step(batch, epoch, stream, share)
-        said = {name: self._cohort.ask(name, batch, epoch) for name in self._cohort.asked}
+        said = self._step.said(batch, epoch)
         if self._warm < WARM_UP:
             self._warm += 1
-            with _answering(self._cohort, said):
-                return self._recorder.aside(lambda: self._watched(batch, epoch, stream, share))
+            return self._recorder.aside(lambda: self._watched(batch, said, epoch, stream, share))
         weights = tuple(edge.weight_in(epoch) for edge in self._cohort.transfers)
         if self._recording is None or weights != self._weights:
             self._weights, self._recording = weights, None
@@ -67,7 +66,7 @@ class Graphed:
                 self._recording = self._record(batch, said, epoch, share)
             except RuntimeError as error:  # nothing was done yet
                 self._refuse(f"recording failed: {error.__context__ or error}")
-                return self._step(batch, epoch, stream, share)
+                return self._step(batch, epoch, stream, share, said)
         for there, now in zip(self._read(self._batch, self._said), self._read(batch, said), strict=True):
             there.copy_(now, non_blocking=True)
         self._recording()
@@ -77,7 +76,9 @@ class Graphed:
         self._is_refused = True
         self._say_note(f"steps are not replayed as a graph: {why}")
 
-    def _watched(self, batch: Batch, epoch: int, stream: int | None, share: float) -> list[Terms]:
+    def _watched(
+        self, batch: Batch, said: Mapping[str, Outputs], epoch: int, stream: int | None, share: float
+    ) -> list[Terms]:
         """A step as it is, in which whatever cannot be recorded is noticed.
 
         Operations are looked at in the first one only, for nothing is compiled meanwhile; tensors that a step replaces
@@ -85,7 +86,7 @@ class Graphed:
         """
         before = _places(self._cohort)
         with _Noticing() if self._warm == 1 else nullcontext() as noticed:
-            terms = self._step(batch, epoch, stream, share)
+            terms = self._step(batch, epoch, stream, share, said)
         found = noticed.found if noticed else set()
         if self._warm > 1:
             now = _places(self._cohort)
@@ -95,7 +96,7 @@ class Graphed:
         return terms
 
     def _record(self, batch: Batch, said: Mapping[str, Outputs], epoch: int, share: float) -> Recording[list[Terms]]:
-        step, cohort = self._step, self._cohort
+        step = self._step
         mine = replace(
             batch,
             images=batch.images.clone(),
@@ -106,8 +107,7 @@ class Graphed:
         answers = {name: _copied(outputs) for name, outputs in said.items()}
 
         def call() -> list[Terms]:  # without `self`, whose batch and answers are others when a step is recorded anew
-            with _answering(cohort, answers):
-                return step(mine, epoch, None, share)
+            return step(mine, epoch, None, share, answers)
 
         self._batch, self._said = mine, answers
         return self._recorder.record(call)
@@ -118,17 +118,6 @@ class Graphed:
         answers = [cast(Tensor, outputs.at(tap)) for name, outputs in said.items() for tap in taps[name]]
         ids = [batch.positions] if any(edge.loss.needs_ids for edge in self._cohort.transfers) else []
         return [batch.images, batch.targets, *ids, *answers]
-
-
-@contextmanager
-def _answering(cohort: Cohort, said: Mapping[str, Outputs]) -> Iterator[None]:
-    """Let ``said`` be what frozen networks say."""
-    ask = cohort.frozen_outputs
-    cohort.frozen_outputs = lambda name, *_: said[name]
-    try:
-        yield
-    finally:
-        cohort.frozen_outputs = ask
 
 
 def _places(module: nn.Module) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""``pixels.npz`` of a run folder: which images its networks know, by what the images are and not by their names."""
+"""Of a run: which images its networks know, by what the images are and not by their names."""
 
 import io
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from preceptor.data.packed import HASH_BYTES
 from preceptor.data.prepare import Prepared
 from preceptor.data.samples import PARTS
 from preceptor.files import write_with
-from preceptor.runs.names import PIXELS
+from preceptor.runs.files import RunFiles
 from preceptor.sealed import read_zip, sealed_zip
 
 _INHERITED = "inherited"
@@ -54,7 +54,7 @@ class PixelKeys:
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes the names of arrays for options
         content = sealed_zip(buffer.getvalue())
-        write_with(run / PIXELS, lambda path: path.write_bytes(content))
+        write_with(RunFiles(run).pixels, lambda path: path.write_bytes(content))
 
 
 def pixel_keys(prepared: Prepared, inherited: Keys | None = None) -> PixelKeys:
@@ -75,14 +75,15 @@ def read_pixel_keys(run: Path) -> PixelKeys | None:
     Raises:
         ValueError: it is damaged.
     """
-    if not (run / PIXELS).is_file():
+    path = RunFiles(run).pixels
+    if not path.is_file():
         return None
     try:
-        content, _ = read_zip(run / PIXELS, "")
+        content, _ = read_zip(path, "")
         with np.load(io.BytesIO(content)) as stored:
             found = {name: _keys(stored[name]) for name in (*PARTS, _INHERITED)}
     except (OSError, KeyError, ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:  # numpy's parsers
-        raise ValueError(f"{PIXELS} is damaged") from error
+        raise ValueError(f"{path.name} is damaged") from error
     return PixelKeys({part: found[part] for part in PARTS}, found[_INHERITED])
 
 

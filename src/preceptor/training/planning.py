@@ -10,7 +10,13 @@ from preceptor.recipe import Recipe
 def workshop_of(recipe: Recipe, prepared: Prepared) -> Workshop:
     """What makes the networks of a recipe for its images."""
     packed = prepared.packed
-    return Workshop(task=recipe.task, classes=packed.classes, image_size=packed.size, seed=recipe.seed)
+    return Workshop(
+        task=recipe.task,
+        classes=packed.classes,
+        image_size=packed.size,
+        channels=packed.channels,
+        seed=recipe.seed,
+    )
 
 
 def settled_plan(recipe: Recipe, workshop: Workshop) -> Plan:

@@ -16,8 +16,10 @@ from preceptor.networks.export import CONFIG
 from preceptor.plan.given import Given
 from preceptor.plan.stage import Plan
 from preceptor.recipe import load_recipe
-from preceptor.runs.begun import read_split, require_same_data
-from preceptor.runs.names import PIXELS, RECIPE, SPLIT
+from preceptor.runs.begun import require_same_data
+from preceptor.runs.files import RunFiles, run_around
+from preceptor.runs.names import PIXELS, SPLIT
+from preceptor.runs.tables import read_split
 from preceptor.specs import DataSpec
 from preceptor.training.pixel_keys import Keys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
 
@@ -80,8 +82,7 @@ def _there(given: Given) -> bool:
 
 def _run_around(weights: Path) -> Path | None:
     """The run folder in which weights lie, also where the path to them is a link."""
-    above = (*weights.absolute().parents, *weights.resolve().parents)
-    return next((folder for folder in above if (folder / PIXELS).is_file() or (folder / SPLIT).is_file()), None)
+    return run_around(weights, (PIXELS, SPLIT))
 
 
 def _checked(what: str, run: Path | None, data: DataSpec, prepared: Prepared, mine: PixelKeys) -> Seen:
@@ -129,12 +130,14 @@ def _names(prepared: Prepared, leaked: Keys) -> set[str]:
 def _split_of(run: Path) -> tuple[pd.DataFrame | None, str | None]:
     """(id, split) of the samples of a run, tiles by their image; or what is wrong with the file."""
     try:
-        table = pd.read_csv(io.BytesIO(read_split(run)), dtype=str)[["id", "split"]]
-    except FileNotFoundError:
-        return None, f"there is no {SPLIT}"
-    except (OSError, ValueError, KeyError):  # pandas' own errors are ValueErrors
+        table = read_split(run)
+    except (OSError, UserError):
         return None, f"{SPLIT} is damaged"
-    return (_without_tiles(table), None) if set(table["split"]) <= set(PARTS) else (None, f"{SPLIT} is damaged")
+    if table is None:
+        return None, f"there is no {SPLIT}"
+    if not set(table["split"]) <= set(PARTS):
+        return None, f"{SPLIT} is damaged"
+    return _without_tiles(table[["id", "split"]]), None
 
 
 def _without_tiles(table: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +147,7 @@ def _without_tiles(table: pd.DataFrame) -> pd.DataFrame:
 def _is_same_place(run: Path, data: DataSpec) -> bool:
     """Whether the recipe in ``run`` names this data, however its path is spelled."""
     try:
-        theirs = load_recipe(run / RECIPE)[0].data
+        theirs = load_recipe(RunFiles(run).recipe)[0].data
         if theirs.source != data.source:
             return False
         if theirs.path is None or data.path is None:

@@ -4,8 +4,8 @@ Every run ends with the weights, scores and metrics that it has alone, bit for b
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -19,20 +19,26 @@ from preceptor.machine.fabric import make_fabric
 from preceptor.plan.merge import Merged, merge, unshared
 from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe
+from preceptor.runs.files import RunFiles
+from preceptor.runs.folder import RunFolder
 from preceptor.runs.metrics import HEADER
-from preceptor.runs.names import TOGETHER
 from preceptor.runs.place import is_run, require_place
+from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 from preceptor.training.audit import require_student_alone
+from preceptor.training.build import builder_for
+from preceptor.training.checkpoints import Checkpoints
+from preceptor.training.finish import Finishing
+from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.run import Run, note_on
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.run_folder import folder_for, keep_own
 from preceptor.training.same_data import require_unseen, write_pixel_keys
 
 
 def train_together(
     runs: Mapping[Path, Recipe], shared: Path, *, device: str = "auto", console: Console | None = None
-) -> dict[Path, dict[str, Any]]:
+) -> dict[Path, RunResult]:
     """Train runs that differ in their technique alone as one cohort; the same call again resumes them.
 
     Args:
@@ -40,7 +46,7 @@ def train_together(
         shared: folder for what they have in common while training: checkpoints and the metrics of all.
 
     Returns:
-        ``result.json`` of every run, as a dict. Its ``seconds`` are those of all runs together.
+        The result of every run. Its ``seconds`` are those of all runs together.
 
     Raises:
         UserError: the runs cannot be trained as one, or the folder holds other runs.
@@ -52,17 +58,17 @@ def train_together(
     console = console or Screen()
     for path in (*runs, shared):
         require_place(path, [recipes[0].data.path], is_own=is_run(path))
-    folders = [RunFolder(path, recipe, note=note_on(console)) for path, recipe in runs.items()]
-    finished = [folder.result for folder in folders]
+    folders = [folder_for(path, recipe, note=note_on(console)) for path, recipe in runs.items()]
+    finished = [folder.finished for folder in folders]
     if all(finished):
-        return {result.run: result.whole() for result in finished if result is not None}
+        return {found.folder: found.result for found in finished if found is not None}
     torch.set_num_threads(recipes[0].training.threads or torch.get_num_threads())
     return on_sound_pixels(lambda: _train_prepared(runs, folders, shared, fabric, console), note_on(console))
 
 
 def _train_prepared(
     runs: Mapping[Path, Recipe], folders: Sequence[RunFolder], shared: Path, fabric: Fabric, console: Console
-) -> dict[Path, dict[str, Any]]:
+) -> dict[Path, RunResult]:
     recipes = list(runs.values())
     prepared = prepare(recipes[0], note_on(console))
     workshop = workshop_of(recipes[0], prepared)
@@ -76,30 +82,39 @@ def _train_prepared(
     merged = merge(plans)
     _require_equal_batches(plans)
     _begin(shared, runs)
-    everything = RunFolder(shared, recipes[0], note=note_on(console))
+    everything = folder_for(shared, recipes[0], note=note_on(console))
     everything.require_data(fingerprint, split)
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
-    trunk = Run(recipes[0], prepared, workshop, trunk_plan, everything, fabric, console)
+    trunk_notes = Notes(console)
+    builder = builder_for(recipes[0], prepared, fabric, Checkpoints(everything), trunk_notes, workshop)
+    trunk = Run(builder, trunk_plan, console)
     with everything.held():
         everything.begin(fingerprint, split)
-        networks, phases = trunk.train()
+        trained = trunk.train()
     results = {}
     for number, (folder, recipe, plan) in enumerate(zip(folders, recipes, plans, strict=True)):
-        result = folder.result
-        if result is None:
+        found = folder.finished
+        if found is None:
             folder.begin(fingerprint, split)
+            keep_own(folder, recipe)
             folder.replace_metrics(_own_metrics(everything, merged, number))
             write_pixel_keys(folder.path, prepared, seen[number])
             notes = [
                 *seen[number].notes,
-                *_own_notes(trunk.notes, merged, number),
+                *_own_notes(trunk_notes.kept, merged, number),
                 f"trained together with {len(runs) - 1} other runs",
             ]
-            run = Run(recipe, prepared, workshop, plan, folder, fabric, console, notes=notes)
-            own = {name: networks[there] for name, there in merged.names[number].items()}
-            results[folder.path] = run.finish((own, phases))
+            own = {name: trained.networks[there] for name, there in merged.names[number].items()}
+            results[folder.path] = Finishing(
+                recipe=recipe,
+                prepared=prepared,
+                plan=plan,
+                folder=folder,
+                evaluator=builder.evaluator,
+                notes=Notes(console, notes),
+            ).finish(replace(trained, networks=own))
         else:
-            results[folder.path] = result.whole()
+            results[folder.path] = found.result
     return results
 
 
@@ -132,7 +147,7 @@ def _require_equal_batches(plans: Sequence[Plan]) -> None:
 
 def _begin(shared: Path, runs: Mapping[Path, Recipe]) -> None:
     """Note which runs are trained here; refuse a folder in which others were."""
-    file, now = shared / TOGETHER, "---\n".join(recipe.to_yaml() for recipe in runs.values())
+    file, now = RunFiles(shared).together, "---\n".join(recipe.to_yaml() for recipe in runs.values())
     if file.exists() and file.read_text() != now:
         raise UserError(f"{shared} holds the training of other runs; give another folder, or delete it")
     shared.mkdir(parents=True, exist_ok=True)
@@ -142,7 +157,7 @@ def _begin(shared: Path, runs: Mapping[Path, Recipe]) -> None:
 def _own_metrics(everything: RunFolder, merged: Merged, number: int) -> str:
     """The rows of one run, named as if it had been alone."""
     mine = set(merged.names[number].values())
-    lines = everything.metrics.read_text().splitlines(keepends=True)[1:]
+    lines = everything.files.metrics.read_text().splitlines(keepends=True)[1:]
     return HEADER + "".join(unshared(line) for line in lines if line.split(",")[2] in mine)
 
 
@@ -150,4 +165,4 @@ def _own_notes(notes: Sequence[str], merged: Merged, number: int) -> list[str]:
     """Notes about an edge go to the run that has it, others to all."""
     others = {name for k, names in enumerate(merged.names) if k != number for name in names.values()}
     others -= set(merged.names[number].values())
-    return [unshared(note) for note in notes if not any(f"{name}/" in note for name in others)]
+    return list(dict.fromkeys(unshared(note) for note in notes if not any(f"{name}/" in note for name in others)))

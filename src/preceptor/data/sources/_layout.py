@@ -4,18 +4,38 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
-import pandas as pd
-
-from preceptor.data.images import IMAGE_SUFFIXES
-from preceptor.data.names import check_names
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
+from preceptor.data.tree import files_below, is_left_behind, refuse_own_folder
 from preceptor.errors import UserError
-from preceptor.opening import no_file, open_file
+from preceptor.opening import no_file
 from preceptor.quoting import quoted, shown
 
+Part = Literal["train", "validation", "test"]
+PART_WORDS: dict[str, Part] = {
+    "train": "train", "training": "train",
+    "val": "validation", "valid": "validation", "validation": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What parts of a data set are called, and which part that is."""
+
+NO_GROUPS = (
+    "No groups are known: images of one patient can be on both sides of a split. If names tell the patient, set "
+    r"data.options.group to a regular expression whose first bracket is the patient, for example '^([^_]+)_'"
+)
 MASK_NAME = re.compile(r"mask|annot|segment|ground|label|^gt$", re.IGNORECASE)
-"""Folders and columns that hold masks are called like this."""
+"""Folders and columns that hold masks may be called like this."""
+
+MASK_WORDS = frozenset(
+    {
+        "mask", "masks", "label", "labels", "segmentation", "segmentations", "seg", "segs", "annotation", "annotations",
+        "annot", "annots", "anno", "gt", "gts", "groundtruth", "groundtruths", "manual",
+    }
+)  # fmt: skip
+"""Words by which folders say that masks are in them."""
 
 
 def folder_at(path: Path, source: str) -> Path:
@@ -27,13 +47,13 @@ def folder_at(path: Path, source: str) -> Path:
 
 
 def entries(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the files in ``folder``, each sorted, hidden ones left out."""
+    """Names of the folders and of the files in ``folder``, each sorted, without what systems leave there."""
     folders: list[str] = []
     files: list[str] = []
     try:
         with os.scandir(folder) as found:
             for entry in found:
-                if not entry.name.startswith("."):
+                if not is_left_behind(entry.name):
                     _refuse_lost(entry)
                     (folders if _is_folder(entry) else files).append(entry.name)
     except FileNotFoundError:
@@ -62,7 +82,18 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 def image_names(names: Iterable[str]) -> list[str]:
     """Those of ``names`` that end like an image."""
-    return [name for name in names if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES]
+    return [name for name in names if ending_of(name) in IMAGE_SUFFIXES]
+
+
+def image_places(root: Path) -> list[str]:
+    """Paths of all image files below ``root``, without those that systems leave behind."""
+    return image_names(found.place for found in files_below(root) if not found.left_behind)
+
+
+def is_mask_folder(name: str) -> bool:
+    """Whether a word of a folder's name says that masks are in it."""
+    words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
+    return bool(MASK_WORDS & {*words, *("".join(pair) for pair in pairwise(words))})
 
 
 def images_in(folder: Path) -> dict[str, str]:
@@ -78,10 +109,13 @@ def images_in(folder: Path) -> dict[str, str]:
     folders, files = entries(folder)
     no_files = [name for name in image_names(folders) if not images_below(folder / name)]
     for name in sorted([*image_names(files), *no_files]):
-        stem = os.path.splitext(name)[0]
+        stem = parted(name)[0]
         if stem in found:
             other = os.path.basename(found[stem])
-            raise UserError(f"folder {quoted(folder)} has {quoted(other)} and {quoted(name)}: which is it?")
+            raise UserError(
+                f"folder {quoted(folder)} has {quoted(other)} and {quoted(name)}: which is it? Remove one if they are "
+                "one picture, rename one if they are two"
+            )
         found[stem] = place + name
     return found
 
@@ -92,7 +126,7 @@ def images_below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) 
     Raises:
         UserError: see :func:`images_in`; or a link leads back to one of the folders ``above`` it.
     """
-    above = _one_more(folder, above)
+    above = refuse_own_folder(folder, above)
     found = images_in(folder)
     for name in entries(folder)[0]:
         found |= {os.path.join(name, stem): file for stem, file in images_below(folder / name, above).items()}
@@ -101,21 +135,9 @@ def images_below(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) 
 
 def tree(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> list[str]:
     """Names of all folders below ``folder``; see :func:`images_below`."""
-    above = _one_more(folder, above)
+    above = refuse_own_folder(folder, above)
     inside = entries(folder)[0]
     return [*inside, *(name for one in inside for name in tree(folder / one, above))]
-
-
-def _one_more(folder: Path, above: frozenset[tuple[int, int]]) -> frozenset[tuple[int, int]]:
-    """The folders above what is in ``folder``; UserError where it is one of them itself."""
-    status = os.stat(folder)
-    this = (status.st_dev, status.st_ino)
-    if this in above:
-        raise UserError(
-            f"folder {quoted(folder)} holds itself, by a link: its images would be read again and again, under other "
-            "names and classes; remove the link"
-        )
-    return above | {this}
 
 
 def refuse(source: str, path: Path, saw: str, expected: str) -> UserError:
@@ -141,31 +163,3 @@ def matched(source: str, left: set[str], right: set[str], *, only_left: str, onl
     for missing, what in ((left - right, only_left), (right - left, only_right)):
         if missing:
             raise UserError(f"{source}: {len(missing)} {what}: {named(missing)}; add those missing, or leave these out")
-
-
-def read_table(file: Path) -> pd.DataFrame:
-    """The CSV (or TSV) ``file``, all values as text, as written.
-
-    Raises:
-        UserError: no regular file, no table, no UTF-8, rows longer than the header, or names of columns that no
-            terminal can show.
-    """
-    separator = "\t" if file.suffix.lower() == ".tsv" else ","
-    try:
-        with open_file(file, "table") as opened:
-            rows = pd.read_csv(opened, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8")
-    except UnicodeDecodeError:
-        raise UserError(
-            f"table {quoted(file)} is not UTF-8: save it as such, for example with "
-            "`iconv -f latin1 -t utf-8 OLD.csv > NEW.csv` (utf-16 where Excel wrote Unicode text)"
-        ) from None
-    except UserError:
-        raise
-    except (OSError, ValueError) as error:
-        raise UserError(f"table {quoted(file)} is not a readable CSV: {shown(str(error).strip())}") from None
-    if not isinstance(rows.index, pd.RangeIndex):
-        raise UserError(
-            f"table {quoted(file)} is not a readable CSV: its rows have more values than its first line has columns"
-        )
-    check_names(f"columns of {shown(file.name)}", [str(name) for name in rows.columns])
-    return rows

@@ -2,13 +2,16 @@
 
 import difflib
 import inspect
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from preceptor.data.names import check_names
 from preceptor.data.samples import SampleTable
 from preceptor.errors import UserError
+from preceptor.files import expand
 
 Source = Callable[..., SampleTable]
 
@@ -43,6 +46,24 @@ def checked(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, A
     if missing:
         raise UserError(f"source {key!r} needs the option {missing[0]!r}")
     return valid
+
+
+def opened(key: str, source: Source, path: str | None, options: Mapping[str, Any]) -> SampleTable:
+    """What ``source`` makes of the data at ``path``.
+
+    Raises:
+        UserError: see :func:`checked`; no path where one is needed, or one that cannot be used.
+    """
+    valid = checked(key, source, options)
+    if path is not None:
+        place = expand(path)
+        if not path.strip():
+            raise UserError(f"source {key!r} needs a path to its files: data.path is empty")
+        check_names("path of the data", (os.path.abspath(place),))
+        return source(place, **valid)
+    if needs_path(source):
+        raise UserError(f"source {key!r} needs a path to its files")
+    return source(**valid)
 
 
 def needs_path(source: Source) -> bool:

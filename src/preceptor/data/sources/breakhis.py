@@ -12,7 +12,7 @@ from pydantic import Field
 
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, image_names, named, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, images_below, named, refuse
 from preceptor.errors import UserError
 
 TYPES = {
@@ -25,6 +25,8 @@ TYPES = {
     "MC": "mucinous_carcinoma",
     "PC": "papillary_carcinoma",
 }
+ABOVE = ("BreaKHis_v1", "histology_slides", "breast")
+"""Folders that benign/ and malignant/ lie in."""
 BINARY = ("benign", "malignant")
 NAME = re.compile(
     r"SOB_(?P<side>[BM])_(?P<type>[A-Z]+)-(?P<year>\d+)-(?P<slide>(?P<number>\d+)[A-Z]*)-(?P<zoom>\d+)-\d+"
@@ -48,7 +50,7 @@ def breakhis(
     one patient here.
 
     Args:
-        path: ``BreaKHis_v1``, the folder it lies in, or one between it and ``breast``.
+        path: ``BreaKHis_v1``, a folder it lies in, or one between it and ``breast``.
         task: ``binary`` for benign and malignant, ``types`` for the 8 tumour types.
         magnifications: which to use.
     """
@@ -57,19 +59,19 @@ def breakhis(
     kinds = tuple(TYPES)
     ids, files, labels, groups = [], [], [], []
     odd = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders.sort()
-        for name in image_names(sorted(names)):
-            stem = os.path.splitext(name)[0]
-            match = NAME.fullmatch(stem)
-            if match is None or match["type"] not in TYPES:
-                odd.append(os.path.join(os.path.relpath(folder, root), name))
-                continue
-            if int(match["zoom"]) in magnifications:
-                ids.append(stem)
-                files.append(os.path.join(folder, name))
-                labels.append("BM".index(match["side"]) if task == "binary" else kinds.index(match["type"]))
-                groups.append(f"{match['year']}-{match['number']}")
+    left_out: dict[str, str] = {}
+    for place, file in images_below(root).items():
+        stem = os.path.basename(place)
+        match = NAME.fullmatch(stem)
+        if match is None or match["type"] not in TYPES:
+            odd.append(os.path.relpath(file, root))
+        elif int(match["zoom"]) not in magnifications:
+            left_out[file] = f"images of other magnifications than {', '.join(map(str, magnifications))}"
+        else:
+            ids.append(stem)
+            files.append(file)
+            labels.append("BM".index(match["side"]) if task == "binary" else kinds.index(match["type"]))
+            groups.append(f"{match['year']}-{match['number']}")
     if odd:
         raise refuse("breakhis", root, f"images named {named(odd)}", "names like SOB_B_A-14-22549AB-40-001.png")
     absent = set(classes) - {classes[label] for label in labels}
@@ -86,14 +88,18 @@ def breakhis(
         read=reader,
         grouping="patient",
         files=reader.files,
+        left_out=left_out,
     )
 
 
 def _breast(path: Path) -> Path:
-    """The folder that has benign/ and malignant/."""
-    below = ("BreaKHis_v1", "histology_slides", "breast")
-    for start in range(len(below) + 1):
-        candidate = path.joinpath(*below[start:])
-        if candidate.is_dir() and set(BINARY) <= set(entries(candidate)[0]):
+    """The folder that has benign/ and malignant/; archives hold some folders twice, one in the other."""
+    candidate = path
+    while True:
+        inside = entries(candidate)[0]
+        if set(BINARY) <= set(inside):
             return candidate
-    raise refuse("breakhis", path, contents(path), LAYOUT)
+        below = next((name for name in ABOVE if name in inside), None)
+        if below is None:
+            raise refuse("breakhis", path, contents(path), LAYOUT)
+        candidate = candidate / below

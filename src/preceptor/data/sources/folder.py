@@ -9,32 +9,26 @@ from typing import Literal
 from preceptor.data.images import FileReader
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.patterns import first_brackets
+from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import (
-    MASK_NAME,
+    NO_GROUPS,
+    PART_WORDS,
+    Part,
     contents,
     entries,
     folder_at,
     image_names,
     images_below,
+    is_mask_folder,
     matched,
     named,
     refuse,
     tree,
 )
+from preceptor.data.tree import files_below
 from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
-
-Part = Literal["train", "validation", "test"]
-_WORDS: dict[str, Part] = {
-    "train": "train", "training": "train",
-    "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-NO_GROUPS = (
-    "No groups are known: images of one patient can be on both sides of a split. If names tell the patient, set "
-    r"data.options.group to a regular expression whose first bracket is the patient, for example '^([^_]+)_'"
-)
 
 
 def folder(
@@ -119,7 +113,7 @@ def find_parts(root: Path, images: str, masks: str, parts: Mapping[str, Part] | 
 def part_word(name: str) -> Part | None:
     """The part that a folder's name tells, where exactly one of its words does."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
-    told = {_WORDS[word.lower()] for word in words if word.lower() in _WORDS}
+    told = {PART_WORDS[word.lower()] for word in words if word.lower() in PART_WORDS}
     return told.pop() if len(told) == 1 else None
 
 
@@ -138,10 +132,7 @@ def _by_class(
     root: Path, found: Mapping[Part | None, Path], images: str, masks: str, classes: tuple[str, ...] | None
 ) -> _Rows:
     rows = _Rows()
-    seen = sorted({name for below in found.values() for name in entries(below)[0]})
-    if not any(_holds_images(below / name) for below in found.values() for name in entries(below)[0]):
-        raise refuse("folder", root, contents(root), "one folder of images per class, or an image and a mask folder")
-    _refuse_masks(root, [under / name for under in found.values() for name in entries(under)[0]], {images, masks})
+    seen = _class_folders(root, found, {images, masks}, classes)
     rows.classes = classes or tuple(seen)
     if set(rows.classes) != set(seen):
         raise refuse("folder", root, f"the class folders {named(seen)}", f"those of classes: {', '.join(rows.classes)}")
@@ -165,10 +156,38 @@ def _by_class(
     return rows
 
 
+def _class_folders(
+    root: Path, found: Mapping[Part | None, Path], halves: set[str], classes: tuple[str, ...] | None
+) -> list[str]:
+    """Names of the folders that are classes: those with images, and empty ones, which are named later.
+
+    A folder that holds other files only, as ``docs`` may, is none.
+
+    Raises:
+        UserError: no folder has images, or some hold masks, or the images of masks.
+    """
+    seen = sorted({name for below in found.values() for name in entries(below)[0]})
+    folders = {name: [below / name for below in found.values() if (below / name).is_dir()] for name in seen}
+    holding = [name for name in seen if any(images_below(folder) for folder in folders[name])]
+    if not holding:
+        raise refuse("folder", root, contents(root), "one folder of images per class, or an image and a mask folder")
+    _refuse_masks(root, [folder for name in holding for folder in folders[name]], halves)
+    of_masks = [name for name in holding if is_mask_folder(name)]
+    if classes is None and of_masks and len(of_masks) < len(holding):
+        raise refuse(
+            "folder",
+            root,
+            f"beside class folders {named([f'{name}/' for name in of_masks])}, which seems to hold masks",
+            "masks are no class: give the options images and masks, or list the option classes where they are one",
+        )
+    wanted = set(classes or ())
+    return [name for name in seen if name in {*holding, *wanted} or not any(map(files_below, folders[name]))]
+
+
 def _refuse_masks(root: Path, classes: Sequence[Path], halves: set[str]) -> None:
     """UserError where folders below the class folders hold masks, or the images of masks: these are no classes."""
     names = {name for folder in classes for name in tree(folder)}
-    odd = [name for name in names if MASK_NAME.search(name) or name in halves]
+    odd = [name for name in names if is_mask_folder(name) or name in halves]
     if odd:
         raise refuse(
             "folder",
@@ -209,16 +228,11 @@ def _has_class_folders(path: Path) -> bool:
     return any(image_names(entries(path / name)[1]) for name in entries(path)[0])
 
 
-def _holds_images(path: Path) -> bool:
-    folders, files = entries(path)
-    return bool(image_names(files)) or any(image_names(entries(path / name)[1]) for name in folders)
-
-
 def _groups(
     rows: _Rows, rule: str | None, source: Literal["name", "folder"], grouping: str
 ) -> tuple[list[str] | None, str | None, tuple[str, ...]]:
     """The group of each image, what a group is, and what is to be said of it."""
-    stems = [os.path.splitext(os.path.basename(file))[0] for file in rows.images]
+    stems = [parted(os.path.basename(file))[0] for file in rows.images]
     if source == "folder":
         folders = [below.split(os.sep)[0] for below in rows.below]
         if "" in folders:
@@ -233,11 +247,18 @@ def _groups(
         told = groups_by_name(stems)
         if told.groups is not None:
             return list(told.groups), told.grouping, (told.note,)
-        below = len({name for name in rows.below if name})
-        hint = f"; if the {below} folders that images lie in are patients, set data.options.group_from=folder"
-        return None, None, (" ".join(filter(None, [told.note, NO_GROUPS + (hint if below else "") + "."])),)
+        return None, None, (" ".join(filter(None, [told.note, NO_GROUPS + _folders_hint(rows) + "."])),)
     warning = own_group_each(stems, groups)
     return groups, grouping, (warning,) if warning else ()
+
+
+def _folders_hint(rows: _Rows) -> str:
+    """What to do where folders below the classes may be patients."""
+    below, loose = len({name for name in rows.below if name}), rows.below.count("")
+    if not below:
+        return ""
+    move = f"move the {loose} images that lie in none of them into some, and " if loose else ""
+    return f"; if the {below} folders that images lie in are patients, {move}set data.options.group_from=folder"
 
 
 def _found(rule: str, names: Sequence[str]) -> list[str]:

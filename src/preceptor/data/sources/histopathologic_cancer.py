@@ -5,7 +5,8 @@ from pathlib import Path
 
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, folder_at, images_in, matched, read_table, refuse
+from preceptor.data.sources._layout import contents, folder_at, images_in, matched, refuse
+from preceptor.data.sources._tables import read_table
 from preceptor.errors import UserError
 
 TABLE = "train_labels.csv"
@@ -19,7 +20,7 @@ def histopathologic_cancer(path: Path) -> SampleTable:
     root = folder_at(path, "histopathologic_cancer")
     if not (root / TABLE).is_file() or not (root / "train").is_dir():
         raise refuse("histopathologic_cancer", root, contents(root), f"a folder train/ of <id>.tif and {TABLE}")
-    table = read_table(root / TABLE)
+    table = read_table(root / TABLE).rows
     if list(table.columns) != ["id", "label"]:
         raise refuse("histopathologic_cancer", root / TABLE, f"columns {', '.join(table.columns)}", "columns id, label")
     wrong = table.loc[~table["label"].isin(["0", "1"])]
@@ -55,5 +56,9 @@ def histopathologic_cancer(path: Path) -> SampleTable:
         ),
         read=reader,
         files=reader.files,
+        read_besides=(str(root / TABLE),),
+        left_out=dict.fromkeys(images_in(root / "test").values(), "images of test/, which have no labels")
+        if (root / "test").is_dir()
+        else {},
         notes=("This copy names no slides: patches of one slide can be on both sides of a split.",),
     )

@@ -13,7 +13,8 @@ import numpy as np
 from preceptor.data.images import MOST_PIXELS
 from preceptor.data.samples import Pixels, SampleTable, sample_frame
 from preceptor.data.sources._hdf5 import dataset, open_dataset
-from preceptor.data.sources._layout import contents, entries, folder_at, read_table, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, refuse
+from preceptor.data.sources._tables import read_table
 from preceptor.errors import UserError
 from preceptor.opening import no_file
 from preceptor.quoting import quoted, shown
@@ -73,6 +74,7 @@ def pcam(path: Path) -> SampleTable:
         grouping="slide" if known else None,
         files=reader.files,
         notes=tuple(notes),
+        read_besides=tuple(str(root / f"{PREFIX}_{part}_{kind}") for part in parts for kind in ("y.h5", "meta.csv")),
     )
 
 
@@ -150,7 +152,7 @@ def _slides(meta: Path, count: int) -> list[str] | None:
     """The slide of each image, or None where the file is not there."""
     if no_file(meta) == "does not exist":
         return None
-    table = read_table(meta)
+    table = read_table(meta).rows
     if "wsi" not in table.columns or len(table) != count:
         raise refuse(
             "pcam", meta, f"{len(table)} rows, columns {', '.join(table.columns)}", f"{count} rows and a column wsi"

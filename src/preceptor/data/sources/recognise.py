@@ -1,28 +1,41 @@
 """Which source, with which options, reads a folder: looked up by what lies there, never by decoding images."""
 
 import os
-import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from preceptor.data.sources._layout import MASK_NAME, contents, entries, image_names, named, read_table
+from preceptor.data.layouts import GENERAL, PUBLISHED, Layout
+from preceptor.data.name_rules import groups_by_name
+from preceptor.data.sources import _recognise_table as tables
+from preceptor.data.sources._layout import (
+    MASK_NAME,
+    contents,
+    entries,
+    image_names,
+    image_places,
+    images_below,
+    is_mask_folder,
+    named,
+)
+from preceptor.data.sources._sorting import sort_files
+from preceptor.data.sources._tables import TABLES
 from preceptor.data.sources.breakhis import BINARY
 from preceptor.data.sources.folder import part_word
-from preceptor.data.sources.ham10000 import TABLE
+from preceptor.data.sources.ham10000 import TABLES as HAM_TABLES
 from preceptor.data.sources.kather2016 import CLASSES, FOLDER
 from preceptor.data.sources.lgg import CASE
+from preceptor.data.sources.pannuke import fold_arrays
 from preceptor.data.sources.pcam import PREFIX
-from preceptor.data.sources.table import PART_WORDS
 from preceptor.errors import UserError
 from preceptor.opening import require_file
-from preceptor.quoting import quoted
+from preceptor.quoting import quoted, shown
 
-_LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
-_GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
-_MOST_CLASSES = 100
+_NEARLY_ALL = 0.9
+_LIES = "the data lie in "
+_SAMPLE = 200  # of many files, looked at before all are
+_FEWEST_GROUPS = 5  # so many folders below the classes may be patients; fewer are rather something else
 
 
 @dataclass(frozen=True)
@@ -33,11 +46,13 @@ class Recognised:
         key: of the source.
         options: to give it besides the path.
         reasons: what was seen, and what was guessed from it.
+        path: what the source reads, where it is a folder below the one that was given.
     """
 
     key: str
     options: dict[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    path: Path | None = None
 
 
 def recognise(path: Path) -> Recognised:
@@ -47,31 +62,42 @@ def recognise(path: Path) -> Recognised:
         UserError: no known layout; says what is there.
     """
     if path.exists() and not path.is_dir():
-        require_file(path, "data")
-        if path.suffix == ".npz":
-            return Recognised("medmnist", {}, ("a .npz file",))
-        if path.suffix.lower() in (".csv", ".tsv"):
-            return _table(path.parent, path.name)
-        raise UserError(f"{quoted(path)} is a file: a folder, a .csv or a .npz file was expected")
+        return _of_file(path)
     folders, files = entries(path)
-    found = _published(path, folders, files) or _pairs(path, folders)
+    places = image_places(path)
+    found = (
+        _published(path, folders, files)
+        or _by_layouts(PUBLISHED, places)
+        or _inside(path, folders, files)
+        or _pairs(path, folders)
+        or _by_layouts([layout for layout in GENERAL if layout.mask], places)
+    )
     if found is not None:
         return found
-    tables = [name for name in files if name.lower().endswith((".csv", ".tsv"))]
-    classes = _classes(path, folders)
-    if len(tables) == 1:
-        try:
-            return _table(path, tables[0])
-        except UserError:
-            if classes is None:
-                raise
+    classes = (
+        _pairs_by_affixes(path)
+        or _by_layouts([layout for layout in GENERAL if not layout.mask], places)
+        or _classes(path, folders)
+    )
+    by_table = tables.recognise_table(path, must=classes is None)
+    if by_table is not None:
+        return Recognised("table", *by_table)
     if classes is not None:
         return classes
     raise UserError(
         f"{quoted(path)} has no known layout.\n  saw: {contents(path)}\n"
-        "  expected: a published data set, one folder of images per class, a folder of images beside one of masks,\n"
-        "  or a CSV beside the images; name the layout with --source and its options with --option name=value"
+        "  expected: a published data set, one folder of images per class, images and masks in folders or side by\n"
+        "  side, or a table beside the images; name the layout with --source and its options with --option name=value"
     )
+
+
+def _of_file(path: Path) -> Recognised:
+    require_file(path, "data")
+    if path.suffix == ".npz":
+        return Recognised("medmnist", {}, ("a .npz file",))
+    if path.suffix.lower() in TABLES:
+        return Recognised("table", *tables.options_of(path.parent, path.name, is_file=True))
+    raise UserError(f"{quoted(path)} is a file: a folder, a table ({', '.join(TABLES)}) or a .npz file was expected")
 
 
 def _published(path: Path, folders: list[str], files: list[str]) -> Recognised | None:
@@ -88,7 +114,7 @@ def _published(path: Path, folders: list[str], files: list[str]) -> Recognised |
             "the eight folders 01_TUMOR to 08_EMPTY",
         ),
         ("pcam", any(name.startswith(PREFIX) for name in files), f"files {PREFIX}_*"),
-        ("ham10000", TABLE in files, TABLE),
+        ("ham10000", bool({*HAM_TABLES} & {*files}), HAM_TABLES[0].partition(".")[0]),
         (
             "histopathologic_cancer",
             "train_labels.csv" in files and "train" in folders,
@@ -97,132 +123,152 @@ def _published(path: Path, folders: list[str], files: list[str]) -> Recognised |
         ("breakhis", bool({"BreaKHis_v1", "histology_slides"} & set(folders)), "the BreaKHis_v1 tree"),
         ("breakhis", set(BINARY) <= set(folders) and "SOB" in inside("benign"), "benign/SOB and malignant/"),
         ("lgg", any(CASE.fullmatch(name) for name in cases), "folders TCGA_<site>_<patient>_<date>"),
-        (
-            "dsb2018",
-            bool(first) and {"images", "masks"} <= set(entries(images / first[0])[0]),
-            "folders <id> with images/ and masks/",
-        ),
+        ("dsb2018", bool(first) and _is_bowl(images / first[0]), "folders <id> with images/<id> and masks/"),
+        ("pannuke", bool(fold_arrays(path)), "arrays of folds (fold1 …)"),
         ("medmnist", any(name.endswith(".npz") for name in files), ".npz files"),
     )
     return next((Recognised(key, {}, (f"saw {what}",)) for key, holds, what in tests if holds), None)
 
 
+def _is_bowl(folder: Path) -> bool:
+    """Whether ``folder`` has one image that is called like itself, and masks."""
+    return {"images", "masks"} <= set(entries(folder)[0]) and list(images_below(folder / "images")) == [folder.name]
+
+
+def _by_layouts(layouts: "tuple[Layout, ...] | list[Layout]", places: list[str]) -> Recognised | None:
+    return next((Recognised(layout.key, {}, (_seen(layout),)) for layout in layouts if _fits(layout, places)), None)
+
+
+def _seen(layout: Layout) -> str:
+    other = [task for task in layout.tasks if task != layout.task]
+    also = f"; read for {layout.task}, --option task={other[0]} reads it for that" if other else ""
+    return f"saw {layout.title}{also}"
+
+
+def _fits(layout: Layout, places: list[str]) -> bool:
+    """Whether nearly all image files are what the layout knows, and nearly all images have masks where it wants them.
+
+    Of many files a part is looked at first: most layouts know none of them.
+    """
+    step = max(1, len(places) // _SAMPLE)
+    if step > 1:
+        some = sort_files(layout, places[::step])
+        if len(some.others) > len(places[::step]) / 2:
+            return False
+    found = sort_files(layout, places)
+    if not found.images or len(found.others) > (1 - _NEARLY_ALL) * len(places):
+        return False
+    groups = {brackets["group"] for brackets in found.images.values() if "group" in brackets}
+    if len(groups) < layout.fewest_groups:
+        return False
+    if layout.task == "classification":
+        return len({brackets["class"] for brackets in found.images.values()}) > 1
+    masked_parts = {brackets.get("part") for brackets in found.masks.values()}
+    pairs = [
+        (images, masks)
+        for images, masks in found.pairs().values()
+        if masks or found.images[images[0]].get("part") in masked_parts
+    ]
+    both = sum(bool(images) and bool(masks) for images, masks in pairs)
+    return both > 0 and both >= _NEARLY_ALL * len(pairs)
+
+
+def _inside(path: Path, folders: list[str], files: list[str]) -> Recognised | None:
+    """What is in the one folder that holds everything, as archives unpack."""
+    if _are_data(files):
+        return None
+    holding = [name for name in folders if _holds_data(path / name)]
+    if len(holding) != 1 or part_word(holding[0]):
+        return None
+    try:
+        found = recognise(path / holding[0])
+    except UserError:
+        return None
+    where = found.path or path / holding[0]
+    said = f"{_LIES}{shown(os.path.relpath(where, path))}/"
+    return replace(found, path=where, reasons=(said, *(one for one in found.reasons if not one.startswith(_LIES))))
+
+
+def _holds_data(folder: Path) -> bool:
+    folders, files = entries(folder)
+    return _are_data(files) or any(_holds_data(folder / name) for name in folders)
+
+
+def _are_data(files: list[str]) -> bool:
+    return bool(image_names(files)) or any(name.lower().endswith((*TABLES, ".npz", ".h5", ".gz")) for name in files)
+
+
 def _pairs(path: Path, folders: list[str]) -> Recognised | None:
     """An image folder and a mask folder with the same names in them, here or in folders named as parts."""
     for below in [path, *(path / name for name in folders if part_word(name))]:
-        stems = {name: _stems(below / name) for name in entries(below)[0]}
-        marks = [name for name in stems if stems[name] and MASK_NAME.search(name)]
-        pictures = [name for name in stems if stems[name] and name not in marks]
-        for masks in marks:
-            for images in pictures:
-                suffix = _suffix(stems[images], stems[masks])
-                if suffix is None:
-                    continue
-                options: dict[str, Any] = {"images": images, "masks": masks}
-                options = {name: value for name, value in options.items() if name != value}
-                if suffix:
-                    options["mask_suffix"] = suffix
-                return Recognised(
-                    "folder", options, (f"saw images in {images}/ and masks of the same names in {masks}/",)
-                )
+        for images, masks, stems in _candidates(below):
+            suffix = _suffix(stems[images], stems[masks])
+            if suffix is None:
+                continue
+            options: dict[str, Any] = {"images": images, "masks": masks}
+            options = {name: value for name, value in options.items() if name != value}
+            if suffix:
+                options["mask_suffix"] = suffix
+            reasons = [f"saw images in {images}/ and masks of the same names in {masks}/"]
+            inner = {os.path.dirname(stem).split(os.sep)[0] for stem in stems[images]}
+            if all(map(part_word, inner)):
+                continue  # images/train/: a layout of its own
+            names = [os.path.basename(stem) for stem in stems[images]]
+            if "" not in inner and len(inner) > 1 and groups_by_name(names).groups is None:
+                options |= {"group_from": "folder", "grouping": "folder"}
+                reasons.append(_guessed_groups(len(inner), f"{images}/"))
+            return Recognised("folder", options, tuple(reasons))
     return None
 
 
-def _classes(path: Path, folders: list[str]) -> Recognised | None:
-    holding = [name for name in folders if _stems(path / name)]
-    deeper = [
-        name for name in folders if part_word(name) and any(_stems(path / name / k) for k in entries(path / name)[0])
-    ]
-    if len(holding) >= 2:
-        return Recognised("folder", {}, (f"saw {len(holding)} folders of images, taken as classes",))
-    nested = {name: {k for k in entries(path / name)[0] if _stems(path / name / k)} for name in folders}
-    inner = [k for found in nested.values() for k in found]
-    is_plain = not any(MASK_NAME.search(k) or k == "images" for k in inner) and not any(map(part_word, folders))
-    if len(nested) >= 2 and all(nested.values()) and len(set(inner)) == len(inner) and is_plain:
-        why = f"saw {len(nested)} folders, taken as classes, with {len(inner)} folders of images in them"
-        return Recognised("folder", {}, (why,))
-    if deeper:
-        return Recognised("folder", {}, (f"saw class folders in {named(deeper)}",))
+def _pairs_by_affixes(path: Path) -> Recognised | None:
+    """An image folder and a mask folder whose names differ in what all of a folder begin and end with."""
+    for images, masks, stems in _candidates(path):
+        rules = [(name, *_affixes(stems[name])) for name in (images, masks)]
+        keys = [{stem[len(begin) : len(stem) - len(end)] for stem in stems[name]} for name, begin, end in rules]
+        if keys[0] != keys[1] or len(keys[0]) < 2:
+            continue
+        options = {
+            kind: rf"{_literal(name)}/{_literal(begin)}(?P<key>.+){_literal(end)}\.[^./]+"
+            for kind, (name, begin, end) in zip(("image", "mask"), rules, strict=True)
+        }
+        return Recognised("paths", options, (f"saw images in {images}/ and masks in {masks}/, paired by their names",))
     return None
 
 
-def _table(path: Path, name: str) -> Recognised:
-    """Options for a CSV: the image column is the one that matches files, the rest goes by name and values."""
-    rows = read_table(path / name)
-    options: dict[str, Any] = {}
-    if len([file for file in entries(path)[1] if file.lower().endswith((".csv", ".tsv"))]) > 1:
-        options["csv"] = name
-    places = [".", *(folder for folder in entries(path)[0] if image_names(entries(path / folder)[1]))]
-    matches = [
-        found for column in rows for place in places if (found := _matching(rows[column], path, place, str(column)))
-    ]
-    if not matches:
-        raise UserError(
-            f"{quoted(path / name)} has no column whose values are image files in {named(places)}.\n"
-            f"  saw: columns {', '.join(map(str, rows.columns))}\n"
-            "  say it with --source table --option image=COLUMN --option label=COLUMN --option image_folder=FOLDER"
-        )
-    matches.sort(key=lambda match: match["ending"] != "")  # whole file names before names without ending
-    masks = [match for match in matches if MASK_NAME.search(f"{match['column']} {match['folder']}")]
-    image = next((match for match in matches if match not in masks), matches[0])
-    mask = next((match for match in masks if match is not image), None)
-    options |= _where("image", image)
-    taken = {image["column"]}
-    if mask is not None:
-        options |= {"mask": mask["column"], **_where("mask", mask)}
-        taken.add(mask["column"])
-    free = [str(column) for column in rows if column not in taken]
-    for column in free:
-        if set(rows[column].str.lower()) <= set(PART_WORDS):
-            options["split"] = column
-        elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
-            options.setdefault("group", column)
-    if mask is None:
-        options["label"] = _label(
-            rows, [c for c in free if c not in (options.get("split"), options.get("group"))], name
-        )
-    told = ", ".join(f"{option} = {value}" for option, value in options.items())
-    return Recognised("table", options, (f"saw {name} with {len(rows)} rows beside images; guessed: {told}",))
+def _candidates(path: Path) -> Iterator[tuple[str, str, dict[str, set[str]]]]:
+    """Folders that may hold images, and masks of them, with the names in every folder."""
+    stems = {name: set(images_below(path / name)) for name in entries(path)[0]}
+    marks = [name for name in stems if stems[name] and (MASK_NAME.search(name) or is_mask_folder(name))]
+    for masks in marks:
+        for images in stems:
+            if stems[images] and images not in marks:
+                yield images, masks, stems
 
 
-def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
-    """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
-    files = image_names(entries(path / place)[1])
-    if not files:
-        return None
-    endings = {"", *(os.path.splitext(file)[1] for file in files)}
-    hits = {ending: int((values + ending).isin(files).sum()) for ending in endings}
-    best = max(sorted(hits), key=lambda ending: hits[ending])
-    if 2 * hits[best] <= len(values) or 2 * values.nunique() <= len(values):
-        return None
-    return {"column": column, "folder": place, "ending": best}
+def _guessed_groups(count: int, where: str) -> str:
+    return (
+        f"guessed: the {count} folders below {where}, those of one name joined, are groups (patients), which a split "
+        "keeps together; --option group_from=name if they are not"
+    )
 
 
-def _where(kind: str, match: dict[str, str]) -> dict[str, str]:
-    options = {kind: match["column"], f"{kind}_folder": match["folder"], f"{kind}_file": f"{{}}{match['ending']}"}
-    defaults = {f"{kind}_folder": ".", f"{kind}_file": "{}"}
-    return {option: value for option, value in options.items() if defaults.get(option) != value}
+def _literal(text: str) -> str:
+    """``text`` as an expression that means itself, brackets and dots only made plain: it is shown to users."""
+    return "".join(f"\\{letter}" if letter in r"\.^$*+?{}[]|()" else letter for letter in text)
 
 
-def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
-    """The class column: one that sounds like it first, names before numbers, more classes before fewer."""
-    few = [column for column in free if 2 <= rows[column].nunique() <= min(_MOST_CLASSES, len(rows) // 2)]
-    if not few:
-        raise UserError(
-            f"{name} has no column with a few different values that could be the class.\n"
-            f"  saw: columns {', '.join(map(str, rows.columns))}\n"
-            "  say it with --source table --option label=COLUMN"
-        )
-
-    def rank(column: str) -> tuple[bool, bool, int]:
-        numbers = bool(pd.to_numeric(rows[column], errors="coerce").notna().all())
-        return (_LABEL_NAME.search(column) is not None, not numbers, rows[column].nunique())
-
-    return max(few, key=rank)
+def _affixes(stems: set[str]) -> tuple[str, str]:
+    """What all names begin and end with, up to digits, which may tell images apart."""
+    begin = _common_start(stems).rstrip("0123456789")
+    end = _common_start({stem[len(begin) :][::-1] for stem in stems})[::-1]
+    return begin, end.lstrip("0123456789")
 
 
-def _stems(folder: Path) -> set[str]:
-    return {os.path.splitext(name)[0] for name in image_names(entries(folder)[1])}
+def _common_start(texts: set[str]) -> str:
+    first, last = min(texts), max(texts)  # whatever these two share, all share
+    shared = (number for number, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return first[: next(shared, min(len(first), len(last)))]
 
 
 def _suffix(images: set[str], masks: set[str]) -> str | None:
@@ -230,4 +276,32 @@ def _suffix(images: set[str], masks: set[str]) -> str | None:
     if images & masks:
         return ""
     stem = min(masks)
-    return next((stem[len(image) :] for image in sorted(images, key=len, reverse=True) if stem.startswith(image)), None)
+    found = (stem[len(image) :] for image in sorted(images, key=len, reverse=True) if stem.startswith(image))
+    suffix = next(found, None)
+    if suffix is None:
+        return None
+    paired = sum(mask.removesuffix(suffix) in images for mask in masks if mask.endswith(suffix))
+    return suffix if paired >= len(masks) / 2 else None
+
+
+def _classes(path: Path, folders: list[str]) -> Recognised | None:
+    """Folders that are classes, here or in folders named as parts."""
+    below = {name: images_below(path / name) for name in folders}
+    holding = [name for name in folders if below[name]]
+    parts = [name for name in holding if part_word(name)]
+    deeper = [name for name in parts if any("/" in stem for stem in below[name])]
+    if deeper and any(part_word(name) == "train" for name in deeper):
+        return Recognised("folder", {}, (f"saw class folders in {named(deeper)}",))
+    of_masks = [name for name in holding if is_mask_folder(name)]
+    if len(holding) < 2 or deeper or (of_masks and len(of_masks) < len(holding)):
+        return None
+    inner = {(name, stem.split(os.sep)[0]) for name in holding for stem in below[name] if os.sep in stem}
+    if any(is_mask_folder(name) or name == "images" for _, name in inner):
+        return None
+    why = f"saw {len(holding)} folders of images, taken as classes"
+    is_nested = all(os.sep in stem for name in holding for stem in below[name])
+    stems = [os.path.basename(stem) for name in holding for stem in below[name]]
+    if not is_nested or len(inner) < _FEWEST_GROUPS or groups_by_name(stems).groups is not None:
+        return Recognised("folder", {}, (why,))
+    options = {"group_from": "folder", "grouping": "folder"}
+    return Recognised("folder", options, (why, _guessed_groups(len({name for _, name in inner}), "the classes")))

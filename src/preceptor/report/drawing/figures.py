@@ -169,7 +169,7 @@ def cost(study: Study, statistics: Statistics, field: str, title: str, unit: flo
     metric = study.metric
     points = []
     for cell in study.cells:
-        for network in dict.fromkeys(name for run in cell.runs.values() for name in (run.result or {})["test"]):
+        for network in dict.fromkeys(name for run in cell.runs.values() for name in run.test):
             found, price = statistics.spread(cell, network, metric), _price(cell, network, field)
             if found is not None and price is not None:
                 points.append((network, price / unit, 100 * found.mean))
@@ -202,11 +202,18 @@ def cost(study: Study, statistics: Statistics, field: str, title: str, unit: flo
 
 def _price(cell: Cell, network: str, field: str) -> float | None:
     run = next(iter(cell.runs.values()))
-    known: Mapping[str, float] = run.latency if field == "latency" else (run.result or {}).get(field) or {}
+    known: Mapping[str, float] = _prices(run, field)
     if network.startswith("ensemble"):
         members = [value for name, value in known.items() if name != "T"]
         return float(sum(members)) if members else None
     return float(known[network]) if network in known else None
+
+
+def _prices(run: Run, field: str) -> Mapping[str, float]:
+    if field == "latency":
+        return run.analysis.latency
+    known = run.result
+    return {} if known is None else {"parameters": known.parameters, "multiply_adds": known.multiply_adds}[field]
 
 
 def _answers(cell: Cell, network: str) -> tuple[np.ndarray, np.ndarray] | None:

@@ -10,15 +10,12 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.inside import inside
 from preceptor.measures.table import main_measure
 from preceptor.report.reading.loose import of_loose
-from preceptor.report.reading.runs import Run, analysis_in, read_run
+from preceptor.report.reading.runs import Run, read_run
 from preceptor.report.reading.studies import KINDS, NETWORKS, STATUSES, Job, Layout, Study
-from preceptor.runs.names import METRICS, PREDICTIONS
+from preceptor.runs.analysis import read_analysis
+from preceptor.runs.files import RunFiles
+from preceptor.runs.names import FOLDERS, RECIPE, TOGETHER
 from preceptor.study_index import INDEX, REMEDY, STUDY, read_index
-
-_TOGETHER = "runs.yaml"
-"""In the folder of what runs that are trained as one have in common; it is no run."""
-
-_INSIDE_A_RUN = {"checkpoints", "networks", "predictions", "analysis", "tensorboard"}
 
 
 def find_studies(folders: Sequence[Path], note: Callable[[str], None] = lambda line: None) -> list[Study]:
@@ -69,7 +66,7 @@ def find_studies(folders: Sequence[Path], note: Callable[[str], None] = lambda l
     _tell_what_to_doubt(studies, note)
     if not studies:
         raise UserError(
-            f"no run in {', '.join(map(str, folders))}: a run folder holds recipe.yaml, a study's holds index.json; "
+            f"no run in {', '.join(map(str, folders))}: a run folder holds {RECIPE}, a study's holds {INDEX}; "
             "train one with `preceptor train RECIPE`"
         )
     return studies
@@ -101,14 +98,17 @@ def _tell_what_to_doubt(studies: Sequence[Study], note: Callable[[str], None]) -
     for job in jobs:
         if job.is_damaged:
             note(f"{job.name} is left out: {job.error}")
-    sources = [job.run.source for job in jobs if job.run and job.run.source]
-    for source in sources:
-        for name in source.gone(METRICS, PREDICTIONS):
-            note(f"{source.run / name} is gone: what the report takes from it is left out")
-    old = [source for source in sources if not source.is_sealed]
+    finished = [job.run.finished for job in jobs if job.run and job.run.finished]
+    for found in finished:
+        for path in found.gone(found.files.metrics, found.files.predictions):
+            note(f"{path} is gone: what the report takes from it is left out")
+    analyses = [study.analysis for study in studies] + [job.run.analysis for job in jobs if job.run]
+    for error in (error for analysis in analyses for error in analysis.damaged):
+        note(f"{error.path} is left out: it {error.reason}")
+    old = [found for found in finished if not found.is_sealed]
     if old:
         note(
-            f"{len(old)} of {len(sources)} finished runs, such as {old[0].run}, were written before there were "
+            f"{len(old)} of {len(finished)} finished runs, such as {old[0].folder}, were written before there were "
             "checksums: what is read of them is not verified"
         )
 
@@ -129,8 +129,8 @@ def _below(folder: Path) -> tuple[list[Path], list[Path]]:
     """Index files of studies and folders of runs."""
     indexes, runs = [], []
     for where, below, files in os.walk(folder):
-        below[:] = sorted(name for name in below if name not in _INSIDE_A_RUN and not name.startswith("."))
-        if "recipe.yaml" in files and _TOGETHER not in files:
+        below[:] = sorted(name for name in below if name not in FOLDERS and not name.startswith("."))
+        if RECIPE in files and TOGETHER not in files:
             runs.append(Path(where))
         if INDEX in files and STUDY in files:
             indexes.append(Path(where) / INDEX)
@@ -158,7 +158,7 @@ def _read_index(path: Path, note: Callable[[str], None]) -> Study:
             published=(str(published["file"]), str(published["table"])) if published else None,
             jobs=tuple(_read_job(path.parent, job) for job in index["jobs"]),
             file=path.parent / STUDY,
-            analysis=analysis_in(path.parent),
+            analysis=read_analysis(path.parent),
         )
     except OSError as error:
         raise DamagedFileError(path, f"cannot be read: {error.strerror}", REMEDY) from None
@@ -169,10 +169,10 @@ def _read_index(path: Path, note: Callable[[str], None]) -> Study:
 
 
 def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
-    path = inside(folder, job["folder"], said_by=folder / "index.json")
+    path = inside(folder, job["folder"], said_by=folder / INDEX)
     run, damage = None, None
     try:
-        run = read_run(path, str(job["folder"])) if (path / "recipe.yaml").exists() else None
+        run = read_run(path, str(job["folder"])) if RunFiles(path).recipe.exists() else None
     except UserError as error:
         damage = _within([folder], error)
     # The folder knows better than an index whose writer was killed.

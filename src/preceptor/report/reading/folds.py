@@ -1,17 +1,16 @@
 """The folds of one seed as one run: every sample is tested once, by the networks that have not seen it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from preceptor.measures.measure import Measures, scores_of
 from preceptor.measures.table import with_own
-from preceptor.report.reading.runs import CHOSEN, Predictions, Run
+from preceptor.report.reading.runs import CHOSEN, Run
 from preceptor.report.reading.samples import answers_of
-
-Scores = dict[str, dict[str, float]]
+from preceptor.runs.predictions import Predictions
+from preceptor.runs.result import RunResult, Scores
 
 
 def pooled(folds: Sequence[Run]) -> Run:
@@ -27,32 +26,31 @@ def pooled(folds: Sequence[Run]) -> Run:
     run = replace(folds[0], folds=tuple(folds))
     answers = run.predictions
     sizes = [len(fold.predictions.ids) if fold.predictions else 1 for fold in folds]
-    result = {
-        **results[0],
-        "test": _scores(answers, with_own(run.task, run.own)) if answers else {},
-        "validation": _means([result.get("validation", {}) for result in results], [1] * len(folds)),
-        "fidelity": _means([result.get("fidelity", {}) for result in results], sizes),
-        "seconds": sum(result.get("seconds", 0.0) for result in results),
-        "notes": list(dict.fromkeys(note for result in results for note in result.get("notes", ()))),
-    }
-    return replace(run, result=result)
+    pooled = results[0].model_copy(
+        update={
+            "test": _scores(answers, with_own(run.task, run.own)) if answers else {},
+            "validation": _means([result.validation for result in results], [1] * len(folds)),
+            "fidelity": _means([result.fidelity for result in results], sizes),
+            "seconds": sum(result.seconds for result in results),
+            "notes": tuple(dict.fromkeys(note for result in results for note in result.notes)),
+        }
+    )
+    return replace(run, pooled=pooled)
 
 
-def _with_chosen(fold: Run) -> dict[str, Any]:
+def _with_chosen(fold: Run) -> RunResult:
     """The result of a fold, with the scores of the network that it chose under that name too."""
-    result = dict(fold.result or {})
-    for part in ("validation", "fidelity"):
-        scores = result.get(part, {})
-        if fold.chosen in scores:
-            result[part] = {**scores, CHOSEN: scores[fold.chosen]}
-    return result
+    assert fold.result is not None, "folds are pooled when all are finished"
+    own = {"validation": fold.validation, "fidelity": fold.fidelity}
+    more = {key: {**scores, CHOSEN: scores[fold.chosen]} for key, scores in own.items() if fold.chosen in scores}
+    return fold.result.model_copy(update=more)
 
 
 def _scores(answers: Predictions, measures: Measures) -> Scores:
     return {name: scores_of(measures, answers_of(answers, name)) for name in answers.networks}
 
 
-def _means(scores: Sequence[Mapping[str, Mapping[str, Any]]], weights: Sequence[float]) -> Scores:
+def _means(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
     """Of each network and metric that all have."""
     return {
         name: {

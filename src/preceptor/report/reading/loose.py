@@ -27,7 +27,7 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
     names = list(dict.fromkeys(str(run.recipe["name"]) for run in runs if run.recipe.get("name")))
     jobs = _labelled([_loose_job(run) for run in runs])
     axes = list(dict.fromkeys(axis for job in jobs for axis in job.labels))
-    present = {network for run in runs if run.result for network in run.result.get("test", {})}
+    present = {network for run in runs if run.result for network in run.test}
     others = sorted(present - set(NETWORKS))
     task = runs[0].task
     above = Path(os.path.commonpath([run.folder.resolve() for run in runs]))

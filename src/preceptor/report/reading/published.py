@@ -7,6 +7,7 @@ from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.measures.measure import AnyMeasure
 from preceptor.report.reading.studies import Cell, Study
+from preceptor.study_index import INDEX
 
 Figure = tuple[float, float | None]
 Rows = Sequence[Mapping[str, str]]
@@ -22,7 +23,7 @@ def read_published(study: Study) -> Rows:
     """
     if study.published is None:
         return []
-    path = inside(study.folder, study.published[0], said_by=study.folder / "index.json")
+    path = inside(study.folder, study.published[0], said_by=study.folder / INDEX)
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

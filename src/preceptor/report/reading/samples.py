@@ -7,7 +7,8 @@ import numpy as np
 
 from preceptor.measures.arrays import Float64
 from preceptor.measures.measure import Answers, ClassAnswers, MaskAnswers, Measures
-from preceptor.report.reading.runs import Predictions, Run
+from preceptor.report.reading.runs import Run
+from preceptor.runs.predictions import Predictions
 
 Blocks = Mapping[Callable[[Any], Float64], Float64]
 """The addends of measures -> (N, M) of each sample, or (B, M) sums of them."""

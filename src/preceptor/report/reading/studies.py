@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from preceptor.measures.table import main_measure, with_own
 from preceptor.places import place_free
 from preceptor.quoting import one_line
 from preceptor.report.reading.folds import pooled
-from preceptor.report.reading.runs import CHOSEN, Note, Run
+from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.runs.analysis import Analysis
 
 Labels = Mapping[str, str]
 
@@ -130,7 +131,7 @@ class Study:
     published: tuple[str, str] | None
     jobs: tuple[Job, ...]
     file: Path | None = None
-    analysis: tuple[Note, ...] = ()
+    analysis: Analysis = field(default_factory=Analysis)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:

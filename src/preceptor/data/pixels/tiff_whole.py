@@ -1,17 +1,17 @@
-"""TIFF files: whether all of the pixels are there, and those that Pillow does not know.
+"""Whether all pixels of a TIFF are there.
 
 Readers of TIFF fill up what a damaged file lacks, with zeros or with whatever the memory held. So what the file
 says of itself is compared with what it holds before any of them decodes it.
 """
 
-import logging
 import math
 import os
 import struct
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
+
+from preceptor.data.pixels.reading import DamagedError
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE_NUMBERS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
@@ -27,25 +27,23 @@ _FOR_PIXELS = frozenset({
 })  # fmt: skip
 
 
-class DamagedTiffError(ValueError):
-    """A TIFF that lacks some of what it says it holds."""
-
-
 def require_whole(file: BinaryIO) -> None:
     """Refuse a TIFF whose first image is described or stored in part only; its position in the file stays.
 
     Raises:
-        DamagedTiffError: with what is missing.
+        DamagedError: with what is missing.
     """
     found = _first_directory(file.fileno())
-    if found is None or WIDTH not in found or HEIGHT not in found:
+    if found is None:
         return  # no TIFF, which its reader will say
+    if not found.get(WIDTH) or not found.get(HEIGHT):
+        raise DamagedError("it says nothing of its width and height")
     width, height = found[WIDTH], found[HEIGHT]
     is_tiled = TILES in found or TILE_WIDTH in found
     if is_tiled:
         across = found.get(TILE_WIDTH, 0), found.get(TILE_HEIGHT, 0)
         if not all(across):
-            raise DamagedTiffError("the size of its tiles is missing")
+            raise DamagedError("the size of its tiles is missing")
         wanted = math.ceil(width / across[0]) * math.ceil(height / across[1])
     else:
         wanted = math.ceil(height / max(1, min(found.get(ROWS, height), height)))
@@ -53,38 +51,17 @@ def require_whole(file: BinaryIO) -> None:
         wanted *= found.get(SAMPLES, 1)
     parts = found.get(-TILES if is_tiled else -STRIPS, 0)
     if parts < wanted:
-        raise DamagedTiffError(f"it lists {parts} parts of the image, {wanted} were expected")
+        raise DamagedError(f"it lists {parts} parts of the image, {wanted} were expected")
 
 
-def decode(file: BinaryIO, most_values: int) -> NDArray[np.generic]:
-    """The pixels of a TIFF that Pillow does not know (several float or 16-bit channels, rare compressions).
-
-    Raises:
-        Exception: of many kinds, from struct, zlib and tifffile's codecs.
-        OverflowError: more values than ``most_values``; nothing was allocated for them.
-    """
-    import tifffile
-
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told by whoever catches it
-    with tifffile.TiffFile(file) as opened:
-        if len(opened.pages) != 1:
-            raise ValueError(f"it has {len(opened.pages)} pages: one was expected")
-        page = opened.pages[0]
-        if math.prod(page.shape) > most_values:
-            raise OverflowError(f"the shape {page.shape}")
-        _require_stored(page, opened.filehandle.size)
-        values: NDArray[np.generic] = page.asarray()
-        return np.moveaxis(values, 0, -1) if page.axes.startswith("S") and values.ndim == 3 else values
-
-
-def _require_stored(page: Any, size: int) -> None:
+def require_stored(page: Any, size: int) -> None:
     """Refuse parts that tifffile would fill up: empty, beyond the end of the file, or too short."""
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not 0 < count <= size - offset:
-            raise DamagedTiffError(f"the file ends early or lacks a part: {count} bytes at {offset} of {size}")
+            raise DamagedError(f"the file ends early or lacks a part: {count} bytes at {offset} of {size}")
     held = sum(page.databytecounts)
     if page.compression == 1 and page.bitspersample % 8 == 0 and held < page.nbytes:
-        raise DamagedTiffError(f"it holds {held} bytes of pixels, {page.nbytes} were expected")
+        raise DamagedError(f"it holds {held} bytes of pixels, {page.nbytes} were expected")
 
 
 def _first_directory(descriptor: int) -> dict[int, int] | None:
@@ -116,7 +93,7 @@ def _first_directory(descriptor: int) -> dict[int, int] | None:
         if wanted > field_bytes:
             where = int.from_bytes(field, "little" if order == "<" else "big")
             if where + wanted > size:
-                raise DamagedTiffError("the file ends before the description of its pixels does")
+                raise DamagedError("the file ends before the description of its pixels does")
             field = os.pread(descriptor, 8, where)
         if kind in _WHOLE_NUMBERS:
             dtype = np.dtype(f"{order}{_WHOLE_NUMBERS[kind]}")
@@ -127,5 +104,5 @@ def _first_directory(descriptor: int) -> dict[int, int] | None:
 
 def _at(descriptor: int, start: int, count: int, size: int) -> bytes:
     if start + count > size:
-        raise DamagedTiffError("the file ends before the description of its pixels does")
+        raise DamagedError("the file ends before the description of its pixels does")
     return os.pread(descriptor, count, start)

@@ -1,0 +1,216 @@
+"""How published data sets, and people's own folders, lay out images and masks: one rule a layout, as data.
+
+A rule is two regular expressions over paths below the folder, written with ``/``: one that images fit whole, one that
+masks fit whole. What their brackets found says what belongs together:
+
+* ``key``: an image and its masks have it in common; several masks of one image are joined
+* ``class``: the class of an image
+* ``part``: train, validation or test
+* ``group``: who or what an image is of, so that a split keeps it on one side
+
+A file that fits the mask's expression is a mask, whatever else it fits.
+"""
+
+from dataclasses import dataclass
+
+from preceptor.specs import Task
+
+END = r"\.[^./]+"
+"""The ending of a file's name."""
+PART = r"(?P<part>(?i:train|training|val|valid|validation|test|testing))"
+"""A folder that is a part."""
+MASK_WORD = r"(?i:masks?|segmentations?|segs?|labels?|annotations?|anno|gt|ground_?truths?|manual\d?)"
+"""How masks are called, as a word of a file's or folder's name."""
+_IMAGES = r"(?i:images?|imgs?|pictures?)"
+_MASKS = rf"(?:{MASK_WORD})"
+_MASK_END = rf"(?:[ _.-]+{MASK_WORD})(?:[ _.-]*\d+)?"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A layout on disk.
+
+    Args:
+        key: the name of its source in a recipe.
+        title: what is laid out so, for messages.
+        image, mask: see the top of this file; no mask where there are classes only.
+        task: what it is read for unless the recipe says otherwise; both where there are classes and masks.
+        classes: class folders in the order of their labels; by name where it is empty.
+        mask_classes: names of the mask values, background first.
+        names_file: a JSON file with ``labels``, the names of the mask values.
+        grouping: what a group is.
+        group_table: a table that tells the groups: its name, the column of the image's key, the column of the group.
+        fewest_groups: below so many the folders that are taken as groups are rather something else.
+        left_out: what files are that belong to the set and are not used: expression and reason, in the plural.
+        refused: what cannot be read: expression and reason.
+        examples: published paths, an image and its masks one after the other.
+        source: where the layout is described or published.
+    """
+
+    key: str
+    title: str
+    image: str
+    mask: str | None = None
+    task: Task = "classification"
+    classes: tuple[str, ...] = ()
+    mask_classes: tuple[str, ...] = ("background", "foreground")
+    names_file: str | None = None
+    grouping: str = "group"
+    group_table: tuple[str, str, str] | None = None
+    fewest_groups: int = 0
+    left_out: tuple[tuple[str, str], ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    examples: tuple[tuple[str, ...], ...] = ()
+    source: str = ""
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What it can be read for."""
+        both: tuple[tuple[Task, bool], ...] = (
+            ("classification", "(?P<class>" in self.image),
+            ("segmentation", self.mask is not None),
+        )
+        return tuple(task for task, holds in both if holds)
+
+
+_BUSI = r"(?P<class>benign|malignant|normal)/(?P<key>(?:benign|malignant|normal) ?\(\d+\))"
+_COVID = r"(?P<class>COVID|Lung_Opacity|Normal|Viral Pneumonia)"
+
+PUBLISHED: tuple[Layout, ...] = (
+    Layout(
+        key="drive",
+        title="DRIVE, vessels in retinal images",
+        image=rf"{PART}/images/(?P<key>\d+)_(?:training|test){END}",
+        mask=rf"{PART}/1st_manual/(?P<key>\d+)_manual1{END}",
+        task="segmentation",
+        mask_classes=("background", "vessel"),
+        left_out=(
+            (rf"(?:training|test)/mask/.+{END}", "masks of the field of view"),
+            (rf"(?:training|test)/2nd_manual/.+{END}", "masks of a second observer"),
+        ),
+        examples=(
+            ("training/images/21_training.tif", "training/1st_manual/21_manual1.gif"),
+            ("test/images/01_test.tif", "test/1st_manual/01_manual1.gif"),
+        ),
+        source="doi:10.1109/TMI.2004.825627",
+    ),
+    Layout(
+        key="chase_db1",
+        title="CHASE_DB1, vessels in retinal images of children",
+        image=rf"(?P<key>Image_(?P<group>\d\d)[LR]){END}",
+        mask=rf"(?P<key>Image_(?P<group>\d\d)[LR])_1stHO{END}",
+        task="segmentation",
+        mask_classes=("background", "vessel"),
+        grouping="patient",
+        left_out=((rf"Image_\d\d[LR]_2ndHO{END}", "masks of a second observer"),),
+        examples=(("Image_01L.jpg", "Image_01L_1stHO.png"), ("Image_14R.jpg", "Image_14R_1stHO.png")),
+        source="doi:10.1109/TBME.2012.2205687",
+    ),
+    Layout(
+        key="glas",
+        title="GlaS, glands in colon histology",
+        image=rf"(?P<key>(?P<part>train|test)[AB]?_\d+){END}",
+        mask=rf"(?P<key>(?P<part>train|test)[AB]?_\d+)_anno{END}",
+        task="segmentation",
+        mask_classes=("background", "gland"),
+        grouping="patient",
+        group_table=("Grade.csv", "name", "patient ID"),
+        examples=(("train_1.bmp", "train_1_anno.bmp"), ("testA_60.bmp", "testA_60_anno.bmp")),
+        source="doi:10.1016/j.media.2016.08.008",
+    ),
+    Layout(
+        key="busi",
+        title="BUSI, breast ultrasound",
+        image=rf"{_BUSI}{END}",
+        mask=rf"{_BUSI}_mask(?:_\d+)?{END}",
+        task="segmentation",
+        classes=("benign", "malignant", "normal"),
+        mask_classes=("background", "lesion"),
+        examples=(
+            ("benign/benign (1).png", "benign/benign (1)_mask.png"),
+            ("benign/benign (4).png", "benign/benign (4)_mask.png", "benign/benign (4)_mask_1.png"),
+        ),
+        source="doi:10.1016/j.dib.2019.104863",
+    ),
+    Layout(
+        key="covid19_radiography",
+        title="COVID-19 Radiography Database, chest X-rays",
+        image=rf"{_COVID}/(?:images/)?(?P<key>[^/]+){END}",
+        mask=rf"{_COVID}/masks/(?P<key>[^/]+){END}",
+        classes=("COVID", "Lung_Opacity", "Normal", "Viral Pneumonia"),
+        mask_classes=("background", "lung"),
+        examples=(("Viral Pneumonia/images/Viral Pneumonia-1.png", "Viral Pneumonia/masks/Viral Pneumonia-1.png"),),
+        source="doi:10.1016/j.compbiomed.2021.104319",
+    ),
+    Layout(
+        key="nnunet_raw",
+        title="nnU-Net's raw layout, two-dimensional",
+        image=rf"images(?P<part>Tr|Ts)/(?P<key>.+)_0000{END}",
+        mask=rf"labels(?P<part>Tr|Ts)/(?P<key>.+){END}",
+        task="segmentation",
+        names_file="dataset.json",
+        refused=(
+            (
+                rf"images(?:Tr|Ts)/.+_(?!0000)\d{{4}}{END}",
+                "channels of their own: each image is one file here, so join the channels of a case (…_0000, …_0001) "
+                "into one image",
+            ),
+        ),
+        examples=(("imagesTr/case_000_0000.png", "labelsTr/case_000.png"),),
+        source="https://github.com/MIC-DKFZ/nnUNet/blob/master/documentation/dataset_format.md",
+    ),
+)
+"""Those with a source of their own."""
+
+GENERAL: tuple[Layout, ...] = (
+    Layout(
+        key="folders_of_pairs",
+        title="folders, each with images and masks in folders of their own; each is taken as a group (a patient)",
+        image=rf"(?:{PART}/)?(?P<group>[^/]+)/{_IMAGES}/(?P<key>.+){END}",
+        mask=rf"(?:{PART}/)?(?P<group>[^/]+)/{_MASKS}/(?P<key>.+?)(?:{_MASK_END})?{END}",
+        task="segmentation",
+        grouping="folder",
+        examples=(("p1/images/3.png", "p1/masks/3_mask.png"), ("train/p2/img/a.png", "train/p2/gt/a.png")),
+    ),
+    Layout(
+        key="parts_of_pairs",
+        title="a folder of images and one of masks, each with folders that are parts",
+        image=rf"{_IMAGES}/{PART}/(?P<key>.+){END}",
+        mask=rf"{_MASKS}/{PART}/(?P<key>.+?)(?:{_MASK_END})?{END}",
+        task="segmentation",
+        examples=(("images/train/3.png", "masks/train/3.png"),),
+    ),
+    Layout(
+        key="folders_with_masks_beside",
+        title="folders with masks beside their images; each folder is taken as a group (a patient)",
+        image=rf"(?:{PART}/)?(?P<group>[^/]+)/(?P<key>.+){END}",
+        mask=rf"(?:{PART}/)?(?P<group>[^/]+)/(?P<key>.+?){_MASK_END}{END}",
+        task="segmentation",
+        grouping="folder",
+        fewest_groups=5,
+        examples=(("p1/3.png", "p1/3_mask.png", "p1/3_mask_1.png"), ("test/p2/a.png", "test/p2/a-gt.png")),
+    ),
+    Layout(
+        key="masks_beside",
+        title="masks beside their images",
+        image=rf"(?:{PART}/)?(?P<key>.+){END}",
+        mask=rf"(?:{PART}/)?(?P<key>.+?){_MASK_END}{END}",
+        task="segmentation",
+        examples=(("3.png", "3_mask.png"), ("train/a.jpg", "train/a_segmentation.png")),
+    ),
+    Layout(
+        key="masks_beside_as_png",
+        title="masks (.png) beside images (.jpg) of the same names",
+        image=rf"(?:{PART}/)?(?P<key>.+)\.(?i:jpe?g)",
+        mask=rf"(?:{PART}/)?(?P<key>.+)\.(?i:png|gif|bmp)",
+        task="segmentation",
+        examples=(("3.jpg", "3.png"),),
+    ),
+    Layout(
+        key="classes_of_parts",
+        title="class folders, each with folders that are parts",
+        image=rf"(?P<class>[^/]+)/{PART}/(?P<key>.+){END}",
+        examples=(("benign/train/1.png",),),
+    ),
+)
+"""Those of people's own folders."""

@@ -1,0 +1,174 @@
+"""Which columns of a table name images, masks, classes, groups and parts: guessed from names and values, and said."""
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from preceptor.data.pixels.endings import parted
+from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, named
+from preceptor.data.sources._table_files import base_name
+from preceptor.data.sources._table_labels import number
+from preceptor.data.sources._tables import TABLES, read_table
+from preceptor.errors import UserError
+from preceptor.quoting import quoted
+
+_LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
+_GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
+_MOST_CLASSES = 100
+_FEWEST_ONE_HOT = 3  # two columns of 0 and 1 may be anything, unless each row has exactly one 1
+
+Found = tuple[dict[str, Any], tuple[str, ...]]
+
+
+def recognise_table(path: Path, *, must: bool) -> Found | None:
+    """Options and reasons for the one table in ``path``, or in a folder of it, that names images there.
+
+    Args:
+        path: a folder.
+        must: whether a table that cannot be read so is an error.
+
+    Raises:
+        UserError: several tables do, or, where one must, why the only one does not.
+    """
+    folders, files = entries(path)
+    found = [name for name in files if name.lower().endswith(TABLES)]
+    if not found:
+        found = [
+            f"{folder}/{name}"
+            for folder in folders
+            for name in entries(path / folder)[1]
+            if name.lower().endswith(TABLES)
+        ]
+    fits: dict[str, Found] = {}
+    errors: list[UserError] = []
+    for name in found:
+        try:
+            fits[name] = options_of(path, name)
+        except UserError as error:
+            errors.append(error)
+    if len(fits) > 1:
+        raise UserError(
+            f"{quoted(path)} has several tables that name its images: {named(list(fits))}\n"
+            "  say which: --source table --option csv=NAME, with the options image and label"
+        )
+    if not fits and must and len(errors) == 1:
+        raise errors[0]
+    return next(iter(fits.values()), None)
+
+
+def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
+    """Options for the table ``name`` below ``path``, and what was seen and guessed.
+
+    Raises:
+        UserError: no column names images, or none could be the class.
+    """
+    read = read_table(path / name)
+    rows = read.rows
+    options: dict[str, Any] = {}
+    beside = [file for file in entries(path)[1] if file.lower().endswith(TABLES)]
+    if (len(beside) > 1 or name not in beside) and not is_file:
+        options["csv"] = name
+    places = [".", *(folder for folder in entries(path)[0] if image_names(entries(path / folder)[1]))]
+    matches = [
+        found for column in rows for place in places if (found := _matching(rows[column], path, place, str(column)))
+    ]
+    if not matches:
+        everywhere = image_places(path)
+        matches = [found for column in rows if (found := _matching_names(rows[column], everywhere, str(column)))]
+    if not matches:
+        raise UserError(
+            f"{quoted(path / name)} has no column whose values are image files in {named(places)}.\n"
+            f"  saw: columns {', '.join(map(str, rows.columns))}\n"
+            "  say it with --source table --option image=COLUMN --option label=COLUMN --option image_folder=FOLDER"
+        )
+    matches.sort(key=lambda match: match["ending"] != "")  # whole file names before names without ending
+    masks = [match for match in matches if MASK_NAME.search(f"{match['column']} {match['folder']}")]
+    image = next((match for match in matches if match not in masks), matches[0])
+    mask = next((match for match in masks if match is not image), None)
+    options |= _where("image", image)
+    taken = {image["column"]}
+    if mask is not None:
+        options |= {"mask": mask["column"], **_where("mask", mask)}
+        taken.add(mask["column"])
+    free = [str(column) for column in rows if column not in taken]
+    for column in free:
+        if set(rows[column].str.lower()) <= set(PART_WORDS):
+            options["split"] = column
+        elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
+            options.setdefault("group", column)
+    if mask is None:
+        free = [column for column in free if column not in (options.get("split"), options.get("group"))]
+        options["label"] = _one_hot(rows, free) or _label(rows, free, name)
+    return options, (f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}",)
+
+
+def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
+    """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
+    files = image_names(entries(path / place)[1])
+    if not files:
+        return None
+    endings = {"", *(parted(file)[1] for file in files)}
+    hits = {ending: int((values + ending).isin(files).sum()) for ending in endings}
+    best = max(sorted(hits), key=lambda ending: hits[ending])
+    if 2 * hits[best] <= len(values) or 2 * values.nunique() <= len(values):
+        return None
+    return {"column": column, "folder": place, "ending": best}
+
+
+def _matching_names(values: "pd.Series[str]", places: list[str], column: str) -> dict[str, str] | None:
+    """How most of ``values`` name images anywhere, by file name alone, in any case, as other computers' paths do."""
+    if not len(values) or not places:
+        return None
+    names = Counter(base_name(place).lower() for place in places)
+    folders = Counter(os.path.dirname(place) or "." for place in places)
+    endings = sorted({"", *(parted(place)[1] for place in places)})
+    wanted = values.map(base_name).str.lower()
+    hits = {ending: int((wanted + ending.lower()).map(lambda name: names[name] == 1).sum()) for ending in endings}
+    best = max(endings, key=lambda ending: hits[ending])
+    if 2 * hits[best] <= len(values) or 2 * values.nunique() <= len(values):
+        return None
+    stands = sum(value.replace("\\", "/") in set(places) for value in values.head(20))
+    folder = next(iter(folders)) if len(folders) == 1 and not stands else "."
+    return {"column": column, "folder": folder, "ending": best}
+
+
+def _where(kind: str, match: dict[str, str]) -> dict[str, str]:
+    options = {kind: match["column"], f"{kind}_folder": match["folder"], f"{kind}_file": f"{{}}{match['ending']}"}
+    defaults = {f"{kind}_folder": ".", f"{kind}_file": "{}"}
+    return {option: value for option, value in options.items() if defaults.get(option) != value}
+
+
+def _one_hot(rows: pd.DataFrame, free: list[str]) -> list[str] | None:
+    """The columns of 0 and 1, one for each class; None where there are none, or a column of classes stands beside."""
+    binary = [column for column in free if rows[column].map(number).isin([0.0, 1.0]).all()]
+    if len(binary) < 2:
+        return None
+    others = [column for column in free if column not in binary]
+    if any(_LABEL_NAME.search(column) and 2 <= rows[column].nunique() <= _MOST_CLASSES for column in others):
+        return None
+    ones = rows[binary].map(number).sum(axis=1)
+    is_exact = bool((ones == 1).all())
+    if any(_LABEL_NAME.search(column) for column in binary) and not is_exact:
+        return None
+    return binary if is_exact or len(binary) >= _FEWEST_ONE_HOT else None
+
+
+def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
+    """The class column: one that sounds like it first, names before numbers, more classes before fewer."""
+    few = [column for column in free if 2 <= rows[column].nunique() <= min(_MOST_CLASSES, len(rows) // 2)]
+    if not few:
+        raise UserError(
+            f"{name} has no column with a few different values that could be the class.\n"
+            f"  saw: columns {', '.join(map(str, rows.columns))}\n"
+            "  say it with --source table --option label=COLUMN"
+        )
+
+    def rank(column: str) -> tuple[bool, bool, int]:
+        numbers = bool(pd.to_numeric(rows[column], errors="coerce").notna().all())
+        return (_LABEL_NAME.search(column) is not None, not numbers, rows[column].nunique())
+
+    return max(few, key=rank)

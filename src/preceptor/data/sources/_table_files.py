@@ -1,0 +1,121 @@
+"""The files that a column of a table names, as tables from other computers name them."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of
+from preceptor.data.sources._layout import entries, image_places
+from preceptor.errors import UserError
+from preceptor.quoting import quoted
+
+
+@dataclass(frozen=True)
+class NamedFiles:
+    """A path for each row.
+
+    Args:
+        paths: of the rows.
+        by_name: rows whose path leads nowhere here and whose file was found by its name.
+        note: one sentence on those, or "".
+    """
+
+    paths: list[str]
+    by_name: tuple[int, ...] = ()
+    note: str = ""
+
+
+def base_name(value: str) -> str:
+    """The last part of a path of any system."""
+    return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def named_files(values: Sequence[str], root: Path, folder: str, template: str, kind: str) -> NamedFiles:
+    """The files that ``values`` name: at their place, else the one file of that name.
+
+    Args:
+        values: of a column.
+        root: the folder of the data.
+        folder: below it, where the files should be.
+        template: file name, with ``{}`` for the value.
+        kind: ``image`` or ``mask``.
+
+    Raises:
+        UserError: rows whose file is not there, or could be several.
+    """
+    if "{}" not in template:
+        raise UserError(f"table: the option {kind}_file is {template!r}: it needs {{}} where the column's value goes")
+    place = root / folder
+    paths = [os.path.normpath(os.path.join(place, template.replace("{}", value))) for value in values]
+    there = {
+        where: set(entries(Path(where))[1])
+        for where in {os.path.dirname(path) for path in paths}
+        if os.path.isdir(where)
+    }
+    absent = [
+        row for row, path in enumerate(paths) if os.path.basename(path) not in there.get(os.path.dirname(path), ())
+    ]
+    if not absent:
+        return NamedFiles(paths)
+    wanted = [template.replace("{}", values[row].replace("\\", "/")) for row in absent]
+    found = _found_by_name(wanted, place) if place.is_dir() else {}
+    if len(found) < len(set(wanted)):
+        found |= {name: where for name, where in _found_by_name(wanted, root).items() if name not in found}
+    missing = [row for row, name in zip(absent, wanted, strict=True) if found.get(name) is None]
+    if missing:
+        raise _missing(values, paths, missing, kind, several=any(name in found for name in wanted), by_name=found)
+    for row, name in zip(absent, wanted, strict=True):
+        paths[row] = str(found[name])
+    example, at = values[absent[0]], os.path.relpath(paths[absent[0]], root)
+    note = (
+        f"{len(absent)} of {len(paths)} {kind}s are found by file name, which is unique, as no file is where the table "
+        f"says: {quoted(example)} is {quoted(at)}."
+    )
+    return NamedFiles(paths, tuple(absent), note)
+
+
+def _found_by_name(wanted: Sequence[str], folder: Path) -> dict[str, str | None]:
+    """Wanted path -> the one file below ``folder`` that it must be; None where several could be.
+
+    Small and capital letters are one; of several files of a name, the one whose folders agree.
+    """
+    places = image_places(folder)
+    names = Counter(base_name(place).lower() for place in places)
+    by_place = {place.lower(): place for place in places}
+    by_name = {base_name(place).lower(): place for place in places}
+    found: dict[str, str | None] = {}
+    for name in set(wanted):
+        place = by_place.get(os.path.normpath(name).lower())
+        count = names[base_name(name).lower()]
+        if place is None and count == 1:
+            place = by_name[base_name(name).lower()]
+        if place is not None:
+            found[name] = os.path.join(folder, place)
+        elif count > 1:
+            found[name] = None
+    return found
+
+
+def _missing(
+    values: Sequence[str],
+    paths: Sequence[str],
+    missing: Sequence[int],
+    kind: str,
+    *,
+    several: bool,
+    by_name: dict[str, str | None],
+) -> UserError:
+    shared = sum(where is None for where in by_name.values())
+    if several and shared:
+        return UserError(
+            f"table: {len(missing)} rows name an {kind} that is not there, for example {quoted(values[missing[0]])}, "
+            f"and {shared} of their names are those of several files; write paths below the table's folder"
+        )
+    hint = "; add the files, or leave the rows out"
+    if ending_of(paths[missing[0]]) not in IMAGE_SUFFIXES:
+        hint = f"; if the column has no file ending, set the option {kind}_file, for example to {{}}.png"
+    return UserError(
+        f"table: {len(missing)} rows name an {kind} that is not there, for example {quoted(paths[missing[0]])}{hint}"
+    )

@@ -1,0 +1,126 @@
+"""Classes from the columns of a table: one column of names or numbers, or one column for each class."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from preceptor.data.sources._layout import named
+from preceptor.errors import UserError
+from preceptor.quoting import shown
+
+Spellings = Literal["error", "join"]
+
+
+def number(value: str) -> float | None:
+    """``value`` as a number, or None where it is none."""
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def labels_in(
+    rows: pd.DataFrame,
+    label: str,
+    class_name: str | None,
+    classes: tuple[str, ...] | None,
+    spellings: Spellings = "error",
+) -> tuple[list[int], tuple[str, ...]]:
+    """Label of each row, and the classes: values of the column ``label``, named by those of ``class_name``.
+
+    Raises:
+        UserError: one class, classes that are not those of ``classes``, or names that differ only in spelling.
+    """
+    values = rows[label]
+    if not classes or spellings == "join":
+        values = _one_spelling(values, spellings)
+    present = sorted(set(values), key=_number_or_text)
+    if class_name is not None:
+        pairs = rows[[class_name]].assign(**{label: values})[[label, class_name]].drop_duplicates()
+        if len(pairs) != len(present) or pairs[class_name].nunique() != len(present):
+            clash = pairs[pairs[label].duplicated(keep=False) | pairs[class_name].duplicated(keep=False)]
+            told = ", ".join(f"{value} = {name}" for value, name in clash.head(4).itertuples(index=False))
+            raise UserError(f"table: columns {label} and {class_name} do not name classes one to one: {told}")
+        names = dict(pairs.itertuples(index=False, name=None))
+        values = values.map(names)
+        present = [names[value] for value in present]
+    order = classes or tuple(present)
+    if len(order) < 2:
+        raise UserError(f"table: column {label} has one class, {present[0]!r}: two or more were expected")
+    if set(order) != set(present):
+        unknown, empty = set(present) - set(order), set(order) - set(present)
+        what = f"holds {named(unknown)}, which is not in" if unknown else f"has no {named(empty)} of"
+        raise UserError(f"table: column {label} {what} the option classes: {', '.join(order)}")
+    return [order.index(value) for value in values], tuple(order)
+
+
+def _one_spelling(values: "pd.Series[str]", spellings: Spellings) -> "pd.Series[str]":
+    """Values, those that differ in case, blanks or the form of a number as the most frequent of them."""
+    counts = values.value_counts()
+    same: dict[str, list[str]] = {}
+    for value in counts.index:  # most frequent first
+        same.setdefault(_spelling(value), []).append(value)
+    several = [sorted(found, key=lambda value: (-int(counts[value]), value)) for found in same.values()]
+    several = [found for found in several if len(found) > 1]
+    if several and spellings == "error":
+        told = "; ".join(" and ".join(f"'{shown(v)}' ({counts[v]})" for v in found) for found in several[:4])
+        raise UserError(
+            f"table: column {values.name} has labels that differ only in case, blanks or the form of a number: {told}\n"
+            "Correct the table; or set the option spellings: join, which takes each as the most frequent spelling; or "
+            "list them all in the option classes if they are different classes."
+        )
+    return values.replace({value: found[0].strip() for found in several for value in found})
+
+
+def _spelling(value: str) -> str:
+    as_number = number(value)
+    return " ".join(value.split()).casefold() if as_number is None else repr(as_number)
+
+
+def _number_or_text(value: str) -> tuple[int, Any, str]:
+    as_number = number(value)
+    return (1, 0, value) if as_number is None else (0, as_number, value)
+
+
+def one_hot_labels(
+    rows: pd.DataFrame, columns: Sequence[str], classes: tuple[str, ...] | None, file: Path
+) -> tuple[list[int], tuple[str, ...], str]:
+    """Label of each row, the classes, and a note, where each class has a column of its own with 1 for its images.
+
+    A column without any 1 is no class here, which the note says.
+
+    Raises:
+        UserError: values besides 0 and 1, a row without a 1, or with several (multi-label).
+    """
+    values = rows[list(columns)].map(number)
+    odd = ~values.isin([0.0, 1.0])
+    if odd.to_numpy().any():
+        column = next(name for name in columns if odd[name].any())
+        first = rows[column][odd[column]].iloc[0]
+        raise UserError(
+            f"table: column {column} of {file.name} holds {shown(first)!r}: 0 or 1 for each class was expected"
+        )
+    ones = values.sum(axis=1)
+    for rows_with, what in (
+        (ones > 1, "several 1s, so it is multi-label: several classes for one image, for which there is no training "
+         "here; give one column of classes, or leave these rows out"),
+        (ones < 1, "no 1 in any of the columns of classes; leave these rows out, or give them a class"),
+    ):  # fmt: skip
+        if rows_with.any():
+            line = int(rows.index[rows_with][0]) + 2
+            raise UserError(
+                f"table: {file.name} has {int(rows_with.sum())} rows, the first is line {line}, with {what} "
+                f"(columns {', '.join(columns)})"
+            )
+    empty = [name for name in columns if not (values[name] == 1).any()]
+    held = tuple(name for name in columns if name not in empty)
+    order = classes or held
+    if set(order) != set(held):
+        raise UserError(f"table: the columns with a 1 are {', '.join(held)}, the option classes has {', '.join(order)}")
+    if len(order) < 2:
+        raise UserError(f"table: {file.name} has one class, {held[0]!r}: two or more were expected")
+    note = f"{named(set(empty))} of {file.name} has no image and is no class: {len(order)} classes." if empty else ""
+    chosen = values[list(order)].to_numpy().argmax(axis=1)
+    return [int(label) for label in chosen], order, note

@@ -1,0 +1,153 @@
+"""The end of a run: choosing on validation, testing once, exporting, and the result."""
+
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+from preceptor.composed.base import ComposedNetwork
+from preceptor.composed.committee import teachers_in
+from preceptor.data.prepare import Prepared, padding_of
+from preceptor.networks.cost import cost_of
+from preceptor.networks.network import Network
+from preceptor.networks.normalisation import padding_for
+from preceptor.networks.preprocessing import Preprocessing
+from preceptor.places import without_places
+from preceptor.plan.stage import Plan
+from preceptor.recipe import Recipe
+from preceptor.runs.folder import RunFolder
+from preceptor.runs.predictions import write_predictions
+from preceptor.runs.result import RunResult
+from preceptor.sealed import write_sealed
+from preceptor.training.audit import audit_teacher
+from preceptor.training.evaluate import Evaluation, Evaluator
+from preceptor.training.fit import StageProgress
+from preceptor.training.notes import Notes
+from preceptor.training.scored import said_of_own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """What training left.
+
+    Args:
+        networks: the reported ones, by name, with their chosen weights.
+        ended: where training ended, a stage that no other goes on from each.
+    """
+
+    networks: Mapping[str, Network]
+    ended: Sequence[StageProgress]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finishing:
+    """Finishes a run in its folder.
+
+    Args:
+        notes: with what came up while it was trained.
+        opens_test: False keeps the test part sealed.
+    """
+
+    recipe: Recipe
+    prepared: Prepared
+    plan: Plan
+    folder: RunFolder
+    evaluator: Evaluator
+    notes: Notes
+    opens_test: bool = True
+
+    def finish(self, trained: Trained) -> RunResult:
+        """Choose on validation, then open the test split once, export, and write the result.
+
+        What is chosen stands in a folder of its own and answers alone; ensembles are scored beside it.
+        """
+        fabric = self.evaluator.fabric
+        names = (*filter(None, [self.plan.teacher]), *self.plan.students)
+        reported = {name: trained.networks[name].deployed() for name in names}
+        evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported}
+        validation = self._evaluate(evaluated, "validation")
+        test = self._evaluate(evaluated, "test") if self.opens_test else None
+        images = self._preprocessing(reported)
+        result = self._result(trained, reported, validation, test)
+        if fabric.is_global_zero:
+            files = self.folder.files
+            if test:
+                write_predictions(files.predictions_of("test"), test.table)
+            write_predictions(files.predictions_of("validation"), validation.table)
+            for name, network in reported.items():
+                network.save(files.network(name), images)
+            write_sealed(files.environment, self._environment())
+            self.folder.write_result(result)
+        fabric.barrier()
+        return result
+
+    def _evaluate(self, networks: Mapping[str, Network], part: str) -> Evaluation:
+        return self.evaluator(networks, part, teacher=self.plan.teacher, students=self.plan.students)
+
+    def _result(
+        self, trained: Trained, reported: Mapping[str, Network], validation: Evaluation, test: Evaluation | None
+    ) -> RunResult:
+        seconds = sum(at.seconds for at in trained.ended)
+        scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
+        costs = {name: cost_of(network) for name, network in reported.items()}
+        classes = self.prepared.packed.classes
+        return RunResult(
+            status="complete" if test else "validated",
+            name=self.recipe.name,
+            task=self.recipe.task,
+            technique=self.recipe.technique.name,
+            strategy=self.recipe.technique.shared,
+            seed=self.recipe.seed,
+            chosen=max(self.plan.students or reported, key=lambda name: scores[name]),
+            test=test.scores if test else {},
+            validation=validation.scores,
+            fidelity=test.fidelity if test else {},
+            teacher_audit=audit_teacher(self.recipe, self.folder.path, self.plan, validation, classes),
+            parameters={name: cost.parameters for name, cost in costs.items()},
+            multiply_adds={name: cost.multiply_adds for name, cost in costs.items()},
+            model_bytes={name: cost.size for name, cost in costs.items()},
+            measures=said_of_own(self.recipe, self.evaluator.measures),
+            grouped_by=self.prepared.grouped_by,
+            notes=tuple(map(without_places, (*self.prepared.notes, *self.plan.notes, *self.notes.kept))),
+            seconds=seconds,
+            images_per_second=sum(at.images for at in trained.ended) / max(seconds, 1e-9),
+        )
+
+    def _preprocessing(self, networks: Mapping[str, Network]) -> Preprocessing:
+        """How images came to the networks; says for whom timm's padding would have another colour."""
+        padding = padding_of(self.recipe)
+        data = self.recipe.data
+        packed = self.prepared.packed
+        found = Preprocessing(
+            resize="squash" if data.tile else data.resize,
+            padding=padding,
+            tile=data.tile,
+            depth=packed.depth,
+            levels=packed.levels,
+        )
+        for name, network in networks.items() if padding else ():
+            if not isinstance(network, ComposedNetwork) and padding != (own := padding_for(network.blueprint.mean)):
+                self.notes.add(
+                    f"{name} saw images padded with {padding}, the mean colour of the first student; timm's `border` "
+                    f"would take its own, {own}: pad as networks/{name}/config.json says"
+                )
+        return found
+
+    def _environment(self) -> dict[str, Any]:
+        fabric = self.evaluator.fabric
+        return {
+            "preceptor": version("preceptor"),
+            "python": sys.version.split()[0],
+            "platform": platform.platform(),
+            "packages": {name: version(name) for name in ("torch", "timm", "segmentation-models-pytorch", "numpy")},
+            "device": str(fabric.device),
+            "processes": fabric.world_size,
+            "threads": torch.get_num_threads(),
+            "data_fingerprint": self.prepared.packed.fingerprint,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }

@@ -281,3 +281,31 @@ def test_what_must_answer_quickly_imports_neither_torch_nor_matplotlib():
         "    if any(one in sys.modules for one in heavy): break\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == ""
+
+
+LONG = {
+    "cli.main": "every command with its options, which typer reads from one signature each; the work is done elsewhere",
+    "specs": "every section of a recipe that is not a technique's, checked as one",
+}
+"""Files over 350 lines, and why; five at the most, together with classes and constructors of :data:`WIDE`."""
+
+WIDE: dict[str, str] = {}
+"""Classes over 200 lines and constructors over 8 arguments, and why."""
+
+
+def test_files_classes_and_constructors_are_of_a_size_that_is_read_at_once():
+    found = set()
+    for path in SOURCE.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > 350:
+            found.add(module)
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            own = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+            arguments = [len([*one.args.posonlyargs, *one.args.args, *one.args.kwonlyargs]) - 1 for one in own]
+            if node.end_lineno - node.lineno >= 200 or any(count > 8 for count in arguments):
+                found.add(f"{module}.{node.name}")
+    assert found == {*LONG, *WIDE}, "make it smaller, or say why not; take what is small again off the list"
+    assert len(LONG) + len(WIDE) <= 5

@@ -8,6 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from preceptor.plotting import styled
+
 Floats = NDArray[np.float64]
 Mask = NDArray[np.int64]
 
@@ -54,6 +56,7 @@ def _foreground_iou(mask: Mask, truth: Mask) -> float:
     return float((((mask == truth) & (truth > 0)).sum()) / either) if either else 1.0
 
 
+@styled()
 def gallery(hard: list[Hard], pictures: Mapping[str, Floats]) -> Figure:
     """A row per image: the image with the true outline, and for each network its mask and its heat map.
 
@@ -78,7 +81,7 @@ def gallery(hard: list[Hard], pictures: Mapping[str, Floats]) -> Figure:
         panel.set_axis_off()
     names = ((FOUND, "found"), (MISSED, "missed"), (FALSE, "false, or another class"))
     handles = [Line2D([], [], marker="s", linestyle="", color=colour, label=label) for colour, label in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=12, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=12)
     return figure
 
 

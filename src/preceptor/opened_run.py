@@ -159,7 +159,7 @@ class OpenedRun:
         from preceptor.data.repair import on_sound_pixels
         from preceptor.training.exported import evaluate_networks
 
-        own = of_a_run(self.files.folder, self.result.measures, trust=self.trust)
+        own = of_a_run(self.files.folder, self.result.measures, said_by=self.files.result, trust=self.trust)
         if own and not self.trust:
             names = ", ".join(one.key for one in own)
             note(f"left out is {names}, of Python files in {self.files.own}; give --trust to run them")

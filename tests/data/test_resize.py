@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from timm.data import create_transform
 
-from preceptor.data.resize import fill, fit, rules_of
+from preceptor.data.resize import fill, fit, rules_of, unfit
 
 CROP_MODES = {"squash": "squash", "crop": "center", "pad": "border"}
 MEAN = (0.7, 0.5, 0.62)
@@ -119,3 +119,29 @@ def test_each_channel_is_resized_alone_and_16_bits_are_kept(rule):
     wide, _ = fit(image.astype(np.uint16) * 257, None, (8, 8), rule, (10, 20, 30, 40))
     assert wide.dtype == np.uint16
     assert np.abs(wide / 257 - small).max() < 1
+
+
+broad = st.integers(8, 40)  # so that some of the image is never less than a pixel of it
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.tuples(broad, broad), st.tuples(broad, broad), st.sampled_from(["squash", "crop", "pad"]))
+def test_a_mask_goes_back_to_where_it_came_from(found, wanted, rule):
+    """A mask that is foreground wherever the image was seen is so at the image's size, but for what was cut off."""
+    image = noise(*found)
+    seen, _ = fit(np.full_like(image, 255), None, wanted, rule, (0, 0, 0))
+    back = unfit((seen[..., 0] > 127).astype(np.uint8), found, rule)
+    assert back.shape == found
+    assert back.all() if rule == "squash" else back.any()
+
+
+@pytest.mark.parametrize(
+    ("rule", "size", "expected"),
+    [
+        ("squash", (2, 4), [[1, 1, 0, 0], [1, 1, 0, 0]]),
+        ("pad", (1, 2), [[1, 0]]),  # the image fills the middle row or rows of the square
+        ("crop", (2, 4), [[0, 1, 0, 0], [0, 1, 0, 0]]),  # the square is the middle of the image
+    ],
+)
+def test_masks_by_hand(rule, size, expected):
+    np.testing.assert_array_equal(unfit(np.array([[1, 0], [1, 0]], dtype=np.uint8), size, rule), expected)

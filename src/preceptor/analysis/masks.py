@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from preceptor.plotting import styled
 from preceptor.specs import IGNORED
 
 Floats = NDArray[np.float64]
@@ -65,6 +66,7 @@ def foreground_iou(mask: Mask, truth: Mask) -> float:
     return float((((mask == truth) & (truth > 0)).sum()) / either) if either else 1.0
 
 
+@styled()
 def gallery(hard: list[Hard], pictures: Mapping[str, Floats], classes: Sequence[str]) -> Figure:
     """A row per image: the image with the true outline, and for each network its mask and its heat map.
 
@@ -102,7 +104,7 @@ def gallery(hard: list[Hard], pictures: Mapping[str, Floats], classes: Sequence[
     if are_several:
         names += [(_colour_of(place), name) for place, name in enumerate(classes) if place]
     handles = [Line2D([], [], marker="s", linestyle="", color=colour, label=label) for colour, label in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(names), 6), fontsize=12, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(names), 6), fontsize=12)
     return figure
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from preceptor import __version__
 from preceptor.cli import cache, data
+from preceptor.cli import export as exporting
 from preceptor.errors import ClosedOutputError, InterruptedRunError, UserError
 from preceptor.quoting import plain
 from preceptor.refusals import own_files_run, refusal
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 app.add_typer(cache.app, name="cache")
+app.add_typer(exporting.app, name="bundle")
 
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value, or several after one another.")
@@ -184,6 +186,50 @@ def evaluate(
     from preceptor.cli.evaluate import evaluate_run
 
     evaluate_run(run, data, device, masks, trust=trust)
+
+
+@app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(help="A finished run, RUN/networks/NAME, or a bundle.")],
+    paths: Annotated[list[Path], typer.Argument(help="Folders, images, or a CSV with a column of images.")],
+    out: Annotated[Path, typer.Option(help="Where predictions.csv and pictures go.")],
+    overlay: Annotated[bool, typer.Option("--overlay", help="Draw masks over the images.")] = False,
+    cam: Annotated[bool, typer.Option("--cam", help="Draw what speaks for the class; runs only.")] = False,
+    tta: Annotated[bool, typer.Option("--tta", help="Average over mirrored and turned views.")] = False,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes side by side.")] = 1,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
+) -> None:
+    """Answer on new images, labelled or not; the same command again goes on where it was stopped."""
+    from preceptor.cli.predict import predict_images
+
+    predict_images(source, paths, out, overlay=overlay, cam=cam, tta=tta, device=device, workers=workers, ray=ray)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run, or RUN/networks/NAME.")],
+    out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],
+    int8: Annotated[str, typer.Option(help="Whole numbers: auto, off, or force where they are as good.")] = "auto",
+    formats: Annotated[str, typer.Option(help="Of onnx,torchscript,wsinfer,openvino.")] = "onnx",
+    golden: Annotated[
+        list[Path] | None, typer.Option(help="A real image whose pixels may leave; repeat it. Else images are made up.")
+    ] = None,
+    anonymous: Annotated[bool, typer.Option("--anonymous", help="No names of files, patients or the run.")] = False,
+    mpp: Annotated[float | None, typer.Option(min=0.01, max=1000, help="Microns per pixel of the images.")] = None,
+    data: Annotated[str | None, typer.Option(help="Where the run's images lie now, if they have moved.")] = None,
+) -> None:
+    """Make a bundle of a student that runs without preceptor and without PyTorch."""
+    exporting.export_run(
+        run,
+        out,
+        int8=int8,
+        formats=formats,
+        golden=golden or [],
+        anonymous=anonymous,
+        mpp=mpp,
+        data=data,
+    )
 
 
 @app.command()

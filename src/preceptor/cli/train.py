@@ -1,6 +1,8 @@
 """``preceptor train``."""
 
+import glob
 import hashlib
+import json
 import os
 from functools import partial
 from pathlib import Path
@@ -9,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from preceptor.cli.places import RUNS, other_data, slug
+from preceptor.errors import UserError
 from preceptor.measures.table import MEASURES, agreement_measure
 from preceptor.own_files import settle
 from preceptor.recipe import Recipe, load_recipe, read_mapping
@@ -67,12 +70,30 @@ def _as_begun(out: Path, recipe: Recipe, written: Recipe) -> Recipe:
 
 
 def default_folder(name: str, recipe: Recipe) -> Path:
-    """``runs/NAME/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
-    digest = hashlib.sha256(recipe.to_yaml().encode()).hexdigest()[:8]
+    """``runs/NAME/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run.
+
+    It is of what differs from the defaults, so that options which a later version adds lead to no other folder; a run
+    of the same recipe that an older version named otherwise is found all the same.
+    """
+    given = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+    digest = hashlib.sha256(given.encode()).hexdigest()[:8]
     strategy = recipe.technique.shared
     technique = recipe.technique.name.rpartition("/")[2].replace(":", "-")  # your own is named with its file
-    parts = [technique, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
-    return RUNS / name / "-".join(parts)
+    begin = "-".join([technique, *([strategy] if strategy else []), f"seed{recipe.seed}"])
+    folder = RUNS / name / f"{begin}-{digest}"
+    if not folder.exists():
+        for other in sorted(folder.parent.glob(f"{glob.escape(begin)}-" + 8 * "?")):
+            if _holds(other, recipe):
+                return other
+    return folder
+
+
+def _holds(folder: Path, recipe: Recipe) -> bool:
+    """Whether a run of ``recipe`` has begun in ``folder``."""
+    try:
+        return load_recipe(RunFiles(folder).recipe)[0] == recipe
+    except (UserError, OSError):
+        return False
 
 
 def print_result(console: Console, result: RunResult) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from preceptor.data.samples import Pixels
 from preceptor.specs import Colour, ResizeRule
 
-__all__ = ["ResizeRule", "fill", "fit", "rules_of"]
+__all__ = ["ResizeRule", "fill", "fit", "rules_of", "unfit"]
 
 Size = tuple[int, int]
 """Height and width."""
@@ -33,6 +33,21 @@ def fit(
     if inner == size:
         return image, mask
     return _centred(image, size, padding), None if mask is None else _centred(mask, size, 0)
+
+
+def unfit(mask: Pixels, size: Size, rule: ResizeRule) -> Pixels:
+    """A mask of what :func:`fit` made of an image of ``size``, at that size: nearest pixel.
+
+    What ``crop`` has cut off becomes class 0; what ``pad`` has added goes.
+    """
+    fitted = mask.shape[0], mask.shape[1]
+    if fitted == size:
+        return mask
+    inner = _inner(size, fitted, rule)
+    larger = max(inner[0], fitted[0]), max(inner[1], fitted[1])
+    whole = _placed(mask, larger, _first_kept(larger, fitted), 0)
+    top, left = (larger[0] - inner[0]) // 2, (larger[1] - inner[1]) // 2
+    return _sample(whole[top : top + inner[0], left : left + inner[1]], size, Image.Resampling.NEAREST)
 
 
 def rules_of(rule: ResizeRule, padding: Colour | None) -> dict[str, Any]:
@@ -72,8 +87,13 @@ def _centred(pixels: Pixels, size: Size, padding: Colour | int) -> Pixels:
         corner = (larger[0] - pixels.shape[0]) // 2, (larger[1] - pixels.shape[1]) // 2
         ground = np.array(padding, dtype=np.uint8).astype(pixels.dtype)
         pixels = _placed(pixels, larger, corner, ground * pixels.dtype.type(257 if pixels.dtype == np.uint16 else 1))
-    top, left = round((larger[0] - size[0]) / 2), round((larger[1] - size[1]) / 2)  # half to even, as torchvision's
+    top, left = _first_kept(larger, size)
     return pixels[top : top + size[0], left : left + size[1]]
+
+
+def _first_kept(larger: Size, size: Size) -> Size:
+    """Where the centre of ``size`` begins in ``larger``."""
+    return round((larger[0] - size[0]) / 2), round((larger[1] - size[1]) / 2)  # half to even, as torchvision's
 
 
 def _placed(pixels: Pixels, size: Size, corner: Size, ground: Any) -> Pixels:

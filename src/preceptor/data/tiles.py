@@ -1,5 +1,7 @@
 """Cutting images into tiles, and putting what was computed on tiles together again."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -59,17 +61,31 @@ def stitch(logits: Logits, tiles: pd.DataFrame) -> dict[str, Logits]:
     """
     wholes: dict[str, Logits] = {}
     for parent, members in _by_parent(tiles):
-        size, (height, width) = logits.shape[-1], _extent(tiles, members)
-        total = np.zeros((logits.shape[1], max(height, size), max(width, size)), dtype=np.float32)
-        count = np.zeros(total.shape[1:], dtype=np.float32)
-        for member, y, x in zip(members, *_corners(tiles, members), strict=True):
-            total[:, y : y + size, x : x + size] += logits[member]
-            count[y : y + size, x : x + size] += 1
-        total, count = total[:, :height, :width], count[:height, :width]
-        if not count.all():
-            raise ValueError(f"stitch: some tiles of {parent!r} are missing; give all of an image's tiles at once.")
-        wholes[parent] = np.asarray(total / count, dtype=np.float32)
+        corners = list(zip(*_corners(tiles, members), strict=True))
+        wholes[parent] = joined([logits[member] for member in members], corners, _extent(tiles, members), name=parent)
     return wholes
+
+
+def joined(
+    logits: Sequence[Logits], corners: Sequence[tuple[int, int]], extent: tuple[int, int], *, name: str
+) -> Logits:
+    """(C, height, width) logits of one image from the (C, size, size) of its tiles, as :func:`stitch`.
+
+    Args:
+        corners: top left (y, x) of each tile.
+        extent: (height, width) of the image.
+        name: of the image, for errors.
+    """
+    (channels, size, _), (height, width) = logits[0].shape, extent
+    total = np.zeros((channels, max(height, size), max(width, size)), dtype=np.float32)
+    count = np.zeros(total.shape[1:], dtype=np.float32)
+    for tile, (y, x) in zip(logits, corners, strict=True):
+        total[:, y : y + size, x : x + size] += tile
+        count[y : y + size, x : x + size] += 1
+    total, count = total[:, :height, :width], count[:height, :width]
+    if not count.all():
+        raise ValueError(f"stitch: some tiles of {name!r} are missing; give all of an image's tiles at once.")
+    return np.asarray(total / count, dtype=np.float32)
 
 
 def stitch_masks(masks: Pixels, tiles: pd.DataFrame) -> dict[str, Pixels]:

@@ -81,7 +81,7 @@ def remove_leftovers(run: Path, *, is_alone: bool) -> None:
     """
     for path in _temporary(run):
         found = _TEMPORARY.fullmatch(path.name)
-        if found and path.is_file() and (is_alone or not _lives(int(found["process"]))):
+        if found and path.is_file() and (is_alone or not is_alive(int(found["process"]))):
             path.unlink(missing_ok=True)
 
 
@@ -95,7 +95,8 @@ def _temporary(run: Path) -> Iterator[Path]:
     yield from run.glob(f"{NETWORKS}/**/.*.part")
 
 
-def _lives(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine lives, or may."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

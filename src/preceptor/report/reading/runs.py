@@ -232,7 +232,7 @@ def read_run(folder: Path, name: str) -> Run:
     with suppress(UserError):
         recipe = parse_recipe(recipe).model_dump(mode="json")
     complete = found if found and found.result.is_complete else None
-    own = of_a_run(folder, complete.result.measures) if complete else ()
+    own = of_a_run(folder, complete.result.measures, said_by=complete.files.result) if complete else ()
     run = Run(folder, name, recipe, complete, own=own)
     _ = run.split  # a damaged one is noticed here, where the run can be left out
     return run

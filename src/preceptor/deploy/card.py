@@ -1,0 +1,152 @@
+"""The model card of a bundle: a Hugging Face README with its YAML head."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import yaml
+
+from preceptor.deploy.guard import pooled_iou
+from preceptor.deploy.student import Student
+from preceptor.measures import Interval, bootstrap_sums
+from preceptor.measures.table import main_measure
+from preceptor.places import place_free
+from preceptor.runs.predictions import read_predictions
+from preceptor.runs.tables import read_split
+
+_PIPELINE = {"classification": "image-classification", "segmentation": "image-segmentation"}
+_UNKNOWN = "not known to preceptor; fill it in before this is passed on"
+
+
+def card_of(student: Student, facts: Mapping[str, Any]) -> str:
+    """The text of ``README.md``.
+
+    Args:
+        facts: what ``bundle.json`` is about to say.
+    """
+    recipe, contract = student.run.recipe, student.contract
+    metric, interval, by = _result(student)
+    name = facts["run"]["name"] or "student"
+    lines = [
+        "---",
+        yaml.safe_dump(_head(student, name, metric, interval), sort_keys=False, allow_unicode=True).rstrip(),
+        "---",
+        "",
+        f"# {name}: {student.name}",
+        "",
+        f"A small network for {contract.task} into {', '.join(contract.classes)}, trained by preceptor "
+        f"(technique `{recipe.technique.name}`, seed {recipe.seed}). It runs without preceptor and without PyTorch:",
+        "",
+        "    pip install numpy pillow onnxruntime",
+        "    python predict.py FOLDER --out DIR",
+        "",
+        "## Data",
+        "",
+        f"Source `{recipe.data.source}`; split by {student.run.result.grouped_by or 'image'}. "
+        f"Images of the same patient are on one side of the split only where the split is by patient. "
+        f"Licence of the data: {_UNKNOWN}.",
+        "",
+        "## Results",
+        "",
+        _sentence(metric, interval, by),
+        "",
+        "## Limits",
+        "",
+        "Research software, no medical device. It was measured on images like those of its test part and on no others: "
+        "other scanners, stains, magnifications and hospitals are unknown to it. "
+        + _pixel_size(facts["input"]["microns_per_pixel"]),
+        "",
+        "## Which model answers",
+        "",
+        f"`{facts['serves']['file']}`: {facts['serves']['why']}.",
+        "",
+        "## Teacher",
+        "",
+        _teacher(student),
+        "",
+        "## Files",
+        "",
+        "`bundle.json` has the exact input contract, checksums and measurements; `golden/` images with the answers "
+        "that were given when this was made (`preceptor bundle check`); `networks/` the network for timm or "
+        "segmentation-models-pytorch.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _head(student: Student, name: str, metric: str, interval: Interval | None) -> dict[str, Any]:
+    task = _PIPELINE[student.contract.task]
+    head: dict[str, Any] = {
+        "license": "other",
+        "library_name": "onnx",
+        "pipeline_tag": task,
+        "tags": ["preceptor", "knowledge-distillation", "medical-imaging", student.run.recipe.technique.name],
+        "metrics": [metric],
+    }
+    if interval is not None:
+        result = {
+            "task": {"type": task},
+            "dataset": {"type": student.run.recipe.data.source, "name": student.run.recipe.data.source},
+            "metrics": [{"type": metric, "value": round(interval.value, 4)}],
+        }
+        head["model-index"] = [{"name": name, "results": [result]}]
+    return head
+
+
+def _sentence(metric: str, interval: Interval | None, by: str) -> str:
+    if interval is None:
+        return "The test part was not opened when this was exported, so nothing is known of how well it answers."
+    return (
+        f"Test {metric} {interval.value:.3f} (95 % interval {interval.low:.3f} to {interval.high:.3f}, bootstrap over "
+        f"{interval.units} {by})."
+    )
+
+
+def _teacher(student: Student) -> str:
+    teachers = [spec for spec in (student.run.recipe.networks.teacher, *student.run.recipe.networks.teachers) if spec]
+    if not teachers or not student.run.recipe.technique.has_teacher:
+        return "It learned from no teacher."
+    names = ", ".join(str(place_free(spec.architecture)) for spec in teachers)
+    return f"It learned from {names}. Licence of the teacher's weights: {_UNKNOWN}; it may bind this student too."
+
+
+def _pixel_size(microns: float | None) -> str:
+    if microns is None:
+        return "The size of a pixel in the training images was not given."
+    return f"Images have {microns:g} µm per pixel."
+
+
+def _result(student: Student) -> tuple[str, Interval | None, str]:
+    """The main score on test, from the run's own table: its name, the interval, and what was drawn for it."""
+    metric = main_measure(student.contract.task).name
+    found = read_predictions(student.run.finished, "test")
+    if found is None or student.name not in found.networks:
+        return metric, None, ""
+    groups = _groups(student, [str(name) for name in found.ids])
+    said = found.networks[student.name]
+    if found.labels is None:
+        interval = _of_masks(said, groups)
+    else:
+        right = (said.argmax(axis=1) == found.labels).astype(np.float64)
+        columns = np.stack([right, np.ones_like(right)], axis=1)
+        interval = bootstrap_sums(columns, lambda sums: sums[:, 0] / sums[:, 1], groups=groups)
+    return metric, interval, "images" if groups is None else f"{student.run.result.grouped_by} groups"
+
+
+def _of_masks(counts: np.ndarray, groups: list[str] | None) -> Interval:
+    shape = counts.shape[1:]
+
+    def pooled(sums: np.ndarray) -> np.ndarray:
+        return pooled_iou(sums.reshape(-1, *shape).round().astype(np.int64))
+
+    return bootstrap_sums(counts.reshape(len(counts), -1), pooled, groups=groups)
+
+
+def _groups(student: Student, ids: list[str]) -> list[str] | None:
+    """The group of each sample of the test table, None where the split knows none."""
+    split = read_split(student.run.files.folder)
+    if split is None or not student.run.result.grouped_by:
+        return None
+    own = split["id"].str.replace(r"@\d+,\d+$", "", regex=True) if student.contract.has_masks else split["id"]
+    known = dict(zip(own, split["group"], strict=True))
+    return [str(known.get(name, name)) for name in ids]

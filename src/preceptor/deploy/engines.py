@@ -1,0 +1,120 @@
+"""What computes logits: torch for a run, onnxruntime for a bundle. Nothing here knows of files or of answers."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from preceptor.data.samples import Pixels
+from preceptor.deploy.pieces import Logits
+from preceptor.errors import UserError
+
+if TYPE_CHECKING:
+    from preceptor.networks.network import Network
+
+Floats = NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Takes a batch of pieces and says its logits."""
+
+    def __call__(self, pixels: Pixels) -> Logits:
+        """Logits (N, C) or (N, C, H, W) of (N, H, W, 3) pixels."""
+
+
+class TorchEngine:
+    """A network of a run, asked as ``preceptor evaluate`` asks it: in float32, without augmentation."""
+
+    def __init__(self, network: "Network", device: str = "auto") -> None:
+        import torch
+
+        from preceptor.machine.fabric import require_device
+
+        require_device(device)
+        has_gpu = torch.cuda.is_available() and device != "cpu"
+        self.device = torch.device("cuda" if has_gpu else "cpu")
+        self.network = network.to(self.device).eval()
+
+    def __call__(self, pixels: Pixels) -> Logits:
+        import torch
+
+        from preceptor.data.augment import to_float
+
+        with torch.no_grad():
+            images = to_float(torch.from_numpy(pixels).to(self.device))
+            logits: Logits = self.network(images).logits.float().cpu().numpy()
+        return logits
+
+
+class OnnxEngine:
+    """An ONNX file with the normalisation inside.
+
+    Args:
+        model: its path or its bytes.
+        size: (height, width) that the graph wants, to which pieces are resized as floats.
+        threads: of onnxruntime; 0 leaves the number to it.
+
+    Raises:
+        UserError: onnxruntime is not installed, or cannot read the model.
+    """
+
+    def __init__(self, model: str | bytes, size: tuple[int, int], *, threads: int = 0) -> None:
+        self._session = open_session(model, threads)
+        self._size = size
+
+    def __call__(self, pixels: Pixels) -> Logits:
+        return self.of_floats(graph_input(pixels, self._size))
+
+    def of_floats(self, images: Floats) -> Logits:
+        """Logits of (N, 3, H, W) images at the size of the graph."""
+        (logits,) = self._session.run(None, {"images": images})
+        found: Logits = np.asarray(logits, dtype=np.float32)
+        return found
+
+
+def graph_input(pixels: Pixels, size: tuple[int, int]) -> Floats:
+    """(N, 3, H, W) float32 in [0, 1] at ``size``, as an exported graph takes it, of (N, h, w, 3) pixels."""
+    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+    return planes if planes.shape[2:] == size else resized(planes, size)
+
+
+def resized(planes: Floats, size: tuple[int, int]) -> Floats:
+    """Planes (N, C, H, W) at another size as torch's antialiased ``interpolate`` gives them, but for rounding."""
+    wanted, how = (size[1], size[0]), Image.Resampling.BILINEAR
+    flat = planes.reshape(-1, *planes.shape[2:])
+    found = [np.asarray(Image.fromarray(plane).resize(wanted, how)) for plane in flat]
+    return np.stack(found).reshape(*planes.shape[:2], *size)
+
+
+def open_session(model: str | bytes, threads: int = 0) -> Any:
+    """An onnxruntime session on the CPU.
+
+    Raises:
+        UserError: it is not installed, or cannot read the model.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise UserError('bundles want onnxruntime, which is not installed: pip install "preceptor[export]"') from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises kinds of its own
+        where = model if isinstance(model, str) else "the exported model"
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{where}: onnxruntime {onnxruntime.__version__} cannot open it: {first}\n"
+            "Have the bundle made anew, or install a newer onnxruntime."
+        ) from None
+
+
+def in_batches(engine: Engine, pixels: Sequence[Pixels], size: int) -> list[Logits]:
+    """Logits of each of ``pixels``, at most ``size`` of them asked at once."""
+    found: list[Logits] = []
+    for first in range(0, len(pixels), size):
+        found.extend(engine(np.stack(pixels[first : first + size])))
+    return found

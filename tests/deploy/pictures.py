@@ -1,0 +1,44 @@
+"""Images of many sizes and kinds, made by the tests."""
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+
+def coloured(rng, number, shape, dtype=np.uint8):
+    """Noise with an edge whose place and colour depend on the class, so that geometry and colour matter."""
+    top = np.iinfo(dtype).max
+    pixels = rng.integers(0, top // 2, (*shape, 3))
+    pixels[: shape[0] // 3, :, number % 3] = top - top // 8
+    return pixels.astype(dtype)
+
+
+def class_folders(root):
+    """Two classes of PNG, JPEG and grey 16-bit TIFF of odd sizes, wide and tall, larger and smaller than 24 px."""
+    rng = np.random.default_rng(3)
+    shapes = [(37, 61), (64, 41), (19, 23), (50, 50), (24, 33), (31, 24)]
+    for number in range(48):
+        folder = root / f"class{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shape, kind = shapes[number % len(shapes)], number // 2 % 4
+        if kind < 3:
+            image = Image.fromarray(coloured(rng, number, shape))
+            image.save(folder / f"{number}.{'png' if kind else 'jpg'}")
+        else:
+            tifffile.imwrite(folder / f"{number}.tif", coloured(rng, number, shape, np.uint16)[..., 0])
+    return root
+
+
+def image_and_mask_folders(root, shapes):
+    rng = np.random.default_rng(5)
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    for number in range(20):
+        shape = shapes[number % len(shapes)]
+        mask = np.zeros(shape, dtype=np.uint8)
+        mask[shape[0] // 4 : shape[0] // 2 + number, shape[1] // 5 : shape[1] // 2] = 255
+        pixels = coloured(rng, number, shape)
+        pixels[mask > 0, 0] = 255
+        Image.fromarray(pixels).save(root / "images" / f"{number}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{number}.png")
+    return root

@@ -1,0 +1,102 @@
+"""``kill -9`` at random moments of predict and of export: the same bytes at the end, nothing half-written."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+
+import pytest
+
+KILLS = 20
+
+
+def start(*arguments):
+    command = [sys.executable, "-m", "preceptor", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+
+
+def finish(process):
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 0, error.decode()
+
+
+def contents(folder):
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in ("lock", "plan.json")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def begun(process, has_begun):
+    """Wait until the first byte is there; when that was."""
+    while process.poll() is None and not has_begun():
+        time.sleep(0.001)
+    return time.monotonic()
+
+
+def work_of(command, has_begun, has_ended):
+    """Seconds from the first byte of a whole call to the last."""
+    process = start(*command)
+    since = begun(process, has_begun)
+    seconds = begun(process, has_ended) - since
+    finish(process)
+    return seconds
+
+
+def kill(command, has_begun, seconds):
+    process = start(*command)
+    begun(process, has_begun)
+    time.sleep(seconds)
+    if process.poll() is None:
+        process.kill()
+    process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_predict(mask_run, mask_data, tmp_path):
+    """Each round has a folder of its own, is killed after its first byte, and then finished."""
+    images, draw = tmp_path / "images", random.Random(0)
+    images.mkdir()
+    for number, file in enumerate(sorted((mask_data / "images").iterdir()) * 8):
+        (images / f"{number}.png").symlink_to(file)
+
+    def command(out):
+        return "predict", mask_run, images, "--out", out, "--device", "cpu", "--overlay"
+
+    whole = tmp_path / "whole"
+    seconds = work_of(command(whole), (whole / ".predict").exists, (whole / "predictions.csv").exists)
+    wanted, hits = contents(whole), 0
+    for number in range(KILLS):
+        out = tmp_path / str(number)
+        kill(command(out), (out / ".predict").exists, draw.uniform(0, 0.7 * seconds))
+        hits += (out / ".predict").exists() and not (out / "predictions.csv").exists()
+        finish(start(*command(out)))
+        assert contents(out) == wanted
+    assert hits >= 15 * KILLS / 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_export(class_run, tmp_path):
+    draw = random.Random(0)
+
+    def command(place):
+        return "export", class_run, "--out", place / "b", "--int8", "off"
+
+    def has_begun(place):
+        place.mkdir()
+        return lambda: any(place.iterdir())
+
+    whole = tmp_path / "whole"
+    seconds = work_of(command(whole), has_begun(whole), (whole / "b").exists)
+    wanted, hits = contents(whole / "b"), 0
+    for number in range(KILLS):
+        place = tmp_path / str(number)
+        kill(command(place), has_begun(place), draw.uniform(0, 0.7 * seconds))
+        hits += any(place.iterdir()) and not (place / "b").exists()
+        assert not (place / "b").exists() or contents(place / "b") == wanted
+        finish(start(*command(place)))
+        assert contents(place / "b") == wanted
+        assert [path.name for path in place.iterdir()] == ["b"]
+    assert hits >= 15 * KILLS / 20

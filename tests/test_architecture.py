@@ -42,6 +42,7 @@ ROOMS = {
     "techniques": {"plan"},
     "data": {"recipe", "networks.build", "networks.normalisation"},
     "drafting": {"data"},
+    "reference": {"recipe", "data", "techniques"},
     "networks": set(),
     "knowledge": {"networks.outputs"},
     "measures": set(),
@@ -108,6 +109,7 @@ ROOMS = {
     "report": {"recipe", "plan", "techniques", "measures", "runs", "__version__"},
     "cli": {
         "drafting",
+        "reference",
         "bench",
         "machine",
         "teacher_cache",
@@ -167,6 +169,7 @@ WITHOUT_TORCH = [
     "data.splits",
     "data.inspect",
     "drafting",
+    "reference",
     "deploy.bundle",
     "deploy.predict",
     "measures",

@@ -320,6 +320,19 @@ def plan(
 
 
 @app.command()
+def recipe_schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/recipe.md.")] = False,
+) -> None:
+    """Every key of a recipe, as the JSON Schema by which editors complete and check recipes."""
+    from json import dumps
+
+    from preceptor.reference import recipe_page
+    from preceptor.reference import recipe_schema as schema
+
+    say(recipe_page() if markdown else dumps(schema(), ensure_ascii=False, indent=2), nl=not markdown)
+
+
+@app.command()
 def methods(
     markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/methods.md.")] = False,
 ) -> None:

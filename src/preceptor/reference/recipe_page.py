@@ -15,14 +15,14 @@ _PAGE = """\
 A recipe is a YAML file that describes one run. `preceptor init FOLDER` writes a first one; the run folder keeps it with
 every default filled in. On the command line a key is changed by `--set`, its parts joined by dots:
 
-```
+```sh
 preceptor train recipes/phantom.yaml --set training.epochs=2 technique.name=ml
 ```
 
 Editors complete and check recipes by the JSON Schema that `preceptor recipe-schema` prints. With the YAML extension of
 VS Code:
 
-```
+```sh
 preceptor recipe-schema > recipe.schema.json
 ```
 

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import json
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
 
     result = train(recipe, out, device=device, console=console)
     print_result(console, result)
-    console.print(f"run folder: {out}")
+    console.print(f"run folder: {out}", soft_wrap=True)
+    console.print(f"next: {shlex.join(['preceptor', 'report', str(out)])}", highlight=False, soft_wrap=True)
 
 
 def console_of_first_process(farewell: str = "") -> Screen:

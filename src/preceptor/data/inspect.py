@@ -51,6 +51,7 @@ class Inspection:
 
     Args:
         given: what was looked at.
+        given_options: options of the source that the user gave.
         path: what a recipe names: ``given``, or a folder of it where the data lie deeper.
         source, options: what reads it, ready for a recipe.
         reasons: how the source was recognised, empty where it was given.
@@ -79,6 +80,7 @@ class Inspection:
     """
 
     given: str | None
+    given_options: dict[str, Any]
     path: str | None
     source: str
     options: dict[str, Any]
@@ -144,6 +146,7 @@ def inspect(
     stored = table.read.seen.lines(table.read.rules) if isinstance(table.read, FileReader) else ()
     return Inspection(
         given=path,
+        given_options=dict(options or {}),
         path=place,
         source=source,
         options=chosen,

@@ -44,6 +44,10 @@ def phantom(
         path: must be left out; phantom tissue is generated.
         task: ``classification`` into the first ``classes`` of the eight kinds of tissue, equally often in
             every patient, or ``segmentation`` of tumour in mixed tissue.
+        images: how many.
+        size: of a side, in pixels.
+        patients: how many they are of.
+        classes: how many kinds of tissue.
         mask_classes: of masks: 2 are background and tumour, 3 have lymphocytes, 4 fat too.
         difficulty: 0 (kinds apart, one stain, no noise) to 1 (kinds mixed, strong stain variation, blur, noise).
         seed: another seed, other pictures and patients.

@@ -57,9 +57,10 @@ def table(
         rle: column with the mask as runs: pairs of a start and a length, the first pixel being 1. Several rows of one
             image are joined; an empty one is no foreground.
         rle_order: pixels are counted down the ``columns``, or along the ``rows``.
-        group, split, id: columns with the group (its name says what a group is; without one, file names that
-            follow a published scheme tell the groups, which is said), the official part and the sample's id
-            (default: the image without ending).
+        group: column with the group; its name says what a group is. Without one, file names that follow a published
+            scheme tell the groups, which is said.
+        split: column with the official part.
+        id: column with the sample's id; by default the image without ending.
         class_name: column with the name of each class, where ``label`` holds numbers.
         classes: the classes in the order of their labels (default: sorted), or names of the mask values.
         image_folder, mask_folder: relative to the folder of the data. A file that is not there, as where the table

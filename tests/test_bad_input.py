@@ -417,7 +417,7 @@ def test_mistaken_recipes_are_explained(refused, changes, parts):
     [
         ("training.epochs", "--set 'training.epochs': write it as key.key=value, for example training.epochs=5"),
         ("name.x=1", "--set name.x: 'name' is a single value in the recipe and has no keys below it"),
-        ("name=[1", "--set name: '[1' is not readable YAML"),
+        ("split.fractions=[1", "--set split.fractions: '[1' is not readable YAML"),
     ],
 )
 def test_mistaken_overrides_are_explained(refused, override, message):
@@ -501,7 +501,7 @@ def test_imagenet_weights_without_a_network(refused, monkeypatch, task):
         raise OSError("Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
-    monkeypatch.setattr("preceptor.networks.hub._is_cached", lambda *arguments: False)
+    monkeypatch.setattr("preceptor.networks.hub.is_cached", lambda *arguments: False)
     for proxy in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(proxy, raising=False)
     network = CLASSIFIER if task == "classification" else UNET

@@ -54,3 +54,16 @@ def test_what_an_older_version_began_goes_on_under_its_name(written, tmp_path, m
     (out / "recipe.yaml").write_text(load_recipe(written, changes)[0].to_yaml())
     train.train_recipe(written, changes, out, "cpu")
     assert calls == ["slides", "tiny"]
+
+
+def test_a_run_whose_folder_an_older_version_named_is_gone_on_with(written, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = load_recipe(written)[0]
+    now = train.default_folder("tiny", recipe)
+    older = now.with_name(now.name[:-8] + "01234567")
+    older.mkdir(parents=True)
+    (older / "recipe.yaml").write_text("task: [")
+    assert train.default_folder("tiny", recipe) == now
+    (older / "recipe.yaml").write_text(recipe.to_yaml())
+    assert train.default_folder("tiny", recipe) == older
+    assert train.default_folder("tiny", load_recipe(written, ["training.lr=0.5"])[0]) not in (now, older)

@@ -79,6 +79,24 @@ def demo(
     run_demo(out)
 
 
+@app.command()
+def init(
+    folder: Annotated[str, typer.Argument(help="A folder of images, a table or a .npz file.")],
+    source: Annotated[
+        str | None, typer.Option(help="Layout, for example folder or table; recognised by default.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the layout, name=value. May be given several times.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The recipe; by default NAME.yaml, NAME being the folder's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a recipe that is there.")] = False,
+) -> None:
+    """Write a first recipe for a folder of images, with the reasons as comments."""
+    from preceptor.cli.init import init_recipe
+
+    init_recipe(folder, source, data.parse_options(option or []), out, force=force)
+
+
 @app.command(context_settings={"allow_extra_args": True})
 def train(
     context: typer.Context,
@@ -346,6 +364,19 @@ def plan(
     from preceptor.cli.plan import show_plan
 
     show_plan(recipe, changes, svg, scale, trust=trust)
+
+
+@app.command()
+def recipe_schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/recipe.md.")] = False,
+) -> None:
+    """Every key of a recipe, as the JSON Schema by which editors complete and check recipes."""
+    from json import dumps
+
+    from preceptor.reference import recipe_page
+    from preceptor.reference import recipe_schema as schema
+
+    say(recipe_page() if markdown else dumps(schema(), ensure_ascii=False, indent=2), nl=not markdown)
 
 
 @app.command()

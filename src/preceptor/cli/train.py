@@ -1,7 +1,10 @@
 """``preceptor train``."""
 
+import glob
 import hashlib
+import json
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from preceptor.cli.places import RUNS, other_data, slug
+from preceptor.errors import UserError
 from preceptor.measures.table import MEASURES, agreement_measure
 from preceptor.own_files import settle
 from preceptor.recipe import Recipe, load_recipe, read_mapping
@@ -16,6 +20,8 @@ from preceptor.runs.files import RunFiles
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 
+_OF_CLASSES = "iou."
+"""How the scores of single classes of masks begin that are printed."""
 FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
 """Said where `| head` or the like has ended."""
 
@@ -35,7 +41,8 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
 
     result = train(recipe, out, device=device, console=console)
     print_result(console, result)
-    console.print(f"run folder: {out}")
+    console.print(f"run folder: {out}", soft_wrap=True)
+    console.print(f"next: {shlex.join(['preceptor', 'report', str(out)])}", highlight=False, soft_wrap=True)
 
 
 def console_of_first_process(farewell: str = "") -> Screen:
@@ -65,12 +72,30 @@ def _as_begun(out: Path, recipe: Recipe, written: Recipe) -> Recipe:
 
 
 def default_folder(name: str, recipe: Recipe) -> Path:
-    """``runs/NAME/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run."""
-    digest = hashlib.sha256(recipe.to_yaml().encode()).hexdigest()[:8]
+    """``runs/NAME/TECHNIQUE-…``; the digest keeps a changed recipe from meeting an old run.
+
+    It is of what differs from the defaults, so that options which a later version adds lead to no other folder; a run
+    of the same recipe that an older version named otherwise is found all the same.
+    """
+    given = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
+    digest = hashlib.sha256(given.encode()).hexdigest()[:8]
     strategy = recipe.technique.shared
     technique = recipe.technique.name.rpartition("/")[2].replace(":", "-")  # your own is named with its file
-    parts = [technique, *([strategy] if strategy else []), f"seed{recipe.seed}", digest]
-    return RUNS / name / "-".join(parts)
+    begin = "-".join([technique, *([strategy] if strategy else []), f"seed{recipe.seed}"])
+    folder = RUNS / name / f"{begin}-{digest}"
+    if not folder.exists():
+        for other in sorted(folder.parent.glob(f"{glob.escape(begin)}-" + 8 * "?")):
+            if _holds(other, recipe):
+                return other
+    return folder
+
+
+def _holds(folder: Path, recipe: Recipe) -> bool:
+    """Whether a run of ``recipe`` has begun in ``folder``."""
+    try:
+        return load_recipe(RunFiles(folder).recipe)[0] == recipe
+    except (UserError, OSError):
+        return False
 
 
 def print_result(console: Console, result: RunResult) -> None:
@@ -93,5 +118,19 @@ def print_result(console: Console, result: RunResult) -> None:
             "" if agreement is None else f"{agreement:.4f}",
         )
     console.print(table)
+    _print_classes(console, result)
     if result.teacher_audit:
         console.print(f"teacher audit: {result.teacher_audit.verdict}", highlight=False)
+
+
+def _print_classes(console: Console, result: RunResult) -> None:
+    """A row for each of several foreground classes of masks, a column for each network."""
+    keys = [key for key in next(iter(result.test.values()), {}) if key.startswith(_OF_CLASSES)]
+    if not keys:
+        return
+    table = Table(title="IoU of each class: test", box=None)
+    for column in ("class", *result.test):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for key in keys:
+        table.add_row(key.removeprefix(_OF_CLASSES), *(f"{scores[key]:.4f}" for scores in result.test.values()))
+    console.print(table)

@@ -12,6 +12,7 @@ import jinja2
 import yaml
 
 from preceptor import __version__
+from preceptor.measures.not_worse import MARGIN
 from preceptor.places import place_free, without_places
 from preceptor.quoting import plain
 from preceptor.report import tables
@@ -88,14 +89,18 @@ class Section:
         return NOT_PUBLISHED if self.study.is_small else ""
 
 
-def section(study: Study, slug: str) -> Section:
-    """Compute and draw everything of one study."""
+def section(study: Study, slug: str, margin: float = MARGIN) -> Section:
+    """Compute and draw everything of one study.
+
+    Args:
+        margin: how much worse than its teacher a student may be to be called not worse, as a share.
+    """
     statistics = Statistics(study)
     grids = [
         results(study, statistics, read_published(study)),
         tables.differences(study, statistics),
         teachers(study, statistics),
-        good_enough(study),
+        good_enough(study, margin),
         rates(study),
         tables.scores(study, statistics),
         tables.costs(study),

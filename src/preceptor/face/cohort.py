@@ -12,11 +12,9 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.face.edges import Frozen, Teaching
-from preceptor.face.taps import require_module
-from preceptor.networks.blueprint import PlainSight
+from preceptor.face.wrapping import require_taps, wrapped
 from preceptor.networks.network import Network
-from preceptor.networks.outputs import Outputs, is_stage
-from preceptor.networks.wrap import Wrapped
+from preceptor.networks.outputs import Outputs
 from preceptor.specs import Task
 
 
@@ -60,6 +58,8 @@ class Cohort(nn.Module):
         self._seed = seed
         self._check()
         self.inner: Inner | None = None
+        self.register_state_dict_pre_hook(lambda *_: self._built("state_dict"))
+        self.register_load_state_dict_pre_hook(lambda *_: self._built("load_state_dict"))
         if probe is not None:
             self.build(probe)
 
@@ -95,10 +95,10 @@ class Cohort(nn.Module):
             raise UserError(f"a batch of images (N, C, H, W) was wanted, got the shape {tuple(images.shape)}")
         for edge in self.edges:
             edge.loss.require_unused()
-        networks = {name: self._wrapped(name, images) for name in self._given}
+        networks = {name: wrapped(name, one, images, self.edges) for name, one in self._given.items()}
         logits = next(iter(networks.values())).shapes["logits"]
         task: Task = "classification" if len(logits) == 1 else "segmentation"
-        self._check_taps(networks, task)
+        require_taps(networks, self.edges, task)
         inner = Inner(
             task=task,
             networks=networks,
@@ -156,36 +156,18 @@ class Cohort(nn.Module):
         self._built("parameters")
         return super().parameters(recurse)
 
-    def state_dict(self, *args: Any, **more: Any) -> dict[str, Any]:
-        """As of any module.
-
-        Raises:
-            UserError: the adapters are not made yet.
-        """
-        self._built("state_dict")
-        found: dict[str, Any] = super().state_dict(*args, **more)
-        return found
-
-    def load_state_dict(self, *args: Any, **more: Any) -> Any:
-        """As of any module.
-
-        Raises:
-            UserError: the adapters are not made yet.
-        """
-        self._built("load_state_dict")
-        return super().load_state_dict(*args, **more)
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move the frozen modules too, and before it is built all of them."""
         for one in self._given.values():
             if isinstance(one, Frozen):
-                one.module._apply(fn)
+                one.module._apply(fn)  # type: ignore[no-untyped-call]  # torch has no types for it
             elif self.inner is None:
-                one._apply(fn)
+                one._apply(fn)  # type: ignore[no-untyped-call]  # as above
         if self.inner is not None:
             for network in self.inner.frozen.values():
                 network._buffers.update({name: fn(value) for name, value in network.named_buffers(recurse=False)})
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # as above
+        return self
 
     def _built(self, what: str) -> Inner:
         if self.inner is None:
@@ -214,43 +196,6 @@ class Cohort(nn.Module):
                 f"task_weights: no network {strange[0]!r} that learns; there are {', '.join(self.learners)}"
             )
 
-    def _wrapped(self, name: str, images: Tensor) -> Network:
-        one = self._given[name]
-        module = one.module if isinstance(one, Frozen) else one
-        channels = images.shape[1]
-        height, width = images.shape[-2:]
-        sight = PlainSight(image_size=(height, width), mean=(0.0,) * channels, std=(1.0,) * channels)
-        network = Wrapped(module, list(self._paths(name, module)), sight=sight)
-        if isinstance(one, Frozen):
-            network.freeze()
-        return network
-
-    def _paths(self, name: str, module: nn.Module) -> Iterator[str]:
-        """The submodules that edges name, in the order in which the module has them."""
-        wanted = {tap for edge in self.edges for end, tap in _named_taps(edge) if end == name}
-        modules = dict(module.named_modules())
-        for tap in wanted - {"logits", "embedding", "last", "stages"}:
-            if not is_stage(tap):
-                require_module(tap, modules, f"{name} ({type(module).__name__})")
-        yield from (path for path in modules if path in wanted)
-
-    def _check_taps(self, networks: Mapping[str, Network], task: Task) -> None:
-        """Say what to name where a loss compares maps and none is named."""
-        for edge in self.edges:
-            if task not in edge.loss.settings:
-                continue  # the inner cohort says so
-            for end, tap in zip((edge.target, edge.source), edge.taps(task), strict=True):
-                for one in (tap,) if isinstance(tap, str) else tap:
-                    network = networks.get(end)
-                    if network is None or one in network.taps or (one == "stages" and "last" in network.taps):
-                        continue
-                    called = type(edge.loss).__name__
-                    raise UserError(
-                        f"edge {edge.name}: {end} has no {one!r}. Name what {called} compares by modules of yours, as in "
-                        f'teach("{edge.source}", "{edge.target}", {called}(), tap="layer3"), with teacher_tap= where '
-                        "the teacher's is called otherwise"
-                    )
-
 
 class _Called(nn.Module):
     """A function as a module."""
@@ -267,13 +212,6 @@ def _as_they_come(name: str, network: Network, batch: Batch, epoch: int) -> Outp
     """What a frozen network says, asked batch by batch."""
     said: Outputs = network(batch.images)
     return said
-
-
-def _named_taps(edge: Teaching) -> Iterator[tuple[str, str]]:
-    """(network, tap) of what an edge reads by a name that the user gave."""
-    student, teacher = edge.student_tap, edge.teacher_tap or edge.student_tap
-    for end, tap in ((edge.target, student), (edge.source, teacher)):
-        yield from ((end, one) for one in ((tap,) if isinstance(tap, str) else tap or ()))
 
 
 def _transfer(edge: Teaching) -> Transfer:

@@ -50,8 +50,8 @@ def teach(
 
     Args:
         weight: factor of the loss.
-        tap: what is compared: ``logits``, ``embedding`` (what the last linear layer gets) or the name of a submodule, as
-            in ``module.named_modules()``; a tuple of them for a loss that compares several. The student's, and the
+        tap: what is compared: ``logits``, ``embedding`` (what the last linear layer gets) or the name of a submodule,
+            as in ``module.named_modules()``; a tuple of them for a loss that compares several. The student's, and the
             teacher's too unless ``teacher_tap`` says otherwise.
         ramp: how the weight grows over the first epochs.
         stop_gradient: the source learns nothing from this edge.

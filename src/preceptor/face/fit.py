@@ -57,13 +57,13 @@ def fit(
         NonFiniteLossError: a loss is no finite number.
     """
     spec = _settings(optimizer, lr, weight_decay, schedule, epochs)
-    own = _generators(train_loader) + [one for one in _generators(valid_loader) if valid_loader is not None]
+    own = _generators(train_loader, valid_loader)
     if not cohort.is_built:
         _show_a_batch(cohort, train_loader, own)
     groups = [Group(list(cohort.parameters()))]
     training = _Training(cohort, make_optimizer(groups, spec), spec, own, None if folder is None else Path(folder))
     training.resume()
-    if training.folder and getattr(train_loader, "num_workers", 0) and getattr(train_loader, "persistent_workers", 0):
+    if training.folder and _has_lasting_workers(train_loader):
         note(
             "the loader's workers persist, with random generators of their own: a resumed training draws other numbers"
         )
@@ -238,12 +238,20 @@ def _require_finite(terms: Mapping[str, Tensor], epoch: int, step: int) -> None:
         )
 
 
-def _generators(loader: object) -> list[torch.Generator]:
-    """The generators of a loader and of what samples for it, each once."""
-    sampler = getattr(loader, "batch_sampler", None)
-    owners = [loader, getattr(loader, "sampler", None), sampler, getattr(sampler, "sampler", None)]
-    found = [getattr(owner, "generator", None) for owner in owners]
-    return list({id(one): one for one in found if isinstance(one, torch.Generator)}.values())
+def _generators(*loaders: object) -> list[torch.Generator]:
+    """The generators of loaders and of what samples for them, each once."""
+    found: dict[int, torch.Generator] = {}
+    for loader in loaders:
+        sampler = getattr(loader, "batch_sampler", None)
+        for owner in (loader, getattr(loader, "sampler", None), sampler, getattr(sampler, "sampler", None)):
+            one = getattr(owner, "generator", None)
+            if isinstance(one, torch.Generator):
+                found[id(one)] = one
+    return list(found.values())
+
+
+def _has_lasting_workers(loader: object) -> bool:
+    return bool(getattr(loader, "num_workers", 0)) and bool(getattr(loader, "persistent_workers", False))
 
 
 def _length(loader: Iterable[Any]) -> int:

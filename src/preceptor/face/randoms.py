@@ -21,7 +21,7 @@ def states(own: Iterable[torch.Generator] = ()) -> dict[str, Any]:
         "python": [version, list(numbers), gauss],
         "numpy": [torch.from_numpy(np.asarray(values).astype(np.int64)), *place],
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+        "cuda": _of_gpus(),
         "own": [one.get_state() for one in own],
     }
 
@@ -37,6 +37,11 @@ def restore(found: Mapping[str, Any], own: Iterable[torch.Generator] = ()) -> No
         torch.cuda.set_rng_state_all(found["cuda"])
     for one, state in zip(own, found["own"], strict=True):
         one.set_state(state)
+
+
+def _of_gpus() -> list[torch.Tensor]:
+    has_begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]  # torch has no types for it
+    return torch.cuda.get_rng_state_all() if has_begun else []
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class Standalone(nn.Module):
             raise UserError(f"{self._called} tells classes apart: give build(…, classes=…)")
         probe = Probe(
             edge="teacher->student",
-            task=task or next(iter(self.settings)),
+            task=task or self._usual_task,
             classes=classes or 0,
             batch_size=batch_size or _USUAL_BATCH,
             student=_made_up(student),
@@ -158,6 +158,10 @@ class Standalone(nn.Module):
             raise UserError(self._how_to_build("(256, 8, 8)", "(512, 8, 8)"))
 
     @property
+    def _usual_task(self) -> Task:
+        return next(iter(self.settings))
+
+    @property
     def _called(self) -> str:
         return type(self).__name__
 
@@ -189,7 +193,7 @@ class Standalone(nn.Module):
         one = student[0] if isinstance(student, tuple) else student
         return Probe(
             edge="teacher->student",
-            task=next(iter(self.settings)),
+            task=self._usual_task,
             classes=max(one.shape[1], 2),
             batch_size=count,
             student=_first(student),
@@ -234,7 +238,7 @@ class _NotGiven(Tensor):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func == cast(Any, Tensor.device).__get__:
-            return super().__torch_function__(func, types, args, kwargs or {})
+            return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]  # torch's
         raise UserError("this loss looks at the right answers too: call it as loss(student, teacher, targets)")
 
 

@@ -58,8 +58,8 @@ class Cohort(nn.Module):
         self._seed = seed
         self._check()
         self.inner: Inner | None = None
-        self.register_state_dict_pre_hook(lambda *_: self._built("state_dict"))
-        self.register_load_state_dict_pre_hook(lambda *_: self._built("load_state_dict"))
+        for register in (self.register_state_dict_pre_hook, self.register_load_state_dict_pre_hook):
+            register(_require_built)  # type: ignore[no-untyped-call]  # torch has no types for it
         if probe is not None:
             self.build(probe)
 
@@ -162,11 +162,11 @@ class Cohort(nn.Module):
             if isinstance(one, Frozen):
                 one.module._apply(fn)  # type: ignore[no-untyped-call]  # torch has no types for it
             elif self.inner is None:
-                one._apply(fn)  # type: ignore[no-untyped-call]  # as above
+                one._apply(fn)  # type: ignore[no-untyped-call]  # the same
         if self.inner is not None:
             for network in self.inner.frozen.values():
                 network._buffers.update({name: fn(value) for name, value in network.named_buffers(recurse=False)})
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # as above
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # the same
         return self
 
     def _built(self, what: str) -> Inner:
@@ -206,6 +206,10 @@ class _Called(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         return self._function(logits, targets)
+
+
+def _require_built(cohort: Cohort, *_: object) -> None:
+    cohort._built("state_dict")
 
 
 def _as_they_come(name: str, network: Network, batch: Batch, epoch: int) -> Outputs:

@@ -41,6 +41,7 @@ class Standalone(nn.Module):
         super().__init__()
         self.loss = self.kind(**self._options(args, options))
         self._is_built = False
+        self._widths: tuple[list[int], list[int]] = [], []
 
     def build(
         self,
@@ -132,6 +133,8 @@ class Standalone(nn.Module):
             raise UserError(self._how_to_build(_shapes_of(student), _shapes_of(teacher)))
         if not self._is_built:
             self._build(self._probe_of(student, teacher, len(first)))
+        self._require_width("student", student, self._widths[0])
+        self._require_width("teacher", teacher, self._widths[1])
         if targets is None:
             targets = torch.empty(0, device=first.device).as_subclass(_NotGiven)
         if self.loss.needs_ids and ids is None:
@@ -200,10 +203,19 @@ class Standalone(nn.Module):
             teacher=_first(teacher),
         )
 
+    def _require_width(self, whose: str, knowledge: Knowledge, built: list[int]) -> None:
+        """Refuse other channels than those that adapters were made for."""
+        if self.needs_shapes and _widths(knowledge) != built:
+            raise UserError(
+                f"{self._called} was built for a {whose} of {' and '.join(map(str, built))} channels, got the shape "
+                f"{_shapes_of(knowledge)}; build it with that"
+            )
+
     def _build(self, probe: Probe) -> None:
         self.require_unused()
         self.loss.build(probe)
         self._is_built = True
+        self._widths = _widths(probe.student), _widths(probe.teacher)
 
 
 def standalone(
@@ -259,6 +271,11 @@ def _first(knowledge: Knowledge) -> Knowledge:
     if isinstance(knowledge, tuple):
         return tuple(tensor[:1].detach() for tensor in knowledge)
     return knowledge[:1].detach()
+
+
+def _widths(knowledge: Knowledge) -> list[int]:
+    """Channels of what is compared."""
+    return [tensor.shape[1] for tensor in (knowledge if isinstance(knowledge, tuple) else (knowledge,))]
 
 
 def _shapes_of(knowledge: Knowledge) -> str:

@@ -54,7 +54,7 @@ class Wrapped(Network):
     ) -> None:
         super().__init__(blueprint, prepares=sight)
         if (weight := next(module.parameters(), None)) is not None:
-            self.to(weight.device)  # what normalises images lies where the module does
+            self.to(weight.device, weight.dtype)  # what normalises images is where the module is, and of its kind
         self.module = module
         self.code = code
         self._paths = tuple(taps)

@@ -22,6 +22,7 @@ from preceptor.deploy.golden import write_golden
 from preceptor.deploy.predictor import Predictor
 from preceptor.deploy.student import Student, open_student
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 from preceptor.files import sync_folder
 from preceptor.places import place_free
 from preceptor.runs.begun import known_fingerprint
@@ -71,9 +72,7 @@ def export(
         UserError: no such network, no data, ``out`` holds other things, or the model says other than the network.
     """
     if any(find_spec(name) is None for name in ("onnx", "onnxruntime")):
-        raise UserError(
-            'exporting wants onnx and onnxruntime, which are not installed: pip install "preceptor[export]"'
-        )
+        raise UserError(f"exporting wants onnx and onnxruntime, which are not installed: {install_command('export')}")
     student = open_student(path, data=data, note=note)
     require_formats(options.formats, student.contract, options.mpp)
     check_names("names of classes", student.contract.classes)

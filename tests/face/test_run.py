@@ -82,7 +82,7 @@ def test_scores_are_read_by_name_and_have_intervals(trained):
 
 
 def test_a_network_answers_as_the_command_line_does(trained, image):
-    path, pixels = image
+    path, _ = image
     before = stands()
     student = pc.load_run(str(trained.folder)).network(trained.chosen, device="cpu")
     asked = open_predictor(trained.folder, device="cpu")

@@ -312,6 +312,7 @@ def test_what_must_answer_quickly_imports_neither_torch_nor_matplotlib():
 
 LONG = {
     "cli.main": "every command with its options, which typer reads from one signature each; the work is done elsewhere",
+    "recipe": "a recipe as it is written, read, checked and changed, in one class and the functions that make it",
     "specs": "every section of a recipe that is not a technique's, checked as one",
 }
 """Files over 350 lines, and why; five at the most, together with classes and constructors of :data:`WIDE`."""

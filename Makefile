@@ -9,7 +9,7 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,search,tensorboard]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,docs,search,tensorboard]'
 	touch $(READY)
 
 demo: $(READY)
@@ -32,7 +32,11 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/preceptor methods --markdown > docs/methods.md
+	$(BIN)/preceptor recipe-schema --markdown > docs/recipe.md
+	$(BIN)/preceptor data sources --markdown > docs/sources.md
 	$(BIN)/preceptor plan recipes/phantom.yaml --svg docs/cohort.svg
+	$(BIN)/python -m preceptor.reference.rooms > docs/rooms.svg
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf .venv runs .cache

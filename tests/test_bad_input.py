@@ -501,7 +501,7 @@ def test_imagenet_weights_without_a_network(refused, monkeypatch, task):
         raise OSError("Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", unreachable)
-    monkeypatch.setattr("preceptor.networks.hub._is_cached", lambda *arguments: False)
+    monkeypatch.setattr("preceptor.networks.hub.is_cached", lambda *arguments: False)
     for proxy in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(proxy, raising=False)
     network = CLASSIFIER if task == "classification" else UNET

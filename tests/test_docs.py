@@ -1,6 +1,7 @@
 """The documentation says what the package does."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,16 @@ from preceptor.cli.methods import methods_page
 from preceptor.knowledge import catalogue
 from preceptor.plan.draw import cohort_svg
 from preceptor.recipe import load_recipe, parse_recipe
+from preceptor.reference import recipe_page, sources_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_the_page_of_methods_is_up_to_date() -> None:
-    assert (DOCS / "methods.md").read_text(encoding="utf-8") == methods_page(), "run `make docs`"
+@pytest.mark.parametrize(
+    ("name", "page"), [("methods", methods_page), ("recipe", recipe_page), ("sources", sources_page)]
+)
+def test_the_generated_pages_are_up_to_date(name: str, page: Callable[[], str]) -> None:
+    assert (DOCS / f"{name}.md").read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
 def test_the_picture_of_the_readme_is_that_of_its_recipe() -> None:

@@ -51,8 +51,6 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": INK,
     "legend.fontsize": SMALL,
     "legend.frameon": False,
-    "figure.constrained_layout.h_pad": 0.03,
-    "figure.constrained_layout.w_pad": 0.03,
     "svg.fonttype": "none",  # texts stay texts: small, found by a search, read aloud
 }
 
@@ -70,7 +68,7 @@ def panel(width: float, height: float) -> "Axes":
     """The axes of a new figure of one panel, in points."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width / 72, height / 72), layout="constrained").subplots()
+    return Figure(figsize=(width / 72, height / 72), dpi=72).add_axes((0, 0, 1, 1))
 
 
 def round_numbers(axis: "Axis", *, most: int = 6, whole: bool = False) -> None:
@@ -92,11 +90,13 @@ def key(axes: "Axes", handles: Mapping[str, "Artist"]) -> None:
     figure = _figure_of(axes)
     width, height = figure.get_size_inches()
     columns = max(1, int(72 * width // (27 + max(map(text_width, handles)))))
-    figure.set_size_inches(width, height + ceil(len(handles) / columns) * _LINE / 72)
+    taken = ceil(len(handles) / columns) * _LINE / 72
+    figure.set_size_inches(width, height + taken)
+    axes.set_position((0, taken / (height + taken), 1, height / (height + taken)))
     figure.legend(
         list(handles.values()),
         list(handles),
-        loc="outside lower left",
+        loc="lower left",
         ncols=columns,
         handlelength=1.6,
         handletextpad=0.5,
@@ -119,18 +119,17 @@ def shades(low: str, high: str) -> "Colormap":
     return LinearSegmentedColormap.from_list(f"{low} to {high}", [low, high])
 
 
-def as_svg(axes: "Axes", name: str) -> str:
+def as_svg(axes: "Axes", name: str, *, below: float = 31.0, above: float = 6.0) -> str:
     """The figure of ``axes`` as an SVG element without date, author or outside reference.
 
     Args:
         name: from which the names of its parts are made, so that figures on one page share none.
+        below, above: points around the panel for what is written there.
     """
     import matplotlib
 
     figure, text = _figure_of(axes), io.StringIO()
-    if engine := figure.get_layout_engine():
-        engine.execute(figure)
-        figure.set_layout_engine("none")  # for savefig would draw everything once more to lay it out
+    _give_room(axes, below, above)
     nobody = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(text, format="svg", metadata=nobody)
@@ -143,6 +142,15 @@ def as_png(figure: "Figure") -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
     return content.getvalue()
+
+
+def _give_room(axes: "Axes", below: float, above: float) -> None:
+    """Shrink the panel by what stands around it; a layout of matplotlib's measures every text four times over."""
+    width, height = (72 * size for size in _figure_of(axes).get_size_inches())
+    taken = axes.yaxis.get_tightbbox()
+    left = 3 - (taken.x0 if taken else 0.0)
+    bottom = below + height * axes.get_position().y0
+    axes.set_position((left / width, bottom / height, (width - left - 10) / width, (height - bottom - above) / height))
 
 
 def _figure_of(axes: "Axes") -> "Figure":

@@ -66,7 +66,18 @@ class Recipe(Model):
 
     Args:
         version: of the format; a recipe without one is of the first.
+        name: what runs are called in reports, and their folder below ``runs/``.
+        task: ``classification`` or ``segmentation``.
+        data: where the images come from.
+        split: how they are divided.
+        augment: how training images are changed.
+        networks: who takes part.
+        technique: who teaches whom, and how; each technique has options of its own.
+        task_loss: what is learned from the labels.
+        training: how stages are trained.
+        teacher_training: keys of ``training`` that differ where a teacher is trained first.
         measures: the user's own, ``path/to/module.py:NAME``, by which networks are scored besides.
+        seed: of everything random.
     """
 
     version: int = VERSION

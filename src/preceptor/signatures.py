@@ -1,6 +1,7 @@
 """Classes read from source text: docstring, class attributes, options of ``__init__``. Nothing is imported or run."""
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -178,6 +179,17 @@ def summary_of(docstring: str) -> str:
 def source_of(docstring: str) -> str:
     """What follows ``Source:``, on one line."""
     return _paragraph(docstring, "Source")
+
+
+def arguments_of(docstring: str) -> dict[str, str]:
+    """What follows ``Args:``: each name with its text on one line, several names of one text apart."""
+    found = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n(?=[ \t]))*)", inspect.cleandoc(docstring), flags=re.MULTILINE)
+    texts: dict[str, str] = {}
+    for entry in re.split(r"\n(?=    \w)", "\n" + found[1].rstrip() if found else ""):
+        names, colon, text = entry.strip().partition(":")
+        if colon:
+            texts |= dict.fromkeys((name.strip() for name in names.split(",")), " ".join(text.split()))
+    return texts
 
 
 def _paragraph(docstring: str, name: str) -> str:

@@ -36,6 +36,8 @@ Threads = Annotated[int, Field(gt=0, le=1024)]
 Channels = Annotated[int, Field(ge=1, le=16)]
 Depth = Literal[8, 16]
 """Bits of a value."""
+IGNORED = 255
+"""In masks, for pixels that count in no loss and in no score; classes are 0 to 254."""
 
 
 class Model(BaseModel):
@@ -65,7 +67,12 @@ def _not_finite(value: object, where: str) -> Iterator[tuple[str, float]]:
 
 
 class TileSpec(Model):
-    """Cut images into square tiles of ``size`` pixels, neighbours sharing ``overlap`` pixels."""
+    """Cut images into square tiles.
+
+    Args:
+        size: side of a tile in pixels.
+        overlap: pixels that neighbours share.
+    """
 
     size: Pixels
     overlap: Annotated[int, Field(ge=0, le=32_768)] = 0
@@ -74,14 +81,21 @@ class TileSpec(Model):
 class DataSpec(Model):
     """Where the images come from and how they are packed.
 
-    ``image_size`` is (height, width) or one number for both. ``resize`` is what happens to images
-    of another size: ``squash`` stretches, ``crop`` scales the short side and cuts the centre,
-    ``pad`` scales the long side and fills with the mean colour by which the first student normalises,
-    as timm's ``border`` does. ``tile`` cuts instead.
-    ``channels`` is how many channels images have and networks take, ``depth`` how many bits each packed value has.
-    ``duplicates`` is what happens to images with equal pixels: ``drop`` keeps one where the labels
-    agree and none where they differ, ``keep`` puts all of them on one side of the split,
-    ``error`` refuses. What was done is stated on the terminal and in the result.
+    Args:
+        source: who reads them, one of the data sources, or your own as ``path/to/file.py:name``.
+        path: the folder, table or file; may hold ``${VARIABLES}``. Generated images have none.
+        options: of the source.
+        image_size: (height, width) of a packed image, or one number for both.
+        resize: what happens to images of another size: ``squash`` stretches, ``crop`` scales the short side and cuts
+            the centre, ``pad`` scales the long side and fills with the mean colour by which the first student
+            normalises, as timm's ``border`` does.
+        tile: cut images into tiles instead.
+        channels: how many channels images have and networks take.
+        depth: how many bits each packed value has.
+        duplicates: what happens to images with equal pixels: ``drop`` keeps one where the labels agree and none where
+            they differ, ``keep`` puts all of them on one side of the split, ``error`` refuses. What was done is
+            stated on the terminal and in the result.
+        cache: folder in which packed images are kept; by default that of preceptor.
     """
 
     source: str
@@ -102,13 +116,20 @@ class DataSpec(Model):
 
 
 class SplitSpec(Model):
-    """``by``: ``group`` where the data knows groups, ``image``, or ``official`` parts; ``auto`` picks
-    official, then group, then image, and says which.
+    """How samples are divided into training, validation and test.
 
-    ``folds`` divides the data into that many parts, of which ``fold``, counting from 0, is the test part; the others
-    are shared by training and validation in the proportion of their ``fractions``.
-    ``shots`` keeps that many random images of each class (for masks: in all) of the training part; fewer are
-    contained in more. ``shots_seed`` draws others of the same training part; by default it is the split's seed.
+    Args:
+        by: ``group`` where the data knows groups, ``image``, or ``official`` parts; ``auto`` picks official, then
+            group, then image, and says which.
+        fractions: shares of training, validation and test.
+        folds: divides the data into that many parts, of which one is the test part; the others are shared by training
+            and validation in the proportion of their ``fractions``.
+        fold: which of them is the test part, counting from 0.
+        train_fraction: share of the training part that is used.
+        shots: keeps that many random images of each class (for masks: in all) of the training part; fewer are
+            contained in more.
+        shots_seed: draws others of the same training part; by default it is the split's seed.
+        seed: of the division; by default the recipe's.
     """
 
     by: Literal["auto", "group", "image", "official"] = "auto"
@@ -142,12 +163,19 @@ class SplitSpec(Model):
 class AugmentSpec(Model):
     """Random changes of each training image, the same for its mask.
 
-    ``rotate`` is the largest angle in degrees, ``shift`` the largest move as a share of the side,
-    ``scale`` the largest relative change of size, ``stain`` the strength of H&E stain jitter,
-    ``colour`` that of brightness, contrast and saturation jitter. ``views`` is how many changed versions of an
-    image there are, shown in turn, epoch by epoch; unless given, every epoch has its own. ``seed`` draws the changes,
-    the recipe's unless given: runs of several seeds with one teacher and one ``augment.seed`` see the same versions,
-    and what the teacher says of them is computed once for all.
+    Args:
+        flip_horizontal: exchange left and right, at random.
+        flip_vertical: exchange top and bottom, at random.
+        transpose: exchange rows and columns, at random.
+        rotate: the largest angle in degrees.
+        shift: the largest move as a share of the side.
+        scale: the largest relative change of size.
+        stain: the strength of H&E stain jitter.
+        colour: that of brightness, contrast and saturation jitter.
+        views: how many changed versions of an image there are, shown in turn, epoch by epoch; unless given, every
+            epoch has its own.
+        seed: draws the changes, the recipe's unless given: runs of several seeds with one teacher and one
+            ``augment.seed`` see the same versions, and what the teacher says of them is computed once for all.
     """
 
     flip_horizontal: bool = True
@@ -184,12 +212,18 @@ Deviation = Annotated[float, Field(ge=1e-3, le=10)]
 class NetworkSpec(Model):
     """One network.
 
-    ``architecture`` is a timm name for classification (``hf-hub:`` and ``local-dir:`` work) or a
-    segmentation-models-pytorch architecture such as ``unet``, which also wants an ``encoder``; or one's own,
-    ``file.py:Name`` or ``package.module:Name``, of which ``taps`` are the modules whose feature maps are read.
-    Of images with other than three channels, the first convolution is adapted (timm's rule).
-    ``weights``: ``imagenet``, ``none``, or a folder or .safetensors file. ``mean`` and ``std`` normalise each
-    channel of pixels from 0 to 1. ``options`` go to the library, or to one's own class.
+    Args:
+        architecture: a timm name for classification (``hf-hub:`` and ``local-dir:`` work), a
+            segmentation-models-pytorch architecture such as ``unet``, or one's own, ``file.py:Name`` or
+            ``package.module:Name``. Of images with other than three channels, the first convolution is adapted
+            (timm's rule).
+        encoder: of a segmentation-models-pytorch architecture.
+        weights: ``imagenet``, ``none``, or a folder or .safetensors file.
+        input_size: pixels of a side as the network sees it, where that is not ``data.image_size``.
+        mean: normalises each channel of pixels from 0 to 1, with ``std``; by default that of the weights.
+        std: see ``mean``.
+        options: go to the library, or to one's own class.
+        taps: of one's own network: the modules whose feature maps are read.
     """
 
     architecture: str
@@ -247,9 +281,12 @@ class TaskLossSpec(Model):
     """The task's own loss: cross entropy for classes, focal plus Dice for masks.
 
     Args:
-        label_smoothing, class_weights: of the cross entropy; ``balanced`` weighs classes by inverse frequency.
-        focal_gamma, focal_alpha, focal_reduction, dice_squared: of the mask loss; ``sum`` adds the focal
-            term over all pixels, as printed by Niyaz et al.
+        label_smoothing: of the cross entropy.
+        class_weights: of the cross entropy; ``balanced`` weighs classes by inverse frequency.
+        focal_gamma: of the focal term: how much less sure pixels count more.
+        focal_alpha: weight of the foreground in the focal term.
+        focal_reduction: ``sum`` adds the focal term over all pixels, as printed by Niyaz et al.
+        dice_squared: square the denominator of the Dice term.
     """
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -261,8 +298,15 @@ class TaskLossSpec(Model):
 
 
 class NetworksSpec(Model):
-    """Who takes part: a ``teacher`` or a list of ``teachers``, and either ``count`` copies of one ``student`` or a list
-    of ``students``."""
+    """Who takes part.
+
+    Args:
+        teacher: the one teacher.
+        teachers: or a list of several.
+        student: what students are like, ``count`` of them.
+        count: how many.
+        students: or a list of unlike ones, in place of ``student``.
+    """
 
     teacher: NetworkSpec | None = None
     teachers: tuple[NetworkSpec, ...] = ()
@@ -308,9 +352,18 @@ class TrainingSpec(Model):
     """How a stage is trained.
 
     Args:
-        epochs, batch_size: the batch is the global one, shared among processes.
-        schedule: of the learning rate over the epochs: ``step`` multiplies by ``decay`` every
-            ``step_epochs``; ``polynomial`` has exponent ``power``; ``warmup_epochs`` rise linearly.
+        epochs: of a stage.
+        batch_size: of all processes together.
+        optimizer: ``adam``, ``adamw`` or ``sgd``.
+        lr: the highest learning rate.
+        weight_decay: of the optimiser.
+        momentum: of ``sgd``.
+        nesterov: of ``sgd``.
+        schedule: of the learning rate over the epochs.
+        step_epochs: epochs from one step of ``schedule: step`` to the next.
+        decay: by which a step multiplies the learning rate.
+        power: exponent of ``schedule: polynomial``.
+        warmup_epochs: over which the learning rate rises linearly.
         max_grad_norm: clips each network's own gradient.
         precision: mixed precisions keep losses in float32.
         sync_batchnorm: on several GPUs, BatchNorm statistics of the whole batch instead of one process's share.
@@ -326,7 +379,9 @@ class TrainingSpec(Model):
         patience: validations without a better score after which a network's weights are settled; the stage ends
             when all are. None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.
+        monitor: the validation score that chooses weights; by default the first of the task.
         balance: over- or under-sample classes in training.
+        drop_last: leave out the last batch of an epoch where it is smaller.
         threads: compute threads; results are bit-identical for equal threads.
         workers: threads that prepare batches ahead; they change nothing but speed.
         tensorboard: write TensorBoard events too (extra ``tensorboard``).

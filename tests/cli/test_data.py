@@ -62,7 +62,7 @@ def test_inspect_as_json_with_a_contact_sheet(images):
     files = found["files"]
     unused = sum(map(len, files["unused"].values()))
     assert files["total"] == files["images"] + files["masks"] + len(files["read"]) + unused == 9
-    assert found["next"].startswith("preceptor train recipes/phantom.yaml --set data.source=folder")
+    assert found["next"] == f"preceptor init {images}"
     assert (images / "sheet.html").is_file()
     assert "contact sheet" in done.stderr
     with pytest.raises(UserError, match="give a file that ends in"):
@@ -74,7 +74,7 @@ def test_inspect_says_what_was_not_used(images):
     text = run("inspect", str(images)).stdout
     assert f"files      9 below {images} = 8 images + 1 not used (see below)" in text
     assert "1 no images by their endings (.txt 1): dog/notes.txt" in text
-    assert "\nnext\n  preceptor train" in text
+    assert f"\nnext\n  preceptor init {images}" in text
     (images / "dog" / "p0.png").write_bytes(b"")
     assert "\nnext, once what is said above is settled\n" in run("inspect", str(images)).stdout
 

@@ -1,9 +1,7 @@
 """Inspection finds what is wrong before anything is trained."""
 
 import os
-import shlex
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +13,8 @@ from preceptor.data.depths import stored_kind
 from preceptor.data.inspect import inspect
 from preceptor.data.looks import look_at
 from preceptor.data.next_step import next_command
-from preceptor.data.prepare import prepare
 from preceptor.data.sources import open_source
 from preceptor.errors import UserError
-from preceptor.recipe import load_recipe
 
 from .trees import class_folders, pairs, save_array, save_image, save_mask, truncate, write
 
@@ -199,24 +195,23 @@ def test_what_files_say_they_hold(tmp_path, write_image, kind):
     assert stored_kind(tmp_path / "a") == kind
 
 
-@pytest.mark.parametrize("source", ["folder", "table", "masks"])
-def test_the_next_command_is_a_recipe_that_runs_on_the_data(tmp_path, source):
-    """Prepared as the command says: nothing is trained."""
-    root = tmp_path / "my data #2"
-    if source == "masks":
-        pairs(root, count=12)
-    else:
-        class_folders(root, per_class=12, classes=("no", "yes"))
-    if source == "table":
-        rows = [f"{name}/p{n // 2}_{n}.png,{name}" for name in ("no", "yes") for n in range(12)]
-        write(root / "labels.csv", "image,label\n" + "\n".join(rows))
-    found = inspect(str(root))
-    command, train, recipe, flag, *changes = shlex.split(next_command(found))
-    assert (command, train, flag) == ("preceptor", "train", "--set")
-    read, _ = load_recipe(Path(__file__).parents[2] / recipe, [*changes, f"data.cache={tmp_path / 'cache'}"])
-    assert read.data.path == str(root)
-    prepared = prepare(read, note=lambda line: None)
-    assert sum(map(len, prepared.rows.values())) == int(found.counts.to_numpy().sum())
+@pytest.mark.parametrize(
+    ("options", "end"),
+    [
+        ({}, ""),
+        ({"group": "^p(.)"}, " --option 'group=^p(.)'"),
+        ({"classes": ["b", "a"]}, """ --option 'classes=["b", "a"]'"""),
+        ({"grouping": "1"}, """ --option 'grouping="1"'"""),
+    ],
+)
+def test_the_next_command_passes_on_what_was_given(tmp_path, options, end):
+    root = class_folders(tmp_path / "my data", classes=("a", "b"))
+    assert next_command(inspect(str(root), options=options)) == f"preceptor init '{root}'{end}"
+    assert next_command(inspect(str(root), "folder", options)) == f"preceptor init '{root}' --source folder{end}"
+
+
+def test_generated_images_are_those_of_the_demo():
+    assert next_command(inspect(None, "phantom", {"images": 48, "size": 16})) == "preceptor demo"
 
 
 @pytest.mark.parametrize("ending", [".png", ".html"])

@@ -97,6 +97,23 @@ def fetch(
     say(f"{folder}  (source: {remote.source})")
 
 
+@app.command()
+def sources(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As the page docs/sources.md, with every option.")
+    ] = False,
+) -> None:
+    """Every data source, with what it reads."""
+    from preceptor.reference import source_rows, sources_page
+
+    if markdown:
+        say(sources_page(), nl=False)
+        return
+    width = max(len(key) for key, _ in source_rows())
+    for key, summary in source_rows():
+        say(f"{key:<{width}}  {summary}")
+
+
 def parse_options(texts: list[str]) -> dict[str, Any]:
     """``name=value`` texts to a dict; numbers, lists and mappings are what they look like, the rest are texts.
 

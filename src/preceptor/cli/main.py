@@ -79,6 +79,24 @@ def demo(
     run_demo(out)
 
 
+@app.command()
+def init(
+    folder: Annotated[str, typer.Argument(help="A folder of images, a table or a .npz file.")],
+    source: Annotated[
+        str | None, typer.Option(help="Layout, for example folder or table; recognised by default.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Option of the layout, name=value. May be given several times.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The recipe; by default NAME.yaml, NAME being the folder's.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a recipe that is there.")] = False,
+) -> None:
+    """Write a first recipe for a folder of images, with the reasons as comments."""
+    from preceptor.cli.init import init_recipe
+
+    init_recipe(folder, source, data.parse_options(option or []), out, force=force)
+
+
 @app.command(context_settings={"allow_extra_args": True})
 def train(
     context: typer.Context,
@@ -180,12 +198,33 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
     device: Device = "auto",
     masks: Annotated[Path | None, typer.Option(help="Write every predicted mask as PNG below this folder.")] = None,
+    names: Annotated[
+        Path | None, typer.Option("--map", help="YAML: what classes of other data are called in the run.")
+    ] = None,
     trust: Trust = False,
 ) -> None:
     """Evaluate a finished run again, on its own test split or on other data."""
     from preceptor.cli.evaluate import evaluate_run
 
-    evaluate_run(run, data, device, masks, trust=trust)
+    evaluate_run(run, data, device, masks, names=names, trust=trust)
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="A run, RUN/networks/NAME, or a bundle: the new one.")],
+    second: Annotated[Path, typer.Argument(help="Another, in whose place the first would come.")],
+    data: Annotated[str, typer.Argument(help="Labelled images: a path for the source.")],
+    source: Annotated[str, typer.Option(help="How they lie; `preceptor data list` names all ways.")] = "folder",
+    names: Annotated[
+        Path | None, typer.Option("--map", help="YAML: what the classes of the data are called by both.")
+    ] = None,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="How much worse the first may be.")] = 0.02,
+    device: Device = "auto",
+) -> None:
+    """Two models on the same labelled images: is the first at least as good as the second, but for a margin?"""
+    from preceptor.cli.compare import compare_models
+
+    compare_models(first, second, data, source=source, names=names, margin=margin, device=device)
 
 
 @app.command()
@@ -196,6 +235,9 @@ def predict(
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw masks over the images.")] = False,
     cam: Annotated[bool, typer.Option("--cam", help="Draw what speaks for the class; runs only.")] = False,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirrored and turned views.")] = False,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Probabilities at the bundle's temperature, not the network's own.")
+    ] = False,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes side by side.")] = 1,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
@@ -203,7 +245,18 @@ def predict(
     """Answer on new images, labelled or not; the same command again goes on where it was stopped."""
     from preceptor.cli.predict import predict_images
 
-    predict_images(source, paths, out, overlay=overlay, cam=cam, tta=tta, device=device, workers=workers, ray=ray)
+    predict_images(
+        source,
+        paths,
+        out,
+        overlay=overlay,
+        cam=cam,
+        tta=tta,
+        calibrated=calibrated,
+        device=device,
+        workers=workers,
+        ray=ray,
+    )
 
 
 @app.command()
@@ -217,6 +270,15 @@ def export(
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="No names of files, patients or the run.")] = False,
     mpp: Annotated[float | None, typer.Option(min=0.01, max=1000, help="Microns per pixel of the images.")] = None,
+    sensitivity: Annotated[
+        float | None, typer.Option(min=0.01, max=1, help="Of thresholds; else that of the largest Youden index.")
+    ] = None,
+    abstain: Annotated[
+        float | None, typer.Option(min=0.001, max=0.5, help="Leave out so much that at most this share is wrong.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="How much worse than its teacher the card calls not worse.")
+    ] = 0.02,
     data: Annotated[str | None, typer.Option(help="Where the run's images lie now, if they have moved.")] = None,
 ) -> None:
     """Make a bundle of a student that runs without preceptor and without PyTorch."""
@@ -228,6 +290,9 @@ def export(
         golden=golden or [],
         anonymous=anonymous,
         mpp=mpp,
+        sensitivity=sensitivity,
+        abstain=abstain,
+        margin=margin,
         data=data,
     )
 
@@ -251,12 +316,13 @@ def analyse(
 def report(
     folders: Annotated[list[Path], typer.Argument(help="A run, a study, or any folder with runs below; or several.")],
     out: Annotated[Path | None, typer.Option(help="Where report.html goes; by default into the folder.")] = None,
+    margin: Annotated[float, typer.Option(min=0, max=1, help="How much worse than its teacher is not worse.")] = 0.02,
     trust: Trust = False,
 ) -> None:
     """Write report.html, one page that needs no network, and its tables as .csv, .md and .tex."""
     from preceptor.cli.report import report_folders
 
-    report_folders(folders, out, trust=trust)
+    report_folders(folders, out, margin=margin, trust=trust)
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -299,6 +365,19 @@ def plan(
     from preceptor.cli.plan import show_plan
 
     show_plan(recipe, changes, svg, scale, trust=trust)
+
+
+@app.command()
+def recipe_schema(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the page docs/recipe.md.")] = False,
+) -> None:
+    """Every key of a recipe, as the JSON Schema by which editors complete and check recipes."""
+    from json import dumps
+
+    from preceptor.reference import recipe_page
+    from preceptor.reference import recipe_schema as schema
+
+    say(recipe_page() if markdown else dumps(schema(), ensure_ascii=False, indent=2), nl=not markdown)
 
 
 @app.command()

@@ -30,10 +30,10 @@ def other_data(own: object, now: object) -> str | None:
     before, after = (part if isinstance(part, Mapping) else {} for part in (own, now))
     if all(before.get(key) == after.get(key) for key in ("source", "path")):
         return None
-    return _name_of(after)
+    return name_of_data(after)
 
 
-def _name_of(data: Mapping[str, Any]) -> str:
+def name_of_data(data: Mapping[str, Any]) -> str:
     """The last folder of its path, or the file without its ending; its source where there is no path."""
     if path := data.get("path"):
         place = expand(str(path)).resolve()

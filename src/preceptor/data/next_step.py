@@ -1,40 +1,32 @@
-"""The command that trains on data as it was inspected."""
+"""The command that comes after looking at data."""
 
 import json
 import shlex
+from typing import Any
 
 from preceptor.data.inspect import Inspection
-
-_RECIPES = {
-    "breakhis": "kthf2_breakhis_binary",
-    "chase_db1": "chase_db1",
-    "ham10000": "ham10000_small",
-    "histopathologic_cancer": "hcd",
-    "lgg": "lgg",
-    "dsb2018": "dsb2018_small",
-}
-"""Shipped recipes for data sets with a source of their own."""
-_USUAL = {"classification": "phantom", "segmentation": "dsb2018_small"}
-_SIDES = (32, 64, 96, 128, 224, 256, 320, 384, 512)
+from preceptor.yaml_text import NotYamlError, read_value
 
 
 def next_command(found: Inspection) -> str:
-    """The command to run next, as it may be pasted into a shell; shipped recipes lie in ``recipes/``."""
-    recipe = _RECIPES.get(found.source)
-    changes: list[tuple[str, str]] = []
-    if recipe is None or (found.source == "ham10000" and found.task == "segmentation"):
-        recipe = _USUAL[found.task]
-        changes += [("data.source", found.source), ("data.image_size", str(_side(found))), ("split.by", "auto")]
-        changes += [("data.resize", "squash")]
-    if found.path is not None:
-        changes.append(("data.path", found.path))
-    if found.options or recipe in _USUAL.values():
-        changes.append(("data.options", json.dumps(found.options, ensure_ascii=False)))
-    told = [shlex.quote(f"{key}={value}") for key, value in changes]
-    return " ".join(["preceptor train", f"recipes/{recipe}.yaml", "--set", *told])
+    """The command to run next, as it may be pasted into a shell: what writes a recipe for these images."""
+    if found.given is None:
+        return "preceptor demo"
+    words = ["preceptor", "init", found.given]
+    if not found.reasons:  # it was not recognised but given
+        words += ["--source", found.source]
+    for name, value in found.given_options.items():
+        words += ["--option", f"{name}={_as_typed(value)}"]
+    return shlex.join(words)
 
 
-def _side(found: Inspection) -> int:
-    """A usual size, a multiple of 32, near the shorter side of most images."""
-    shorter = min(next(iter(found.sizes), (224, 224)))
-    return min(_SIDES, key=lambda side: abs(side - shorter))
+def _as_typed(value: Any) -> str:
+    """How a value is written so that it is read as what it is."""
+    if isinstance(value, str):
+        try:
+            is_plain = read_value(value, "option") == value
+        except NotYamlError:  # a regular expression, which is taken as it stands
+            is_plain = True
+        if is_plain:
+            return value
+    return json.dumps(value, ensure_ascii=False)

@@ -73,6 +73,8 @@ def from_facts(facts: Mapping[str, Any], what: str) -> AnyMeasure:
         kind = str if _FACTS[key].default in (MISSING, "") else bool
         if not isinstance(value, kind):
             raise UserError(f"{what}: {key} wants {'a text' if kind is str else 'True or False'}, got {value!r}")
+    if "." in str(facts.get("name", "")):
+        raise UserError(f"{what}: name is {facts['name']!r}; write it in small letters, digits and underscores")
     for key, one in _FACTS.items():
         if one.default is MISSING and key not in facts:
             raise UserError(f"{what}: {key} is missing; write {_EXAMPLE}")

@@ -7,8 +7,8 @@ from urllib.parse import urlparse
 import huggingface_hub
 
 from preceptor.errors import UserError
+from preceptor.hub import FILES, is_cached
 
-_FILES = ("model.safetensors", "pytorch_model.bin")
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -21,18 +21,12 @@ def no_weights(name: str, reason: str) -> UserError:
     )
 
 
-def require_hub(name: str, repository: str, revision: str | None = None, files: tuple[str, ...] = _FILES) -> None:
+def require_hub(name: str, repository: str, revision: str | None = None, files: tuple[str, ...] = FILES) -> None:
     """Raise the helpful error at once where the hub's name does not resolve and nothing is in the cache."""
     host = urlparse(huggingface_hub.constants.ENDPOINT).hostname or ""
-    if _is_cached(repository, revision, files) or any(os.environ.get(proxy) for proxy in _PROXIES):
+    if is_cached(repository, revision, files) or any(os.environ.get(proxy) for proxy in _PROXIES):
         return
     try:
         socket.getaddrinfo(host, 443)
     except OSError:
         raise no_weights(name, f"{host} cannot be reached and {repository} is not in the cache") from None
-
-
-def _is_cached(repository: str, revision: str | None, files: tuple[str, ...]) -> bool:
-    return any(
-        isinstance(huggingface_hub.try_to_load_from_cache(repository, file, revision=revision), str) for file in files
-    )

@@ -21,7 +21,15 @@ Default = TypeVar("Default", float, None)
 class LossSpec(Model):
     """A knowledge loss by key (``preceptor methods`` lists them) or ``file.py:ClassName``.
 
-    What is not given is the method's published setting. ``warmup`` is in epochs.
+    What is not given is the method's published setting.
+
+    Args:
+        loss: which one.
+        weight: the factor of its value.
+        student_tap: the student's feature map that is compared, or several.
+        teacher_tap: the teacher's.
+        warmup: epochs over which the weight rises.
+        options: of the loss.
     """
 
     loss: str
@@ -59,6 +67,16 @@ class Technique(Model):
     """Base of all techniques: a subclass whose ``name`` is a ``Literal`` is one. Its fields are its options.
 
     The docstring's first line says what it does, ``Source:`` where it comes from, ``Args:`` what its options mean.
+
+    Args:
+        name: which technique; the others here mean the same in every technique that has them.
+        temperature: by which logits are divided before they are compared.
+        direction: of the Kullback-Leibler divergence: ``forward`` is KL(teacher || student).
+        alpha: share of the labels in a student's loss; one number, or one for each student.
+        beta: share of the teacher.
+        gamma: share of the peers.
+        teacher: a run folder or weights to take the teacher from.
+        student_alone: run folder of the baseline that a teacher is compared with.
 
     Class attributes:
         tasks: in which the technique has a meaning.

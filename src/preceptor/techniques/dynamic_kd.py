@@ -21,6 +21,8 @@ class DynamicKD(Technique):
     + teacher_learns · KD from the students, shared among them, + anchor · KD from what it was.
 
     Args:
+        weight: of what a student learns from the teacher.
+        teacher_learns: of what the teacher learns from its students.
         warmup: share of the epochs over which teacher_learns rises to its full weight.
         anchor: of the teacher as it began, frozen, against drift.
         teacher_lr: factor of the learning rate for the teacher; 0 freezes it.

@@ -10,7 +10,13 @@ from preceptor.techniques.base import LossSpec, PerStudent, Technique, given, pe
 
 
 class EdgeSpec(LossSpec):
-    """One transfer written out: ``source`` teaches ``target``."""
+    """One transfer written out: ``source`` teaches ``target``.
+
+    Args:
+        source: who teaches: T, S1, S2, …
+        target: who learns.
+        stop_gradient: whether the source learns nothing from it.
+    """
 
     source: str
     target: str
@@ -27,6 +33,9 @@ class Graph(Technique):
     """A cohort whose edges the recipe writes out one by one; a teacher that is given is frozen.
 
     Networks are called T, S1, S2, … A teacher that is not given trains with the others.
+
+    Args:
+        edges: who teaches whom, by which loss.
 
     Source: this package; the other techniques of one stage are graphs of this kind.
     """

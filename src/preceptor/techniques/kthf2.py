@@ -28,7 +28,10 @@ class KTHF2(Technique):
     fused_task · its task + from_ensemble · from the mean of the peers' logits.
 
     Args:
-        mutual: deep mutual learning, at temperature 1.
+        mutual: weight of deep mutual learning, at temperature 1.
+        fused_task: weight of the labels in F's loss.
+        to_peers: weight of what peers learn from F.
+        from_ensemble: weight of what F learns from the mean of the peers.
         temperature: of what goes from and to F.
         ramp: share of the epochs over which to_peers and from_ensemble rise to their full weight; 0 begins with it.
         levels: how many of the peers' last stages are fused.

@@ -37,6 +37,7 @@ class Mixture(Technique):
 
     Args:
         strategy: what is shared: ``predictions``, ``features``, or ``diverse`` (each student another kind).
+        weights: ``given`` by alpha, beta and gamma, or ``published`` in the tables of the paper.
         routing: replaces the strategy's table, one entry per student.
         losses: knowledge losses on every teacher edge in place of the strategy's; the total is then
             alpha · task + the sum of the losses' weights times their values, alpha by default what the

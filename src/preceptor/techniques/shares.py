@@ -11,7 +11,12 @@ Kind = Literal["predictions", "features"]
 
 
 class Route(Model):
-    """What one student receives, from the teacher and from its peers."""
+    """What one student receives, from the teacher and from its peers.
+
+    Args:
+        teacher: what it gets from the teacher.
+        peers: what it gets from its peers.
+    """
 
     teacher: Kind
     peers: Kind

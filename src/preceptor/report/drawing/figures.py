@@ -76,7 +76,7 @@ def curves(cell: Cell, task: str) -> str | None:
             (names[str(network)],) = _line(axes, rows["epoch"], rows["value"], color=_colour(str(network)), alpha=0.8)
     _finish_epochs(axes, f"validation {main.label}, %", _stage_starts(tables[0]))
     key(axes, names)
-    return as_svg(axes, f"curves {cell.title}")
+    return as_svg(axes, f"curves {cell.title}", above=12)
 
 
 @styled()
@@ -104,7 +104,7 @@ def terms(cell: Cell) -> str | None:
         (names[term.replace("->", "→")],) = _line(axes, epochs, mean, color=colour, linestyle=dashes)
     _finish_epochs(axes, "training loss, weighted", _stage_starts(tables[0]))
     key(axes, names)
-    return as_svg(axes, f"terms {cell.title}")
+    return as_svg(axes, f"terms {cell.title}", above=12)
 
 
 @styled()
@@ -144,7 +144,8 @@ def confusion(cell: Cell, network: str) -> str | None:
     names = [_short(name, 14) for name in known] or list(map(str, range(classes)))
     longest = max(map(text_width, names))
     is_upright = longest > 190 / classes
-    axes = panel(_WIDTH, 190 + (longest if is_upright else 8))
+    below = 22 + (longest if is_upright else 7)
+    axes = panel(_WIDTH, 166 + below)
     axes.pcolormesh(shares, vmin=0, vmax=1, cmap=shades("white", "#084594"), edgecolors="white", linewidth=1)
     for row, column in np.ndindex(classes, classes) if classes <= _MOST_NUMBERS else ():
         share = float(shares[row, column])
@@ -157,7 +158,7 @@ def confusion(cell: Cell, network: str) -> str | None:
     axes.set(ylim=(classes, 0), xlabel="predicted", ylabel="label")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return as_svg(axes, f"confusion {network} {cell.title}")
+    return as_svg(axes, f"confusion {network} {cell.title}", below=below)
 
 
 @styled()

@@ -168,6 +168,12 @@ class Run:
         """Names of the classes as the exported networks know them; empty where none is exported yet."""
         return class_names(self.files)
 
+    @property
+    def scored_classes(self) -> tuple[str, ...]:
+        """Names of the classes where each was scored; empty where there is but one of foreground, or for labels."""
+        scored = any(f"iou.{name}" in scores for scores in self.test.values() for name in self.classes)
+        return self.classes if scored else ()
+
     @cached_property
     def split(self) -> pd.DataFrame | None:
         """id, group, label, split, as text."""

@@ -1,0 +1,45 @@
+"""Texts of docstrings, and kinds of values, as pages say them."""
+
+import re
+from typing import Any
+
+_BOUNDS = {
+    "exclusiveMinimum": "above {}",
+    "minimum": "from {}",
+    "exclusiveMaximum": "below {}",
+    "maximum": "to {}",
+}
+_KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
+
+
+def plain(text: str) -> str:
+    """A docstring's text as markdown: ``a`` and :func:`a` are `a`."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`")
+
+
+def kind(schema: dict[str, Any], parts: dict[str, Any]) -> str:
+    """What a value may be, by its JSON Schema; ``parts`` are what it refers to."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return (
+            f"mapping ([{name}](#{name.lower()}))" if parts[name].get("type") == "object" else kind(parts[name], parts)
+        )
+    if "enum" in schema or "const" in schema:
+        return ", ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            return " or ".join(dict.fromkeys(kind(one, parts) for one in schema[word]))
+    if schema.get("type") == "array":
+        return _list(schema, parts)
+    if schema.get("type") == "object":
+        return "mapping"
+    bounds = [text.format(f"{schema[name]:,g}") for name, text in _BOUNDS.items() if name in schema]
+    return " ".join([_KINDS.get(schema.get("type", ""), "anything"), *bounds])
+
+
+def _list(schema: dict[str, Any], parts: dict[str, Any]) -> str:
+    inner = schema.get("prefixItems")
+    if inner:
+        return f"list of {len(inner)}: {kind(inner[0], parts)}"
+    items = schema.get("items", {})
+    return f"list: {kind(items, parts)}" if items else "list"

@@ -83,6 +83,7 @@ def _size(folder: Folder, machine: Machine) -> list[Choice]:
 def _split(folder: Folder) -> list[Choice]:
     counts = ", ".join(f"{count:,} {part}" for part, count in folder.images.items())
     what = folder.table.grouping or "group"
+    why: tuple[str, ...]
     if folder.not_by_group:
         why = (
             f"By image, since by {what} it cannot be done: {folder.not_by_group}",

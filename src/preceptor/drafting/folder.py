@@ -46,7 +46,8 @@ class Folder:
     @property
     def size(self) -> tuple[int, int]:
         """The median height and width."""
-        return tuple(round(statistics.median(side)) for side in zip(*self.sizes, strict=True))  # type: ignore[return-value]  # two sides
+        heights, widths = zip(*self.sizes, strict=True)
+        return round(statistics.median(heights)), round(statistics.median(widths))
 
     @property
     def images(self) -> dict[str, int]:
@@ -74,19 +75,18 @@ def look(path: str, source: str | None = None, options: Mapping[str, Any] | None
     """
     table, place, source, chosen, reasons = open_found(path, source, options)
     sizes, greys, unread = _read_some(table)
-    reader = table.read
-    is_files = isinstance(reader, FileReader)
+    reader = table.read if isinstance(table.read, FileReader) else None
     divided, why = _divided(table)
     return Folder(
         table=table,
         path=place or path,
         source=source,
-        options={**chosen, **(reader.seen.suggested(reader.rules) if is_files else {})},
+        options={**chosen, **(reader.seen.suggested(reader.rules) if reader else {})},
         reasons=reasons,
-        sizes=tuple((_sizes_by_header(table) if is_files else []) or sizes),
+        sizes=tuple((_sizes_by_header(table) if reader else []) or sizes),
         is_grey=all(greys),
         unread=tuple(unread),
-        stored=reader.seen.lines(reader.rules) if is_files else (),
+        stored=reader.seen.lines(reader.rules) if reader else (),
         split=divided,
         not_by_group=why,
     )

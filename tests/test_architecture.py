@@ -106,6 +106,7 @@ ROOMS = {
         "runs",
         "__version__",
     },
+    "serve": {"deploy", "data", "measures", "__version__"},
     "study": {"machine", "recipe", "own_files", "plan", "techniques", "training", "networks", "data", "runs"},
     "report": {"recipe", "plan", "techniques", "measures", "runs", "__version__"},
     "cli": {
@@ -117,6 +118,7 @@ ROOMS = {
         "analysis",
         "deploy",
         "report",
+        "serve",
         "study",
         "training",
         "recipe",
@@ -153,6 +155,7 @@ QUICK = [
     "cli.predict",
     "cli.report",
     "cli.search",
+    "cli.serve",
     "cli.study",
     "cli.train",
     "recipe",
@@ -181,6 +184,7 @@ QUICK = [
     "runs.predictions",
     "runs.tables",
     "report",
+    "serve.server",
 ]
 
 

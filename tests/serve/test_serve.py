@@ -1,18 +1,21 @@
 """A bundle behind HTTP: it answers as `predict` does, refuses what it must, and goes on."""
 
+import asyncio
 import base64
 import io
 import signal
 import socket
 import struct
 import zlib
+from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from preceptor.deploy.predictor import of_bundle
-from preceptor.serve.limits import RefusedError, Turns
+from preceptor.serve.limits import Inbox, Limits, RefusedError, Turns
 
 from ..command import preceptor
 from .bundles import bundle
@@ -49,11 +52,9 @@ def bomb(width, height):
     )
 
 
-def tiff_bomb():
-    import tifffile
-
+def tiff(side, **more):
     held = io.BytesIO()
-    tifffile.imwrite(held, np.zeros((6000, 6000), dtype=np.uint8), compression="zlib")
+    tifffile.imwrite(held, np.zeros((side, side), dtype=np.uint8), compression="zlib", **more)
     return held.getvalue()
 
 
@@ -97,7 +98,8 @@ REFUSED = [
     ("a gigabyte, counted", 413, "more than 0.5 MB", {"headers": CHUNKED, "parts": [bytes(100_000)] * 10_000}),
     ("a decompression bomb", 422, "too large to decode", {"body": bomb(20_000, 20_000)}),
     ("a smaller bomb", 422, "25,000,000 are read", {"body": bomb(6_000, 6_000)}),
-    ("a bomb of a TIFF", 422, "25,000,000 are read", {"body": tiff_bomb()}),
+    ("a bomb of a TIFF", 422, "25,000,000 are read", {"body": tiff(6000)}),
+    ("a bomb of one tile", 422, "25,000,000 are read", {"body": tiff(10, tile=(6016, 6016))}),
     ("a slow sender", 408, "had not arrived after 0.5 s", {"headers": {"content-length": "100"}}),
     ("a text named .png", 422, "is damaged or no image", {"body": b"no image at all"}),
     ("half an image", 422, "is damaged or no image", {"body": RED[:60]}),
@@ -106,6 +108,8 @@ REFUSED = [
     ("a wrong method", 405, "another method", {"method": "GET"}),
     ("a wrong path", 404, "/predict", {"path": "/images"}),
     ("a path out of the page", 404, "/predict", {"method": "GET", "path": "/../answer.py"}),
+    ("another option", 422, "pictures", {"body": RED, "path": "/predict?pictures=perhaps"}),
+    ("half a name", 421, "this server is called", {"body": RED, "headers": {"host": "["}}),
     ("another site's name", 421, "this server is called", {"body": RED, "headers": {"host": "evil.example"}}),
 ]  # fmt: skip
 
@@ -151,7 +155,7 @@ def test_masks_with_their_pictures_and_a_rate(tmp_path):
     image[:, :20, 0] = 250
     held = io.BytesIO()
     Image.fromarray(image).save(held, "TIFF")
-    with serving(folder, "--rate", 2, stop=signal.SIGINT) as port:
+    with serving(folder, "--rate", 2, stop=signal.SIGINT, before=NO_FILES) as port:
         said = call(port, path="/predict?pictures=true", body=held.getvalue()).json
         mask, over = (
             np.asarray(Image.open(io.BytesIO(base64.b64decode(one.split(",")[1]))))
@@ -180,6 +184,33 @@ def test_turns_come_back_with_time_and_each_address_has_its_own():
     turns.take("x")
     with pytest.raises(RefusedError):
         turns.take("x")
+
+
+class Sent:
+    """A request whose body comes in some parts."""
+
+    def __init__(self, *parts):
+        self.parts, self.headers = parts, {}
+
+    async def stream(self):
+        for part in self.parts:
+            yield part
+
+
+def test_images_that_wait_have_room_for_ten_of_the_largest():
+    inbox = Inbox(Limits(most_bytes=10))
+
+    async def fill():
+        async with AsyncExitStack() as waiting:
+            for _ in range(10):
+                await waiting.enter_async_context(inbox.image(Sent(bytes(6), bytes(4))))
+            with pytest.raises(RefusedError) as refused:
+                await waiting.enter_async_context(inbox.image(Sent(bytes(1))))
+            assert refused.value.status == 503
+        async with inbox.image(Sent(b"later")) as image:
+            assert image == b"later"
+
+    asyncio.run(fill())
 
 
 def test_what_cannot_be_served(tmp_path, classes):

@@ -8,6 +8,7 @@ from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -64,7 +65,7 @@ class Gate:
             await send(message)
 
         app = self._app
-        if self._hosts is not None and Request(scope).url.hostname not in self._hosts:
+        if self._hosts is not None and _called(Request(scope).headers.get("host", "")) not in self._hosts:
             app = refusal(421, f"this server is called {', '.join(sorted(self._hosts))}, and nothing else")
         await app(scope, receive, send_more)
 
@@ -88,6 +89,10 @@ def app_of(desk: Desk, limits: Limits, hosts: frozenset[str] | None) -> FastAPI:
     @app.exception_handler(UserError)
     async def no_answer(request: Request, error: UserError) -> Response:
         return JSONResponse({"error": str(error).splitlines()[0]}, 422)
+
+    @app.exception_handler(RequestValidationError)
+    async def no_option(request: Request, error: RequestValidationError) -> Response:
+        return refusal(422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()))
 
     @app.exception_handler(HTTPException)
     async def no_such(request: Request, error: HTTPException) -> Response:
@@ -123,6 +128,12 @@ def page_of(content: str, kind: str) -> Callable[[], Awaitable[Response]]:
         return Response(content, media_type=kind)
 
     return answer
+
+
+def _called(host: str) -> str:
+    """The name in a ``Host`` header, without the port."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name.removeprefix("[").removesuffix("]").lower()
 
 
 def refusal(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:

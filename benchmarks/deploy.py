@@ -10,7 +10,9 @@ slows all three, and medians are told.
 import argparse
 import os
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +22,14 @@ from preceptor.deploy.int8 import quantised
 from preceptor.deploy.onnx_graph import graph_of
 from preceptor.deploy.timing import interleaved
 from preceptor.networks.build import build_network
-from preceptor.specs import NetworkSpec
+from preceptor.networks.network import Network
+from preceptor.specs import NetworkSpec, Task
+
+Engines = Callable[[int], tuple[Any, ...]]
+"""Threads -> torch, then the model in floats and in whole numbers."""
 
 UNET = {"architecture": "unet", "encoder": "tu-mobilenetv3_small_050", "weights": "none"}
-NETWORKS = {
+NETWORKS: dict[str, tuple[Task, dict[str, str]]] = {
     "ResNet-18": ("classification", {"architecture": "resnet18", "weights": "none"}),
     "MobileNetV3-Small 0.5": ("classification", {"architecture": "mobilenetv3_small_050", "weights": "none"}),
     "MixNet-S": ("classification", {"architecture": "mixnet_s", "weights": "none"}),
@@ -31,14 +37,14 @@ NETWORKS = {
 }
 
 
-def built(name, size):
-    task, spec = NETWORKS[name]
-    spec = NetworkSpec.model_validate(spec)
+def built(name: str, size: int) -> Network:
+    task, values = NETWORKS[name]
+    spec = NetworkSpec.model_validate(values)
     network = build_network(spec, task=task, classes=("a", "b"), image_size=(size, size), seed=0)
     return network.eval()
 
 
-def engines(name, size):
+def engines(name: str, size: int) -> tuple[Engines, float]:
     """What computes, as (threads -> callable of images, by kind), and the seconds that writing the graph took."""
     start = time.perf_counter()
     graph = graph_of(built(name, size))
@@ -47,13 +53,13 @@ def engines(name, size):
     whole = quantised(graph, noise, per_channel=True, spares=False)
     eager = TorchEngine(built(name, size), "cpu")
 
-    def of(threads):
+    def of(threads: int) -> tuple[Any, ...]:
         return eager, *(OnnxEngine(content, graph.size, threads=threads) for content in (graph.content, whole))
 
     return of, seconds
 
 
-def rounds_for(calls, most, seconds):
+def rounds_for(calls: Sequence[Callable[[], object]], most: int, seconds: float) -> int:
     """As many rounds as the time allows, at least three."""
     start = time.perf_counter()
     for call in calls:
@@ -62,7 +68,7 @@ def rounds_for(calls, most, seconds):
     return int(np.clip(seconds / (time.perf_counter() - start) * 2, 3, most))
 
 
-def compared(of, size, batch, threads, most, seconds):
+def compared(of: Engines, size: int, batch: int, threads: int, most: int, seconds: float) -> tuple[list[float], int]:
     """Images a second of each of the three, and how many rounds there were."""
     torch.set_num_threads(threads)
     pixels = np.random.default_rng(1).integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
@@ -73,7 +79,7 @@ def compared(of, size, batch, threads, most, seconds):
     return [batch / took for took in interleaved(calls, rounds)], rounds
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="at most")
     parser.add_argument("--seconds", type=float, default=2.0, help="about, of each row")
@@ -85,7 +91,7 @@ def main():
     print(f"{len(os.sched_getaffinity(0))} processors, load at the beginning {load}; images a second", flush=True)
     print("| network | px | batch | threads | torch | float32 | int8 | float32 : torch | int8 : float32 | rounds |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    written = {}
+    written: dict[tuple[str, int], float] = {}
     for name in NETWORKS:
         for size in given.sizes:
             of, written[name, size] = engines(name, size)

@@ -6,25 +6,27 @@ The ranges are those of a recipe's training part, as an export measures them; no
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from preceptor.data.prepare import prepare
+from preceptor.data.samples import Pixels
 from preceptor.data.sources import open_source
 from preceptor.deploy.contract import Contract
-from preceptor.deploy.looks import looks_of
+from preceptor.deploy.looks import Ranges, looks_of
 from preceptor.deploy.pieces import pieces_of
 from preceptor.deploy.training_looks import training_ranges
-from preceptor.recipe import load_recipe
+from preceptor.recipe import Recipe, load_recipe
 
 
-def contract_of(recipe):
+def contract_of(recipe: Recipe) -> Contract:
     data = recipe.data
     return Contract(task=recipe.task, classes=("a", "b"), image_size=data.size, resize=data.resize, tile=data.tile)
 
 
-def images_of(recipe, most):
+def images_of(recipe: Recipe, most: int) -> list[Pixels]:
     """Some images of a set as its files have them."""
     data = recipe.data
     table = open_source(data.source, data.path, data.options, data)
@@ -32,18 +34,18 @@ def images_of(recipe, most):
     return [table.read(row)[0] for row in np.unique(rows)]
 
 
-def fired(ranges, contract, images):
+def fired(ranges: Ranges, contract: Contract, images: Sequence[Pixels]) -> tuple[float, float]:
     """Share of the images that lie outside, and how many by what."""
-    reasons = []
+    reasons: list[list[str]] = []
     for image in images:
         seen = pieces_of("", image, contract)
         groups = [[one] for one in seen.pixels] if contract.tile and not contract.has_masks else [seen.pixels]
-        reasons += [ranges.left(looks_of(pixels, seen.size)) for pixels in groups]
+        reasons += [list(ranges.left(looks_of(pixels, seen.size))) for pixels in groups]
     but_size = [[one for one in found if not one.endswith("side")] for found in reasons]
-    return np.mean([bool(found) for found in reasons]), np.mean([bool(found) for found in but_size])
+    return float(np.mean([bool(found) for found in reasons])), float(np.mean([bool(found) for found in but_size]))
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("recipes", type=Path, nargs="+")
     parser.add_argument("--images", type=int, default=150, help="of each other set")

@@ -165,8 +165,8 @@ class OpenedRun:
 
         own = of_a_run(self.files.folder, self.result.measures, said_by=self.files.result, trust=self.trust)
         if own and not self.trust:
-            names = ", ".join(one.key for one in own)
-            note(f"left out is {names}, of Python files in {self.files.own}; give --trust to run them")
+            left_out = ", ".join(one.key for one in own)
+            note(f"left out is {left_out}, of Python files in {self.files.own}; give --trust to run them")
 
         def evaluation() -> "Evaluation":
             prepared = self.data() if data is None else prepare_whole(self.recipe, data)

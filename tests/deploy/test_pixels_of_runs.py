@@ -64,6 +64,17 @@ def test_a_run_predicts_as_it_was_trained_and_so_does_its_bundle(name, tmp_path)
     require_same_table(again, found)
 
 
+def test_a_network_answers_on_dicom(class_run, tmp_path):
+    """A film of two frames: each has an answer, that of its pixels as an image file."""
+    values = np.random.default_rng(0).integers(0, 4096, (2, 30, 40))
+    path = dicom_file(tmp_path / "film.dcm", values)
+    Image.fromarray(np.rint(values[1] / 4095 * 255).astype(np.uint8)).save(tmp_path / "second.png")
+    found = open_predictor(class_run, device="cpu").predict([path, tmp_path / "second.png"])
+    assert found["file"].tolist() == ["film.dcm#0000", "film.dcm#0001", "second.png"]
+    assert (found["error"] == "").all()
+    assert found["p_class0"][1] == pytest.approx(found["p_class0"][2], abs=1e-6)
+
+
 def test_frames_of_a_volume_are_rows_of_their_own(tmp_path):
     path = dicom_file(tmp_path / "film.dcm", np.arange(3 * 4 * 5).reshape(3, 4, 5))
     assert find_images([path], PixelRules(channels=1)) == [

@@ -43,6 +43,12 @@ def test_rates_with_their_counts_and_groups():
     assert spared.low < 2 / 3 <= spared.high
 
 
+def test_resamples_without_the_class_say_nothing_of_its_sensitivity():
+    positive = np.array([True, True, False, False, False, False])
+    found, _ = rates_at(np.where(positive, 0.9, 0.1), positive, 0.5, ["a", "a", "b", "b", "c", "c"])
+    assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
+
+
 def drawn(count, classes, sharpness, seed=0):
     """Logits ``sharpness`` times as far apart as labels that are drawn from their softmax warrant."""
     rng = np.random.default_rng(seed)

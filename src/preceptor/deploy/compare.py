@@ -83,8 +83,10 @@ def compare(
     kept = [m for m in MEASURES[one.task].values() if m.addends is not None and m.is_known_of(sides[0])]
     rows = []
     for measure in kept:
-        scores = [float(measure.finished(measure.rows(side).sum(axis=0, keepdims=True))[0]) for side in sides]
-        rows.append(Compared(measure.label, *scores, paired_gap(measure, *sides, groups)))
+        score, other_score = (
+            float(measure.finished(measure.rows(side).sum(axis=0, keepdims=True))[0]) for side in sides
+        )
+        rows.append(Compared(measure.label, score, other_score, paired_gap(measure, *sides, groups)))
     gap = next(row.gap for row, measure in zip(rows, kept, strict=True) if measure.key == main.key)
     words = words_on(str(first), str(second), main.label, gap, margin, drawn)
     return Comparison(answered.samples, tuple(rows), words, answered.notes)

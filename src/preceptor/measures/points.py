@@ -11,7 +11,7 @@ import numpy as np
 
 from preceptor.measures.arrays import Flags, Float64, Floats, Int64
 from preceptor.measures.temperature import fitted_temperature, softmax
-from preceptor.measures.uncertainty import Interval, bootstrap, bootstrap_sums
+from preceptor.measures.uncertainty import Interval, Resampler, bootstrap, percentile_interval
 
 FEWEST = 200
 """Validation samples below which nothing is fitted."""
@@ -152,14 +152,18 @@ def rates_at(
 def called_rates(called: Flags, positive: Flags, groups: Sequence[object] | None = None) -> tuple[Interval, Interval]:
     """Sensitivity and specificity of what was ``called`` positive (N,)."""
 
-    def share(columns: list[Flags]) -> Interval:
-        return bootstrap_sums(
-            np.stack(columns, axis=1).astype(np.float64),
-            lambda sums: sums[:, 0] / np.maximum(sums[:, 1], 1),
-            groups=groups,
-        )
+    def share(some: Flags, of: Flags) -> Interval:
+        return _share(np.stack([some, of], axis=1).astype(np.float64), groups)
 
-    return share([called & positive, positive]), share([~called & ~positive, ~positive])
+    return share(called & positive, positive), share(~called & ~positive, ~positive)
+
+
+def _share(columns: Float64, groups: Sequence[object] | None) -> Interval:
+    """First column over second, of sums; resamples without any of the second say nothing."""
+    resampler = Resampler(len(columns), groups=groups)
+    whole, sums = resampler.sums(columns)
+    known = sums[:, 1] > 0
+    return percentile_interval(float(whole[0, 0] / whole[0, 1]), sums[known, 0] / sums[known, 1], resampler.units)
 
 
 def chosen_threshold(scores: Floats, positive: Flags, sensitivity: float | None = None) -> float:
@@ -199,12 +203,12 @@ def _abstention(sure: Float64, right: Flags, groups: Sequence[object] | None, wa
     last = int(fitting[-1])
     least = 0.0 if last == len(sure) - 1 else float((ordered[last] + ordered[last + 1]) / 2)
     said = sure >= least
-    columns = np.stack([said & ~right, said, np.ones(len(sure), dtype=bool)], axis=1).astype(np.float64)
+    every = np.ones(len(sure), dtype=bool)
     places = np.unique(np.linspace(0, len(sure) - 1, _CURVE + 1).round().astype(np.int64)[1:])
     return Abstention(
         wanted=wanted,
         least=least,
-        coverage=bootstrap_sums(columns, lambda sums: sums[:, 1] / sums[:, 2], groups=groups),
-        risk=bootstrap_sums(columns, lambda sums: sums[:, 0] / np.maximum(sums[:, 1], 1), groups=groups),
+        coverage=_share(np.stack([said, every], axis=1).astype(np.float64), groups),
+        risk=_share(np.stack([said & ~right, said], axis=1).astype(np.float64), groups),
         curve=tuple((float(answered[at] / len(sure)), float(risks[at])) for at in places),
     )

@@ -109,6 +109,7 @@ ROOMS = {
         "runs",
         "__version__",
     },
+    "serve": {"deploy", "data", "measures", "__version__"},
     "study": {"machine", "recipe", "own_files", "plan", "techniques", "training", "networks", "data", "runs"},
     "report": {"recipe", "plan", "techniques", "measures", "runs", "__version__"},
     "face": {
@@ -135,6 +136,7 @@ ROOMS = {
         "analysis",
         "deploy",
         "report",
+        "serve",
         "study",
         "training",
         "recipe",
@@ -172,6 +174,7 @@ QUICK = [
     "cli.recipes",
     "cli.report",
     "cli.search",
+    "cli.serve",
     "cli.study",
     "cli.train",
     "recipe",
@@ -200,6 +203,7 @@ QUICK = [
     "runs.predictions",
     "runs.tables",
     "report",
+    "serve.server",
 ]
 
 
@@ -312,7 +316,6 @@ def test_what_must_answer_quickly_imports_neither_torch_nor_matplotlib():
 
 LONG = {
     "cli.main": "every command with its options, which typer reads from one signature each; the work is done elsewhere",
-    "recipe": "a recipe as it is written, read, checked and changed, in one class and the functions that make it",
     "specs": "every section of a recipe that is not a technique's, checked as one",
 }
 """Files over 350 lines, and why; five at the most, together with classes and constructors of :data:`WIDE`."""

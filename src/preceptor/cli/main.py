@@ -278,6 +278,21 @@ def predict(
 
 
 @app.command()
+def serve(
+    bundle: Annotated[Path, typer.Argument(help="A folder that `preceptor export` made.")],
+    host: Annotated[str, typer.Option(help="The address to listen at; this machine alone by default.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    most_mb: Annotated[float, typer.Option(min=0.001, max=1000, help="Megabytes an image may have.")] = 20.0,
+    rate: Annotated[int, typer.Option(min=0, help="Images a minute from one address; 0 for any number.")] = 60,
+    timeout: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds in which an image must arrive.")] = 30.0,
+) -> None:
+    """Answer on images that a browser or a script sends; nothing that is sent touches the disk."""
+    from preceptor.cli.serve import serve_bundle
+
+    serve_bundle(bundle, host, port, most_mb=most_mb, rate=rate, timeout=timeout)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="A finished run, or RUN/networks/NAME.")],
     out: Annotated[Path, typer.Option(help="The bundle: a new folder.")],

@@ -8,7 +8,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -32,7 +32,8 @@ from preceptor.opening import open_file
 from preceptor.quoting import quoted
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "pixel_hash", "read_image", "read_mask", "read_stored", "to_rgb",
+    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "image_in", "pixel_hash", "read_image", "read_mask", "read_stored",
+    "to_rgb",
 ]  # fmt: skip
 
 _FINDING = threading.Lock()  # percentiles are found once, whoever asks first
@@ -53,6 +54,20 @@ def read_image(
     """
     stored = read_stored(_request(path, "image", rules, any_size=any_size, place=place))
     return to_pixels(stored, str(path), rules)
+
+
+def image_in(opened: BinaryIO, name: str, rules: PixelRules = USUAL, *, most: int | None = None) -> Pixels:
+    """As :func:`read_image`, of what is open already and may lie in memory alone.
+
+    Args:
+        name: for messages; its ending may say what kind of file it is.
+        most: pixels that it may have, where that is fewer than usual.
+
+    Raises:
+        UserError: as :func:`read_image`.
+    """
+    request = replace(_request(name, "image", rules), most=most)
+    return to_pixels(stored_in(opened, request), name, rules)
 
 
 def read_mask(path: str | Path, classes: int = 2, rules: PixelRules = USUAL) -> Pixels:
@@ -234,11 +249,20 @@ def read_stored(request: Request) -> Stored:
     Raises:
         UserError: the file is missing, damaged, of a kind that is not read, or has several pages.
     """
+    with open_file(request.path, request.what) as opened:
+        return stored_in(opened, request)
+
+
+def stored_in(opened: BinaryIO, request: Request) -> Stored:
+    """As :func:`read_stored`, of what is open already.
+
+    Raises:
+        UserError: it is damaged, of a kind that is not read, too large, or has several pages.
+    """
     try:
-        with open_file(request.path, request.what) as opened:
-            head = opened.read(132)
-            opened.seek(0)
-            return _reader(head, request)(opened, request)
+        head = opened.read(132)
+        opened.seek(0)
+        return _reader(head, request)(opened, request)
     except UserError:
         raise
     except NotDecodableError as error:
@@ -253,7 +277,7 @@ def read_stored(request: Request) -> Stored:
         from PIL import Image, UnidentifiedImageError
 
         if isinstance(error, Image.DecompressionBombError):
-            raise request.too_large(f"more than {MOST_PIXELS:,} pixels") from None
+            raise request.too_large(f"more than {request.most or MOST_PIXELS:,} pixels") from None
         if isinstance(error, UnidentifiedImageError):
             from preceptor.data.pixels.pillow import NAMES
 

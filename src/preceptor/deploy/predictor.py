@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pandas as pd
 
-from preceptor.data.images import read_image
+from preceptor.data.images import image_in, read_image
 from preceptor.data.samples import Pixels
 from preceptor.deploy.answers import Answer, class_answer, decided, mask_answer
 from preceptor.deploy.contract import Contract
@@ -99,7 +99,22 @@ class Predictor:
 
     def rows(self, items: Sequence[Item]) -> list[Row]:
         """The answers on some images, in order; a damaged image is a row with its reason."""
-        read = [self._read(item) for item in items]
+        return self._answered([self._read(item) for item in items])
+
+    def rows_in(self, opened: BinaryIO, name: str, *, most: int | None = None) -> list[Row]:
+        """The answers on one image that is open already and may lie in memory alone.
+
+        Args:
+            name: for messages.
+            most: pixels that it may have, where that is fewer than usual.
+
+        Raises:
+            UserError: it is damaged, too large, or no image.
+        """
+        image = image_in(opened, name, self.contract.reading, most=most)
+        return self._answered([(pieces_of(name, image, self.contract), image)])
+
+    def _answered(self, read: Sequence[tuple[Pieces | Row, Pixels | None]]) -> list[Row]:
         sound = [one for one in read if isinstance(one[0], Pieces)]
         pixels = [piece for pieces, _ in sound for piece in pieces.pixels]  # type: ignore[union-attr]
         logits = iter(in_batches(self.engine, pixels, self.batch_size))

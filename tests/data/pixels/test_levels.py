@@ -153,7 +153,7 @@ def test_options_on_pixels_are_checked_and_belong_to_files(tmp_path):
 
 def test_larger_than_is_read_at_once_comes_in_tiles(tmp_path, monkeypatch):
     """The limit is lowered to a thousand pixels."""
-    from preceptor.data.pixels import pillow, tiff
+    from preceptor.data.pixels import pillow, reading, tiff
 
     values = np.random.default_rng(0).integers(0, 256, (2, 70, 50, 3), dtype=np.uint8)
     (tmp_path / "a" / "x").mkdir(parents=True)
@@ -161,7 +161,7 @@ def test_larger_than_is_read_at_once_comes_in_tiles(tmp_path, monkeypatch):
     tifffile.imwrite(tmp_path / "a" / "x" / "0.tif", values[0], photometric="rgb", compression="zlib", tile=(16, 16))
     Image.fromarray(values[1]).save(tmp_path / "a" / "y" / "1.png")
     whole = packed(tmp_path / "a", tile=TileSpec(size=32))
-    for module in (pillow, tiff):
+    for module in (pillow, reading, tiff):
         monkeypatch.setattr(module, "MOST_PIXELS", 1000)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     (tmp_path / "b").mkdir()

@@ -36,6 +36,7 @@ def read(opened: BinaryIO, request: Request) -> Stored:
     """
     with _quietly():
         found = _opened(opened)
+        request.require_size(*(int(found.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")))
         frames = int(found.get("NumberOfFrames") or 1)
         if frames > 1 and request.place is None:
             raise request.several(frames, "frames")

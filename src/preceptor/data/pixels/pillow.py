@@ -40,6 +40,7 @@ def read(opened: BinaryIO, request: Request) -> Stored:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on metadata and on large images
         with _open(opened, request) as file:
+            request.require_size(file.height, file.width, len(file.getbands()))
             pages = getattr(file, "n_frames", 1)
             if pages > 1 and file.format != "MPO":  # of several pictures of a camera, the first is the whole one
                 raise request.several(pages)

@@ -9,6 +9,8 @@ from preceptor.quoting import quoted, shown
 MOST_PIXELS = 178_956_970
 """Of one image that is read at once: as many as Pillow takes for honest."""
 
+_CHANNELS = 16  # of the largest image that is read at once
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -23,6 +25,7 @@ class Request:
         is_upright: turn it as its orientation tag says.
         place: of the picture in a file that holds several.
         axis, stack: of a volume, see :class:`preceptor.data.pixels.rules.PixelRules`.
+        most: pixels that are read, where these are fewer than usual: strangers send the images.
     """
 
     path: str | Path
@@ -34,6 +37,7 @@ class Request:
     place: int | None = None
     axis: int = 2
     stack: int = 1
+    most: int | None = None
 
     def damaged(self, reason: str) -> UserError:
         """The error for a file that is not what it should be."""
@@ -44,10 +48,21 @@ class Request:
 
     def too_large(self, has: str) -> UserError:
         """The error for a file that cannot be decoded at once."""
+        tile = "set data.tile, which reads it piece by piece, or " if self.most is None else ""
         return UserError(
-            f"{self.what} {quoted(self.path)} is too large to decode at once: it has {has}; set data.tile, which reads "
-            "it piece by piece, or cut it into tiles first"
+            f"{self.what} {quoted(self.path)} is too large to decode at once: it has {has}; {tile}"
+            "cut it into tiles first"
         )
+
+    def require_size(self, height: int, width: int, channels: int = 1) -> None:
+        """Look at what a file says of its size before anything is decoded.
+
+        Raises:
+            OverflowError: more than is read at once.
+        """
+        most = self.most or MOST_PIXELS
+        if not self.any_size and (height * width > most or height * width * channels > _CHANNELS * most):
+            raise OverflowError(f"{height:,} x {width:,} pixels of {channels} channels, and {most:,} are read")
 
     def refused(self, reason: str) -> UserError:
         """The error for a sound file of a kind that is not read."""

@@ -44,8 +44,8 @@ def read(file: BinaryIO, request: Request) -> Stored:
         number, channels, about = _chosen(opened, request)
         page = opened.pages[number]
         pixels = page.imagewidth * page.imagelength
-        if pixels > MOST_PIXELS and not request.any_size:
-            raise OverflowError(f"the shape {page.shape}")
+        request.require_size(page.imagelength, page.imagewidth, page.samplesperpixel)
+        request.require_size(page.tilelength, page.tilewidth, page.samplesperpixel)  # of 0 where it has strips
         is_for_pillow = channels == 1 and _is_for_pillow(page) and pixels <= MOST_PIXELS
         if number or not is_for_pillow:
             require_stored(page, opened.filehandle.size)

@@ -33,7 +33,9 @@ def require_whole(file: BinaryIO) -> None:
     Raises:
         DamagedError: with what is missing.
     """
-    found = _first_directory(file.fileno())
+    before = file.tell()
+    found = _first_directory(file)
+    file.seek(before)
     if found is None:
         return  # no TIFF, which its reader will say
     if not found.get(WIDTH) or not found.get(HEIGHT):
@@ -64,13 +66,14 @@ def require_stored(page: Any, size: int) -> None:
         raise DamagedError(f"it holds {held} bytes of pixels, {page.nbytes} were expected")
 
 
-def _first_directory(descriptor: int) -> dict[int, int] | None:
+def _first_directory(file: BinaryIO) -> dict[int, int] | None:
     """Tag -> first value of what describes the first image's pixels, and minus tag -> number of values.
 
     None where this is no TIFF.
     """
-    size = os.fstat(descriptor).st_size
-    head = os.pread(descriptor, 16, 0)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order is None or len(head) < 16:
         return None
@@ -80,9 +83,9 @@ def _first_directory(descriptor: int) -> dict[int, int] | None:
     big = version == 43
     start = struct.unpack(f"{order}Q", head[8:16])[0] if big else struct.unpack(f"{order}I", head[4:8])[0]
     layout, count_bytes, field_bytes = (f"{order}HHQ", 8, 8) if big else (f"{order}HHI", 2, 4)
-    count = int.from_bytes(_at(descriptor, start, count_bytes, size), "little" if order == "<" else "big")
+    count = int.from_bytes(_at(file, start, count_bytes, size), "little" if order == "<" else "big")
     entry_bytes = struct.calcsize(layout) + field_bytes
-    entries = _at(descriptor, start + count_bytes, count * entry_bytes, size)
+    entries = _at(file, start + count_bytes, count * entry_bytes, size)
     found: dict[int, int] = {}
     for place in range(0, len(entries), entry_bytes):
         tag, kind, number = struct.unpack_from(layout, entries, place)
@@ -92,9 +95,7 @@ def _first_directory(descriptor: int) -> dict[int, int] | None:
         field = entries[place + entry_bytes - field_bytes : place + entry_bytes]
         if wanted > field_bytes:
             where = int.from_bytes(field, "little" if order == "<" else "big")
-            if where + wanted > size:
-                raise DamagedError("the file ends before the description of its pixels does")
-            field = os.pread(descriptor, 8, where)
+            field = _at(file, where, wanted, size)[:8]
         if kind in _WHOLE_NUMBERS:
             dtype = np.dtype(f"{order}{_WHOLE_NUMBERS[kind]}")
             found[tag] = int(np.frombuffer(field[: dtype.itemsize], dtype=dtype)[0])
@@ -102,7 +103,8 @@ def _first_directory(descriptor: int) -> dict[int, int] | None:
     return found
 
 
-def _at(descriptor: int, start: int, count: int, size: int) -> bytes:
+def _at(file: BinaryIO, start: int, count: int, size: int) -> bytes:
     if start + count > size:
         raise DamagedError("the file ends before the description of its pixels does")
-    return os.pread(descriptor, count, start)
+    file.seek(start)
+    return file.read(count)

@@ -1,0 +1,128 @@
+"""The server: one process that listens, until it is told to stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from uvicorn import Config, Server
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from preceptor.errors import UserError
+from preceptor.quoting import quoted
+from preceptor.serve.answer import Desk
+from preceptor.serve.app import app_of
+from preceptor.serve.limits import Limits
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_CONNECTIONS = 1000
+_FAREWELL = 5  # seconds in which answers that are being made may end
+
+
+def serve(folder: Path, host: str, port: int, limits: Limits, *, say: Callable[[str], object]) -> None:
+    """Answer by the bundle in ``folder`` until SIGINT or SIGTERM.
+
+    Args:
+        say: called with where it listens, and what is to be known of that.
+
+    Raises:
+        UserError: no bundle, or nothing can listen there.
+    """
+    desk = Desk(folder)
+    listening = _listen(host, port)
+    is_local = _is_loopback(host)
+    address = f"[{host}]" if ":" in host else host
+    say(f"{folder} answers at http://{address}:{listening.getsockname()[1]}/ (Ctrl-C ends it)")
+    if not is_local:
+        say("note: whoever reaches this address may use it, and what is sent is not encrypted.")
+    config = Config(
+        app_of(desk, limits, LOOPBACK | {host} if is_local else None),
+        http=_patient(limits.seconds),
+        ws="none",
+        lifespan="off",
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_graceful_shutdown=_FAREWELL,
+    )
+    with listening:
+        asyncio.run(_Server(config).serve([listening]))
+    say("stopped.")
+
+
+class _Server(Server):
+    """Ends at the first signal and leaves it at that; uvicorn's own sends it again at the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
+def _patient(seconds: float) -> type[H11Protocol]:
+    """A connection that is closed where the head of a request does not arrive in time."""
+
+    class Patient(H11Protocol):
+        _end: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+            super().connection_made(transport)
+            self._wait()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._forget()
+            super().connection_lost(exc)
+
+        def _wait(self) -> None:
+            if not self._is_waiting:
+                self._forget()
+            elif self._end is None:
+                self._end = self.loop.call_later(seconds, self._give_up)
+
+        @property
+        def _is_waiting(self) -> bool:
+            cycle: Any = self.cycle
+            return cycle is None or bool(cycle.response_complete)
+
+        def _give_up(self) -> None:
+            if self._is_waiting:
+                self.transport.close()
+
+        def _forget(self) -> None:
+            if self._end is not None:
+                self._end.cancel()
+            self._end = None
+
+    return Patient
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_CONNECTIONS)
+    except (OSError, UnicodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no name of a machine"
+        raise UserError(
+            f"nothing can listen at {quoted(host)}, port {port}: {why}; give another --host or --port"
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

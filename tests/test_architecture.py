@@ -1,4 +1,4 @@
-"""Imports go one way, and nothing that must answer quickly waits for torch."""
+"""Imports go one way, and nothing that must answer quickly waits for torch or matplotlib."""
 
 import ast
 import subprocess
@@ -21,6 +21,7 @@ GROUND = {
     "opening",
     "own_code",
     "places",
+    "plotting",
     "quoting",
     "randomness",
     "refusals",
@@ -137,7 +138,7 @@ ROOMS = {
 LOADS = {("knowledge.catalogue", "knowledge.base")}
 """The catalogue imports a loss when it is asked for one."""
 
-WITHOUT_TORCH = [
+QUICK = [
     "cli.main",
     "cli.analyse",
     "cli.bench",
@@ -277,14 +278,42 @@ def test_nothing_imports_the_command_line():
     assert {module.split(".")[0] for module, name in imports() if within(name, {"cli"})} == {"cli", "__main__"}
 
 
-def test_what_must_answer_quickly_imports_no_torch():
-    """All at once, in one fresh interpreter: the first module that brings torch is named."""
+def test_what_must_answer_quickly_imports_neither_torch_nor_matplotlib():
+    """All at once, in one fresh interpreter: the first module that brings one of them is named."""
     code = (
         "import importlib, sys\n"
-        "heavy = ('torch', 'timm', 'lightning_fabric', 'segmentation_models_pytorch', 'torchvision')\n"
-        f"for name in {WITHOUT_TORCH}:\n"
+        "heavy = ('torch', 'timm', 'lightning_fabric', 'segmentation_models_pytorch', 'torchvision', 'matplotlib')\n"
+        f"for name in {QUICK}:\n"
         "    importlib.import_module(f'preceptor.{name}')\n"
         "    print(*(f'{name} imports {one}' for one in heavy if one in sys.modules), sep='\\n', end='')\n"
         "    if any(one in sys.modules for one in heavy): break\n"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == ""
+
+
+LONG = {
+    "cli.main": "every command with its options, which typer reads from one signature each; the work is done elsewhere",
+    "specs": "every section of a recipe that is not a technique's, checked as one",
+}
+"""Files over 350 lines, and why; five at the most, together with classes and constructors of :data:`WIDE`."""
+
+WIDE: dict[str, str] = {}
+"""Classes over 200 lines and constructors over 8 arguments, and why."""
+
+
+def test_files_classes_and_constructors_are_of_a_size_that_is_read_at_once():
+    found = set()
+    for path in SOURCE.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > 350:
+            found.add(module)
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            own = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+            arguments = [len([*one.args.posonlyargs, *one.args.args, *one.args.kwonlyargs]) - 1 for one in own]
+            if node.end_lineno - node.lineno >= 200 or any(count > 8 for count in arguments):
+                found.add(f"{module}.{node.name}")
+    assert found == {*LONG, *WIDE}, "make it smaller, or say why not; take what is small again off the list"
+    assert len(LONG) + len(WIDE) <= 5

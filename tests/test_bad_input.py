@@ -417,7 +417,7 @@ def test_mistaken_recipes_are_explained(refused, changes, parts):
     [
         ("training.epochs", "--set 'training.epochs': write it as key.key=value, for example training.epochs=5"),
         ("name.x=1", "--set name.x: 'name' is a single value in the recipe and has no keys below it"),
-        ("name=[1", "--set name: '[1' is not readable YAML"),
+        ("split.fractions=[1", "--set split.fractions: '[1' is not readable YAML"),
     ],
 )
 def test_mistaken_overrides_are_explained(refused, override, message):

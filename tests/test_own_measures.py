@@ -16,9 +16,10 @@ from preceptor.errors import UserError
 from preceptor.measures import MEASURES, ClassAnswers, Measure, classification_scores, counted, ratio
 from preceptor.measures.own import described, facts_of, from_facts, loaded, require_sound
 from preceptor.recipe import parse_recipe
+from preceptor.runs.result import RunResult
 from preceptor.study.board import layout_of
 from preceptor.study.plan import plan
-from preceptor.training.run_folder import RunFolder
+from preceptor.training.run_folder import folder_for, keep_own
 
 from .command import preceptor
 from .study.studies import study
@@ -209,18 +210,25 @@ def test_a_new_entry_is_all_that_a_new_measure_wants(monkeypatch):
     assert layout_of(study(), plan(study()).jobs)["metrics"] == ["accuracy", "sureness"]
     console = Console(record=True, width=200)
     rest = {"task": "classification", "technique": "x", "strategy": None, "fidelity": {}, "parameters": {}}
-    print_result(console, {**rest, "chosen": "S1", "test": {"S1": scores}, "teacher_audit": None})
+    known = {"status": "complete", "chosen": "S1", "test": {"S1": scores}, "validation": {"S1": scores}}
+    print_result(console, RunResult(**rest, **known))
     assert f"{scores['sureness']:.4f}" in console.export_text()
+
+
+def begin(recipe, note=print):
+    folder = folder_for(Path("run"), recipe, note=note)
+    folder.begin("data", "split")
+    keep_own(folder, recipe)
 
 
 def test_a_file_that_changes_on_the_way_is_kept_twice_and_said(here):
     recipe = parse_recipe(recipe_for(measures=["mine.py:MINE"]))
-    RunFolder(here / "run", recipe).begin("data", "split")
+    begin(recipe)
     (here / "run" / "metrics.csv").write_text("stage,epoch,network,split,metric,value\n")
     said = []
-    RunFolder(here / "run", recipe, note=said.append).begin("data", "split")
+    begin(recipe, said.append)
     assert said == []
     (here / "mine.py").write_text(MINE + "# more\n")
-    RunFolder(here / "run", recipe, note=said.append).begin("data", "split")
+    begin(recipe, said.append)
     assert "mine.py is another than this run has used so far; what that was is kept in own/" in said[-1]
     assert {path.read_text() for path in (here / "run" / "own").iterdir()} == {MINE, MINE + "# more\n"}

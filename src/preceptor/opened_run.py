@@ -159,14 +159,14 @@ class OpenedRun:
         from preceptor.data.repair import on_sound_pixels
         from preceptor.training.exported import evaluate_networks
 
-        own = of_a_run(self.files.folder, self.result.measures, trust=self.trust)
+        own = of_a_run(self.files.folder, self.result.measures, said_by=self.files.result, trust=self.trust)
         if own and not self.trust:
             names = ", ".join(one.key for one in own)
             note(f"left out is {names}, of Python files in {self.files.own}; give --trust to run them")
-        measures = with_own(self.recipe.task, own if self.trust else ())
 
         def evaluation() -> "Evaluation":
             prepared = self.data() if data is None else prepare_whole(self.recipe, data)
+            measures = with_own(self.recipe.task, own if self.trust else (), prepared.packed.classes)
             batch_size = self.recipe.training.batch_size
             return evaluate_networks(
                 self.networks(note), prepared, batch_size, measures=measures, device=device, masks=masks

@@ -36,6 +36,8 @@ Threads = Annotated[int, Field(gt=0, le=1024)]
 Channels = Annotated[int, Field(ge=1, le=16)]
 Depth = Literal[8, 16]
 """Bits of a value."""
+IGNORED = 255
+"""In masks, for pixels that count in no loss and in no score; classes are 0 to 254."""
 
 
 class Model(BaseModel):

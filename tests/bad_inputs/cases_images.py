@@ -84,7 +84,7 @@ def data_bad_crc_png(folder):
 @case(2, r"p1\.png")
 def data_gif_as_png(folder):
     call = with_data(folder)
-    frames = [Image.new("P", (8, 8), number) for number in range(3)]
+    frames = [Image.new("L", (8, 8), 80 * number) for number in range(3)]
     frames[0].save(ant(folder, "p1.png"), format="GIF", save_all=True, append_images=frames[1:])
     return call
 
@@ -110,7 +110,7 @@ def data_nan_tiff(folder):
     return with_data(folder)
 
 
-@case(2, r"n\.tif.*\(8, 8, 5\)")
+@case(2, r"n\.tif.*5 channels")
 def data_5ch_tiff(folder):
     tifffile.imwrite(
         ant(folder, "n.tif"), np.zeros((8, 8, 5), np.uint8), photometric="minisblack", planarconfig="contig"

@@ -19,7 +19,7 @@ from preceptor.data.augment import (
 from preceptor.data.stains import stain_basis
 from preceptor.errors import UserError
 from preceptor.randomness import keys
-from preceptor.specs import AugmentSpec
+from preceptor.specs import IGNORED, AugmentSpec
 
 STILL = AugmentSpec(flip_horizontal=False, flip_vertical=False)
 EVERYTHING = AugmentSpec(transpose=True, rotate=90, shift=0.2, scale=0.3, stain=0.4, colour=0.4)
@@ -239,3 +239,12 @@ def test_transpose_wants_square_images():
     images, _ = pictures(height=8, width=10)
     with pytest.raises(UserError, match="the images are 8 × 10"):
         augment(images, None, AugmentSpec(transpose=True), seed=0, view=0, ids=IDS)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_masks_keep_to_their_values(spec):
+    """Classes, and pixels that are to be ignored: the nearest is taken, none is made up between two."""
+    images, masks = pictures()[0], torch.randint(0, 4, (32, 20, 20), dtype=torch.uint8)
+    masks[masks == 3] = IGNORED
+    _, found = augment(images, masks, spec, seed=1, view=2, ids=IDS)
+    assert set(found.unique().tolist()) == {0, 1, 2, IGNORED}

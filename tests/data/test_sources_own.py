@@ -336,7 +336,7 @@ def test_unlisted_images_can_be_ignored(crc):
 def test_table_options_are_explained(crc):
     with pytest.raises(UserError, match="no column img: it has InstanceID, patientID"):
         open_source("table", str(crc), {**CRC, "image": "img"})
-    with pytest.raises(UserError, match="set the option label or the option mask"):
+    with pytest.raises(UserError, match="set the option label, mask or rle"):
         open_source("table", str(crc), {"image": "ImageName", "image_folder": "patch_images"})
     with pytest.raises(UserError, match=r"set the option image_file, for example to \{\}\.png"):
         open_source("table", str(crc), {**CRC, "image": "InstanceID"})

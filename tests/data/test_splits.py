@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from preceptor.data.samples import sample_frame
 from preceptor.data.sources import open_source
-from preceptor.data.splits import check_leaks, few_shot, fold_numbers, settle_duplicates, split, subset
+from preceptor.data.splits import check_leaks, fold_numbers, settle_duplicates, split
+from preceptor.data.subsets import few_shot, subset
 from preceptor.errors import UserError
 from preceptor.specs import SplitSpec
 

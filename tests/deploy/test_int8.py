@@ -5,13 +5,14 @@ import pytest
 
 from preceptor.deploy import int8
 from preceptor.deploy.engines import OnnxEngine, in_batches
-from preceptor.deploy.guard import judge
+from preceptor.deploy.guard import _calibration, judge
 from preceptor.deploy.held_out import Sample, validation_sample
 from preceptor.deploy.int8 import quantised
 from preceptor.deploy.nodes import delicate_nodes
 from preceptor.deploy.onnx_graph import graph_of
 from preceptor.deploy.student import open_student
 from preceptor.deploy.temperature import fitted_temperature
+from preceptor.specs import IGNORED
 
 NO_PIXELS = np.zeros((0, 1, 1, 3), dtype=np.uint8)
 
@@ -149,3 +150,15 @@ def test_delicate_layers_of_a_mobile_network(tmp_path):
     assert sum("/se/conv" in name for name in layers) == 2 * 9
     assert "conv_stem" in names[0]
     assert "classifier" in names[-1]
+
+
+def test_ignored_pixels_do_not_count_in_calibration():
+    """A sample with half of each mask ignored is calibrated as the other half is."""
+    generator = np.random.default_rng(0)
+    logits = [generator.normal(size=(3, 4, 8)).astype(np.float32) for _ in range(3)]
+    labels = generator.integers(0, 3, (3, 4, 8))
+    alone = Sample(np.zeros((3, 4, 4, 3), dtype=np.uint8), labels[..., :4], None)
+    labels = labels.copy()
+    labels[..., 4:] = IGNORED
+    marked = Sample(np.zeros((3, 4, 8, 3), dtype=np.uint8), labels, None)
+    assert _calibration(logits, marked) == pytest.approx(_calibration([one[..., :4] for one in logits], alone))

@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from preceptor.measures import mask_counts, masks_from_logits, segmentation_scores, sum_by_parent
+from preceptor.measures import MaskAnswers, mask_counts, masks_from_logits, segmentation_scores, sum_by_parent
+from preceptor.measures.measure import scores_of
+from preceptor.measures.segmentation import measures_of
 
 
 def test_four_pixels_by_hand():
@@ -82,7 +84,7 @@ def test_masks_from_logits():
     ("predicted", "target", "message"),
     [
         (np.zeros((1, 2, 2), int), np.zeros((1, 2, 3), int), "differ in shape"),
-        (np.zeros((1, 2, 2), int), np.full((1, 2, 2), 255), "target mask holds 255–255"),
+        (np.zeros((1, 2, 2), int), np.full((1, 2, 2), 200), "target mask holds 200–200"),
         (np.full((1, 2, 2), -1), np.zeros((1, 2, 2), int), "predicted mask holds"),
     ],
 )
@@ -91,3 +93,22 @@ def test_wrong_masks_are_refused(predicted, target, message):
         mask_counts(predicted, target)
     with pytest.raises(ValueError, match="images ≥ 1"):
         segmentation_scores(np.zeros((0, 1, 4), dtype=int))
+
+
+def test_ignored_pixels_are_counted_nowhere():
+    predicted, target = np.array([[[0, 1, 2, 2], [1, 1, 0, 2]]]), np.array([[[0, 1, 2, 255], [0, 255, 255, 255]]])
+    alone = mask_counts(np.array([[0, 1, 2, 1]]), np.array([[0, 1, 2, 0]]), classes=3)
+    found = mask_counts(predicted, target, classes=3)
+    assert found.tolist() == alone.tolist()
+    assert found.sum(axis=-1).tolist() == [[4, 4]]
+    assert not mask_counts(predicted, np.full((1, 2, 4), 255), classes=3).any()
+
+
+def test_each_foreground_class_has_scores_of_all_pixels():
+    counts = np.array([[[3, 1, 0, 6], [0, 0, 2, 8]], [[1, 1, 2, 6], [0, 0, 0, 10]]])
+    measures = {one.key: one for one in measures_of(["background", "a b", "Übrige"])}
+    assert list(measures) == ["iou.a b", "iou.Übrige", "f1.a b", "f1.Übrige"]
+    scores = scores_of(measures, MaskAnswers(counts))
+    assert scores == pytest.approx({"iou.a b": 4 / 8, "iou.Übrige": 0.0, "f1.a b": 8 / 12, "f1.Übrige": 0.0})
+    assert measures["iou.a b"].addends is measures["f1.a b"].addends
+    assert measures_of(["background", "foreground"]) == ()

@@ -94,8 +94,8 @@ def test_without_trust_there_are_name_and_score_alone(folder):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ([], "measures should say of each measure what it is"),
-        ({"error": 3}, "measures should say of each measure what it is"),
+        ([], "'measures' is missing or of another kind"),
+        ({"error": 3}, "'measures.error' is missing or of another kind"),
         ({"error": {**FACTS, "label": 3}}, "measure 'error': label wants a text, got 3"),
         ({"error": {**FACTS, "colour": "red"}}, "a measure has no 'colour'"),
     ],

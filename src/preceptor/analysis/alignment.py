@@ -10,6 +10,7 @@ from preceptor.data.batches import Batches
 from preceptor.measures.cka import StreamingCKA
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs, stages_of
+from preceptor.plotting import styled
 
 SMALLEST = 4
 """Images in a batch from which the unbiased estimator exists."""
@@ -38,6 +39,7 @@ def _taps(outputs: Outputs) -> dict[str, Tensor]:
     return {**stages, **rest, **embedding, "logits": outputs.logits}
 
 
+@styled()
 def heat_map(cka: StreamingCKA, first: str, second: str) -> Figure:
     """Taps of ``first`` down, of ``second`` across."""
     rows, columns = cka.taps

@@ -187,10 +187,11 @@ def _hardest(
         hard = masks.hardest(whole_images(batches, networks, prepared), most)
     page.figure(
         "hardest",
-        masks.gallery(hard, {one.name: _picture(prepared, one.name) for one in hard}),
+        masks.gallery(hard, {one.name: _picture(prepared, one.name) for one in hard}, prepared.packed.classes),
         title="The hardest images",
         caption=f"The {len(hard)} images of the {part} part with the lowest mean IoU over {', '.join(networks)}: "
-        "outline of the truth, then each network's mask and its probability of foreground.",
+        "outline of the truth, then each network's mask and "
+        + ("its classes." if len(prepared.packed.classes) > 2 else "its probability of foreground."),
     )
 
 

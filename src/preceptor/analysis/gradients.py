@@ -10,13 +10,13 @@ from torch import Tensor
 from preceptor.cohort.cohort import Cohort
 from preceptor.data.batches import Batches
 from preceptor.plan.stage import Stage
+from preceptor.plotting import COLOURS, styled
 from preceptor.randomness import key
 from preceptor.runs.analysis import Pull
 
 BATCHES = 4
 """Training batches over which norms are averaged."""
 
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#999933", "#882255")
 _ROOM = 0.09  # of the bar, below which its text would not fit
 
 
@@ -126,6 +126,7 @@ def words(network: str, term: str) -> str:
     return f"from {source}: {loss}" if arrow and target == network else term.replace("->", "→")
 
 
+@styled()
 def bars(found: Pulls) -> Figure:
     """A bar per network, divided by the shares of its terms."""
     names = list(dict.fromkeys(words(network, term) for network, terms in found.items() for term in terms))
@@ -136,18 +137,17 @@ def bars(found: Pulls) -> Figure:
         left = 0.0
         for term, pull in terms.items():
             name = words(network, term)
-            colour = _COLOURS[names.index(name) % len(_COLOURS)]
+            colour = COLOURS[names.index(name) % len(COLOURS)]
             axes.barh(
                 row, 100 * pull.share, left=left, height=0.7, color=colour, label=None if name in labelled else name
             )
             if pull.share > _ROOM:
                 text = f"{100 * pull.share:.0f}"
-                axes.text(left + 50 * pull.share, row, text, ha="center", va="center", color="white", fontsize=8)
+                axes.text(left + 50 * pull.share, row, text, ha="center", va="center", color="white")
             left += 100 * pull.share
             labelled.add(name)
     axes.set_yticks(range(len(found)), list(found))
     axes.set(xlim=(0, 100), xlabel="share of the gradient's norm, %")
     axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower left", fontsize=8, frameon=False)
+    figure.legend(loc="outside lower left")
     return figure

@@ -1,6 +1,6 @@
 """The hardest images of a segmentation run: every network's mask beside the truth."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,11 +8,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from preceptor.plotting import styled
+from preceptor.specs import IGNORED
+
 Floats = NDArray[np.float64]
 Mask = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 FOUND, MISSED, FALSE = (0.0, 0.62, 0.45), (0.90, 0.62, 0.0), (0.80, 0.47, 0.65)
 """Colours that colour-blind readers tell apart (Okabe & Ito 2008)."""
+_OF_CLASSES = (
+    (0.34, 0.71, 0.91), (0.94, 0.89, 0.26), (0.84, 0.37, 0.0),
+    (0.0, 0.45, 0.70), (0.55, 0.34, 0.85), (0.35, 0.35, 0.35),
+)  # fmt: skip
+"""Of foreground classes, unlike the three above; from the seventh class on they come again."""
+_DARK = 0.25
+"""How much of an ignored pixel's brightness is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +53,58 @@ def hardest(images: Iterable[tuple[str, Mapping[str, Floats], Mask]], most: int)
     kept: list[Hard] = []
     for name, probabilities, truth in images:
         masks = {network: p[0].argmax(axis=0).astype(np.int64) for network, p in probabilities.items()}
-        scores = [_foreground_iou(mask, truth[0]) for mask in masks.values()]
+        scores = [foreground_iou(mask, truth[0]) for mask in masks.values()]
         foreground = {network: 1.0 - p[0, 0] for network, p in probabilities.items()}
         kept.append(Hard(name, float(np.mean(scores)), foreground, masks, truth[0]))
         kept = sorted(kept, key=lambda hard: hard.iou)[:most]
     return kept
 
 
-def _foreground_iou(mask: Mask, truth: Mask) -> float:
-    either = ((mask > 0) | (truth > 0)).sum()
+def foreground_iou(mask: Mask, truth: Mask) -> float:
+    """Share of the pixels that are foreground in either which are of one class in both; ignored ones do not count."""
+    either = (((mask > 0) | (truth > 0)) & (truth != IGNORED)).sum()
     return float((((mask == truth) & (truth > 0)).sum()) / either) if either else 1.0
 
 
-def gallery(hard: list[Hard], pictures: Mapping[str, Floats]) -> Figure:
+@styled()
+def gallery(hard: list[Hard], pictures: Mapping[str, Floats], classes: Sequence[str]) -> Figure:
     """A row per image: the image with the true outline, and for each network its mask and its heat map.
+
+    Of several foreground classes the truth and the masks are in the colours of the classes instead, each mask beside
+    what is right and wrong in it.
+
+    Args:
+        classes: names, background first.
 
     Shapes:
         pictures: name -> (H, W, 3) in [0, 1]
     """
+    are_several = len(classes) > 2
     networks = list(hard[0].masks)
     figure = Figure(figsize=(2.4 * (1 + 2 * len(networks)), 2.6 * len(hard)), layout="constrained")
     axes = figure.subplots(len(hard), 1 + 2 * len(networks), squeeze=False)
     for row, one in enumerate(hard):
         picture = pictures[one.name]
-        axes[row][0].imshow(picture)
-        axes[row][0].contour(one.truth > 0, levels=[0.5], colors="white", linewidths=0.8)
+        axes[row][0].imshow(_coloured(picture, one.truth) if are_several else _darkened(picture, one.truth))
+        axes[row][0].contour(_foreground(one.truth), levels=[0.5], colors="white", linewidths=0.8)
         axes[row][0].set_title(f"{one.name}\nmean IoU {one.iou:.2f}", fontsize=10)
         for place, network in enumerate(networks):
             panel, heat = axes[row][1 + 2 * place], axes[row][2 + 2 * place]
             panel.imshow(_marked(picture, one.masks[network], one.truth))
-            panel.set_title(f"{network}: IoU {_foreground_iou(one.masks[network], one.truth):.2f}", fontsize=10)
-            heat.imshow(one.foreground[network], vmin=0, vmax=1, cmap="inferno")
-            heat.set_title(f"{network}: P(foreground)", fontsize=10)
+            panel.set_title(f"{network}: IoU {foreground_iou(one.masks[network], one.truth):.2f}", fontsize=10)
+            if are_several:
+                heat.imshow(_coloured(picture, one.masks[network]))
+                heat.set_title(f"{network}: classes", fontsize=10)
+            else:
+                heat.imshow(one.foreground[network], vmin=0, vmax=1, cmap="inferno")
+                heat.set_title(f"{network}: P(foreground)", fontsize=10)
     for panel in axes.flat:
         panel.set_axis_off()
-    names = ((FOUND, "found"), (MISSED, "missed"), (FALSE, "false, or another class"))
+    names = [(FOUND, "found"), (MISSED, "missed"), (FALSE, "false, or another class" if are_several else "false")]
+    if are_several:
+        names += [(_colour_of(place), name) for place, name in enumerate(classes) if place]
     handles = [Line2D([], [], marker="s", linestyle="", color=colour, label=label) for colour, label in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=12, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(names), 6), fontsize=12)
     return figure
 
 
@@ -92,12 +118,38 @@ def in_colour(picture: Floats) -> Floats:
 
 
 def _marked(picture: Floats, mask: Mask, truth: Mask) -> Floats:
-    marked: Floats = picture.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    counts = truth != IGNORED
     regions = (
         (FOUND, (mask == truth) & (truth > 0)),
-        (MISSED, (mask == 0) & (truth > 0)),
-        (FALSE, (mask > 0) & (mask != truth)),
+        (MISSED, (mask == 0) & _foreground(truth)),
+        (FALSE, (mask > 0) & (mask != truth) & counts),
     )
+    return _darkened(_filled(picture, regions), truth)
+
+
+def _coloured(picture: Floats, mask: Mask) -> Floats:
+    """The picture in grey, each foreground class of ``mask`` in its colour, and ignored pixels dark."""
+    present = [int(value) for value in np.unique(mask) if value not in (0, IGNORED)]
+    return _darkened(_filled(picture, [(_colour_of(value), mask == value) for value in present]), mask)
+
+
+def _filled(picture: Floats, regions: Iterable[tuple[tuple[float, float, float], Flags]]) -> Floats:
+    filled: Floats = picture.mean(axis=2, keepdims=True).repeat(3, axis=2)
     for colour, where in regions:
-        marked[where] = 0.45 * marked[where] + 0.55 * np.array(colour)
-    return marked
+        filled[where] = 0.45 * filled[where] + 0.55 * np.array(colour)
+    return filled
+
+
+def _darkened(picture: Floats, truth: Mask) -> Floats:
+    """Ignored pixels dark."""
+    dark: Floats = np.where((truth == IGNORED)[..., None], _DARK * picture, picture)
+    return dark
+
+
+def _foreground(mask: Mask) -> Flags:
+    found: Flags = (mask > 0) & (mask != IGNORED)
+    return found
+
+
+def _colour_of(value: int) -> tuple[float, float, float]:
+    return _OF_CLASSES[(value - 1) % len(_OF_CLASSES)]

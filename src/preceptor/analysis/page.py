@@ -1,11 +1,11 @@
 """The figures of an analysis, with an index that the report reads."""
 
-import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from preceptor.files import write_with
+from preceptor.plotting import as_png
 from preceptor.runs.analysis import figure_path, write_index
 
 
@@ -18,10 +18,9 @@ class Page:
 
     def figure(self, name: str, figure: Figure, *, title: str, caption: str) -> None:
         """Keep ``figure`` as PNG."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight", metadata={"Software": None})
+        content = as_png(figure)
         file = figure_path(self.folder, name)
-        write_with(file, lambda path: path.write_bytes(buffer.getbuffer()))
+        write_with(file, lambda path: path.write_bytes(content))
         self.entries.append({"title": title, "file": file.name, "caption": caption})
 
     def finish(self) -> None:

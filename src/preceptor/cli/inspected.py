@@ -1,5 +1,6 @@
 """What an inspection found, as one screen of text and as JSON."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ def as_json(found: "Inspection") -> dict[str, Any]:
         "kinds": found.kinds,
         "grey": found.grey,
         "foreground": found.foreground,
+        "class_shares": {
+            name: {"masks": masks, "share": share} for name, (masks, share) in found.class_shares.items()
+        },
         "damaged": found.damaged,
         "odd": found.odd,
         "equal": [
@@ -77,6 +81,8 @@ def render(found: "Inspection", console: "Console") -> None:
     if found.foreground is not None:
         low, middle, high, empty = found.foreground
         line("masks", f"foreground {low:.1%} to {high:.1%} of an image, median {middle:.1%}; {empty} empty")
+    for name, (masks, share) in found.class_shares.items():
+        line("", f"{name}: in {masks} masks, {share:.1%} of their pixels")
     line("groups", _groups(found))
     if found.account is not None:
         line("files", _files(found))
@@ -174,7 +180,8 @@ def _odd(found: "Inspection") -> list[str]:
 
 
 def _damaged(found: "Inspection") -> list[str]:
-    lines = [message.splitlines()[0] for message in found.damaged.values()]
+    counts = Counter(message.splitlines()[0] for message in found.damaged.values())
+    lines = [line if count == 1 else f"{line.rstrip(';')} ({count} images)" for line, count in counts.items()]
     return lines[:_MOST] + ([f"and {len(lines) - _MOST} more"] if len(lines) > _MOST else [])
 
 

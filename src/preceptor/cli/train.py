@@ -20,6 +20,8 @@ from preceptor.runs.files import RunFiles
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
 
+_OF_CLASSES = "iou."
+"""How the scores of single classes of masks begin that are printed."""
 FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
 """Said where `| head` or the like has ended."""
 
@@ -116,5 +118,19 @@ def print_result(console: Console, result: RunResult) -> None:
             "" if agreement is None else f"{agreement:.4f}",
         )
     console.print(table)
+    _print_classes(console, result)
     if result.teacher_audit:
         console.print(f"teacher audit: {result.teacher_audit.verdict}", highlight=False)
+
+
+def _print_classes(console: Console, result: RunResult) -> None:
+    """A row for each of several foreground classes of masks, a column for each network."""
+    keys = [key for key in next(iter(result.test.values()), {}) if key.startswith(_OF_CLASSES)]
+    if not keys:
+        return
+    table = Table(title="IoU of each class: test", box=None)
+    for column in ("class", *result.test):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    for key in keys:
+        table.add_row(key.removeprefix(_OF_CLASSES), *(f"{scores[key]:.4f}" for scores in result.test.values()))
+    console.print(table)

@@ -33,6 +33,7 @@ class DataFacts:
     classes: int
     batch_size: int
     train_labels: Tensor | None = None
+    ignores: bool = False
 
 
 class Cohort(nn.Module):
@@ -217,6 +218,7 @@ class Cohort(nn.Module):
             seen[name] = network.glance_at(seen) if isinstance(network, ComposedNetwork) else network.glance()
         for edge in self.transfers:
             probe = _probe(edge, self.task, seen, self.networks, facts)
+            edge.loss.ignores = facts.ignores
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(key(seed, "adapter", unshared(edge.name)))
                 edge.loss.build(probe)
@@ -271,6 +273,7 @@ def _probe(
         teacher_classifier=networks[edge.source].classifier,
         teacher_learns=not networks[edge.source].is_frozen,
         train_labels=facts.train_labels,
+        ignores=facts.ignores,
     )
 
 

@@ -12,7 +12,7 @@ from preceptor.knowledge.base import class_logits, full_precision
 from preceptor.knowledge.logits.integration import integrated_logits, teacher_weights
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
-from preceptor.specs import NEEDS_LABELS, Integration
+from preceptor.specs import IGNORED, NEEDS_LABELS, Integration
 
 
 class Committee(ComposedNetwork):
@@ -87,6 +87,8 @@ class Committee(ComposedNetwork):
         }
 
     def _weights(self, samples: Tensor, targets: Tensor | None) -> Tensor:
+        if targets is not None and targets.ndim > 1:  # weights of ignored pixels mean nothing, and no loss reads them
+            targets = targets.where(targets != IGNORED, 0)
         return teacher_weights(
             "average" if targets is None and self.integration in NEEDS_LABELS else self.integration,
             samples,

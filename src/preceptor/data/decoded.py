@@ -9,6 +9,7 @@ from preceptor.data.images import FileReader
 from preceptor.data.packed import HASH_BYTES
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.errors import UserError
+from preceptor.specs import IGNORED
 
 
 def read_row(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
@@ -40,9 +41,10 @@ def read_row(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
             f"{where['mask']}: the mask is {mask.shape[0]} × {mask.shape[1]} pixels, "
             f"its image {where['image']} {image.shape[0]} × {image.shape[1]}.\nThey must be of one size."
         )
-    if int(mask.max(initial=0)) >= len(table.classes):
+    counting = mask[mask != IGNORED] if table.ignores else mask
+    if int(counting.max(initial=0)) >= len(table.classes):
         raise UserError(
-            f"{where['mask']}: the mask holds the value {int(mask.max())}, but there are only "
+            f"{where['mask']}: the mask holds the value {int(counting.max())}, but there are only "
             f"{len(table.classes)} classes (0 to {len(table.classes) - 1}): {', '.join(table.classes)}."
         )
     return image, mask.astype(np.uint8, copy=False)
@@ -67,5 +69,5 @@ def seen_in(table: SampleTable) -> tuple[tuple[str, ...], dict[str, Any]]:
     complaint = reader.seen.complaint(reader.rules)
     if complaint:
         raise UserError(f"{table.source}: {complaint}")
-    lines = reader.seen.lines(reader.rules)
+    lines = (*reader.seen.lines(reader.rules), *reader.masks_said)
     return ((f"{'. '.join(lines)}.",) if lines else ()), reader.settled()

@@ -6,7 +6,8 @@ What a file holds is read by ``data/pixels``, one format a file; what its values
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.data.masks.guess import LOOKED_AT, Look, guessed, look_at
+from preceptor.data.masks.marks import marks_of
+from preceptor.data.masks.meaning import Meaning, classes_of, meaning_by
+from preceptor.data.masks.rules import AS_USUAL, MaskRules
+from preceptor.data.masks.runs import Runs
 from preceptor.data.pixels import USUAL, PixelRules, Stored, to_pixels
 from preceptor.data.pixels.endings import DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
 from preceptor.data.pixels.facts import Seen
@@ -53,27 +59,7 @@ def read_mask(path: str | Path, classes: int = 2, rules: PixelRules = USUAL) -> 
     Raises:
         UserError: unreadable, coloured, or with values that are no class; names file and values.
     """
-    return to_classes(read_stored(_request(path, "mask", rules)), str(path), classes)
-
-
-def to_classes(stored: Stored, path: str, classes: int = 2) -> Pixels:
-    """(H, W) uint8 of class values below ``classes``; see :func:`read_mask`."""
-    values = stored.values if stored.alpha is None else np.delete(stored.values, stored.alpha, axis=2)
-    if (values != values[..., :1]).any():
-        raise UserError(f"mask {quoted(path)} has colours: one value per pixel was expected, 0 for background")
-    values = values[..., 0]
-    if stored.is_inverted and stored.white is not None:
-        values = stored.white - values
-    present = np.unique(values)
-    white = stored.white or 255
-    if classes == 2 and present.size <= 2 and bool(np.isin(present, (0, white)).all()):
-        foreground: Pixels = np.equal(values, white).astype(np.uint8)
-        return foreground
-    if not bool(np.isin(present, np.arange(classes)).all()):
-        shown = ", ".join(f"{value:g}" for value in present[:8]) + (", …" if present.size > 8 else "")
-        wanted = "0 and 255, or 0 and 1" if classes == 2 else f"0 to {classes - 1}, one per class"
-        raise UserError(f"mask {quoted(path)} has unexpected values {shown}: expected {wanted}")
-    return values.astype(np.uint8)
+    return classes_of(read_stored(_request(path, "mask", rules)), str(path), classes, Meaning())
 
 
 def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
@@ -112,6 +98,9 @@ class FileReader:
         images: one path per row.
         masks: paths of the masks of each row, whose union is the mask; None for classification.
         classes: how many values a mask may have.
+        mask_rules: what their pixels mean.
+        runs: masks as text, instead of files.
+        second: paths of the masks of each row by a second observer, none where there are none.
         rules: how files become pixels.
         in_tiles: images are to be cut into tiles, so that they may be larger than what is read at once.
         places: the slice or frame of each row's files, where these hold several.
@@ -124,6 +113,9 @@ class FileReader:
     rules: PixelRules = USUAL
     in_tiles: bool = False
     places: tuple[int | None, ...] | None = None
+    mask_rules: MaskRules = AS_USUAL
+    runs: Runs | None = None
+    second: tuple[tuple[str, ...], ...] | None = None
     seen: Seen = field(default_factory=Seen, compare=False)
 
     def __call__(self, row: int) -> tuple[Pixels, Pixels | None]:
@@ -133,11 +125,25 @@ class FileReader:
         return image, self._mask(row, image)
 
     def _mask(self, row: int, image: Pixels) -> Pixels | None:
-        if self.masks is None:
-            return None
-        union = np.zeros((image.shape[0], image.shape[1]), dtype=np.uint8)
-        for path in self.masks[row]:
-            mask = to_classes(read_stored(self._request(path, "mask", row)), path, self.classes)
+        if self.runs is not None:
+            return self.runs.mask(row, (image.shape[0], image.shape[1]), self.images[row])
+        return None if self.masks is None else self._joined(row, self.masks[row], (image.shape[0], image.shape[1]))
+
+    def second_mask(self, row: int, size: tuple[int, int]) -> Pixels | None:
+        """The mask of a row by the second observer, (H, W) like the first one's; None where there is none.
+
+        Raises:
+            UserError: it has another size, or cannot be read.
+        """
+        paths = self.second[row] if self.second is not None else ()
+        return self._joined(row, paths, size) if paths else None
+
+    def _joined(self, row: int, paths: tuple[str, ...], size: tuple[int, int]) -> Pixels:
+        """Several masks of one image as one, of foreground where any is."""
+        union = np.zeros(size, dtype=np.uint8)
+        for path in paths:
+            stored = read_stored(self._request(path, "mask", row))
+            mask = classes_of(stored, path, self.classes, self.mask_meaning)
             if mask.shape != union.shape:
                 raise self._unfit(row, path, union.shape, mask.shape)
             np.maximum(union, mask, out=union)
@@ -170,6 +176,43 @@ class FileReader:
             images = (read_stored(self._request(path, "image", row)) for row, path in enumerate(self.images))
             return range_of(images, len(self.images), self.rules)
 
+    @property
+    def mask_meaning(self) -> Meaning:
+        """What the pixels of masks mean: what options say, or else what some of the masks suggest.
+
+        Raises:
+            UserError: they may mean several things.
+        """
+        if isinstance(self._meaning_found, UserError):
+            raise self._meaning_found
+        return self._meaning_found
+
+    @cached_property
+    def _meaning_found(self) -> Meaning | UserError:
+        """The meaning, or why there is none: looked for once."""
+        meaning = meaning_by(self.mask_rules)
+        if self.masks is None or self.classes != 2 or not self.mask_rules.are_guessed:
+            return meaning
+        with _FINDING:
+            try:
+                return guessed(self._some_masks(self.masks), meaning)
+            except UserError as error:
+                return error
+
+    @property
+    def masks_said(self) -> tuple[str, ...]:
+        """What was guessed of the meaning of masks, or why that cannot be."""
+        found = self._meaning_found
+        return (" ".join(str(found).splitlines()),) if isinstance(found, UserError) else found.said
+
+    def _some_masks(self, masks: tuple[tuple[str, ...], ...]) -> Iterator[Look]:
+        """One mask of some rows, evenly spread; damaged ones are named when they are read."""
+        rows = [row for row, paths in enumerate(masks) if paths]
+        for place in range(0, len(rows), max(1, -(-len(rows) // LOOKED_AT))):
+            path = masks[rows[place]][0]
+            with suppress(UserError):
+                yield look_at(path, marks_of(read_stored(self._request(path, "mask", rows[place]))))
+
     def settled(self) -> dict[str, Any]:
         """The rules that are not as usual, with the range that percentiles came to."""
         given = {name: value for name, value in self.rules.given.items() if name not in ("channels", "depth")}
@@ -177,7 +220,7 @@ class FileReader:
 
     def files(self, row: int) -> tuple[str, ...]:
         """The image and the masks of a row."""
-        return (self.images[row], *(self.masks[row] if self.masks is not None else ()))
+        return (self.images[row], *(self.masks[row] if self.masks else ()), *(self.second[row] if self.second else ()))
 
 
 def read_stored(request: Request) -> Stored:

@@ -13,6 +13,7 @@ from preceptor.data.account import Account, account_for
 from preceptor.data.duplicates import settle_duplicates
 from preceptor.data.images import FileReader
 from preceptor.data.looks import Look, Track, look_at
+from preceptor.data.masks.presence import Presence
 from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
@@ -66,6 +67,8 @@ class Inspection:
         grey: number of images whose channels are equal.
         odd: id -> what is odd about it: one value all over, or a mask in which there is nothing.
         account: what became of every file; None for generated data.
+        class_shares: class -> how many masks hold it, and its share of their pixels; empty unless there are several
+            foreground classes.
         foreground: smallest, median and largest share of foreground pixels, and the number of empty masks.
         damaged: id -> what is wrong with its files.
         equal: sets of images with equal pixels.
@@ -96,6 +99,7 @@ class Inspection:
     odd: dict[str, str]
     account: Account | None
     foreground: tuple[float, float, float, int] | None
+    class_shares: dict[str, tuple[int, float]]
     damaged: dict[str, str]
     equal: tuple[EqualImages, ...]
     stored: tuple[str, ...]
@@ -134,6 +138,11 @@ def inspect(
     shares = [look.foreground for look in seen if look.foreground is not None]
     counts, groups = _counts(table)
     ids = table.frame["id"].tolist()
+    masks_said = table.read.masks_said if isinstance(table.read, FileReader) else ()
+    presence = Presence()
+    for look in seen:
+        if look.mask_values is not None:
+            presence.add(look.mask_values)
     stored = table.read.seen.lines(table.read.rules) if isinstance(table.read, FileReader) else ()
     return Inspection(
         given=path,
@@ -156,12 +165,13 @@ def inspect(
         odd={name: what for name, look in zip(ids, looks, strict=True) if (what := _odd(look))},
         account=None if path is None else account_for(expand(path), table),
         foreground=(min(shares), float(np.median(shares)), max(shares), shares.count(0.0)) if shares else None,
+        class_shares=presence.shares(table.classes) if presence.masks and len(table.classes) > 2 else {},
         damaged={name: look.error for name, look in zip(ids, looks, strict=True) if look.error is not None},
         equal=_equal(table, frame),
         stored=stored,
         suggested=table.read.seen.suggested(table.read.rules) if isinstance(table.read, FileReader) else {},
         splitting=_splitting(table, frame),
-        notes=(*table.notes, *stored),
+        notes=(*table.notes, *stored, *masks_said, *presence.lines(table.classes)),
     )
 
 

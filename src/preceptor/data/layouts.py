@@ -34,6 +34,7 @@ class Layout:
         key: the name of its source in a recipe.
         title: what is laid out so, for messages.
         image, mask: see the top of this file; no mask where there are classes only.
+        second: what masks by a second observer are like, with the same brackets.
         task: what it is read for unless the recipe says otherwise; both where there are classes and masks.
         classes: class folders in the order of their labels; by name where it is empty.
         mask_classes: names of the mask values, background first.
@@ -51,6 +52,7 @@ class Layout:
     title: str
     image: str
     mask: str | None = None
+    second: str | None = None
     task: Task = "classification"
     classes: tuple[str, ...] = ()
     mask_classes: tuple[str, ...] = ("background", "foreground")
@@ -82,12 +84,10 @@ PUBLISHED: tuple[Layout, ...] = (
         title="DRIVE, vessels in retinal images",
         image=rf"{PART}/images/(?P<key>\d+)_(?:training|test){END}",
         mask=rf"{PART}/1st_manual/(?P<key>\d+)_manual1{END}",
+        second=rf"{PART}/2nd_manual/(?P<key>\d+)_manual2{END}",
         task="segmentation",
         mask_classes=("background", "vessel"),
-        left_out=(
-            (rf"(?:training|test)/mask/.+{END}", "masks of the field of view"),
-            (rf"(?:training|test)/2nd_manual/.+{END}", "masks of a second observer"),
-        ),
+        left_out=((rf"(?:training|test)/mask/.+{END}", "masks of the field of view"),),
         examples=(
             ("training/images/21_training.tif", "training/1st_manual/21_manual1.gif"),
             ("test/images/01_test.tif", "test/1st_manual/01_manual1.gif"),
@@ -99,10 +99,10 @@ PUBLISHED: tuple[Layout, ...] = (
         title="CHASE_DB1, vessels in retinal images of children",
         image=rf"(?P<key>Image_(?P<group>\d\d)[LR]){END}",
         mask=rf"(?P<key>Image_(?P<group>\d\d)[LR])_1stHO{END}",
+        second=rf"(?P<key>Image_(?P<group>\d\d)[LR])_2ndHO{END}",
         task="segmentation",
         mask_classes=("background", "vessel"),
         grouping="patient",
-        left_out=((rf"Image_\d\d[LR]_2ndHO{END}", "masks of a second observer"),),
         examples=(("Image_01L.jpg", "Image_01L_1stHO.png"), ("Image_14R.jpg", "Image_14R_1stHO.png")),
         source="doi:10.1109/TBME.2012.2205687",
     ),

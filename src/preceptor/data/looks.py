@@ -1,20 +1,20 @@
 """Reading every image of a set once: what is damaged, and what the others are like."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
-import numpy as np
-
 from preceptor.data.depths import stored_kind
 from preceptor.data.images import FileReader, pixel_hash
+from preceptor.data.masks.presence import pixels_by_value
 from preceptor.data.pixels.facts import Counted
 from preceptor.data.samples import Reader, SampleTable
 from preceptor.errors import UserError
+from preceptor.specs import IGNORED
 
 Track = Callable[[Iterable[int]], Iterable[int]]
 
@@ -32,7 +32,7 @@ class Look:
         low, high: smallest and largest value, as a run sees them.
         is_grey: whether all channels are equal.
         kind: what the file says it holds.
-        foreground: share of foreground in the mask.
+        mask_values: value of the mask -> number of its pixels.
         error: what is wrong; nothing else is known then.
     """
 
@@ -43,8 +43,16 @@ class Look:
     high: float = 0.0
     is_grey: bool = False
     kind: str = "other"
-    foreground: float | None = None
+    mask_values: Mapping[int, int] | None = None
     error: str | None = None
+
+    @property
+    def foreground(self) -> float | None:
+        """Share of foreground among the pixels of the mask that count; None without a mask."""
+        if self.mask_values is None:
+            return None
+        counted = {value: count for value, count in self.mask_values.items() if value != IGNORED}
+        return 1 - counted.get(0, 0) / max(1, sum(counted.values())) if counted else 0.0
 
 
 def look_at(table: SampleTable, track: Track = iter, processes: int = 1) -> list[Look]:
@@ -113,5 +121,5 @@ def _look(read: Reader, files: Files, row: int) -> Look:
         high=float(image.max()),
         is_grey=bool((image == image[..., :1]).all()),
         kind=kind,
-        foreground=None if mask is None else float(np.count_nonzero(mask)) / mask.size,
+        mask_values=None if mask is None else pixels_by_value(mask),
     )

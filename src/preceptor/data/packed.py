@@ -50,6 +50,7 @@ class PackedSet:
             ``x`` and the parent's ``height`` and ``width``.
         keys: (N,) uint64, the key of each id, for everything random about a sample.
         channels, depth: of the images: how many, and bits of each value.
+        ignores: masks may hold :data:`~preceptor.specs.IGNORED`.
         levels: how the values of the files became levels, where that was not as usual.
         images: (N, H, W, channels) on disk, uint8, or uint16 where ``depth`` is 16.
         masks: (N, H, W) uint8 on disk, or None.
@@ -76,6 +77,7 @@ class PackedSet:
         self.reading: int = about.get("reading", 1)
         self.channels: int = about.get("channels", 3)
         self.depth: int = about.get("depth", 8)
+        self.ignores: bool = about.get("ignores", False)
         self.levels: dict[str, Any] = about.get("levels", {})
         dtype = np.uint8 if self.depth == 8 else np.uint16
         self.images = Rows(folder / images_name(self.depth), (*shape, self.channels), of_images, dtype)

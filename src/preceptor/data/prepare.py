@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from preceptor.data.samples import PARTS
+from preceptor.data.masks.observers import SecondObserver, second_observer
+from preceptor.data.samples import PARTS, Pixels
 from preceptor.data.sources import open_source
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
@@ -17,7 +18,7 @@ from preceptor.errors import UserError
 from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
-from preceptor.specs import Colour, DataSpec
+from preceptor.specs import IGNORED, Colour, DataSpec
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Prepared:
         rows: part -> rows of the packed set, ascending, so that tiles of an image stay together.
         grouped_by: what a group is, or None where the split is by image.
         notes: what was done with duplicates, groups and parts, one sentence each.
+        second: who else has drawn masks of these images, if anybody.
     """
 
     packed: PackedSet
     rows: dict[str, NDArray[np.int64]]
     grouped_by: str | None
     notes: tuple[str, ...]
+    second: SecondObserver | None = None
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Class of each sample of some rows, None for masks."""
@@ -64,7 +67,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed = _packed(recipe, recipe.data.path, note)
+    packed, second = _packed(recipe, recipe.data.path, note)
     frame, settled = _settled(packed.frame, recipe.data.duplicates)
     divided = split(
         frame,
@@ -86,15 +89,16 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
         notes=(*packed.notes, *settled, *divided.notes, *empty),
+        second=second,
     )
 
 
 def prepare_whole(recipe: Recipe, path: str, note: Note = note_aside) -> Prepared:
     """Other data at ``path`` in the recipe's layout, all of it as the test part."""
-    packed = _packed(recipe, path, note)
+    packed, second = _packed(recipe, path, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
-    return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes)
+    return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes, second=second)
 
 
 def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np.int64]:
@@ -113,7 +117,7 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     )
 
 
-def _packed(recipe: Recipe, path: str | None, note: Note) -> PackedSet:
+def _packed(recipe: Recipe, path: str | None, note: Note) -> tuple[PackedSet, SecondObserver | None]:
     spec = recipe.data
     table = open_source(spec.source, path, spec.options, spec)
     if table.task != recipe.task:
@@ -123,7 +127,8 @@ def _packed(recipe: Recipe, path: str | None, note: Note) -> PackedSet:
         )
     padding = padding_of(recipe) or (0,) * spec.channels
     folder = cache_folder(spec)
-    return pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, note=note)
+    packed = pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, note=note)
+    return packed, second_observer(table)
 
 
 def padding_of(recipe: Recipe) -> Colour | None:
@@ -158,6 +163,10 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
         )
 
 
+def _has_foreground(mask: Pixels) -> bool:
+    return bool(((mask > 0) & (mask != IGNORED)).any())
+
+
 def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
     """A note where the validation or test masks have nothing to find. They are looked at up to the first that has.
 
@@ -167,7 +176,7 @@ def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]
     if packed.masks is None:
         return ()
     masks = packed.masks
-    without = [part for part, those in rows.items() if not any(masks[row].any() for row in those)]
+    without = [part for part, those in rows.items() if not any(_has_foreground(masks[row]) for row in those)]
     if "train" in without:
         which = "every mask" if len(without) == len(rows) else "every mask of the training part"
         raise UserError(

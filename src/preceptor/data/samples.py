@@ -38,6 +38,7 @@ class SampleTable:
             and ``split`` (official part: ``train``, ``validation``, ``test``, or None), index 0…N-1.
         read: row number -> ((H, W, channels) image, (H, W) uint8 mask of class values or None);
             raises UserError that names the file where it cannot be decoded.
+        ignores: masks may hold :data:`~preceptor.specs.IGNORED`, for pixels that count in no loss and in no score.
         channels, depth: of the images: how many, and bits of each value: 8 for uint8, 16 for uint16.
         grouping: what a group is (``patient``, ``lesion``, ``slide`` …), or None where none is known.
         identity: what the pixels depend on besides files (options of a generator, of a reader).
@@ -58,6 +59,7 @@ class SampleTable:
     notes: tuple[str, ...] = ()
     channels: int = 3
     depth: int = 8
+    ignores: bool = False
     read_besides: tuple[str, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
 

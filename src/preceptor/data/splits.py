@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from preceptor.data.assign import place
 from preceptor.data.duplicates import Duplicates, settle_duplicates
 from preceptor.data.samples import PARTS
+from preceptor.data.subsets import class_name, few_shot, subset
 from preceptor.errors import UserError
-from preceptor.randomness import key, keys, uniforms
+from preceptor.randomness import key
 
 By = Literal["auto", "group", "image", "official"]
 Fractions = tuple[float, float, float]
 
 UNUSED = "unused"
 
-__all__ = ["Duplicates", "Split", "check_leaks", "few_shot", "fold_numbers", "settle_duplicates", "split", "subset"]
+__all__ = ["Duplicates", "Split", "check_leaks", "fold_numbers", "settle_duplicates", "split"]
 
 
 @dataclass(frozen=True)
@@ -132,41 +133,6 @@ def split(
     return Split(pd.Series(parts, index=frame.index, dtype=object), chosen, tuple(notes))
 
 
-def subset(frame: pd.DataFrame, fraction: float, *, seed: int) -> NDArray[np.int64]:
-    """Positions of a stratified share of the rows, at least one per class, in order.
-
-    A smaller fraction with one seed is contained in a larger one.
-    """
-    rank, size = _class_ranks(frame, seed)
-    return np.flatnonzero(rank < np.maximum(1, np.rint(fraction * size)))
-
-
-def few_shot(frame: pd.DataFrame, per_class: int, *, seed: int, classes: Sequence[str] = ()) -> NDArray[np.int64]:
-    """Positions of ``per_class`` random images of each class, in order; fewer shots are contained in more.
-
-    Of an image that is cut into tiles (column ``parent``) all tiles are taken.
-
-    Raises:
-        UserError: a class has fewer images; the message says how many.
-    """
-    names = (frame["parent"] if "parent" in frame.columns else frame["id"]).to_numpy()
-    first = ~pd.Series(names).duplicated().to_numpy()
-    images = frame[first]
-    rank, size = _class_ranks(images, seed)
-    labels, counts = np.unique(images["label"].to_numpy(dtype=np.int64), return_counts=True)
-    few = [
-        f"{_class_name(int(label), classes)!r} has {count}"
-        for label, count in zip(labels, counts, strict=True)
-        if count < per_class
-    ]
-    if few:
-        raise UserError(
-            f"split.shots: {per_class} images per class were asked for, but of the training images class "
-            f"{', '.join(few)}; ask for at most {int(size.min())}"
-        )
-    return np.flatnonzero(np.isin(names, names[first][rank < per_class]))
-
-
 def fold_numbers(
     frame: pd.DataFrame,
     count: int,
@@ -193,7 +159,7 @@ def fold_numbers(
         own = np.unique(units[labels == label])
         if len(np.unique(folds[labels == label])) < 2:
             raise UserError(
-                f"class {_class_name(int(label), classes)!r} has {len(own)} {what}(s), all in one of {count} folds: "
+                f"class {class_name(int(label), classes)!r} has {len(own)} {what}(s), all in one of {count} folds: "
                 "what is trained without it would never see the class; collect more, or use no folds"
             )
     return folds
@@ -236,7 +202,7 @@ def _check_classes(frame: pd.DataFrame, classes: Sequence[str]) -> None:
     if (frame["label"] < 0).all():
         return
     counts = np.bincount(frame["label"], minlength=len(classes))
-    empty = [_class_name(int(label), classes) for label in np.flatnonzero(counts == 0)]
+    empty = [class_name(int(label), classes) for label in np.flatnonzero(counts == 0)]
     if empty:
         raise UserError(
             f"class {', '.join(map(repr, empty))} has no samples: add some, or leave the class out of classes"
@@ -263,7 +229,7 @@ def _check_counts(
             samples = "" if what == "image" else f" ({int(rows.sum())} samples)"
             shared = "" if what == "image" else f", or use by: image and accept that sides share {what}s"
             raise UserError(
-                f"class {_class_name(int(label), classes)!r} has {found}{samples}: too small to be in {parts} parts; "
+                f"class {class_name(int(label), classes)!r} has {found}{samples}: too small to be in {parts} parts; "
                 f"collect more, join it to another class, or leave it out{shared}"
             )
 
@@ -279,7 +245,7 @@ def _missing_classes(
             continue
         absent = np.setdiff1d(labels, labels[parts == part])
         if absent.size:
-            names = ", ".join(repr(_class_name(int(label), classes)) for label in absent)
+            names = ", ".join(repr(class_name(int(label), classes)) for label in absent)
             if part not in may_lack:
                 raise UserError(
                     f"class {names} has no sample in the {part} part: too few groups hold it; "
@@ -345,14 +311,6 @@ def _place(frame: pd.DataFrame, units: NDArray[np.int64], fractions: Fractions, 
     return np.array(PARTS, dtype=object)[place(ids, labels, units, np.array(fractions), seed)]
 
 
-def _class_ranks(frame: pd.DataFrame, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of each row, its random rank inside its class, and the size of the class."""
-    draw = uniforms(key(seed, "subset"), keys([str(name) for name in frame["id"]]), 1)[:, 0]
-    grouped = pd.Series(draw).groupby(frame["label"].to_numpy())
-    rank = np.asarray(grouped.rank(method="first")).astype(np.int64) - 1
-    return rank, np.asarray(grouped.transform("size")).astype(np.int64)
-
-
 def _image_note(frame: pd.DataFrame, parts: NDArray[np.object_], what: str, has_groups: bool) -> str:
     if not has_groups:
         return "Split by image: no groups are known, images of one patient can be on both sides."
@@ -362,7 +320,3 @@ def _image_note(frame: pd.DataFrame, parts: NDArray[np.object_], what: str, has_
         f"Split by image: {shared} of {frame['group'].nunique()} {what}s are in more than one part, "
         "so results are optimistic."
     )
-
-
-def _class_name(label: int, classes: Sequence[str]) -> str:
-    return classes[label] if 0 <= label < len(classes) else ("mask" if label < 0 else str(label))

@@ -34,6 +34,7 @@ from preceptor.data.fingerprint import (
     still_match,
 )
 from preceptor.data.images import FileReader
+from preceptor.data.masks.presence import Presence, pixels_by_value
 from preceptor.data.packed import (
     ABOUT,
     FORMAT,
@@ -104,6 +105,7 @@ def pack(
     rules |= {"tile": tile.model_dump()} if tile else rules_of(resize, padding)
     rules |= {"channels": table.channels} if table.channels != 3 else {}  # sets from before there was a choice lack it
     rules |= {"depth": table.depth} if table.depth != 8 else {}
+    rules |= {"ignores": True} if table.ignores else {}
     files = source_files(table)
     request = request_key(table, files, rules)
     job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
@@ -204,8 +206,10 @@ def _build(folder: Path, job: _Job) -> PackedSet:
     part = folder / f".{job.name}-{uuid.uuid4().hex[:8]}.part"
     try:
         part.mkdir()
-        columns, sums = _write_pixels(job, part)
+        presence = Presence()
+        columns, sums = _write_pixels(job, part, presence)
         seen, levels = seen_in(table)
+        seen += presence.lines(table.classes)
         hashes = digests(files, range(len(files.names)), job.workers)
         now = source_files(table)
         if not (np.array_equal(now.sizes, files.sizes) and np.array_equal(now.times, files.times)):
@@ -272,7 +276,7 @@ def _came_from(folder: Path, root: str) -> bool:
         return False
 
 
-def _write_pixels(job: _Job, part: Path) -> tuple[pd.DataFrame, tuple[Sums, Sums | None]]:
+def _write_pixels(job: _Job, part: Path, presence: Presence) -> tuple[pd.DataFrame, tuple[Sums, Sums | None]]:
     """Decode every row in order, append its pixels to the files, return the packed table and the rows' checksums."""
     table, tile = job.table, job.tile
     rows: list[int] = []
@@ -296,6 +300,7 @@ def _write_pixels(job: _Job, part: Path) -> tuple[pd.DataFrame, tuple[Sums, Sums
             for y, x, image, mask in pieces:
                 image_sums.append(_append(images, image))
                 if masks is not None and mask is not None:
+                    presence.add(pixels_by_value(mask))
                     mask_sums.append(_append(masks, mask))
                 rows.append(row)
                 pixels.append(content)

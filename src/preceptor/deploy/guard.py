@@ -14,6 +14,7 @@ from preceptor.deploy.pieces import Logits
 from preceptor.deploy.temperature import fitted_temperature
 from preceptor.measures import Resampler, expected_calibration_error, mask_counts, percentile_interval
 from preceptor.measures.segmentation import intersection_over_union
+from preceptor.specs import IGNORED
 
 MARGIN = 0.005
 """What the score may lose: 0.5 points."""
@@ -141,6 +142,8 @@ def _calibration(logits: Sequence[Logits], sample: Sample) -> tuple[float, float
     if rows.ndim == 4:
         rows = np.concatenate([np.zeros_like(rows), rows], axis=1) if rows.shape[1] == 1 else rows
         rows, labels = np.moveaxis(rows, 1, -1).reshape(-1, rows.shape[1]), labels.reshape(-1)
+        if (labels == IGNORED).any():
+            rows, labels = rows[labels != IGNORED], labels[labels != IGNORED]
         step = max(1, len(rows) // _PIXELS)
         rows, labels = rows[::step], labels[::step]
     temperature = fitted_temperature(rows, labels)

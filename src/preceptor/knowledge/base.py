@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.errors import UserError
+from preceptor.knowledge.ignored import known_pixels
 from preceptor.knowledge.setting import Setting
 from preceptor.networks.outputs import Knowledge
 from preceptor.specs import Task
@@ -28,6 +29,7 @@ class Probe:
         teacher_learns: True when the teacher trains along, so that what is copied from it now will age.
         train_labels: (n_train,) class of each training sample, or None for masks. The ``ids`` given
             to a loss with ``needs_ids`` index it.
+        ignores: masks may have pixels that count nowhere, :data:`~preceptor.specs.IGNORED`.
     """
 
     edge: str
@@ -39,6 +41,7 @@ class Probe:
     teacher_classifier: nn.Module | None = None
     teacher_learns: bool = False
     train_labels: Tensor | None = None
+    ignores: bool = False
 
 
 @runtime_checkable
@@ -46,7 +49,8 @@ class KnowledgeLoss(Protocol):
     """Compares what a student and a teacher say: ``loss(student, teacher, targets)`` -> float32 scalar.
 
     ``student`` and ``teacher`` are tensors, or tuples of tensors where the setting's tap names several.
-    ``targets`` is (N,) or (N, H, W) int64. A loss never detaches the teacher: the transfer does.
+    ``targets`` is (N,) or (N, H, W) int64, :data:`~preceptor.specs.IGNORED` where a pixel counts nowhere. A loss never
+    detaches the teacher: the transfer does.
     """
 
     settings: ClassVar[dict[Task, Setting]]
@@ -102,6 +106,7 @@ class Loss(nn.Module):
 
     Attributes:
         notes: what the user should know about the loss on this edge, filled by :meth:`build`.
+        ignores: masks may have pixels that are to be ignored; set before :meth:`build`.
     """
 
     key: ClassVar[str]
@@ -112,6 +117,7 @@ class Loss(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.notes: list[str] = []
+        self.ignores = False
 
     def __call__(self, student: Knowledge, teacher: Knowledge, targets: Tensor, **more: Any) -> Tensor:
         with torch.autocast(targets.device.type, enabled=False):
@@ -122,6 +128,13 @@ class Loss(nn.Module):
 
     def build(self, probe: Probe) -> None:
         """Make adapters for the probed shapes; raise UserError for an edge on which the loss has no signal."""
+
+    def known(self, targets: Tensor, like: Tensor) -> Tensor | None:
+        """(N, H, W) True where a position of the map ``like`` counts; None where masks ignore nothing, or for classes.
+
+        A position counts where the nearest pixel of the mask does.
+        """
+        return known_pixels(targets, like.shape[-2:]) if self.ignores and like.ndim == 4 else None
 
     def head(self) -> nn.Module | None:
         """A module from the student's last map to logits that replaces its own head, or None."""

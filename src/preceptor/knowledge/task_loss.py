@@ -15,18 +15,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from preceptor.errors import UserError
-from preceptor.specs import Task, TaskLossSpec
+from preceptor.knowledge.ignored import mean_of_known, silenced
+from preceptor.specs import IGNORED, Task, TaskLossSpec
 
 Reduction = Literal["mean", "sum"]
 
 
 def focal_loss(
-    logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float | None = None, reduction: Reduction = "mean"
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+    reduction: Reduction = "mean",
+    known: Tensor | None = None,
 ) -> Tensor:
     r"""Cross entropy of each pixel times :math:`(1 - p_t)^\gamma`, so that easy pixels count little.
 
     Args:
         alpha: factor of foreground pixels; background has ``1 - alpha``. None weighs both 1.
+        known: (N, H, W), True where a pixel counts; None counts all.
 
     Shapes:
         logits: (N, 1, H, W) for one foreground class, else (N, C, H, W); targets: (N, H, W) int64
@@ -42,10 +50,14 @@ def focal_loss(
     per_pixel = -(gamma * log_wrong).exp() * log_right
     if alpha is not None:
         per_pixel = per_pixel * torch.where(targets > 0, alpha, 1.0 - alpha)
-    return per_pixel.mean() if reduction == "mean" else per_pixel.sum()
+    if reduction == "mean":
+        return mean_of_known(per_pixel, known)
+    return per_pixel.sum() if known is None else per_pixel.where(known, 0.0).sum()
 
 
-def dice_loss(logits: Tensor, targets: Tensor, *, squared: bool = True, eps: float = 1e-7) -> Tensor:
+def dice_loss(
+    logits: Tensor, targets: Tensor, *, squared: bool = True, eps: float = 1e-7, known: Tensor | None = None
+) -> Tensor:
     r""":math:`1 - 2\sum pg / (\sum p^2 + \sum g^2)`, sums over all pixels of the batch; mean over classes.
 
     One foreground class is scored alone; with several channels, background is a class like the others.
@@ -53,6 +65,7 @@ def dice_loss(logits: Tensor, targets: Tensor, *, squared: bool = True, eps: flo
     Args:
         squared: False leaves out the squares.
         eps: only against 0/0; nothing predicted where nothing is to be found costs 0.
+        known: (N, H, W), True where a pixel counts; None counts all.
 
     Shapes:
         logits: (N, 1, H, W) for one foreground class, else (N, C, H, W); targets: (N, H, W) int64
@@ -63,6 +76,7 @@ def dice_loss(logits: Tensor, targets: Tensor, *, squared: bool = True, eps: flo
     else:
         probabilities = logits.softmax(dim=1)
         truth = torch.zeros_like(logits).scatter_(1, targets[:, None], 1.0)
+    probabilities, truth = silenced(probabilities, known), silenced(truth, known)
     pixels = (0, 2, 3)
     overlap = (probabilities * truth).sum(dim=pixels)
     size = (probabilities.square() if squared else probabilities).sum(dim=pixels) + truth.sum(dim=pixels)
@@ -92,7 +106,11 @@ class ClassificationLoss(nn.Module):
 
 
 class MaskLoss(nn.Module):
-    """:func:`focal_loss` plus :func:`dice_loss`, in float32."""
+    """:func:`focal_loss` plus :func:`dice_loss`, in float32.
+
+    Args:
+        ignores: masks may have pixels that count nowhere.
+    """
 
     def __init__(
         self,
@@ -101,8 +119,10 @@ class MaskLoss(nn.Module):
         focal_alpha: float | None = None,
         focal_reduction: Reduction = "mean",
         dice_squared: bool = True,
+        ignores: bool = False,
     ) -> None:
         super().__init__()
+        self.ignores = ignores
         self.focal_gamma = focal_gamma
         self.focal_alpha = focal_alpha
         self.focal_reduction: Reduction = focal_reduction
@@ -110,20 +130,29 @@ class MaskLoss(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(logits.device.type, enabled=False):
-            logits = _full(logits)
+            logits, known = _full(logits), None
+            if self.ignores:
+                known = targets != IGNORED
+                targets = targets.where(known, 0)
             focal = focal_loss(
-                logits, targets, gamma=self.focal_gamma, alpha=self.focal_alpha, reduction=self.focal_reduction
+                logits,
+                targets,
+                gamma=self.focal_gamma,
+                alpha=self.focal_alpha,
+                reduction=self.focal_reduction,
+                known=known,
             )
-            return focal + dice_loss(logits, targets, squared=self.dice_squared)
+            return focal + dice_loss(logits, targets, squared=self.dice_squared, known=known)
 
 
 def build_task_loss(
-    spec: TaskLossSpec, task: Task, *, classes: int = 2, train_labels: Tensor | None = None
+    spec: TaskLossSpec, task: Task, *, classes: int = 2, train_labels: Tensor | None = None, ignores: bool = False
 ) -> ClassificationLoss | MaskLoss:
     """The loss that a recipe asks for.
 
     Args:
         classes, train_labels: number of classes and (n,) labels of the training set, for ``class_weights: balanced``.
+        ignores: masks may have pixels that count nowhere.
 
     Raises:
         UserError: an option of the other task's loss was set.
@@ -134,7 +163,7 @@ def build_task_loss(
         if name not in mine and getattr(spec, name) != getattr(defaults, name):
             raise UserError(f"task_loss.{name} is no option of {task}, which has {', '.join(mine)}: leave it out")
     if task == "segmentation":
-        return MaskLoss(**spec.model_dump(include=set(mine)))
+        return MaskLoss(**spec.model_dump(include=set(mine)), ignores=ignores)
     weights = None
     if spec.class_weights == "balanced":
         assert train_labels is not None, "balanced class weights are computed from the training labels"

@@ -19,7 +19,7 @@ from preceptor.specs import Task
 AGAINST_TEACHER = "fidelity."
 """How the keys of measures begin that compare with the teacher."""
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\..+)?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,8 @@ class Measure(Generic[A]):
     """A score of a network on some samples.
 
     Args:
-        name: in ``metrics.csv`` and ``result.json``: small letters, digits and underscores.
+        name: in ``metrics.csv`` and ``result.json``: small letters, digits and underscores; of a single class, then a
+            dot and its name.
         label: as printed.
         task: what it is of.
         addends: answers -> (N, M), what each sample or image adds; None where the file that says it may not be run.

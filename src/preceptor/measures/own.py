@@ -73,6 +73,8 @@ def from_facts(facts: Mapping[str, Any], what: str) -> AnyMeasure:
         kind = str if _FACTS[key].default in (MISSING, "") else bool
         if not isinstance(value, kind):
             raise UserError(f"{what}: {key} wants {'a text' if kind is str else 'True or False'}, got {value!r}")
+    if "." in str(facts.get("name", "")):
+        raise UserError(f"{what}: name is {facts['name']!r}; write it in small letters, digits and underscores")
     for key, one in _FACTS.items():
         if one.default is MISSING and key not in facts:
             raise UserError(f"{what}: {key} is missing; write {_EXAMPLE}")
@@ -159,11 +161,12 @@ def said_of(measure: AnyMeasure, file: str, entry: str) -> dict[str, Any]:
     return {"file": file, "entry": entry, **facts_of(measure)}
 
 
-def of_a_run(run: Path, said: object, *, trust: bool = False) -> tuple[AnyMeasure, ...]:
+def of_a_run(run: Path, said: object, *, said_by: Path, trust: bool = False) -> tuple[AnyMeasure, ...]:
     """The user's own measures of a finished run, as its result says them: described, or loaded from what it keeps.
 
     Args:
         said: ``measures`` of its result.
+        said_by: the file of the result, for errors.
         trust: run the files that the run keeps.
 
     Raises:
@@ -171,12 +174,14 @@ def of_a_run(run: Path, said: object, *, trust: bool = False) -> tuple[AnyMeasur
     """
     found = []
     if not isinstance(said, Mapping) or not all(isinstance(facts, Mapping) for facts in said.values()):
-        raise UserError(f"{run}: measures should say of each measure what it is; the file is damaged or not a run's")
+        raise UserError(
+            f"{said_by}: measures should say of each measure what it is; the file is damaged or not a run's"
+        )
     for key, facts in said.items():
-        what = f"{run}: measure {key!r}"
+        what = f"{said_by}: measure {key!r}"
         one = from_facts({name: fact for name, fact in facts.items() if name not in ("file", "entry")}, what)
         if trust:
-            path = inside(run, facts.get("file"), said_by=run)
+            path = inside(run, facts.get("file"), said_by=said_by)
             if not path.is_file():
                 raise UserError(f"{what}: {path} is gone; bring it back, or leave out --trust")
             one = loaded_from(path, str(facts.get("entry")), what)

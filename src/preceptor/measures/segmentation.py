@@ -5,11 +5,13 @@ Everything follows from counts per image and foreground class, (N, K, 4) int64 i
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
 from preceptor.measures.arrays import Float64, Floats, Int64, Integers
 from preceptor.measures.measure import MaskAnswers, Measure, Paired, counted, mean_where, ratio
+from preceptor.specs import IGNORED
 
 COUNTS = ("tp", "fp", "fn", "tn")
 
@@ -27,17 +29,21 @@ def mask_counts(predicted: Integers, target: Integers, *, classes: int = 2) -> I
     """Pixels that are true and false positives and negatives, (N, classes - 1, 4); class 0 is background.
 
     Shapes:
-        predicted, target: (N, ...) class of each pixel, 0 to classes - 1
+        predicted: (N, ...) class of each pixel, 0 to classes - 1
+        target: the same; pixels that are :data:`~preceptor.specs.IGNORED` count nowhere
     """
     if predicted.shape != target.shape:
         raise ValueError(f"masks differ in shape: predicted {predicted.shape}, target {target.shape}")
-    for name, mask in (("predicted", predicted), ("target", target)):
+    scored = target != IGNORED
+    is_whole = bool(scored.all())
+    for name, mask in (("predicted", predicted), ("target", target if is_whole else target[scored])):
         if mask.size and (mask.min() < 0 or mask.max() >= classes):
             raise ValueError(f"{name} mask holds {mask.min()}–{mask.max()}, classes 0–{classes - 1} were wanted")
     images = len(target)
     pairs = target.reshape(images, -1).astype(np.int64) * classes + predicted.reshape(images, -1)
     pairs += np.arange(images)[:, None] * classes**2
-    confusion = np.bincount(pairs.ravel(), minlength=images * classes**2).reshape(images, classes, classes)
+    chosen = pairs.ravel() if is_whole else pairs[scored.reshape(images, -1)]
+    confusion = np.bincount(chosen, minlength=images * classes**2).reshape(images, classes, classes)
     tp = np.diagonal(confusion, axis1=1, axis2=2)
     fp, fn = confusion.sum(axis=1) - tp, confusion.sum(axis=2) - tp
     tn = confusion.sum(axis=(1, 2))[:, None] - tp - fp - fn
@@ -109,6 +115,46 @@ def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, 
         may_monitor=is_main,
         is_printed=is_main,
     )
+
+
+def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
+    """IoU and F1 of each foreground class, from all pixels of all images; none where there is but one.
+
+    Args:
+        classes: names of all, background first.
+    """
+    if len(classes) < 3:
+        return ()
+    return tuple(
+        Measure(
+            name=f"{name}.{of}",
+            label=f"{label} {of}",
+            task="segmentation",
+            addends=_pixels_of(place),
+            finish=_of_one(of_counts),
+        )
+        for name, label, of_counts in (("iou", "IoU", intersection_over_union), ("f1", "F1", mask_f1))
+        for place, of in enumerate(classes[1:])
+    )
+
+
+@cache
+def _pixels_of(place: int) -> Callable[[MaskAnswers], Float64]:
+    """Counts of one foreground class; always the same function, so that measures share the work."""
+
+    def addends(answers: MaskAnswers) -> Float64:
+        return answers.counts[:, place].astype(np.float64)
+
+    return addends
+
+
+def _of_one(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64], Float64]:
+    """(B, 4) counts -> (B,) scores."""
+
+    def finish(sums: Float64) -> Float64:
+        return of_counts(sums.round().astype(np.int64))
+
+    return finish
 
 
 _IOU_PER_IMAGE = _per_image("iou_per_image", "IoU per image", intersection_over_union, is_main=True)

@@ -1,6 +1,6 @@
 """The table of measures: all that is scored, shown, compared or monitored is one of these, or a user's own."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import get_args
 
 import numpy as np
@@ -34,9 +34,10 @@ def agreement_measure(task: str) -> AnyMeasure:
     return next(one for one in MEASURES[task].values() if one.against_teacher and one.is_printed)
 
 
-def with_own(task: str, own: Iterable[AnyMeasure]) -> Measures:
-    """The measures of a task with a user's own."""
-    return {**MEASURES[task], **{one.key: one for one in own}}
+def with_own(task: str, own: Iterable[AnyMeasure], classes: Sequence[str] = ()) -> Measures:
+    """The measures of a task, for masks those of each of several foreground ``classes`` too, with a user's own."""
+    of_classes = segmentation.measures_of(classes) if task == "segmentation" else ()
+    return {**MEASURES[task], **{one.key: one for one in (*of_classes, *own)}}
 
 
 def classification_scores(probabilities: Floats, labels: Integers) -> dict[str, float]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from preceptor.measures import MEASURES
 from preceptor.report.drawing.grid import Datum, Grid, label, number
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Study
@@ -76,10 +77,23 @@ def _facts(run: Run, split: pd.DataFrame, runs: Sequence[Run]) -> list[tuple[str
     found = [note for note in run.notes if "equal pixels" in note or "equal images" in note]
     is_clean = run.result is not None and not found
     facts.append(("images of equal pixels", f"none found; of such, {policy}" if is_clean else policy))
+    observer = _second_observer(run)
+    if observer:
+        facts.append(("second observer", observer))
     prints = {run.environment["data_fingerprint"] for run in runs if run.environment.get("data_fingerprint")}
     if prints:
         facts.append(("fingerprint", ", ".join(sorted(prints))))
     return facts
+
+
+def _second_observer(run: Run) -> str:
+    """How far another observer agrees with the one from whom networks learn; empty without one."""
+    scores = run.result.second_observer if run.result else {}
+    if not scores:
+        return ""
+    of_masks = [one for one in MEASURES["segmentation"].values() if one.key in scores]
+    said = ", ".join(f"{one.label} {100 * scores[one.name]:.1f} %" for one in of_masks)
+    return f"{said} against the first, on {scores['images']:.0f} test images as large as their files"
 
 
 def _asked_split(run: Run) -> str:

@@ -35,4 +35,4 @@ def _trusted(run: Run) -> Run:
     if run.finished is None:
         return run
     run.finished.verify(run.files.own)
-    return replace(run, own=of_a_run(run.folder, run.finished.result.measures, trust=True))
+    return replace(run, own=of_a_run(run.folder, run.finished.result.measures, said_by=run.files.result, trust=True))

@@ -26,10 +26,20 @@ def scores(study: Study, statistics: Statistics) -> Grid:
                 for metric, one in zip(metrics, found, strict=True)
             ]
             rows.append((label(cell.title), label(network), *data))
+    observer = next((run.result.second_observer for run in study.finished if run.result), {})
+    if observer:
+        of_observer = [observer.get(metric) for metric in metrics]
+        data = [Datum("") if one is None else Datum(text_of(one, is_share=True), one) for one in of_observer]
+        rows.append((label("second observer"), label("a person"), *data))
     heads = ("method", "network", *map(study.label, metrics))
+    between = (
+        f" The second observer's masks, on {observer['images']:.0f} of the test images, are scored like a network's."
+        if observer
+        else ""
+    )
     own = [metric for metric in metrics if metric not in MEASURES[study.task] and not study.is_share(metric)]
     other = "".join(f", {study.label(metric)}" for metric in own)
-    caption = f"Test split, in percent but for KL (nats){other}; mean ± sample standard deviation over seeds."
+    caption = f"Test split, in percent but for KL (nats){other}; mean ± sample standard deviation over seeds.{between}"
     if statistics.intervals:
         caption += " Ranges are 95 % bootstrap intervals of the mean over seeds, over test groups where they are known."
         for metric in study.growing_with_noise(metric for _, _, metric in statistics.intervals):

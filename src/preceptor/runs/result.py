@@ -87,6 +87,7 @@ class RunResult(_Value):
         validation: scores on the validation part.
         fidelity: agreement with the teacher on the test part.
         teacher_audit: None without a teacher.
+        second_observer: scores of another observer's masks of the test images, and how many ``images`` have them.
         measures: what is known of the user's own measures, by name.
         grouped_by: what kept samples of one origin in one part; None where nothing did.
         notes: what should be known before the scores are trusted, a sentence each.
@@ -108,6 +109,7 @@ class RunResult(_Value):
     parameters: Costs
     multiply_adds: Costs = Field(default_factory=dict)
     model_bytes: Costs = Field(default_factory=dict)
+    second_observer: dict[str, float] = Field(default_factory=dict)
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     grouped_by: str | None = None
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()

@@ -101,20 +101,25 @@ class StageBuilder:
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
             if isinstance(network, ComposedNetwork) and network.wants_scores:
                 network.take_scores(self._scores(unshared(name), network.among(networks), starts=starts))
-        found = self.prepared.labels(self._rows(stage))
+        packed, found = self.prepared.packed, self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
         cohort = Cohort(
             task=self.recipe.task,
             networks=networks,
             transfers=self.workshop.transfers(stage.edges),
             task_loss=build_task_loss(
-                self.recipe.task_loss, self.recipe.task, classes=len(self.prepared.packed.classes), train_labels=labels
+                self.recipe.task_loss,
+                self.recipe.task,
+                classes=len(packed.classes),
+                train_labels=labels,
+                ignores=packed.ignores,
             ),
             task_weights={name: member.task_weight for name, member in stage.members.items()},
             facts=DataFacts(
-                classes=len(self.prepared.packed.classes),
+                classes=len(packed.classes),
                 batch_size=stage.training.batch_size // self.fabric.world_size,
                 train_labels=labels,
+                ignores=packed.ignores,
             ),
             computing=self.computing.of(stage),
             seed=self.recipe.seed,

@@ -28,6 +28,7 @@ from preceptor.measures.ensemble import maximum, mean, merged_masks, union
 from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measures, fidelity_of, scores_of
 from preceptor.measures.segmentation import COUNTS, mask_counts
 from preceptor.networks.network import Network
+from preceptor.specs import IGNORED
 
 ENSEMBLES = ("ensemble", "ensemble_mean")
 """Maximum probability (for masks: the union), and mean probability, of the students."""
@@ -179,7 +180,8 @@ def _masks(
         for network, mask in masks.items():
             counts.setdefault(network, []).append(mask_counts(mask, target, classes=classes)[0])
             if teacher and network != teacher:
-                against = mask_counts(mask, masks[teacher], classes=classes)[0]
+                of_teacher = np.where(target == IGNORED, IGNORED, masks[teacher])
+                against = mask_counts(mask, of_teacher, classes=classes)[0]
                 against_teacher.setdefault(network, []).append(against)
     ids, counts, against_teacher = _gathered((ids, counts, against_teacher))
     stacked = {network: np.stack(found) for network, found in counts.items()}

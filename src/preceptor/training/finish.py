@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 
 from preceptor.composed.base import ComposedNetwork
 from preceptor.composed.committee import teachers_in
 from preceptor.data.prepare import Prepared, padding_of
+from preceptor.measures.measure import MaskAnswers, scores_of
+from preceptor.measures.segmentation import mask_counts
+from preceptor.measures.table import with_own
 from preceptor.networks.cost import cost_of
 from preceptor.networks.network import Network
 from preceptor.networks.normalisation import padding_for
@@ -24,6 +28,7 @@ from preceptor.runs.folder import RunFolder
 from preceptor.runs.predictions import write_predictions
 from preceptor.runs.result import RunResult
 from preceptor.sealed import write_sealed
+from preceptor.specs import IGNORED
 from preceptor.training.audit import audit_teacher
 from preceptor.training.evaluate import Evaluation, Evaluator
 from preceptor.training.fit import StageProgress
@@ -111,12 +116,28 @@ class Finishing:
             parameters={name: cost.parameters for name, cost in costs.items()},
             multiply_adds={name: cost.multiply_adds for name, cost in costs.items()},
             model_bytes={name: cost.size for name, cost in costs.items()},
+            second_observer=self._second_observer() if test else {},
             measures=said_of_own(self.recipe, self.evaluator.measures),
             grouped_by=self.prepared.grouped_by,
             notes=tuple(map(without_places, (*self.prepared.notes, *self.plan.notes, *self.notes.kept))),
             seconds=seconds,
             images_per_second=sum(at.images for at in trained.ended) / max(seconds, 1e-9),
         )
+
+    def _second_observer(self) -> dict[str, float]:
+        """Scores of a second observer's masks of the test images, as if they were a network's; empty without one."""
+        packed, second = self.prepared.packed, self.prepared.second
+        if second is None:
+            return {}
+        ids = packed.frame["parent" if "parent" in packed.frame else "id"].iloc[self.prepared.rows["test"]]
+        counts = [
+            mask_counts(np.where(of_second == IGNORED, 0, of_second), first, classes=len(packed.classes))
+            for first, of_second in second.pairs(ids.tolist())
+        ]
+        if not counts:
+            return {}
+        scores = scores_of(with_own(packed.task, (), packed.classes), MaskAnswers(np.concatenate(counts)))
+        return {"images": float(len(counts)), **scores}
 
     def _preprocessing(self, networks: Mapping[str, Network]) -> Preprocessing:
         """How images came to the networks; says for whom timm's padding would have another colour."""

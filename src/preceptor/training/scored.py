@@ -22,7 +22,7 @@ def measures_for(recipe: Recipe, prepared: Prepared) -> Measures:
         answers = answers_to_try(recipe.task, len(prepared.packed.classes), labels[prepared.rows[part]])
         for one in own:
             require_sound(one, answers)
-    return with_own(recipe.task, own)
+    return with_own(recipe.task, own, prepared.packed.classes)
 
 
 def said_of_own(recipe: Recipe, measures: Measures) -> dict[str, Any]:

@@ -49,6 +49,12 @@ def test_figures_hold_no_address_but_the_names_of_their_languages(study):
         assert set(re.findall(r"""https?://[^"'\s<]+""", svg)) <= names, name
 
 
+def test_figures_hold_no_date_and_scale_with_the_page(study):
+    for name, svg in drawn(study).items():
+        assert "metadata" not in svg, name
+        assert re.search(r'viewBox="0 0 [\d.]+ [\d.]+"', svg), name
+
+
 def test_figures_say_what_they_show(study):
     found = drawn(study)
     assert "T→S1/kd" in found["terms"]

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from preceptor.data.samples import SampleTable
+from preceptor.data.sources._masks import with_masks, without_mask_options
 from preceptor.data.sources._options import Source, opened, unknown
 from preceptor.data.sources._own import open_own
 from preceptor.data.sources._pixels import separated, with_pixels
@@ -49,7 +50,8 @@ def open_source(
     """The sample table of the data at ``path``, which may hold ``${VARIABLES}``.
 
     Args:
-        options: of the source, and for image files those on pixels (:class:`preceptor.data.pixels.PixelRules`).
+        options: of the source, and for image files those on pixels (:class:`preceptor.data.pixels.PixelRules`) and
+            masks (:class:`preceptor.data.masks.rules.MaskRules`).
         spec: what a recipe wants of its images; 8-bit RGB unless given.
 
     Raises:
@@ -57,11 +59,12 @@ def open_source(
             source does not understand.
     """
     own, on_pixels = separated(options or {})
+    own, on_masks = without_mask_options(own)
     if is_own(key):
-        return with_pixels(open_own(key, path, own), on_pixels, spec)
+        return with_pixels(with_masks(open_own(key, path, own), on_masks), on_pixels, spec)
     if key not in SOURCES:
         raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)} Your own is named path/to/file.py:name.")
-    return with_pixels(opened(key, SOURCES[key], path, own), on_pixels, spec)
+    return with_pixels(with_masks(opened(key, SOURCES[key], path, own), on_masks), on_pixels, spec)
 
 
 __all__ = ["SOURCES", "Recognised", "Source", "open_source", "recognise"]

@@ -64,6 +64,7 @@ def _unfolded(table: SampleTable, reader: FileReader) -> SampleTable:
         reader,
         images=tuple(reader.images[row] for row in rows),
         masks=None if reader.masks is None else tuple(reader.masks[row] for row in rows),
+        second=None if reader.second is None else tuple(reader.second[row] for row in rows),
         places=tuple(places),
     )
     groups = [None if volume is None else volume.group for volume in volumes]

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from preceptor.data.layouts import Layout
 
@@ -22,6 +22,7 @@ class SortedFiles:
         images, masks: path below the folder -> what the brackets found.
         left_out, refused: path -> reason.
         others: those that the layout does not know.
+        seconds: masks by a second observer -> what the brackets found.
     """
 
     images: dict[str, Brackets]
@@ -29,6 +30,15 @@ class SortedFiles:
     left_out: dict[str, str]
     refused: dict[str, str]
     others: list[str]
+    seconds: dict[str, Brackets] = field(default_factory=dict)
+
+    def seconds_of(self, brackets: Brackets) -> tuple[str, ...]:
+        """The masks by a second observer of the image in which brackets have found this."""
+        return tuple(
+            place
+            for place, found in sorted(self.seconds.items())
+            if all(brackets.get(name) == value for name, value in found.items() if name in brackets)
+        )
 
     def pairs(self) -> dict[Identity, tuple[list[str], list[str]]]:
         """The images and the masks of each identity: what the brackets of both have found in common."""
@@ -54,7 +64,10 @@ def sort_files(layout: Layout, places: Sequence[str], matcher: Matcher = own_bra
     for rules in (layout.left_out, layout.refused):
         told.append({place: reason for rule, reason in rules for place in rest if re.fullmatch(rule, place)})
         rest = [place for place in rest if place not in told[-1]]
+    seconds = {} if layout.second is None else matcher(layout.second, rest, "second_mask")
+    rest = [place for place in rest if place not in seconds]
     masks = {} if layout.mask is None else matcher(layout.mask, rest, "mask")
     rest = [place for place in rest if place not in masks]
     images = matcher(layout.image, rest, "image")
-    return SortedFiles(images, masks, told[0], told[1], [place for place in rest if place not in images])
+    others = [place for place in rest if place not in images]
+    return SortedFiles(images, masks, told[0], told[1], others, seconds)

@@ -36,6 +36,7 @@ def paths(
     *,
     image: str,
     mask: str | None = None,
+    second_mask: str | None = None,
     task: Task | None = None,
     classes: tuple[str, ...] | None = None,
     grouping: str = "group",
@@ -52,6 +53,7 @@ def paths(
         path: the folder.
         image: what the paths of images are like.
         mask: what those of masks are like; a file that fits it is a mask. Several masks of one image are joined.
+        second_mask: what those by a second observer are like; how far both agree stands in the report.
         task: what is wanted where images have a class and masks.
         classes: classes in the order of their labels, or names of the mask values, background first.
         grouping: what a group is, for example ``patient``.
@@ -62,6 +64,7 @@ def paths(
         title="what the options image and mask say",
         image=_with_key(image),
         mask=None if mask is None else _with_key(mask),
+        second=None if second_mask is None else _with_key(second_mask),
         grouping=grouping,
     )
     if not layout.tasks:
@@ -133,7 +136,11 @@ def _table(layout: Layout, root: Path, task: Task, unpaired: Unpaired, matcher: 
     else:
         rows = [(place, (), brackets) for place, brackets in found.images.items()]
         left_out |= dict.fromkeys((os.path.join(root, place) for place in found.masks), "masks, as the task is classes")
-    return _sample_table(layout, root, task, rows, left_out)
+    seconds = [found.seconds_of(brackets) if task == "segmentation" else () for _, _, brackets in rows]
+    used = {place for places in seconds for place in places}
+    unused = dict.fromkeys(set(found.seconds) - used, "masks by a second observer of no image that is used")
+    left_out |= {os.path.join(root, place): reason for place, reason in unused.items()}
+    return _sample_table(layout, root, task, rows, seconds, left_out)
 
 
 _Row = tuple[str, tuple[str, ...], Brackets]
@@ -173,7 +180,12 @@ def _paired(layout: Layout, root: Path, found: SortedFiles, unpaired: Unpaired) 
 
 
 def _sample_table(
-    layout: Layout, root: Path, task: Task, rows: Sequence[_Row], left_out: dict[str, str]
+    layout: Layout,
+    root: Path,
+    task: Task,
+    rows: Sequence[_Row],
+    seconds: Sequence[tuple[str, ...]],
+    left_out: dict[str, str],
 ) -> SampleTable:
     places = [place for place, _, _ in rows]
     read: list[Path] = []
@@ -188,7 +200,10 @@ def _sample_table(
     read += [table] if table else []
     images = tuple(os.path.join(root, place) for place in places)
     masks = tuple(tuple(os.path.join(root, mask) for mask in found) for _, found, _ in rows)
-    reader = FileReader(images, masks if task == "segmentation" else None, len(classes))
+    second = tuple(tuple(os.path.join(root, mask) for mask in found) for found in seconds)
+    reader = FileReader(
+        images, masks if task == "segmentation" else None, len(classes), second=second if any(second) else None
+    )
     return SampleTable(
         source=layout.key,
         task=task,

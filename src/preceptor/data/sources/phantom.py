@@ -20,7 +20,7 @@ from preceptor.randomness import generator
 from preceptor.specs import Task
 
 NAMES: Final = tuple(TISSUES)
-MASK_CLASSES: Final = ("background", "tumour")
+MASK_CLASSES: Final = ("background", "tumour", "lymphocytes", "adipose")
 PATCH_SIDE: Final = 60.0  # micrometres across a picture to classify
 FIELD_SIDE: Final = 120.0  # micrometres across a picture to segment
 _AROUND: Final = ("stroma", "complex", "lymphocytes", "mucosa", "debris", "adipose")
@@ -34,6 +34,7 @@ def phantom(
     size: int = 64,
     patients: int = 40,
     classes: int = 8,
+    mask_classes: int = 2,
     difficulty: float = 0.5,
     seed: int = 0,
 ) -> SampleTable:
@@ -47,6 +48,7 @@ def phantom(
         size: of a side, in pixels.
         patients: how many they are of.
         classes: how many kinds of tissue.
+        mask_classes: of masks: 2 are background and tumour, 3 have lymphocytes, 4 fat too.
         difficulty: 0 (kinds apart, one stain, no noise) to 1 (kinds mixed, strong stain variation, blur, noise).
         seed: another seed, other pictures and patients.
 
@@ -60,6 +62,7 @@ def phantom(
     for name, value, least, most in (
         ("images", images, 1, 10_000_000), ("size", size, 16, 8192), ("patients", patients, 1, 10_000_000),
         ("classes", classes, 2, len(NAMES)), ("difficulty", difficulty, 0, 1),
+        ("mask_classes", mask_classes, 2, len(MASK_CLASSES)),
     ):  # fmt: skip
         if not least <= value <= most:
             raise UserError(f"phantom: {name} is {value}, it must be between {least} and {most:,}.")
@@ -71,7 +74,7 @@ def phantom(
 
     def read(row: int) -> tuple[Pixels, Pixels | None]:
         if segmentation:
-            return phantom_field(seed, row, int(patient[row]), size=size, difficulty=difficulty)
+            return phantom_field(seed, row, int(patient[row]), size=size, difficulty=difficulty, classes=mask_classes)
         kind = NAMES[row % classes]
         return phantom_patch(
             seed, row, int(patient[row]), kind, NAMES[:classes], size=size, difficulty=difficulty
@@ -90,12 +93,12 @@ def phantom(
     return SampleTable(
         source="phantom",
         task=task,
-        classes=MASK_CLASSES if segmentation else NAMES[:classes],
+        classes=MASK_CLASSES[:mask_classes] if segmentation else NAMES[:classes],
         frame=frame,
         read=read,
         grouping="phantom patient",
         identity=f"phantom 1: {task} size={size} patients={patients} classes={classes} "
-        f"difficulty={float(difficulty)!r} seed={seed}",
+        f"difficulty={float(difficulty)!r} seed={seed}" + (f" mask_classes={mask_classes}" if mask_classes > 2 else ""),
         notes=("Phantom tissue is generated: numbers measured on it say nothing about patients.",),
     )
 
@@ -114,17 +117,20 @@ def phantom_patch(
     return _develop(canvas, tissue, _patient_stain(seed, patient, difficulty), difficulty)
 
 
-def phantom_field(seed: int, index: int, patient: int, *, size: int, difficulty: float) -> tuple[Pixels, Pixels]:
-    """One picture of mixed tissue with its tumour mask, (size, size, 3) and (size, size) of 0 and 1.
+def phantom_field(
+    seed: int, index: int, patient: int, *, size: int, difficulty: float, classes: int = 2
+) -> tuple[Pixels, Pixels]:
+    """One picture of mixed tissue with its mask, (size, size, 3) and (size, size) of 0 to ``classes`` - 1.
 
-    About one picture in ten holds no tumour.
+    About one picture in ten holds no tumour, and of further classes one in three has none.
     """
     canvas = Canvas(generator("phantom field", seed, index), size, FIELD_SIDE)
     rng = canvas.rng
-    first, second = rng.permutation(len(_AROUND))[:2]
+    kinds = [kind for kind in _AROUND if kind not in MASK_CLASSES[:classes]]
+    first, second = rng.permutation(len(kinds))[:2]
     around = _blend(
-        TISSUES[_AROUND[first]](canvas, float(rng.uniform(-difficulty, difficulty))),
-        TISSUES[_AROUND[second]](canvas, float(rng.uniform(-difficulty, difficulty))),
+        TISSUES[kinds[first]](canvas, float(rng.uniform(-difficulty, difficulty))),
+        TISSUES[kinds[second]](canvas, float(rng.uniform(-difficulty, difficulty))),
         _region(canvas, 45.0, 0.4),
     )
     share = 0.0 if rng.random() < 0.1 else float(rng.uniform(0.15, 0.6))
@@ -132,6 +138,10 @@ def phantom_field(seed: int, index: int, patient: int, *, size: int, difficulty:
     lesion = TISSUES["tumour"](canvas, float(rng.uniform(-0.5, 1.0)) * difficulty)
     mask = (inside > 0.5).astype(np.uint8)
     picture = _blend(around, lesion, inside)
+    for value in range(2, classes):
+        further = _region(canvas, 30.0, 0.0 if rng.random() < 0.33 else float(rng.uniform(0.1, 0.3)))
+        picture = _blend(picture, TISSUES[MASK_CLASSES[value]](canvas, 0.0), further)
+        mask[further > 0.5] = value
     return _develop(canvas, picture, _patient_stain(seed, patient, difficulty), difficulty), mask
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from preceptor.data.images import FileReader
+from preceptor.data.masks.runs import Order, Runs
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
 from preceptor.data.pixels.endings import parted
@@ -28,6 +29,8 @@ def table(
     image: str = "image",
     label: str | tuple[str, ...] | None = None,
     mask: str | None = None,
+    rle: str | None = None,
+    rle_order: Order = "columns",
     group: str | None = None,
     split: str | None = None,
     id: str | None = None,
@@ -49,8 +52,11 @@ def table(
         csv: the table's place below that folder, where it lies deeper or is one of several.
         image: column with the image, put into ``image_file`` and looked for in ``image_folder``.
         label: column with the class, of any type; or several columns, one for each class, with 1 for its images and
-            0 for the others. Give this or ``mask``.
+            0 for the others. Give this, ``mask`` or ``rle``.
         mask: column with the mask, put into ``mask_file`` and looked for in ``mask_folder``.
+        rle: column with the mask as runs: pairs of a start and a length, the first pixel being 1. Several rows of one
+            image are joined; an empty one is no foreground.
+        rle_order: pixels are counted down the ``columns``, or along the ``rows``.
         group: column with the group; its name says what a group is. Without one, file names that follow a published
             scheme tell the groups, which is said.
         split: column with the official part.
@@ -71,15 +77,18 @@ def table(
         raise UserError(f"table: {quoted(file)} has no rows")
     one_hot = () if label is None or isinstance(label, str) else tuple(name.strip() for name in label)
     image = image.strip()
-    label, mask, group, split, id, class_name = (
-        name.strip() if isinstance(name, str) else None for name in (label, mask, group, split, id, class_name)
+    label, mask, rle, group, split, id, class_name = (
+        name.strip() if isinstance(name, str) else None for name in (label, mask, rle, group, split, id, class_name)
     )
     single = [name for name in (image, label, mask, group, split, id, class_name) if name is not None]
-    _check_columns(file, read, [*single, *one_hot])
-    if sum((label is not None, mask is not None, bool(one_hot))) != 1:
+    _check_columns(file, read, [*single, *one_hot, *([rle] if rle else [])])
+    if sum((label is not None, mask is not None, rle is not None, bool(one_hot))) != 1:
         raise UserError(
-            f"table: set the option label or the option mask (one of them); columns are {', '.join(rows.columns)}"
+            f"table: set the option label, mask or rle (one of them); columns are {', '.join(rows.columns)}"
         )
+    runs = None
+    if rle is not None:
+        rows, runs = _runs(rows, image, rle, rle_order)
     for name in single:
         check_names(f"table: column {name} of {file.name}", rows[name].tolist())
         blank = rows.index[rows[name].str.strip() == ""]
@@ -107,28 +116,42 @@ def table(
         labels, names, note = one_hot_labels(rows, one_hot, classes, file)
     groups, grouping, said = _groups(images.paths, rows[group].tolist() if group else None, group)
     reader = FileReader(
-        tuple(images.paths), None if masks is None else tuple((file,) for file in masks.paths), len(names)
+        tuple(images.paths), None if masks is None else tuple((file,) for file in masks.paths), len(names), runs=runs
     )
     notes = (said, *read.said, note, images.note, "" if masks is None else masks.note)
     return SampleTable(
         source="table",
-        task="segmentation" if masks else "classification",
+        task="segmentation" if masks or runs else "classification",
         classes=names,
         frame=sample_frame(
             rows[id].tolist() if id else _ids(rows[image], images, root),
             [os.path.relpath(file, root) for file in images.paths],
             labels=labels,
-            masks=None if masks is None else [os.path.relpath(file, root) for file in masks.paths],
+            masks=_mask_names(root, masks, file, rows[image] if runs else None),
             groups=groups,
             splits=_parts(rows[split], file) if split else None,
         ),
         read=reader,
         grouping=grouping,
+        identity=runs.identity if runs else "",
         files=reader.files,
         notes=tuple(filter(None, notes)),
         read_besides=(str(file),),
         left_out=dict.fromkeys(extra, f"images that no row of {file.name} names"),
     )
+
+
+def _runs(rows: pd.DataFrame, image: str, rle: str, order: Order) -> tuple[pd.DataFrame, Runs]:
+    """One row for each image, and the texts of all its rows."""
+    texts = rows[rle].groupby(rows[image], sort=False).agg(tuple)
+    return rows.drop_duplicates(image), Runs(tuple(texts), order)
+
+
+def _mask_names(root: Path, masks: NamedFiles | None, file: Path, of: "pd.Series[str] | None") -> list[str] | None:
+    """Where the mask of each row came from."""
+    if of is not None:
+        return [f"runs of {image} in {file.name}" for image in of]
+    return None if masks is None else [os.path.relpath(path, root) for path in masks.paths]
 
 
 def _check_columns(file: Path, read: Table, columns: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Attention transfer: the student is active where the teacher is."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -10,19 +11,30 @@ from torch import Tensor
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import as_maps, paired_maps
+from preceptor.knowledge.ignored import KnownIn, all_known, mean_of_known, silenced
 from preceptor.knowledge.maps import attention_map, to_common_size
 from preceptor.knowledge.setting import Setting
 from preceptor.networks.outputs import Knowledge
 from preceptor.specs import Task
 
 
-def attention_transfer(students: Sequence[Tensor], teachers: Sequence[Tensor], *, exponent: int = 2) -> Tensor:
+def attention_transfer(
+    students: Sequence[Tensor],
+    teachers: Sequence[Tensor],
+    *,
+    exponent: int = 2,
+    known_in: KnownIn = all_known,
+) -> Tensor:
     r"""Squared difference of attention maps, summed over the levels.
 
     .. math:: \sum_k \mathrm{mean}\big( (Q(F^s_k) - Q(F^t_k))^2 \big), \quad
               Q(F) = v / \|v\|, \; v = \mathrm{mean}_c F^p
 
     The spatially larger map is average-pooled before the power. An even exponent ignores signs.
+
+    Args:
+        known_in: map -> (N, H, W), True where a position counts, or None where all do. Attention is 0 elsewhere,
+            and the mean is over these.
 
     Shapes:
         students, teachers: as many maps (N, C, H, W) each, channels and sizes free
@@ -33,7 +45,13 @@ def attention_transfer(students: Sequence[Tensor], teachers: Sequence[Tensor], *
     losses = []
     for student, teacher in zip(students, teachers, strict=True):
         student, teacher = to_common_size(student, teacher)
-        losses.append(F.mse_loss(attention_map(student, exponent=exponent), attention_map(teacher, exponent=exponent)))
+        known = known_in(teacher)  # now that both are of one size
+        student, teacher = silenced(student, known), silenced(teacher, known)
+        gap = attention_map(student, exponent=exponent), attention_map(teacher, exponent=exponent)
+        if known is None:
+            losses.append(F.mse_loss(*gap))
+        else:
+            losses.append(mean_of_known((gap[0] - gap[1]).square().view(known.shape), known))
     return torch.stack(losses).sum()
 
 
@@ -66,4 +84,6 @@ class AttentionTransferLoss(Loss):
 
     def forward(self, student: Knowledge, teacher: Knowledge, targets: Tensor) -> Tensor:
         """See :func:`attention_transfer`."""
-        return attention_transfer(as_maps(student), as_maps(teacher), exponent=self.exponent)
+        return attention_transfer(
+            as_maps(student), as_maps(teacher), exponent=self.exponent, known_in=partial(self.known, targets)
+        )

@@ -8,23 +8,25 @@ from torch import Tensor
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_tensor
+from preceptor.knowledge.ignored import mean_of_known
 from preceptor.knowledge.maps import to_common_size
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 
-def feature_mse(student: Tensor, teacher: Tensor) -> Tensor:
+def feature_mse(student: Tensor, teacher: Tensor, known: Tensor | None = None) -> Tensor:
     """Mean squared difference over all elements; the spatially larger map is average-pooled to the smaller.
 
     Shapes:
         student, teacher: (N, C, H, W) and (N, C, H', W'), or (N, D) both
+        known: at the smaller size (N, H, W), True where a position counts; None counts all
         returns: ()
 
     Source: Niyaz, Sambyal & Bathula, "Leveraging different learning styles for improved knowledge
     distillation in biomedical imaging", feature term of equations 6 and 7.
     """
     student, teacher = to_common_size(student, teacher)
-    return F.mse_loss(student, teacher)
+    return F.mse_loss(student, teacher) if known is None else mean_of_known((student - teacher).square(), known)
 
 
 class FeatureMSELoss(Loss):
@@ -55,4 +57,5 @@ class FeatureMSELoss(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`feature_mse`."""
-        return feature_mse(student, teacher)
+        student, teacher = to_common_size(student, teacher)
+        return feature_mse(student, teacher, self.known(targets, teacher))

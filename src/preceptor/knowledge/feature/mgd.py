@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
+from preceptor.knowledge.ignored import silenced
 from preceptor.knowledge.maps import to_common_size
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
@@ -23,16 +24,17 @@ def kept(uniform: Tensor, *, ratio: float, mask: Literal["channel", "pixel"]) ->
     return (uniform >= ratio if mask == "channel" else uniform <= 1.0 - ratio).to(uniform.dtype)
 
 
-def generation_error(generated: Tensor, teacher: Tensor) -> Tensor:
-    """Squared error summed over channels and positions, averaged over the batch.
+def generation_error(generated: Tensor, teacher: Tensor, known: Tensor | None = None) -> Tensor:
+    """Squared error summed over channels and the positions that count, averaged over the batch.
 
     Shapes:
         generated, teacher: (N, C, H, W)
+        known: (N, H, W), True where a position counts; None counts all
         returns: ()
 
     Source: Yang et al. 2022, arXiv:2205.01529
     """
-    return (generated - teacher).square().sum() / len(teacher)
+    return silenced((generated - teacher).square(), known).sum() / len(teacher)
 
 
 class MGDLoss(Loss):
@@ -88,10 +90,12 @@ class MGDLoss(Loss):
         """Draw a mask from torch's generator and compare."""
         size, channels = to_common_size(student, teacher)[0].shape[2:], teacher.shape[1]
         shape = (len(student), channels, 1, 1) if self.mask == "channel" else (len(student), 1, *size)
-        return self.compare(student, teacher, torch.rand(shape, dtype=student.dtype, device=student.device))
+        student, teacher = to_common_size(student, teacher)
+        uniform = torch.rand(shape, dtype=student.dtype, device=student.device)
+        return self.compare(student, teacher, uniform, self.known(targets, teacher))
 
-    def compare(self, student: Tensor, teacher: Tensor, uniform: Tensor) -> Tensor:
+    def compare(self, student: Tensor, teacher: Tensor, uniform: Tensor, known: Tensor | None = None) -> Tensor:
         """The loss with the mask of given uniform numbers, (N, C', 1, 1) for channels or (N, 1, H, W) for pixels."""
         student, teacher = to_common_size(student, teacher)
         masked = self.align(student) * kept(uniform, ratio=self.ratio, mask=self.mask)
-        return generation_error(self.generator(masked), teacher)
+        return generation_error(self.generator(masked), teacher, known)

@@ -14,7 +14,9 @@ from preceptor.specs import Task
 _FLOOR = 1e-8
 
 
-def correlation_gaps(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+def correlation_gaps(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float, known: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     r"""One minus the mean Pearson correlation of the rows, and of the columns, of the class probabilities, times T².
 
     .. math:: T^2 \big(1 - \mathrm{mean}_n \, \rho(p^s_{n,:}, p^t_{n,:})\big), \quad
@@ -22,6 +24,9 @@ def correlation_gaps(student_logits: Tensor, teacher_logits: Tensor, *, temperat
 
     Rows relate classes within a sample (inter-class), columns samples within a class (intra-class). A row or column
     that does not vary correlates 0 with anything.
+
+    Args:
+        known: (N, H, W), True for the pixels that are rows; None takes all.
 
     Shapes:
         student_logits, teacher_logits: (N, C), or (N, C, H, W) where every pixel is a row; C = 1 is the pair (0, z)
@@ -31,6 +36,8 @@ def correlation_gaps(student_logits: Tensor, teacher_logits: Tensor, *, temperat
     """
     student, teacher = _probabilities(student_logits, temperature), _probabilities(teacher_logits, temperature)
     scale = temperature**2
+    if known is not None:
+        return _gaps_of_known(student, teacher, known.flatten()[:, None], scale)
     return scale * (1.0 - _pearson(student, teacher, dim=1)), scale * (1.0 - _pearson(student, teacher, dim=0))
 
 
@@ -39,10 +46,28 @@ def _probabilities(logits: Tensor, temperature: float) -> Tensor:
     return (class_logits(logits) / temperature).softmax(dim=1).movedim(1, -1).flatten(0, -2)
 
 
+def _gaps_of_known(student: Tensor, teacher: Tensor, known: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """The two gaps over the rows that are ``known`` (N, 1); 0 where none is."""
+    rows = known.sum().clamp_min(1)
+    within = (_standard(student, dim=1) * _standard(teacher, dim=1)).sum(dim=1, keepdim=True)
+    columns = [
+        unit((one - one.where(known, 0.0).sum(dim=0) / rows).where(known, 0.0), dim=0, floor=_FLOOR)
+        for one in (student, teacher)
+    ]
+    across = (columns[0] * columns[1]).sum(dim=0).mean()
+    is_any = known.any()
+    gaps = (1.0 - within.where(known, 0.0).sum() / rows, 1.0 - across)
+    return scale * gaps[0].where(is_any, 0.0), scale * gaps[1].where(is_any, 0.0)
+
+
 def _pearson(first: Tensor, second: Tensor, *, dim: int) -> Tensor:
     """Mean Pearson correlation along ``dim``."""
-    first, second = first - first.mean(dim=dim, keepdim=True), second - second.mean(dim=dim, keepdim=True)
-    return (unit(first, dim=dim, floor=_FLOOR) * unit(second, dim=dim, floor=_FLOOR)).sum(dim=dim).mean()
+    return (_standard(first, dim=dim) * _standard(second, dim=dim)).sum(dim=dim).mean()
+
+
+def _standard(values: Tensor, *, dim: int) -> Tensor:
+    """Centred along ``dim``, of length 1."""
+    return unit(values - values.mean(dim=dim, keepdim=True), dim=dim, floor=_FLOOR)
 
 
 class DISTLoss(Loss):

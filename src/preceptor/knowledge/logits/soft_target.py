@@ -8,6 +8,7 @@ from torch import Tensor
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
+from preceptor.knowledge.ignored import mean_of_known
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -15,7 +16,12 @@ Direction = Literal["forward", "reverse"]
 
 
 def soft_target_kl(
-    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float, direction: Direction = "forward"
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    *,
+    temperature: float,
+    direction: Direction = "forward",
+    known: Tensor | None = None,
 ) -> Tensor:
     r"""KL divergence between softened class distributions, times T².
 
@@ -24,6 +30,9 @@ def soft_target_kl(
     T² keeps gradients the same size as T grows, so a weight tuned at one temperature still fits at
     another. ``reverse`` is KL(student || teacher): mode seeking, and a class that the student has
     dropped gets no signal back. Does not detach: the transfer decides who receives gradient.
+
+    Args:
+        known: (N, H, W), True where a pixel counts; None counts all.
 
     Shapes:
         student_logits, teacher_logits: (N, C), or (N, C, H, W) for masks; C = 1 is the pair (0, z)
@@ -36,7 +45,7 @@ def soft_target_kl(
     if direction == "reverse":
         log_student, log_teacher = log_teacher, log_student
     kl = F.kl_div(log_student, log_teacher, reduction="none", log_target=True).sum(dim=1)
-    return temperature**2 * kl.mean()
+    return temperature**2 * mean_of_known(kl, known)
 
 
 def soft_target_cross_entropy(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
@@ -85,4 +94,5 @@ class SoftTargetLoss(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`soft_target_kl`."""
-        return soft_target_kl(student, teacher, temperature=self.temperature, direction=self.direction)
+        known = self.known(targets, teacher)
+        return soft_target_kl(student, teacher, temperature=self.temperature, direction=self.direction, known=known)

@@ -45,7 +45,8 @@ class DISTSegLoss(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`~preceptor.knowledge.logits.dist.correlation_gaps`."""
+        known = self.known(targets, teacher)
         within_pixels, within_classes = correlation_gaps(
-            resized(student, teacher), teacher, temperature=self.temperature
+            resized(student, teacher), teacher, temperature=self.temperature, known=known
         )
         return self.beta * within_pixels + self.gamma * within_classes

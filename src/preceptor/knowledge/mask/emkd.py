@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from preceptor.knowledge.base import Loss, Probe
+from preceptor.knowledge.ignored import silenced
 from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.knowledge.maps import attention_map, unit
 from preceptor.knowledge.mask.maps import (
@@ -16,23 +17,25 @@ from preceptor.knowledge.mask.maps import (
     resized_labels,
 )
 from preceptor.knowledge.setting import Setting
-from preceptor.specs import Task
+from preceptor.specs import IGNORED, Task
 
 
-def importance_distance(student: Tensor, teacher: Tensor, *, exponent: int = 4) -> Tensor:
+def importance_distance(student: Tensor, teacher: Tensor, *, exponent: int = 4, known: Tensor | None = None) -> Tensor:
     r"""IMD: squared difference of importance maps, summed over positions, averaged over the batch.
 
     .. math:: \frac{1}{N} \sum_{n,i} (Q^s_{ni} - Q^t_{ni})^2, \quad Q = \frac{\bar{F^4}}{\|\bar{F^4}\|}
 
-    with the mean over channels; the student's map is resized to the teacher's size first.
+    with the mean over channels, and 0 where a position does not count; the student's map is resized to the teacher's
+    size first.
 
     Shapes:
         student: (N, C_s, H_s, W_s)
         teacher: (N, C_t, H, W)
+        known: (N, H, W), True where a position counts; None counts all
         returns: ()
     """
-    student_map = attention_map(resized(student, teacher), exponent=exponent)
-    return (student_map - attention_map(teacher, exponent=exponent)).square().sum(dim=1).mean()
+    student_map = attention_map(silenced(resized(student, teacher), known), exponent=exponent)
+    return (student_map - attention_map(silenced(teacher, known), exponent=exponent)).square().sum(dim=1).mean()
 
 
 def region_affinity(features: Tensor, targets: Tensor) -> Tensor:
@@ -41,7 +44,7 @@ def region_affinity(features: Tensor, targets: Tensor) -> Tensor:
     .. math:: \cos\left(\frac{\sum_i [y_i = 0] f_i}{\max(\sum_i [y_i = 0], 1)},
               \frac{\sum_i [y_i > 0] f_i}{\sum_i [y_i > 0] + 1}\right)
 
-    0 where an image has but one of the two regions.
+    0 where an image has but one of the two regions. Ignored pixels are in neither.
 
     Shapes:
         features: (N, C, H, W)
@@ -49,7 +52,7 @@ def region_affinity(features: Tensor, targets: Tensor) -> Tensor:
         returns: (N,)
     """
     labels = resized_labels(targets, features).flatten(1)
-    regions = torch.stack([labels == 0, labels > 0], dim=2).to(features.dtype)  # (N, P, 2)
+    regions = torch.stack([labels == 0, (labels > 0) & (labels != IGNORED)], dim=2).to(features.dtype)  # (N, P, 2)
     sizes = regions.sum(dim=1, keepdim=True)
     sizes = torch.stack([sizes[..., 0].clamp_min(1.0), sizes[..., 1] + 1.0], dim=2)
     background, foreground = unit(features.flatten(2) @ regions / sizes, floor=1e-8).unbind(dim=2)
@@ -111,8 +114,10 @@ class EMKDLoss(Loss):
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         """Logits and feature maps of both, masks (N, H, W) -> (); see the class."""
         logits = resized(student[0], teacher[0])
-        loss = self.pmd_weight * soft_target_kl(logits, teacher[0], temperature=self.temperature)
+        known = self.known(targets, teacher[0])
+        loss = self.pmd_weight * soft_target_kl(logits, teacher[0], temperature=self.temperature, known=known)
         for student_map, teacher_map in zip(student[1:], teacher[1:], strict=True):
-            loss = loss + self.imd_weight * importance_distance(student_map, teacher_map)
+            places = self.known(targets, teacher_map)
+            loss = loss + self.imd_weight * importance_distance(student_map, teacher_map, known=places)
             loss = loss + self.rad_weight * region_affinity_distance(student_map, teacher_map, targets)
         return loss

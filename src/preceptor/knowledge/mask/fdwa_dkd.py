@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.blocks import conv_norm
+from preceptor.knowledge.ignored import means_of_known
 from preceptor.knowledge.maps import unit
 from preceptor.knowledge.mask.cwd import channel_kl
 from preceptor.knowledge.mask.maps import (
@@ -60,24 +61,30 @@ def _kl_term(log_student: Tensor, log_teacher: Tensor) -> Tensor:
     return log_teacher.exp() * (log_teacher - log_student)
 
 
-def present_class_kl(student: Tensor, teacher: Tensor, labels: Tensor, *, temperature: float) -> Tensor:
+def present_class_kl(
+    student: Tensor, teacher: Tensor, labels: Tensor, *, temperature: float, known: Tensor | None = None
+) -> Tensor:
     """CFP: :func:`~preceptor.knowledge.mask.cwd.channel_kl` averaged over the classes present in each image's mask.
 
     Shapes:
         student, teacher: (N, C, H, W) logits; a single channel stands for class 1
         labels: (N, H, W) int64
+        known: (N, H, W), True where a pixel counts; None counts all
         returns: (), 0 where no image has any of the classes
     """
     channels = student.shape[1]
     named = torch.arange(channels, device=labels.device) if channels > 1 else labels.new_ones(1)
     present = (labels.flatten(1)[:, None, :] == named[:, None]).any(dim=2)  # (N, C)
-    divergence = channel_kl(student, teacher, temperature=temperature)
+    divergence = channel_kl(student, teacher, temperature=temperature, known=known)
     return divergence.where(present, 0.0).sum() / present.sum().clamp_min(1)
 
 
-def feature_distance(projected: Tensor, teacher: Tensor) -> Tensor:
-    """1 - cosine of the two maps averaged over positions, (N, C, H, W) twice -> (N,)."""
-    pooled = unit(projected.mean(dim=(2, 3))), unit(teacher.mean(dim=(2, 3)))
+def feature_distance(projected: Tensor, teacher: Tensor, known: Tensor | None = None) -> Tensor:
+    """1 - cosine of the two maps averaged over positions, or those ``known``, (N, C, H, W) twice -> (N,)."""
+    if known is None:
+        pooled = unit(projected.mean(dim=(2, 3))), unit(teacher.mean(dim=(2, 3)))
+    else:
+        pooled = unit(means_of_known(projected, known)), unit(means_of_known(teacher, known))
     return 1.0 - (pooled[0] * pooled[1]).sum(dim=1)
 
 
@@ -137,7 +144,10 @@ class FDWAStyleLoss(Loss):
         target, others = decoupled_pixel_kl(
             class_logits(student_logits), class_logits(teacher_logits), labels, temperature=self.temperature
         )
-        places = present_class_kl(student_logits, teacher_logits, labels, temperature=self.temperature)
-        distance = feature_distance(self.adapter(student_map.detach()), teacher_map.detach())
+        known = self.known(targets, teacher_logits)
+        places = present_class_kl(student_logits, teacher_logits, labels, temperature=self.temperature, known=known)
+        distance = feature_distance(
+            self.adapter(student_map.detach()), teacher_map.detach(), self.known(targets, teacher_map)
+        )
         weighted = (image_weights(distance.detach()) * target).mean()
         return weighted + self.beta * others.mean() + self.eta * places + distance.mean()

@@ -7,22 +7,24 @@ from torch import Tensor, nn
 
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
+from preceptor.knowledge.ignored import mean_of_known
 from preceptor.knowledge.mask.maps import resized
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
 
-def hint_distance(projected: Tensor, teacher: Tensor) -> Tensor:
-    r"""Mean squared difference over all elements.
+def hint_distance(projected: Tensor, teacher: Tensor, known: Tensor | None = None) -> Tensor:
+    r"""Mean squared difference over all elements, or over those of the positions that count.
 
     .. math:: \frac{1}{N C H W} \sum (W F^s - F^t)^2
 
     Shapes:
         projected: (N, C, H, W), W F^s, with the teacher's channels
         teacher: (N, C, H, W)
+        known: (N, H, W), True where a position counts; None counts all
         returns: ()
     """
-    return F.mse_loss(projected, teacher)
+    return F.mse_loss(projected, teacher) if known is None else mean_of_known((projected - teacher).square(), known)
 
 
 class FitNetSegLoss(Loss):
@@ -46,4 +48,4 @@ class FitNetSegLoss(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`hint_distance`."""
-        return hint_distance(resized(self.adapter(student), teacher), teacher)
+        return hint_distance(resized(self.adapter(student), teacher), teacher, self.known(targets, teacher))

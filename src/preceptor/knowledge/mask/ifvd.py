@@ -8,6 +8,7 @@ from torch import Tensor
 
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
+from preceptor.knowledge.ignored import mean_of_known
 from preceptor.knowledge.maps import unit
 from preceptor.knowledge.mask.maps import resized, resized_labels
 from preceptor.knowledge.setting import Setting
@@ -37,8 +38,10 @@ def class_variation(features: Tensor, labels: Tensor, *, classes: int) -> Tensor
     return torch.where(known, cosines.gather(1, labels[:, None])[:, 0], 1.0)
 
 
-def variation_distance(student: Tensor, teacher: Tensor, labels: Tensor, *, classes: int) -> Tensor:
-    r"""Mean squared difference of the two maps of :func:`class_variation`, over images and pixels.
+def variation_distance(
+    student: Tensor, teacher: Tensor, labels: Tensor, *, classes: int, known: Tensor | None = None
+) -> Tensor:
+    r"""Mean squared difference of the two maps of :func:`class_variation`, over images and the pixels that count.
 
     .. math:: \frac{1}{N H W} \sum_{n,i} (v^s_{ni} - v^t_{ni})^2
 
@@ -46,10 +49,14 @@ def variation_distance(student: Tensor, teacher: Tensor, labels: Tensor, *, clas
         student: (N, C_s, H, W)
         teacher: (N, C_t, H, W)
         labels: (N, H, W) int64
+        known: (N, H, W), True where a pixel counts; None counts all
         returns: ()
     """
     student_variation = class_variation(student, labels, classes=classes)
-    return F.mse_loss(student_variation, class_variation(teacher, labels, classes=classes))
+    teacher_variation = class_variation(teacher, labels, classes=classes)
+    if known is None:
+        return F.mse_loss(student_variation, teacher_variation)
+    return mean_of_known((student_variation - teacher_variation).square().view(known.shape), known)
 
 
 class IFVDLoss(Loss):
@@ -75,4 +82,5 @@ class IFVDLoss(Loss):
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`variation_distance`."""
         labels = resized_labels(targets, teacher)
-        return variation_distance(resized(student, teacher), teacher, labels, classes=self.classes)
+        student, known = resized(student, teacher), self.known(targets, teacher)
+        return variation_distance(student, teacher, labels, classes=self.classes, known=known)

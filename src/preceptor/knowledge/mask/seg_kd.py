@@ -39,4 +39,5 @@ class SegKDLoss(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """Logits (N, C, H, W), the student's resized to the teacher's -> ()."""
-        return soft_target_kl(resized(student, teacher), teacher, temperature=self.temperature)
+        known = self.known(targets, teacher)
+        return soft_target_kl(resized(student, teacher), teacher, temperature=self.temperature, known=known)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
+from preceptor.knowledge.ignored import means_of_known, silenced, without_ignored
 from preceptor.knowledge.mask.critic import Critic, critic_loss, fooling_loss
 from preceptor.knowledge.mask.maps import check_logits_and_maps, require_above_zero, require_not_negative, resized
 from preceptor.knowledge.setting import Setting
@@ -17,17 +18,19 @@ MOST_PLACES = 1024
 UNSTABLE_BATCH = 8
 
 
-def pixel_cross_entropy(student: Tensor, teacher: Tensor) -> Tensor:
+def pixel_cross_entropy(student: Tensor, teacher: Tensor, known: Tensor | None = None) -> Tensor:
     r"""Cross entropy with the teacher's probabilities, averaged over pixels and summed over the batch.
 
     .. math:: -\frac{1}{H W} \sum_{n,i,c} p^t_{nci} \log p^s_{nci}
 
     Shapes:
         student, teacher: (N, C, H, W) logits, C of 2 or more
+        known: (N, H, W), True where a pixel counts; None counts all
         returns: ()
     """
     cross_entropy = -(teacher.softmax(dim=1) * F.log_softmax(student, dim=1)).sum(dim=1)
-    return cross_entropy.mean(dim=(1, 2)).sum()
+    means = cross_entropy.mean(dim=(1, 2)) if known is None else means_of_known(cross_entropy, known)
+    return means.sum()
 
 
 def pooled_places(size: torch.Size, *, scale: float) -> tuple[tuple[int, int], int]:
@@ -36,25 +39,35 @@ def pooled_places(size: torch.Size, *, scale: float) -> tuple[tuple[int, int], i
     return kernel, -(-size[0] // kernel[0]) * -(-size[1] // kernel[1])
 
 
-def pair_distance(student: Tensor, teacher: Tensor, *, scale: float) -> Tensor:
+def pair_distance(student: Tensor, teacher: Tensor, *, scale: float, known: Tensor | None = None) -> Tensor:
     r"""Mean squared difference of the similarity of every two places, after max pooling.
 
     .. math:: \frac{1}{N P^2} \sum_{n,i,j} (a^s_{nij} - a^t_{nij})^2, \quad
               a_{nij} = \hat v_{ni}^\top \hat v_{nj}, \quad \hat v = \frac{v}{\|v\| + 10^{-8}}
 
-    Kernel and stride of the pooling are ``scale`` of the map's size; the norms are constants to the gradient.
+    Kernel and stride of the pooling are ``scale`` of the map's size; the norms are constants to the gradient. Positions
+    that do not count are not pooled, and the mean is over pairs of places that have others.
 
     Shapes:
         student: (N, C_s, H, W)
         teacher: (N, C_t, H, W)
+        known: (N, H, W), True where a position counts; None counts all
         returns: ()
     """
     kernel, _ = pooled_places(teacher.shape[-2:], scale=scale)
-    return F.mse_loss(_similarity(student, kernel), _similarity(teacher, kernel))
+    if known is None:
+        return F.mse_loss(_similarity(student, kernel), _similarity(teacher, kernel))
+    places = F.max_pool2d(known[:, None].to(teacher.dtype), kernel, stride=kernel, ceil_mode=True).flatten(1)
+    pairs = places[:, :, None] * places[:, None, :]
+    student, teacher = without_ignored(student, known), without_ignored(teacher, known)
+    gaps = (_similarity(student, kernel, places) - _similarity(teacher, kernel, places)).square()
+    return gaps.where(pairs > 0, 0.0).sum() / pairs.sum().clamp_min(1)
 
 
-def _similarity(features: Tensor, kernel: tuple[int, int]) -> Tensor:
+def _similarity(features: Tensor, kernel: tuple[int, int], known: Tensor | None = None) -> Tensor:
     places = F.max_pool2d(features, kernel, stride=kernel, ceil_mode=True).flatten(2)  # (N, C, P)
+    if known is not None:
+        places = places.where(known[:, None] > 0, 0.0)
     norm = torch.linalg.vector_norm(places.detach(), dim=1, keepdim=True)
     places = torch.where(norm > 1e-8, places / (norm + 1e-8), 0.0)
     return places.mT @ places
@@ -76,7 +89,8 @@ class SKDLoss(Loss):
 
     Source: Liu et al. 2019, arXiv:1903.04197, section 3, and its code.
     Differs: pairs are of the last decoder map, where the paper has its pyramid pooling; the critic sees logits
-    resized to 65x65 and not the image, and shares the optimiser of the network it serves.
+    resized to 65x65 and not the image, 0 where a pixel does not count, and shares the optimiser of the network it
+    serves.
     """
 
     key: ClassVar[str] = "skd"
@@ -126,13 +140,16 @@ class SKDLoss(Loss):
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         """Logits and one map of both -> (); see the class."""
         student_logits, teacher_logits = class_logits(resized(student[0], teacher[0])), class_logits(teacher[0])
+        known = self.known(targets, teacher[0])
         loss = student_logits.new_zeros(())
         if self.pixel_weight:
-            loss = loss + self.pixel_weight * pixel_cross_entropy(student_logits, teacher_logits)
+            loss = loss + self.pixel_weight * pixel_cross_entropy(student_logits, teacher_logits, known)
         if self.pair_weight:
-            pairs = pair_distance(resized(student[1], teacher[1]), teacher[1], scale=self.scale)
+            places = self.known(targets, teacher[1])
+            pairs = pair_distance(resized(student[1], teacher[1]), teacher[1], scale=self.scale, known=places)
             loss = loss + self.pair_weight * pairs
         if self.critic is not None:
+            student_logits, teacher_logits = silenced(student_logits, known), silenced(teacher_logits, known)
             fooled = fooling_loss(self.critic, student_logits)
             told = critic_loss(self.critic, student_logits, teacher_logits, kind=self.critic_kind)
             loss = loss + self.adversarial_weight * (fooled + told)

@@ -4,26 +4,33 @@ One measured thing a figure, at the width of a phone, so that they flow side by 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from preceptor.measures import confusion_matrix, main_measure, reliability
-from preceptor.report.drawing.chart import Axis, Chart, around, blend
+from preceptor.plotting import COLOURS, DIM, INK, as_svg, key, panel, round_numbers, shades, styled, text_width
 from preceptor.report.names import network_name
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.statistics import Statistics
 
-_COLOURS = {"T": "#444444", "S1": "#0072b2", "S2": "#d55e00", "ensemble": "#009e73", "ensemble_mean": "#cc79a7"}
-_MORE = ("#56b4e9", "#e69f00", "#882255", "#117733", "#999933", "#332288")
-"""The palette of Okabe & Ito, told apart by the colour-blind."""
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
+_COLOURS = {"T": "#444444", "S1": "#0072b2", "S2": "#d55e00", "ensemble": "#009e73", "ensemble_mean": "#cc79a7"}
+_MORE = tuple(colour for colour in COLOURS if colour not in _COLOURS.values())
 _GREY = "#777777"
 _SHAPES = {"T": "s", "ensemble": "^", "ensemble_mean": "v"}
 _MOST_NUMBERS = 12  # classes up to which shares are written into a confusion matrix
+_WIDTH = 260.0
+"""Points of a figure of which several stand side by side."""
 
 
+@styled()
 def overview(study: Study, statistics: Statistics) -> str | None:
     """Each method's score with its interval and its seeds, beside the student alone; None where nothing is finished."""
     network, metric = study.network, study.metric
@@ -31,25 +38,27 @@ def overview(study: Study, statistics: Statistics) -> str | None:
     shown = [(cell, spread.mean, statistics.interval(cell, network, metric)) for cell, spread in found if spread]
     if not shown:
         return None
-    seeds = [[s for run in cell.runs.values() if (s := run.score(network, metric)) is not None] for cell, _, _ in shown]
-    ends = [end for _, _, one in shown if one for end in (one.low, one.high)]
-    values = [*ends, *(seed for own in seeds for seed in own)]
-    x = around([100 * value for value in values], f"{study.label(metric)} of {network_name(network)}, test split, %")
-    names = tuple((float(-row), _short(cell.title, 32)) for row, (cell, _, _) in enumerate(shown))
-    chart = Chart(x, Axis(0.5 - len(shown), 0.5, names=names), width=346, height=14.5 * len(shown), grid="x")
+    axes = panel(346, 36 + 14.5 * len(shown))
     for row, (cell, mean, interval) in enumerate(shown):
         colour = _GREY if cell.kind == "baseline" else _COLOURS["S1"]
         if interval:
-            chart.line([100 * interval.low, 100 * interval.high], [-row, -row], colour, width=4, opacity=0.35)
-        for seed in seeds[row]:
-            chart.dot(100 * seed, -row, colour, radius=4.5, shape="|")
-        chart.dot(100 * mean, -row, colour, radius=2.7)
+            ends = [100 * interval.low, 100 * interval.high]
+            axes.plot(ends, [row, row], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
+        seeds = [100 * seed for run in cell.runs.values() if (seed := run.score(network, metric)) is not None]
+        axes.plot(seeds, [row] * len(seeds), "|", color=colour, markersize=9, markeredgewidth=1)
+        axes.plot([100 * mean], [row], "o", color=colour, markersize=5.4, markeredgewidth=0)
     alone = [mean for cell, mean, _ in shown if cell.kind == "baseline"]
     if len(alone) == 1:
-        chart.place(100 * alone[0])
-    return chart.svg()
+        _mark_place(axes, 100 * alone[0])
+    round_numbers(axes.xaxis)
+    axes.set_yticks(range(len(shown)), [_short(cell.title, 32) for cell, _, _ in shown])
+    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=f"{study.label(metric)} of {network_name(network)}, test split, %")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    return as_svg(axes, "overview")
 
 
+@styled()
 def curves(cell: Cell, task: str) -> str | None:
     """The validation score of every network after each epoch, a line per seed; None without metrics."""
     main = main_measure(task)
@@ -58,23 +67,19 @@ def curves(cell: Cell, task: str) -> str | None:
     for table in tables:
         rows = table[(table["split"] == "validation") & (table["metric"] == main.name)]
         parts.append(rows.assign(epoch=_epochs(rows, _stage_starts(table)), value=100 * rows["value"]))
-    every = pd.concat(parts) if parts else pd.DataFrame()
-    if every.empty:
+    if not any(len(part) for part in parts):
         return None
-    chart = Chart(
-        around(every["epoch"], "epoch", whole=True),
-        around(every["value"], f"validation {main.label}, %"),
-        top=12,
-    )
-    _mark_stages(chart, _stage_starts(tables[0]))
+    axes = panel(_WIDTH, 180)
+    names: dict[str, Artist] = {}
     for part in parts:
         for network, rows in part.groupby("network", sort=False):
-            colour = _colour(str(network))
-            chart.line(rows["epoch"].tolist(), rows["value"].tolist(), colour, width=1.2, opacity=0.8)
-            chart.key(str(network), colour)
-    return chart.svg()
+            (names[str(network)],) = _line(axes, rows["epoch"], rows["value"], color=_colour(str(network)), alpha=0.8)
+    _finish_epochs(axes, f"validation {main.label}, %", _stage_starts(tables[0]))
+    key(axes, names)
+    return as_svg(axes, f"curves {cell.title}", above=12)
 
 
+@styled()
 def terms(cell: Cell) -> str | None:
     """What each term of each network's loss was, epoch by epoch, averaged over seeds; None without metrics."""
     tables = [run.metrics for run in _begun(cell) if run.metrics is not None]
@@ -86,68 +91,77 @@ def terms(cell: Cell) -> str | None:
     if rows.empty:
         return None
     means = rows.groupby(["metric", "epoch"], sort=False)["value"].mean()
-    is_log = bool((means > 0).all()) and means.max() > 30 * means.min()
-    chart = Chart(
-        around(rows["epoch"], "epoch", whole=True),
-        around(means, "training loss, weighted", is_log=is_log),
-        top=12,
-    )
-    _mark_stages(chart, _stage_starts(tables[0]))
+    axes = panel(_WIDTH, 180)
+    if bool((means > 0).all()) and means.max() > 30 * means.min():
+        axes.set_yscale("log")
+    names: dict[str, Artist] = {}
     for place, (name, mean) in enumerate(means.groupby("metric", sort=False)):
         term = str(name).removeprefix("loss:")
         is_task = term.endswith("/task")
         colour = _colour(term.split("/")[0]) if is_task else _MORE[place % len(_MORE)]
-        dashes = "" if is_task else "4 2"
+        dashes = "-" if is_task else (0, (4, 2))
         epochs = mean.index.get_level_values("epoch")
-        chart.line(epochs.tolist(), mean.tolist(), colour, dashes=dashes)
-        chart.key(term.replace("->", "→"), colour, dashes=dashes)
-    return chart.svg()
+        (names[term.replace("->", "→")],) = _line(axes, epochs, mean, color=colour, linestyle=dashes)
+    _finish_epochs(axes, "training loss, weighted", _stage_starts(tables[0]))
+    key(axes, names)
+    return as_svg(axes, f"terms {cell.title}", above=12)
 
 
+@styled()
 def reliabilities(cell: Cell, networks: Sequence[str]) -> str | None:
     """Accuracy against confidence on the test split, seeds together; None without predictions of classes."""
-    chart = Chart(Axis(0, 102, "confidence, %"), Axis(0, 102, "accuracy, %"), height=170)
-    chart.line([0, 100], [0, 100], "#bbbbbb", width=0.8)
-    is_known = False
-    for network in networks:
-        chances, labels = _answers(cell, network)
-        if chances is None or labels is None:
-            continue
+    known = [(network, *mine) for network in networks if (mine := _answers(cell, network))]
+    if not known:
+        return None
+    axes = panel(_WIDTH, 205)
+    axes.plot([0, 100], [0, 100], color="#bbbbbb", linewidth=0.8)
+    names: dict[str, Artist] = {}
+    for network, chances, labels in known:
         found = reliability(chances, labels)
         filled = found.count > 0
         confidence, accuracy = (100 * values[filled] for values in (found.confidence, found.accuracy))
         colour, share = _colour(network), found.count[filled] / found.count.sum()
-        chart.line(confidence.tolist(), accuracy.tolist(), colour, width=0.7, opacity=0.6)
-        for x, y, part in zip(confidence, accuracy, share, strict=True):
-            chart.dot(x, y, colour, radius=1 + 5 * part**0.5, opacity=0.75)
-        chart.key(f"{network}, ECE {100 * found.gap:.1f}", colour, shape="o")
-        is_known = True
-    return chart.svg() if is_known else None
+        axes.plot(confidence, accuracy, color=colour, linewidth=0.7, alpha=0.6)
+        diameter = 2 + 10 * share**0.5
+        dots = axes.scatter(confidence, accuracy, diameter**2, color=colour, alpha=0.75, linewidths=0)
+        names[f"{network}, ECE {100 * found.gap:.1f}"] = dots
+    axes.set(xlim=(0, 103), ylim=(0, 103), xlabel="confidence, %", ylabel="accuracy, %")
+    key(axes, names)
+    return as_svg(axes, f"reliabilities {cell.title}")
 
 
+@styled()
 def confusion(cell: Cell, network: str) -> str | None:
     """Where each class of the test split goes, in percent of the class, seeds together; None without predictions."""
-    chances, labels = _answers(cell, network)
-    if chances is None or labels is None:
+    answers = _answers(cell, network)
+    if answers is None:
         return None
+    chances, labels = answers
     classes = chances.shape[1]
     counts = confusion_matrix(labels, chances.argmax(axis=1), classes=classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     known = next((run.classes for run in cell.runs.values() if len(run.classes) == classes), ())
     names = [_short(name, 14) for name in known] or list(map(str, range(classes)))
-    across = tuple((column + 0.5, name) for column, name in enumerate(names))
-    down = tuple((-row - 0.5, name) for row, name in enumerate(names))
-    chart = Chart(Axis(0, classes, "predicted", across), Axis(-classes, 0, "label", down), height=160)
-    for row in range(classes):
-        for column in range(classes):
-            share = float(shares[row, column])
-            chart.box((column, -row - 1), (column + 1, -row), blend(share))
-            if classes <= _MOST_NUMBERS:
-                colour = "white" if share > 0.45 else "#222222"
-                chart.text(column + 0.5, -row - 0.5, f"{100 * share:.0f}", colour=colour)
-    return chart.svg()
+    longest = max(map(text_width, names))
+    is_upright = longest > 190 / classes
+    below = 22 + (longest if is_upright else 7)
+    axes = panel(_WIDTH, 166 + below)
+    axes.pcolormesh(shares, vmin=0, vmax=1, cmap=shades("white", "#084594"), edgecolors="white", linewidth=1)
+    for row, column in np.ndindex(classes, classes) if classes <= _MOST_NUMBERS else ():
+        share = float(shares[row, column])
+        colour = "white" if share > 0.45 else INK
+        place = (column + 0.5, row + 0.5)
+        axes.text(*place, f"{100 * share:.0f}", color=colour, ha="center", va="center", fontsize=7)
+    middles = np.arange(classes) + 0.5
+    axes.set_xticks(middles, names, rotation="vertical" if is_upright else "horizontal")
+    axes.set_yticks(middles, names)
+    axes.set(ylim=(classes, 0), xlabel="predicted", ylabel="label")
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return as_svg(axes, f"confusion {network} {cell.title}", below=below)
 
 
+@styled()
 def cost(study: Study, statistics: Statistics, field: str, title: str, unit: float) -> str | None:
     """Each network's score against what it costs (``latency`` or a field of the result); None where that is not known.
 
@@ -163,18 +177,28 @@ def cost(study: Study, statistics: Statistics, field: str, title: str, unit: flo
     prices = [price for _, price, _ in points]
     if len(set(prices)) < 2:
         return None
-    better = " (less is better)" if not study.higher_is_better(metric) else ""
-    chart = Chart(
-        around(prices, title, is_log=max(prices) > 8 * min(prices)),
-        around([score for _, _, score in points], f"test {study.label(metric)}, %{better}"),
-        height=170,
-        grid="xy",
-    )
+    axes = panel(_WIDTH, 205)
+    if max(prices) > 8 * min(prices):
+        axes.set_xscale("log")
+    names: dict[str, Artist] = {}
     for network, price, score in points:
         shape = _SHAPES.get(network, "o")
-        chart.dot(price, score, _colour(network), shape=shape, opacity=0.75)
-        chart.key(network, _colour(network), shape=shape)
-    return chart.svg()
+        look: dict[str, Any] = {
+            "color": _colour(network),
+            "marker": shape,
+            "markersize": 6,
+            "markeredgewidth": 0,
+            "alpha": 0.75,
+        }
+        (names[network],) = axes.plot([price], [score], linestyle="", **look)
+    better = " (less is better)" if not study.higher_is_better(metric) else ""
+    axes.set(xlabel=title, ylabel=f"test {study.label(metric)}, %{better}")
+    axes.margins(0.06)
+    round_numbers(axes.xaxis)
+    round_numbers(axes.yaxis)
+    axes.grid()
+    key(axes, names)
+    return as_svg(axes, f"cost {field}")
 
 
 def _price(cell: Cell, network: str, field: str) -> float | None:
@@ -193,12 +217,12 @@ def _prices(run: Run, field: str) -> Mapping[str, float]:
     return {} if known is None else {"parameters": known.parameters, "multiply_adds": known.multiply_adds}[field]
 
 
-def _answers(cell: Cell, network: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _answers(cell: Cell, network: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Probabilities and labels of all seeds one below the other."""
     found = [run.predictions for run in cell.runs.values()]
     mine = [one for one in found if one and one.labels is not None and network in one.networks]
     if not mine:
-        return None, None
+        return None
     labels = [one.labels for one in mine if one.labels is not None]
     return np.concatenate([one.networks[network] for one in mine]), np.concatenate(labels)
 
@@ -221,9 +245,31 @@ def _epochs(rows: pd.DataFrame, starts: Mapping[str, int]) -> pd.Series:
     return rows["epoch"] + rows["stage"].map(starts)
 
 
-def _mark_stages(chart: Chart, starts: Mapping[str, int]) -> None:
+def _line(axes: "Axes", xs: Iterable[float], ys: Iterable[float], **look: Any) -> "list[Line2D]":
+    """A line through the points; a dot where there is but one."""
+    xs, ys = list(xs), list(ys)
+    return axes.plot(xs, ys, linewidth=1.3, marker="o" if len(xs) == 1 else "", markersize=4, **look)
+
+
+def _mark_place(axes: "Axes", x: float) -> None:
+    axes.axvline(x, color="#aaaaaa", linewidth=0.8, linestyle=(0, (1.5, 2)), zorder=1)
+
+
+def _finish_epochs(axes: "Axes", label: str, starts: Mapping[str, int]) -> None:
+    """Axes and the names of later stages, each above its begin where that has room beside the one before."""
+    axes.set(xlabel="epoch", ylabel=label)
+    low, high = axes.get_xlim()
+    per_point = (high - low) / 200
+    room = low
     for name, start in list(starts.items())[1:]:
-        chart.place(start + 0.5, name)
+        _mark_place(axes, start + 0.5)
+        end = start + 0.5 + per_point * text_width(name, 7)
+        if start + 0.5 >= room and end <= high:
+            room = end + 4 * per_point
+            axes.text(start + 0.5, 1.01, name, transform=axes.get_xaxis_transform(), color=DIM, fontsize=7)
+    axes.set_xlim(low, high)
+    round_numbers(axes.xaxis, whole=True)
+    round_numbers(axes.yaxis)
 
 
 def _colour(network: str) -> str:

@@ -28,7 +28,7 @@ def pooled(folds: Sequence[Run]) -> Run:
     sizes = [len(fold.predictions.ids) if fold.predictions else 1 for fold in folds]
     pooled = results[0].model_copy(
         update={
-            "test": _scores(answers, with_own(run.task, run.own)) if answers else {},
+            "test": _scores(answers, with_own(run.task, run.own, folds[0].scored_classes)) if answers else {},
             "validation": _means([result.validation for result in results], [1] * len(folds)),
             "fidelity": _means([result.fidelity for result in results], sizes),
             "seconds": sum(result.seconds for result in results),

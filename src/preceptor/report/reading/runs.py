@@ -168,6 +168,12 @@ class Run:
         """Names of the classes as the exported networks know them; empty where none is exported yet."""
         return class_names(self.files)
 
+    @property
+    def scored_classes(self) -> tuple[str, ...]:
+        """Names of the classes where each was scored; empty where there is but one of foreground, or for labels."""
+        scored = any(f"iou.{name}" in scores for scores in self.test.values() for name in self.classes)
+        return self.classes if scored else ()
+
     @cached_property
     def split(self) -> pd.DataFrame | None:
         """id, group, label, split, as text."""
@@ -226,7 +232,7 @@ def read_run(folder: Path, name: str) -> Run:
     with suppress(UserError):
         recipe = parse_recipe(recipe).model_dump(mode="json")
     complete = found if found and found.result.is_complete else None
-    own = of_a_run(folder, complete.result.measures) if complete else ()
+    own = of_a_run(folder, complete.result.measures, said_by=complete.files.result) if complete else ()
     run = Run(folder, name, recipe, complete, own=own)
     _ = run.split  # a damaged one is noticed here, where the run can be left out
     return run

@@ -153,7 +153,10 @@ class Study:
     @cached_property
     def measures(self) -> Measures:
         """Every measure that its runs may have."""
-        return with_own(self.task, (one for job in self.jobs if job.run for one in job.run.own))
+        runs = [job.run for job in self.jobs if job.run]
+        classes = {found for run in runs if (found := run.scored_classes)}
+        same = classes.pop() if len(classes) == 1 else ()  # of runs on several sets, classes are not compared
+        return with_own(self.task, (one for run in runs for one in run.own), same)
 
     @property
     def tested(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from preceptor.cohort.cohort import Cohort
     from preceptor.data.batches import Batches
+    from preceptor.data.class_map import ClassMap
     from preceptor.data.prepare import Prepared
     from preceptor.networks.network import Network
     from preceptor.plan.stage import Stage
@@ -144,32 +145,36 @@ class OpenedRun:
         data: str | None = None,
         device: str = "auto",
         masks: Path | None = None,
+        names: "ClassMap | None" = None,
         note: Callable[[str], object] = lambda note: None,
     ) -> "Evaluation":
         """What its networks say of its test part, or of all of other ``data``, and how well.
 
         Args:
             masks: where every network's mask of every image is written, for segmentation.
+            names: what the classes of other data are called here.
             note: called with what the user should know of the networks, one sentence each.
 
         Raises:
             UserError: no networks, or data with other classes.
         """
+        from preceptor.data.class_map import with_classes
         from preceptor.data.prepare import prepare_whole
         from preceptor.data.repair import on_sound_pixels
         from preceptor.training.exported import evaluate_networks
 
         own = of_a_run(self.files.folder, self.result.measures, said_by=self.files.result, trust=self.trust)
         if own and not self.trust:
-            names = ", ".join(one.key for one in own)
-            note(f"left out is {names}, of Python files in {self.files.own}; give --trust to run them")
+            left_out = ", ".join(one.key for one in own)
+            note(f"left out is {left_out}, of Python files in {self.files.own}; give --trust to run them")
 
         def evaluation() -> "Evaluation":
             prepared = self.data() if data is None else prepare_whole(self.recipe, data)
             measures = with_own(self.recipe.task, own if self.trust else (), prepared.packed.classes)
             batch_size = self.recipe.training.batch_size
-            return evaluate_networks(
-                self.networks(note), prepared, batch_size, measures=measures, device=device, masks=masks
-            )
+            networks = self.networks(note)
+            if names is not None:
+                prepared = with_classes(prepared, next(iter(networks.values())).blueprint.classes, names)
+            return evaluate_networks(networks, prepared, batch_size, measures=measures, device=device, masks=masks)
 
         return on_sound_pixels(evaluation)

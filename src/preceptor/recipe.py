@@ -229,6 +229,25 @@ class Recipe(Model):
         notes = notes_on_weights(plan, self.technique.name, goes_on=bool(self.teacher_training))
         return replace(plan, notes=(*plan.notes, *notes))
 
+    @classmethod
+    def load(cls, path: Path | str) -> "Recipe":
+        """Read a recipe.
+
+        Raises:
+            UserError: what is wrong, where, and the nearest valid key.
+        """
+        return load_recipe(Path(path))[0]
+
+    def with_(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> "Recipe":
+        """The recipe with some values changed: ``with_(seed=3)``, ``with_({"training.epochs": 5})``.
+
+        Another ``technique.name`` leaves out the options that the new technique does not have.
+
+        Raises:
+            UserError: as of :meth:`load`.
+        """
+        return changed_recipe(self.model_dump(mode="json"), {**(changes or {}), **more}.items())[0]
+
     def to_yaml(self) -> str:
         """The complete recipe, defaults included."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

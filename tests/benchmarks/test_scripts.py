@@ -48,6 +48,11 @@ RUNS = {
         ("data", "--images", "160", "--rounds", "1", "--student", "test_resnet", "--threads", "1"),
         ["packed set + Batches", "waits for"],
     ),
+    "deploy": (
+        ("deploy", "--sizes", "32", "--batches", "1", "--threads", "1", "--rounds", "3", "--seconds", "0.1"),
+        ["| ResNet-18 | 32 | 1 | 1 |", "| U-Net", "ONNX of MixNet-S at 32 px written in"],
+    ),
+    "outside": (("outside", "RECIPE"), ["| recipe | "]),
     "losses of classes": (("losses", "--tiny", "--rounds", "1"), ["kd ", "crd ", "reviewkd "]),
     "losses of masks": (
         ("losses", "--tiny", "--rounds", "1", "--task", "segmentation"),

@@ -33,11 +33,11 @@ def bundles(class_run, mask_run, tmp_path_factory):
     return folder
 
 
-def run_script(bundle, images, out):
+def run_script(bundle, images, out, *more):
     """``predict.py`` where neither preceptor nor torch nor anything else of theirs can be imported."""
     code = f"{BLOCKED}import runpy\nrunpy.run_path({str(bundle / 'predict.py')!r}, run_name='__main__')"
     done = subprocess.run(
-        [sys.executable, "-c", code, str(images), "--out", str(out)],
+        [sys.executable, "-c", code, str(images), "--out", str(out), *more],
         capture_output=True,
         text=True,
         check=False,
@@ -81,7 +81,10 @@ def test_what_bundle_json_says(bundles, class_run):
         "size": [24, 24],
         "kernel": facts["images"]["kernel"],
         "fill": facts["images"]["fill"],
-    }
+        "reading": {
+            "channels": 3, "depth": 8, "orientation": "upright", "axis": 2, "stack": 1, "patient_ids": "hashed",
+        },
+    }  # fmt: skip
     assert facts["input"]["dynamic"] == ["batch"]
     assert facts["serves"]["file"] == "model.onnx"
     assert facts["parity"]["largest_gap"] <= 1e-4

@@ -11,7 +11,7 @@ from preceptor.deploy.int8 import quantised
 from preceptor.deploy.nodes import delicate_nodes
 from preceptor.deploy.onnx_graph import graph_of
 from preceptor.deploy.student import open_student
-from preceptor.deploy.temperature import fitted_temperature
+from preceptor.measures.temperature import fitted_temperature
 from preceptor.specs import IGNORED
 
 NO_PIXELS = np.zeros((0, 1, 1, 3), dtype=np.uint8)

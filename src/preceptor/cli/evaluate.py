@@ -11,8 +11,12 @@ from preceptor.own_files import own_files_of_data, require_trust
 from preceptor.runs.files import RunFiles
 
 
-def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *, trust: bool = False) -> None:
+def evaluate_run(
+    run: Path, data: str | None, device: str, masks: Path | None, *, names: Path | None = None, trust: bool = False
+) -> None:
     """Print the scores of a finished run's networks; nothing in the run folder changes."""
+    if names is not None and data is None:
+        raise UserError("--map says what the classes of other data are called; give --data too")
     instead = f". `preceptor train {RunFiles(run).recipe} --out {run}` opens it; --data evaluates on other data"
     opened = open_run(run, with_test=data is None, instead=instead, trust=trust)
     console = console_of_first_process()
@@ -26,7 +30,10 @@ def evaluate_run(run: Path, data: str | None, device: str, masks: Path | None, *
         require_trust(own_files_of_data(opened.recipe), opened.files.recipe)
     if masks and opened.recipe.task == "classification":
         raise UserError(f"--masks: {run} classifies and has no masks; leave it out")
-    evaluation = opened.evaluate(data=data, device=device, masks=masks, note=note)
+    from preceptor.data.class_map import read_class_map
+
+    mapped = None if names is None else read_class_map(names)
+    evaluation = opened.evaluate(data=data, device=device, masks=masks, names=mapped, note=note)
     scores, fidelity = evaluation.scores, evaluation.fidelity
     table = Table(title=f"{run}: {'test split' if data is None else data}", box=None)
     metrics = list(next(iter(scores.values())))

@@ -37,6 +37,9 @@ def export_run(
     golden: list[Path],
     anonymous: bool,
     mpp: float | None,
+    sensitivity: float | None,
+    abstain: float | None,
+    margin: float,
     data: str | None,
 ) -> None:
     """Make a bundle and say what it holds."""
@@ -51,6 +54,9 @@ def export_run(
         golden=tuple(golden),
         anonymous=anonymous,
         mpp=mpp,
+        sensitivity=sensitivity,
+        abstain=abstain,
+        margin=margin,
     )
     with console.status("exporting"):
         bundle = export(

@@ -18,6 +18,7 @@ def predict_images(
     overlay: bool,
     cam: bool,
     tta: bool,
+    calibrated: bool,
     device: str,
     workers: int,
     ray: str | None,
@@ -40,6 +41,7 @@ def predict_images(
             out,
             pictures=Pictures(masks=True, overlay=overlay, cam=cam),
             tta=tta,
+            is_calibrated=calibrated,
             device=device,
             hands=Hands(workers, ray),
             watch=lambda done, count: bar.update(shown, completed=done, total=count),
@@ -50,6 +52,9 @@ def predict_images(
         console.print(f"no answer on {name}: {reason}", highlight=False, soft_wrap=True)
     if len(failed) > 5:
         console.print(f"… and on {len(failed) - 5} more: see the column error", highlight=False)
+    for column, what in (("abstained", "not certain enough"), ("outside", "unlike the images of training")):
+        if count := int(found[column].sum()):
+            console.print(f"{count} {what}: see the column {column}", highlight=False)
     console.print(
         f"{len(found) - len(failed)} of {len(found)} answered: {out / TABLE}", highlight=False, soft_wrap=True
     )

@@ -122,7 +122,7 @@ class Cohort(nn.Module):
         """Trainable parameters by the network that they serve: its own and the adapters of edges into it."""
         owned = {name: list(module.parameters()) for name, module in self.learners.items()}
         for edge in self.transfers:
-            owned[edge.target] += self.losses[edge.name].parameters()
+            owned[edge.target] += self.losses[_key_of(edge)].parameters()
         claimed: set[int] = set()
         for name, parameters in owned.items():  # a head that a loss brings is in the network and in the loss
             mine = {id(p): p for p in parameters if p.requires_grad and id(p) not in claimed}
@@ -208,7 +208,7 @@ class Cohort(nn.Module):
         if stream is not None:
             torch.manual_seed(key(stream, unshared(edge.name)))
         more = {"ids": batch.positions.to(batch.images.device)} if edge.loss.needs_ids else {}
-        loss: Tensor = self.losses[edge.name](student, teacher, batch.targets, **more)
+        loss: Tensor = self.losses[_key_of(edge)](student, teacher, batch.targets, **more)
         return loss
 
     def _build_losses(self, facts: DataFacts, seed: int) -> None:
@@ -223,9 +223,14 @@ class Cohort(nn.Module):
                 torch.default_generator.manual_seed(key(seed, "adapter", unshared(edge.name)))
                 edge.loss.build(probe)
             self.notes += [f"{edge.name}: {note}" for note in edge.loss.notes]
-            self.losses[edge.name] = edge.loss
+            self.losses[_key_of(edge)] = edge.loss
             if (head := edge.loss.head()) is not None:
                 self.networks[edge.target].replace_head(head)
+
+
+def _key_of(edge: Transfer) -> str:
+    """The edge's name as that of a submodule, which has no dots; a tap such as ``layer1.0`` has."""
+    return edge.name.replace(".", ":")
 
 
 def _limit_taps(networks: Mapping[str, Network], transfers: Sequence[Transfer], task: Task) -> None:

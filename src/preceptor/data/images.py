@@ -38,16 +38,21 @@ __all__ = [
 _FINDING = threading.Lock()  # percentiles are found once, whoever asks first
 
 
-def read_image(path: str | Path, rules: PixelRules = USUAL, found: Range | None = None) -> Pixels:
+def read_image(
+    path: str | Path, rules: PixelRules = USUAL, *, place: int | None = None, any_size: bool = False
+) -> Pixels:
     """Decode ``path`` to (H, W, channels) pixels: uint8 RGB unless ``rules`` say otherwise.
 
     Args:
-        found: the range that the percentiles of the whole set are.
+        rules: those of a set whose percentiles are known name their ``range``.
+        place: the slice or frame, where the file holds several.
+        any_size: read also what is too large to be read at once: it is to be cut into tiles.
 
     Raises:
         UserError: the file is missing, truncated, no image, has several pages, or values without a known range.
     """
-    return to_pixels(read_stored(_request(path, "image", rules)), str(path), rules, found)
+    stored = read_stored(_request(path, "image", rules, any_size=any_size, place=place))
+    return to_pixels(stored, str(path), rules)
 
 
 def read_mask(path: str | Path, classes: int = 2, rules: PixelRules = USUAL) -> Pixels:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from preceptor.data.samples import Pixels
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.pieces import Logits
-
-Floats = NDArray[np.float64]
+from preceptor.deploy.points import Points
+from preceptor.measures.points import certainty, decided_classes
+from preceptor.measures.temperature import softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,23 +20,26 @@ class Answer:
         label: name of the class; empty for a mask.
         shares: of each class its probability; for a mask the share of the image that it covers.
         mask: (H, W) class values at the image's own size; None for a class.
+        abstained: it is not certain enough to be relied on.
     """
 
     label: str
     shares: tuple[float, ...]
     mask: Pixels | None = None
+    abstained: bool = False
 
 
-def softmax(logits: NDArray[np.floating], axis: int) -> Floats:
-    """Probabilities in float64."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=axis, keepdims=True))
-    probabilities: Floats = powers / powers.sum(axis=axis, keepdims=True)
-    return probabilities
+def class_answer(logits: Logits, contract: Contract, points: Points, *, is_calibrated: bool) -> Answer:
+    """Of the logits (C,) of an image.
 
-
-def class_answer(probabilities: Floats, contract: Contract) -> Answer:
-    """Of the class probabilities (C,)."""
-    return Answer(contract.classes[int(probabilities.argmax())], tuple(probabilities.tolist()))
+    Args:
+        is_calibrated: give the probabilities by which it is decided, instead of those that the network itself says.
+    """
+    calibrated = softmax(logits[None] / points.temperature, axis=1)
+    label = int(decided_classes(calibrated, points.threshold)[0])
+    is_sure = points.least is None or bool(certainty(calibrated, points.threshold)[0] >= points.least)
+    said = calibrated[0] if is_calibrated else softmax(logits, axis=0)
+    return Answer(contract.classes[label], tuple(said.tolist()), abstained=not is_sure)
 
 
 def decided(logits: Logits) -> Pixels:

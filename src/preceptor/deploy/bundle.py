@@ -7,12 +7,15 @@ from typing import Any
 
 from preceptor.data.names import check_names
 from preceptor.deploy.contract import Contract
+from preceptor.deploy.looks import Ranges
+from preceptor.deploy.points import Points
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.inside import inside
 from preceptor.sealed import CHANGED, file_sha256, read_sealed, seal_of, write_sealed
 
 SCHEMA = 1
-BUNDLE, MODEL, INT8, SCRIPT, CARD = "bundle.json", "model.onnx", "model.int8.onnx", "predict.py", "README.md"
+BUNDLE, MODEL, INT8, CARD = "bundle.json", "model.onnx", "model.int8.onnx", "README.md"
+SCRIPTS = ("predict.py", "pixels.py")
 GOLDEN, NETWORKS = "golden", "networks"
 TIMES = ("timing",)
 """What the seal leaves out: it is another in every export."""
@@ -46,9 +49,15 @@ class Bundle:
         return int(height), int(width)
 
     @property
-    def temperature(self) -> float:
-        """By which logits are divided before the softmax."""
-        return float(self.facts["temperature"])
+    def points(self) -> Points:
+        """How classes are decided."""
+        return Points.from_json(self.facts)
+
+    @property
+    def ranges(self) -> Ranges | None:
+        """What images of training look like; None where it does not say."""
+        said = self.facts["outside"]
+        return None if said is None else Ranges.from_json(said)
 
     def require(self, name: str) -> None:
         """Compare a file with its checksum.
@@ -109,7 +118,7 @@ def _read(folder: Path, facts: Mapping[str, Any]) -> Bundle:
         _require_classes(path, facts, classes)
         contract = Contract.from_json(facts["images"], facts["task"], classes)
         bundle = Bundle(folder, facts, contract, _seal(facts))
-        _ = bundle.serves, bundle.graph_size, bundle.temperature, facts["files"][bundle.serves]
+        _ = bundle.serves, bundle.graph_size, bundle.points, bundle.ranges, facts["files"][bundle.serves]
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
             raise

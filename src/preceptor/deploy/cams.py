@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preceptor.analysis.cam import cam_tap, grad_cam
-from preceptor.data.augment import to_float
+from preceptor.data.augment import as_tensor, to_float
 from preceptor.data.resize import unfit
 from preceptor.deploy.engines import TorchEngine
 from preceptor.deploy.pieces import pieces_of
@@ -34,16 +34,14 @@ def heat_maker(predictor: Predictor) -> Heat:
         raise UserError(f"--cam: {'this ' if contract.has_masks else ''}{what}; leave it out")
     network = engine.network
     tap = cam_tap(network)
-    if tap is None or _seen(engine, tap, torch.zeros(1, 3, *contract.image_size), 0) is None:
+    if tap is None or _seen(engine, tap, torch.zeros(1, contract.reading.channels, *contract.image_size), 0) is None:
         raise UserError("--cam: this network has no map from which its logits come and that shows places; leave it out")
 
     def made(row: Row) -> Warmth:
         assert row.answer is not None
         assert row.pixels is not None
         (seen,) = pieces_of(row.name, row.pixels, contract).pixels[:1]
-        found = _seen(
-            engine, tap, to_float(torch.from_numpy(seen[None].copy())), contract.classes.index(row.answer.label)
-        )
+        found = _seen(engine, tap, to_float(as_tensor(seen[None].copy())), contract.classes.index(row.answer.label))
         assert found is not None
         return _at_size(found, row.pixels.shape[:2], contract.image_size, contract.resize)
 

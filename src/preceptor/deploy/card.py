@@ -8,7 +8,8 @@ import yaml
 
 from preceptor.deploy.guard import pooled_iou
 from preceptor.deploy.student import Student
-from preceptor.measures import Interval, bootstrap_sums
+from preceptor.measures import ClassAnswers, Interval, MaskAnswers, bootstrap_sums
+from preceptor.measures.not_worse import paired_gap, words_on
 from preceptor.measures.table import main_measure
 from preceptor.places import place_free
 from preceptor.runs.predictions import read_predictions
@@ -49,7 +50,9 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         "## Results",
         "",
         _sentence(metric, interval, by),
+        *_good_enough(student, facts["made_of"]["options"]["margin"]),
         "",
+        *_points(facts),
         "## Limits",
         "",
         "Research software, no medical device. It was measured on images like those of its test part and on no others: "
@@ -102,6 +105,43 @@ def _sentence(metric: str, interval: Interval | None, by: str) -> str:
     )
 
 
+def _points(facts: Mapping[str, Any]) -> list[str]:
+    """What was fitted on validation: a paragraph, and a line for each class."""
+    lines = ["## Operating points", ""]
+    if "images" not in facts["fitted"]:
+        return [*lines, f"None: {facts['fitted']['note']}.", ""]
+    lines += [
+        f"Fitted {facts['fitted']['note']}; in brackets 95 % intervals. Temperature "
+        f"{_with_ends(facts['fitted']['temperature'])}. Rates are of the images on which thresholds were chosen.",
+        "",
+    ]
+    thresholds, abstention = facts["thresholds"], facts["abstention"]
+    if thresholds is not None:
+        decides = "is decided by it" if thresholds["decides"] is not None else "is decided by the largest probability"
+        lines += [
+            f"Thresholds of calibrated probabilities by {thresholds['rule']}; the answer {decides}.",
+            "",
+            "| class | threshold | sensitivity | specificity | of the class | others |",
+            "|---|---|---|---|---|---|",
+        ]
+        for one in thresholds["by_class"]:
+            rates = " | ".join(_with_ends(one[name]) for name in ("threshold", "sensitivity", "specificity"))
+            lines.append(f"| {one['class']} | {rates} | {one['positives']} | {one['negatives']} |")
+        lines.append("")
+    if abstention is not None:
+        lines += [
+            f"Answers below a certainty of {abstention['least_certainty']:.3f} are marked `abstained`, so that at most "
+            f"{100 * abstention['wanted_risk']:g} % of the others are wrong: {_with_ends(abstention['coverage'])} are "
+            f"answered, of which {_with_ends(abstention['risk'])} are wrong.",
+            "",
+        ]
+    return lines
+
+
+def _with_ends(found: Mapping[str, float]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
+
+
 def _teacher(student: Student) -> str:
     teachers = [spec for spec in (student.run.recipe.networks.teacher, *student.run.recipe.networks.teachers) if spec]
     if not teachers or not student.run.recipe.technique.has_teacher:
@@ -131,6 +171,21 @@ def _result(student: Student) -> tuple[str, Interval | None, str]:
         columns = np.stack([right, np.ones_like(right)], axis=1)
         interval = bootstrap_sums(columns, lambda sums: sums[:, 0] / sums[:, 1], groups=groups)
     return metric, interval, "images" if groups is None else f"{student.run.result.grouped_by} groups"
+
+
+def _good_enough(student: Student, margin: float) -> list[str]:
+    """Whether it may take its teacher's place, on test; nothing where there is no teacher to compare with."""
+    found = read_predictions(student.run.finished, "test")
+    if found is None or not {student.name, "T"} <= set(found.networks) or student.name == "T":
+        return []
+    groups = _groups(student, [str(name) for name in found.ids])
+    labels = found.labels
+    sides = [found.networks[name] for name in (student.name, "T")]
+    first, second = (MaskAnswers(side) if labels is None else ClassAnswers(side, labels) for side in sides)
+    measure = main_measure(student.contract.task)
+    drawn = "images" if groups is None else f"{student.run.result.grouped_by} groups"
+    gap = paired_gap(measure, first, second, groups)
+    return ["", "On test, " + words_on("this student", "its teacher", measure.label, gap, margin, drawn)]
 
 
 def _of_masks(counts: np.ndarray, groups: list[str] | None) -> Interval:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from preceptor.deploy.bundle import SCRIPT, read_bundle
+from preceptor.deploy.bundle import SCRIPTS, read_bundle
 from preceptor.deploy.golden import require_golden
 from preceptor.deploy.predictor import of_bundle
 from preceptor.errors import UserError
@@ -33,6 +33,6 @@ def check_bundle(folder: Path) -> Checked:
     names = list(bundle.facts["files"])
     for name in names:
         bundle.require(name)
-    if SCRIPT not in names:
-        raise UserError(f"{folder} has no {SCRIPT}; export it anew")
+    if lost := set(SCRIPTS) - set(names):
+        raise UserError(f"{folder} has no {min(lost)}; export it anew")
     return Checked(len(names), require_golden(bundle, of_bundle(folder)), bundle.serves)

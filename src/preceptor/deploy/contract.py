@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from preceptor.specs import Colour, ResizeRule, Task, TileSpec
+from preceptor.data.pixels import USUAL, PixelRules
+from preceptor.specs import Colour, Depth, ResizeRule, Task, TileSpec
 
 KERNEL = "bilinear, widened where the image shrinks (Pillow's Image.Resampling.BILINEAR)"
 
@@ -19,6 +20,7 @@ class Contract:
         resize: how whole images come to ``image_size``.
         fill: the colour around them where ``resize`` is ``pad``.
         tile: images are cut into tiles of their own resolution instead.
+        reading: how files become pixels: channels, depth, and which values are black and white.
     """
 
     task: Task
@@ -27,6 +29,12 @@ class Contract:
     resize: ResizeRule = "squash"
     fill: Colour | None = None
     tile: TileSpec | None = None
+    reading: PixelRules = USUAL
+
+    @property
+    def top(self) -> int:
+        """The value of white in a pixel."""
+        return 255 if self.reading.depth == 8 else 65535
 
     @property
     def has_masks(self) -> bool:
@@ -51,6 +59,7 @@ class Contract:
             resize="squash" if is_tiled else placed["rule"],
             fill=_colour(placed.get("fill")) if not is_tiled else None,
             tile=TileSpec(size=placed["size"][0], overlap=placed["overlap"]) if is_tiled else None,
+            reading=_reading(own),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +69,7 @@ class Contract:
             placed["fill"] = list(self.fill)
         if self.tile:
             placed = {"tile": self.tile.model_dump(), "size": list(self.image_size)}
-        return placed
+        return placed | {"reading": self.reading.model_dump(mode="json", exclude_none=True)}
 
     @classmethod
     def from_json(cls, placed: Mapping[str, Any], task: Task, classes: tuple[str, ...]) -> Self:
@@ -75,7 +84,20 @@ class Contract:
             resize=rule,
             fill=_colour(placed.get("fill")),
             tile=tile,
+            reading=PixelRules.model_validate(placed.get("reading", {})),
         )
+
+
+def _reading(own: Mapping[str, Any]) -> PixelRules:
+    """What the steps ``read`` and ``scale`` say; percentiles as the range that they came to."""
+    steps = {step["step"]: step for step in own["preprocessing"]}
+    options = dict(steps["read"].get("options", {}))
+    if "range" in options:
+        options.pop("percentiles", None)
+    if "orientation" not in steps["read"]:  # networks from before the tags were applied
+        options["orientation"] = "stored"
+    depth: Depth = 8 if steps["scale"]["divide_by"] == 255 else 16
+    return PixelRules.model_validate({**options, "channels": own.get("channels", 3), "depth": depth})
 
 
 def _colour(values: Any) -> Colour | None:

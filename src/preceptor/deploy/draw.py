@@ -26,9 +26,15 @@ def colours(count: int, *, has_background: bool) -> list[tuple[int, int, int]]:
     return [(0, 0, 0)] * has_background + found
 
 
+def seen(image: Pixels) -> Pixels:
+    """(H, W, 3) bytes to look at: of 16 bits the higher ones, of channels that are no colours the first."""
+    levels = (image // 256).astype(np.uint8) if image.dtype == np.uint16 else image
+    return levels if levels.shape[2] == 3 else levels[..., :1].repeat(3, axis=2)
+
+
 def overlay(image: Pixels, mask: Pixels, palette: list[tuple[int, int, int]]) -> Pixels:
     """The image with each class but the first in its colour, and its border drawn in full."""
-    found = image.astype(np.float64)
+    found = seen(image).astype(np.float64)
     for value, colour in enumerate(palette):
         inside = mask == value
         if value and inside.any():
@@ -40,7 +46,7 @@ def overlay(image: Pixels, mask: Pixels, palette: list[tuple[int, int, int]]) ->
 
 def heat(image: Pixels, warmth: NDArray[np.floating]) -> Pixels:
     """The image in grey under ``warmth`` (H, W) from 0 to 1, red where that is high."""
-    grey = image.mean(axis=2, keepdims=True).repeat(3, axis=2)
+    grey = seen(image).mean(axis=2, keepdims=True).repeat(3, axis=2)
     share = 0.7 * warmth[..., None]
     colour = np.stack([np.full_like(warmth, 255.0), 255 * (1 - warmth), np.zeros_like(warmth)], axis=-1)
     drawn: Pixels = np.rint((1 - share) * grey + share * colour).astype(np.uint8)

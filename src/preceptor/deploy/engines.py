@@ -10,6 +10,7 @@ from PIL import Image
 from preceptor.data.samples import Pixels
 from preceptor.deploy.pieces import Logits
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 
 if TYPE_CHECKING:
     from preceptor.networks.network import Network
@@ -21,7 +22,7 @@ class Engine(Protocol):
     """Takes a batch of pieces and says its logits."""
 
     def __call__(self, pixels: Pixels) -> Logits:
-        """Logits (N, C) or (N, C, H, W) of (N, H, W, 3) pixels."""
+        """Logits (N, K) or (N, K, H, W) of (N, H, W, C) pixels."""
 
 
 class TorchEngine:
@@ -40,10 +41,10 @@ class TorchEngine:
     def __call__(self, pixels: Pixels) -> Logits:
         import torch
 
-        from preceptor.data.augment import to_float
+        from preceptor.data.augment import as_tensor, to_float
 
         with torch.no_grad():
-            images = to_float(torch.from_numpy(pixels).to(self.device))
+            images = to_float(as_tensor(pixels).to(self.device))
             logits: Logits = self.network(images).logits.float().cpu().numpy()
         return logits
 
@@ -68,15 +69,16 @@ class OnnxEngine:
         return self.of_floats(graph_input(pixels, self._size))
 
     def of_floats(self, images: Floats) -> Logits:
-        """Logits of (N, 3, H, W) images at the size of the graph."""
+        """Logits of (N, C, H, W) images at the size of the graph."""
         (logits,) = self._session.run(None, {"images": images})
         found: Logits = np.asarray(logits, dtype=np.float32)
         return found
 
 
 def graph_input(pixels: Pixels, size: tuple[int, int]) -> Floats:
-    """(N, 3, H, W) float32 in [0, 1] at ``size``, as an exported graph takes it, of (N, h, w, 3) pixels."""
-    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+    """(N, C, H, W) float32 in [0, 1] at ``size``, as an exported graph takes it, of (N, h, w, C) pixels."""
+    top = np.float32(np.iinfo(pixels.dtype).max)
+    planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / top
     return planes if planes.shape[2:] == size else resized(planes, size)
 
 
@@ -97,7 +99,7 @@ def open_session(model: str | bytes, threads: int = 0) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise UserError('bundles want onnxruntime, which is not installed: pip install "preceptor[export]"') from None
+        raise UserError(f"bundles want onnxruntime, which is not installed: {install_command('export')}") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4

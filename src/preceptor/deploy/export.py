@@ -14,15 +14,19 @@ from preceptor import __version__
 from preceptor.data.names import check_names
 from preceptor.data.prepare import Prepared
 from preceptor.data.repair import on_sound_pixels
-from preceptor.deploy.bundle import CARD, INT8, MODEL, NETWORKS, SCRIPT, Bundle, is_bundle, read_bundle, write_bundle
+from preceptor.deploy.bundle import CARD, INT8, MODEL, NETWORKS, SCRIPTS, Bundle, is_bundle, read_bundle, write_bundle
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.draw import colours
+from preceptor.deploy.fitted import points_facts, require_classes
 from preceptor.deploy.formats import require_formats, write_formats
 from preceptor.deploy.golden import write_golden
+from preceptor.deploy.points import Points
 from preceptor.deploy.predictor import Predictor
 from preceptor.deploy.student import Student, open_student
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 from preceptor.files import sync_folder
+from preceptor.measures.not_worse import MARGIN
 from preceptor.places import place_free
 from preceptor.runs.begun import known_fingerprint
 from preceptor.runs.place import is_alive
@@ -43,6 +47,9 @@ class Options:
         golden: real images that may leave; only their pixels do.
         anonymous: names of images are replaced by hashes, and the run's name is left out.
         mpp: microns per pixel of the training images, where they are known.
+        sensitivity: that thresholds are to have; without, they are those of the largest Youden index.
+        abstain: share of the answers that may be wrong; without, none is left out.
+        margin: how much worse than its teacher a student may be to be called not worse, as a share.
     """
 
     int8: Int8Choice = "auto"
@@ -50,6 +57,9 @@ class Options:
     golden: tuple[Path, ...] = ()
     anonymous: bool = False
     mpp: float | None = None
+    sensitivity: float | None = None
+    abstain: float | None = None
+    margin: float = MARGIN
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -71,11 +81,10 @@ def export(
         UserError: no such network, no data, ``out`` holds other things, or the model says other than the network.
     """
     if any(find_spec(name) is None for name in ("onnx", "onnxruntime")):
-        raise UserError(
-            'exporting wants onnx and onnxruntime, which are not installed: pip install "preceptor[export]"'
-        )
+        raise UserError(f"exporting wants onnx and onnxruntime, which are not installed: {install_command('export')}")
     student = open_student(path, data=data, note=note)
     require_formats(options.formats, student.contract, options.mpp)
+    require_classes(student.contract, options.sensitivity, options.abstain)
     check_names("names of classes", student.contract.classes)
     made_of = {
         "preceptor": __version__,
@@ -104,6 +113,7 @@ def _fill(
     from preceptor.deploy.int8 import int8_model
     from preceptor.deploy.onnx_graph import graph_of
     from preceptor.deploy.parity import parity_of
+    from preceptor.deploy.training_looks import training_ranges
 
     graph = graph_of(load_network(student.folder))
     sample = parity_sample(prepared)
@@ -113,19 +123,22 @@ def _fill(
     parity.require(MODEL)
     (folder / MODEL).write_bytes(graph.content)
     shutil.copytree(student.folder, folder / NETWORKS / student.name)
-    shutil.copyfile(Path(__file__).with_name("script.py"), folder / SCRIPT)
+    for script in SCRIPTS:
+        shutil.copyfile(Path(__file__).parent / "alone" / script, folder / script)
     write_formats(folder, options.formats, student.network, student.contract, options.mpp)
     small = int8_model(graph, student.contract, prepared, options.int8)
     if small.content is not None:
         (folder / INT8).write_bytes(small.content)
     served = INT8 if small.content is not None else MODEL
+    engine = OnnxEngine(str(folder / served), graph.size)
+    points = points_facts(engine, student.contract, prepared, options.sensitivity, options.abstain)
+    note(points["fitted"]["note"])
+    ranges, looks = training_ranges(prepared, student.run.recipe.data)
     facts = {
         **_contract_facts(student.contract, graph.size, graph.dynamic, options.mpp),
         "serves": {"file": served, "why": small.why},
-        "temperature": 1.0,
-        "thresholds": None,
-        "abstention": None,
-        "outside": None,
+        **points,
+        "outside": looks,
         "parity": parity.to_json(),
         "int8": small.to_json(),
         "timing": small.timing,
@@ -137,13 +150,13 @@ def _fill(
     from preceptor.deploy.card import card_of
 
     (folder / CARD).write_text(card_of(student, facts), encoding="utf-8")
-    engine = OnnxEngine(str(folder / served), graph.size)
-    predictor = Predictor(student.contract, engine, identity="")
+    predictor = Predictor(student.contract, engine, identity="", points=Points.from_json(points), ranges=ranges)
     write_golden(folder, predictor, options.golden, anonymous=options.anonymous)
     write_bundle(folder, facts)
 
 
 def _contract_facts(contract: Contract, size: tuple[int, int], dynamic: list[str], mpp: float | None) -> dict[str, Any]:
+    reading = contract.reading
     palette = colours(len(contract.classes), has_background=contract.has_masks)
     classes: list[dict[str, Any]] = [
         {"name": name, "colour": list(colour)} for name, colour in zip(contract.classes, palette, strict=True)
@@ -163,11 +176,11 @@ def _contract_facts(contract: Contract, size: tuple[int, int], dynamic: list[str
         "images": contract.to_json(),
         "input": {
             "name": "images",
-            "channels": "RGB",
+            "channels": {1: "grey", 3: "RGB"}.get(reading.channels, f"{reading.channels} in the order of the file"),
             "layout": "NCHW",
             "type": "float32",
             "range": [0.0, 1.0],
-            "depth": "8 bits a channel, divided by 255",
+            "depth": f"{reading.depth} bits a channel, divided by {contract.top}",
             "size": list(size),
             "resize_to_size": "bilinear, antialiased, of the floats" if tuple(size) != contract.image_size else None,
             "dynamic": dynamic,

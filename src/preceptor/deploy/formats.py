@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.composed.base import ComposedNetwork
+from preceptor.data.pixels import USUAL
 from preceptor.deploy.contract import Contract
 from preceptor.errors import UserError
 from preceptor.files import write_json
@@ -41,6 +42,8 @@ def require_formats(formats: tuple[str, ...], contract: Contract, mpp: float | N
         raise UserError(
             "--formats wsinfer: WSInfer and QuPath's extension classify tiles, and this network makes masks"
         )
+    if "wsinfer" in formats and contract.reading != USUAL:
+        raise UserError("--formats wsinfer: it reads 8-bit RGB, and this network was trained on images read otherwise")
     if "wsinfer" in formats and contract.image_size[0] != contract.image_size[1]:
         raise UserError(f"--formats wsinfer: it resizes to squares, and this network takes {contract.image_size}")
     if "wsinfer" in formats and mpp is None:
@@ -62,13 +65,14 @@ def write_formats(
 
 
 def _write_torchscript(path: Path, network: Network, contract: Contract) -> None:
-    """Logits of images (N, 3, H, W) from 0 to 1 at the contract's size; softmax and sigmoid are the reader's."""
+    """Logits of images (N, C, H, W) from 0 to 1 at the contract's size; softmax and sigmoid are the reader's."""
     if not isinstance(network, ComposedNetwork):
         network.read = frozenset()
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch calls its own format deprecated
-        example = torch.rand(2, 3, *contract.image_size, generator=torch.Generator().manual_seed(0))
+        noise = torch.Generator().manual_seed(0)
+        example = torch.rand(2, contract.reading.channels, *contract.image_size, generator=noise)
         traced = torch.jit.trace(_Logits(network).eval(), example)  # type: ignore[no-untyped-call]
         torch.jit.save(traced, path)
 

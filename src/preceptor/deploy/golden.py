@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tifffile
 from PIL import Image
 
 from preceptor.data.images import read_image
@@ -31,9 +32,14 @@ def write_golden(folder: Path, predictor: Predictor, given: Sequence[Path], *, a
     """
     images = folder / GOLDEN / "images"
     images.mkdir(parents=True)
-    chosen = _real(given, anonymous=anonymous) if given else _made_up(predictor.contract)
+    chosen = _real(given, predictor.contract, anonymous=anonymous) if given else _made_up(predictor.contract)
     for name, pixels in chosen:
-        Image.fromarray(pixels).save(images / f"{name}.png", format="PNG")
+        if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
+            tifffile.imwrite(images / f"{name}.tif", pixels, photometric="minisblack", planarconfig="contig")
+        elif pixels.dtype == np.float32:
+            tifffile.imwrite(images / f"{name}.tif", pixels)
+        else:
+            Image.fromarray(pixels).save(images / f"{name}.png", format="PNG")
     found = predictor.predict([images])
     found.to_csv(folder / GOLDEN / TABLE, index=False, float_format="%.7g", lineterminator="\n")
     if predictor.contract.has_masks:
@@ -74,8 +80,11 @@ def require_golden(bundle: Bundle, predictor: Predictor) -> int:
     return len(found)
 
 
-def _made_up(contract: Contract) -> Iterator[tuple[str, Pixels]]:
-    """Three images without any patient: larger, smaller and with transparency."""
+def _made_up(contract: Contract) -> Iterator[tuple[str, np.ndarray]]:
+    """Three images without any patient: larger, smaller and, of 8-bit colours, one with transparency."""
+    if contract.reading.channels not in (1, 3) or contract.reading.given.keys() - {"channels", "orientation"}:
+        yield from _made_up_values(contract)
+        return
     height, width = contract.image_size
     sizes = {"larger": (height * 5 // 4 + 1, width * 3 // 2), "smaller": (height * 2 // 3, width * 3 // 4)}
     for seed, (name, size) in enumerate({**sizes, "transparent": (height, width)}.items()):
@@ -88,11 +97,30 @@ def _made_up(contract: Contract) -> Iterator[tuple[str, Pixels]]:
         yield name, pixels
 
 
-def _real(given: Sequence[Path], *, anonymous: bool) -> Iterator[tuple[str, Pixels]]:
+def _made_up_values(contract: Contract) -> Iterator[tuple[str, np.ndarray]]:
+    """Three images in the files' own values, as the run's options want them."""
+    rules = contract.reading
+    low, high = rules.range or (0.0, float(2 ** (rules.bits or rules.depth) - 1))
+    height, width = contract.image_size
+    count = rules.channels if rules.channels not in (1, 3) else 1
+    is_whole = low >= 0 and high.is_integer() and high < 2**16
+    for seed, size in enumerate([(height * 5 // 4 + 1, width * 3 // 2), (height * 2 // 3, width * 3 // 4), (40, 40)]):
+        noise = low + (high - low) * np.random.default_rng(seed).random((*size, count))
+        kind = np.float32 if not is_whole else np.uint8 if high < 2**8 and rules.bits is None else np.uint16
+        values = (np.floor(noise) if is_whole else noise).astype(kind)
+        yield f"values-{seed}", values[..., 0] if count == 1 else values
+
+
+def _real(given: Sequence[Path], contract: Contract, *, anonymous: bool) -> Iterator[tuple[str, Pixels]]:
     """Pixels alone: what else stands in a file (places, names, dates) stays here."""
     seen: set[str] = set()
+    if contract.reading.given.keys() - {"orientation"}:
+        raise UserError(
+            "--golden: pixels are written as 8-bit RGB, and this run reads its files otherwise; leave it out, images "
+            "are made up then"
+        )
     for path in given:
-        pixels = read_image(path)
+        pixels = read_image(path, contract.reading)
         name = hashlib.sha256(pixels.tobytes()).hexdigest()[:16] if anonymous else path.stem
         if name in seen:
             raise UserError(f"--golden: two images are called {name!r}; give files of different names")

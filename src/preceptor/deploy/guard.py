@@ -11,9 +11,9 @@ from preceptor.deploy.answers import decided
 from preceptor.deploy.held_out import Sample
 from preceptor.deploy.parity import probabilities
 from preceptor.deploy.pieces import Logits
-from preceptor.deploy.temperature import fitted_temperature
 from preceptor.measures import Resampler, expected_calibration_error, mask_counts, percentile_interval
 from preceptor.measures.segmentation import intersection_over_union
+from preceptor.measures.temperature import fitted_temperature
 from preceptor.specs import IGNORED
 
 MARGIN = 0.005

@@ -8,7 +8,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from preceptor.data.names import check_names
+from preceptor.data.pixels import USUAL, PixelRules
 from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of
+from preceptor.data.pixels.volumes import volume_at
 from preceptor.data.sources._tables import read_table
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -25,20 +27,25 @@ class Item:
     Args:
         name: in the table; below a folder the path from there, in a table what stands there.
         path: where it lies; nothing need lie there.
+        place: the slice or frame, where the file holds several.
     """
 
     name: str
     path: str
+    place: int | None = None
 
 
-def find_images(paths: Sequence[Path]) -> list[Item]:
-    """The images in ``paths``, in order: of folders all below, sorted; files; of tables every row.
+def find_images(paths: Sequence[Path], rules: PixelRules = USUAL) -> list[Item]:
+    """The images in ``paths``, in order: of folders all below, sorted; files; of tables every row; of volumes slices.
+
+    Args:
+        rules: along which axis volumes are cut.
 
     Raises:
         UserError: nothing there, a folder without images, a table without a column of images, two images of one name.
     """
     several = sum(path.is_dir() for path in paths) > 1
-    items = [item for path in paths for item in _in(path, several)]
+    items = [one for path in paths for item in _in(path, several) for one in _slices(item, rules)]
     check_names("image names", [item.name for item in items])
     names = pd.Series([item.name for item in items], dtype=object)
     twice = names[names.duplicated()]
@@ -48,6 +55,19 @@ def find_images(paths: Sequence[Path]) -> list[Item]:
             "could not be told apart.\nGive each image once, or the folder above them."
         )
     return items
+
+
+def _slices(item: Item, rules: PixelRules) -> Iterator[Item]:
+    """Each slice or frame of a volume, called ``NAME#0000`` as in training; everything else as it is."""
+    try:
+        volume = volume_at(item.path, rules)
+    except UserError:  # the extra is missing, which whoever reads the file says
+        volume = None
+    if volume is None or volume.slices == 1:
+        yield item
+        return
+    for place in range(volume.slices):
+        yield Item(f"{item.name}#{place:04d}", item.path, place)
 
 
 def _in(path: Path, several: bool) -> Iterator[Item]:

@@ -86,7 +86,8 @@ def int8_model(graph: Graph, contract: Contract, prepared: Prepared, choice: str
         verdict = judge(wanted, in_batches(engine, images, 32), judged)
         tries.append(Try(way, len(content), verdict))
         if not verdict.objections:
-            return _timed(graph, content, (floats, engine), tuple(tries), asks_the_clock=choice == "auto")
+            channels = contract.reading.channels
+            return _timed(graph, content, (floats, engine), tuple(tries), channels, asks_the_clock=choice == "auto")
     best = max(tries, key=lambda one: one.verdict.agreement)
     reasons = "; ".join(best.verdict.objections)
     why = f"in whole numbers it is not as good in any of {len(tries)} ways; at best ({best.way}) {reasons}"
@@ -94,7 +95,7 @@ def int8_model(graph: Graph, contract: Contract, prepared: Prepared, choice: str
 
 
 def quantised(graph: Graph, pixels: np.ndarray, *, per_channel: bool, spares: bool) -> bytes:
-    """``graph`` in whole numbers, with ranges from ``pixels`` (N, H, W, 3).
+    """``graph`` in whole numbers, with ranges from ``pixels`` (N, H, W, C).
 
     Args:
         per_channel: a scale for each output channel of a layer instead of one for all.
@@ -137,6 +138,7 @@ def _timed(
     content: bytes,
     engines: tuple[OnnxEngine, OnnxEngine],
     tries: tuple[Try, ...],
+    channels: int,
     *,
     asks_the_clock: bool,
 ) -> Int8:
@@ -148,7 +150,7 @@ def _timed(
     )
     if not asks_the_clock:
         return Int8(content, f"in whole numbers it is as good ({numbers}); the clock was not asked", tries)
-    found = speeds(*engines, graph.size, (1, 16))
+    found = speeds(*engines, (channels, *graph.size), (1, 16))
     slowest = min(one.ratio for one in found)
     timing = {"onnxruntime": _milliseconds(found)}
     if slowest >= LEAST_SPEED:

@@ -79,18 +79,19 @@ def graph_of(network: Network) -> Graph:
         size = network.network_size
         network.image_size = size
     is_map = network.blueprint.task == "segmentation"
-    module = _Logits(network, image_size if is_map and size != image_size else None).eval()
+    module = _Logits(network, image_size if is_map and size != image_size else None)
+    module.eval()
     if is_map and size == image_size and (free := _any_size(module, parts, size)) is not None:
         return Graph(free, size, any_size=True)
     return Graph(_traced(module, size, any_size=False), size, any_size=False)
 
 
-def _any_size(module: nn.Module, parts: list[Network], size: tuple[int, int]) -> bytes | None:
+def _any_size(module: _Logits, parts: list[Network], size: tuple[int, int]) -> bytes | None:
     """The graph with free height and width where it is right at another size too, else None."""
     if any("prepare" in part.__dict__ for part in parts):
         return None
     larger = (2 * size[0], size[1])
-    images = torch.rand(1, 3, *larger, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(1, parts[0].blueprint.channels, *larger, generator=torch.Generator().manual_seed(0))
     try:
         content = _traced(module, size, any_size=True)
         said = OnnxEngine(content, larger).of_floats(images.numpy())
@@ -108,11 +109,12 @@ def _any_size(module: nn.Module, parts: list[Network], size: tuple[int, int]) ->
     return content if is_right else None
 
 
-def _traced(module: nn.Module, size: tuple[int, int], *, any_size: bool) -> bytes:
+def _traced(module: _Logits, size: tuple[int, int], *, any_size: bool) -> bytes:
     buffer = io.BytesIO()
     axes = {0: "batch", **({2: "height", 3: "width"} if any_size else {})}
     logits = axes if any_size else {0: "batch"}
-    example = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))  # one image would fix the batch
+    channels = module.network.blueprint.channels
+    example = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))  # one would fix the batch
     try:
         with _quietly(), _PoolingByMatrices():
             torch.onnx.export(

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from preceptor.deploy.answers import decided, softmax
+from preceptor.deploy.answers import decided
 from preceptor.deploy.engines import Engine, in_batches
 from preceptor.deploy.held_out import Sample
 from preceptor.deploy.pieces import Logits
 from preceptor.errors import UserError
+from preceptor.measures.temperature import softmax
 
 BATCHES = (1, 2, 7, 32)
 LARGEST_GAP = 1e-4

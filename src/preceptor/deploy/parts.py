@@ -58,13 +58,14 @@ def do_request(request: Request, tell: Tell) -> None:
     out = request.folder
     task = Task.read(out)
     assert task is not None, "the task is written before any of its parts is asked for"
-    do_part(out, int(request.id), task, _opened(task.source, task.device, task.tta, task.identity))
+    do_part(out, int(request.id), task, _opened(task.source, task.device, task.tta, task.is_calibrated, task.identity))
 
 
 @lru_cache(maxsize=1)
-def _opened(source: str, device: str, tta: bool, identity: str) -> Predictor:
+def _opened(source: str, device: str, tta: bool, is_calibrated: bool, identity: str) -> Predictor:
     """A worker answers many parts by one network."""
-    return require_same(open_predictor(Path(source), device=device, tta=tta), identity, source)
+    predictor = open_predictor(Path(source), device=device, tta=tta, is_calibrated=is_calibrated)
+    return require_same(predictor, identity, source)
 
 
 def require_same(predictor: Predictor, identity: str, source: str) -> Predictor:

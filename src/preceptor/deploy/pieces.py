@@ -22,7 +22,7 @@ class Pieces:
         name: what the image is called in tables.
         size: (height, width) of the image as it is stored.
         corners: (y, x) of each piece in the image; one of (0, 0) where it was resized as a whole.
-        pixels: (H, W, 3) of each piece, all of one size.
+        pixels: (H, W, C) of each piece, all of one size.
     """
 
     name: str
@@ -35,7 +35,8 @@ def pieces_of(name: str, image: Pixels, contract: Contract) -> Pieces:
     """What training would have packed of ``image``, to the bit."""
     size = image.shape[0], image.shape[1]
     if contract.tile is None:
-        whole, _ = fit(image, None, contract.image_size, contract.resize, contract.fill or (0, 0, 0))
+        fill = contract.fill or (0,) * contract.reading.channels
+        whole, _ = fit(image, None, contract.image_size, contract.resize, fill)
         return Pieces(name, size, ((0, 0),), (whole,))
     tiles = cut(image, None, contract.tile.size, contract.tile.overlap)
     return Pieces(name, size, tuple((y, x) for y, x, _, _ in tiles), tuple(pixels for _, _, pixels, _ in tiles))

@@ -47,6 +47,7 @@ class Task:
     identity: str
     device: str
     tta: bool
+    is_calibrated: bool
     pictures: Pictures
     items: tuple[Item, ...]
     stamps: tuple[tuple[int, int], ...]
@@ -59,8 +60,11 @@ class Task:
             "identity": self.identity,
             "device": self.device,
             "tta": self.tta,
+            "is_calibrated": self.is_calibrated,
             "pictures": asdict(self.pictures),
-            "items": [[item.name, item.path, *stamp] for item, stamp in zip(self.items, self.stamps, strict=True)],
+            "items": [
+                [item.name, item.path, item.place, *stamp] for item, stamp in zip(self.items, self.stamps, strict=True)
+            ],
         }
 
     @classmethod
@@ -80,8 +84,8 @@ class Task:
         items = facts.pop("items")
         return cls(
             **{**facts, "pictures": Pictures(**facts["pictures"])},
-            items=tuple(Item(name, file) for name, file, _, _ in items),
-            stamps=tuple((size, changed) for _, _, size, changed in items),
+            items=tuple(Item(name, file, place) for name, file, place, _, _ in items),
+            stamps=tuple((size, changed) for *_, size, changed in items),
         )
 
     def begin(self, out: Path, given: Sequence[Path]) -> None:

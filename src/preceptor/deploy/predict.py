@@ -45,6 +45,7 @@ def predict(
     *,
     pictures: Pictures,
     tta: bool = False,
+    is_calibrated: bool = False,
     device: str = "auto",
     hands: Hands = Hands(),
     watch: Watch = lambda done, count: None,
@@ -55,11 +56,11 @@ def predict(
     Raises:
         UserError: no such network, no image, or a folder that is not this call's.
     """
-    items = tuple(find_images(paths))
-    predictor = open_predictor(source, device=device, tta=tta, note=note)
+    predictor = open_predictor(source, device=device, tta=tta, is_calibrated=is_calibrated, note=note)
+    items = tuple(find_images(paths, predictor.contract.reading))
     _require_pictures(predictor, pictures)
     there = str(source.resolve())
-    task = Task(there, predictor.identity, device, tta, pictures, items, stamps_of(items))
+    task = Task(there, predictor.identity, device, tta, is_calibrated, pictures, items, stamps_of(items))
     task.begin(out, paths)
     with _held(out):
         count = count_of(task, predictor)

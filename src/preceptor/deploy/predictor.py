@@ -12,11 +12,13 @@ import pandas as pd
 
 from preceptor.data.images import read_image
 from preceptor.data.samples import Pixels
-from preceptor.deploy.answers import Answer, class_answer, decided, mask_answer, softmax
+from preceptor.deploy.answers import Answer, class_answer, decided, mask_answer
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.engines import Engine, OnnxEngine, TorchEngine, in_batches
 from preceptor.deploy.images import Item, find_images
+from preceptor.deploy.looks import Ranges, looks_of
 from preceptor.deploy.pieces import Pieces, mask_of_image, pieces_of, whole_logits
+from preceptor.deploy.points import NONE, Points
 from preceptor.deploy.views import with_views
 from preceptor.errors import UserError
 from preceptor.quoting import one_line
@@ -35,13 +37,15 @@ class Row:
     Args:
         name: of the image, for a tile that is classified with ``@y,x``.
         error: why there is no answer.
-        pixels: (H, W, 3) of the image or tile.
+        pixels: (H, W, C) of the image or tile.
+        outside: in what the image is unlike those of training.
     """
 
     name: str
     answer: Answer | None
     error: str = ""
     pixels: Pixels | None = None
+    outside: tuple[str, ...] = ()
 
 
 class Predictor:
@@ -49,17 +53,29 @@ class Predictor:
 
     Args:
         identity: what tells this network from any other: a checksum.
-        temperature: by which logits are divided before they become probabilities.
+        points: how classes are decided, and when nothing is said.
+        ranges: what images of training look like, None where that is not known.
+        is_calibrated: probabilities are those by which is decided, instead of those that the network itself says.
         tta: average over mirrored and turned views of an image.
     """
 
     def __init__(
-        self, contract: Contract, engine: Engine, *, identity: str, temperature: float = 1.0, tta: bool = False
+        self,
+        contract: Contract,
+        engine: Engine,
+        *,
+        identity: str,
+        points: Points = NONE,
+        ranges: Ranges | None = None,
+        is_calibrated: bool = False,
+        tta: bool = False,
     ) -> None:
         self.contract = contract
         self.engine = with_views(engine, contract) if tta else engine
         self.identity = identity
-        self.temperature = temperature
+        self.points = points
+        self.ranges = ranges
+        self.is_calibrated = is_calibrated
         height, width = contract.image_size
         self.batch_size = max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // (height * width)))
 
@@ -68,7 +84,7 @@ class Predictor:
 
         ``p_<class>`` is the probability of a class; for masks the share of the image that the class covers.
         """
-        return self.table(self.rows(find_images([Path(file) for file in files])))
+        return self.table(self.rows(self._items(files)))
 
     def masks(self, files: Sequence[Path | str]) -> dict[str, Pixels]:
         """(H, W) class values by file, each at its image's own size; files without an answer are left out.
@@ -78,7 +94,7 @@ class Predictor:
         """
         if not self.contract.has_masks:
             raise UserError("this network classifies and has no masks; ask for `predict`")
-        rows = self.rows(find_images([Path(file) for file in files]))
+        rows = self.rows(self._items(files))
         return {row.name: row.answer.mask for row in rows if row.answer and row.answer.mask is not None}
 
     def rows(self, items: Sequence[Item]) -> list[Row]:
@@ -105,15 +121,19 @@ class Predictor:
                 "file": pd.Series([row.name for row in rows], dtype=object),
                 "label": pd.Series([a.label if a else "" for a in answers], dtype=object),
                 **shares,
-                "abstained": np.zeros(len(rows), dtype=np.int64),
-                "outside": np.zeros(len(rows), dtype=np.int64),
+                "abstained": np.array([int(a.abstained) if a else 0 for a in answers], dtype=np.int64),
+                "outside": np.array([int(bool(row.outside)) for row in rows], dtype=np.int64),
                 "error": pd.Series([row.error for row in rows], dtype=object),
             }
         )
 
+    def _items(self, files: Sequence[Path | str]) -> list[Item]:
+        return find_images([Path(file) for file in files], self.contract.reading)
+
     def _read(self, item: Item) -> tuple[Pieces | Row, Pixels | None]:
         try:
-            image = read_image(item.path)
+            is_cut = self.contract.tile is not None
+            image = read_image(item.path, self.contract.reading, place=item.place, any_size=is_cut)
         except UserError as error:
             return Row(item.name, None, _reason(str(error), item)), None
         return pieces_of(item.name, image, self.contract), image
@@ -124,12 +144,17 @@ class Predictor:
         elif self.contract.has_masks:
             seen = decided(whole_logits(logits, pieces, self.contract))
             mask = mask_of_image(seen, pieces, self.contract)
-            yield Row(pieces.name, mask_answer(mask, self.contract), pixels=image)
+            outside = self._outside(pieces, pieces.pixels)
+            yield Row(pieces.name, mask_answer(mask, self.contract), pixels=image, outside=outside)
         else:
             for (y, x), one, pixels in zip(pieces.corners, logits, pieces.pixels, strict=True):
                 name = f"{pieces.name}@{y},{x}" if self.contract.tile else pieces.name
-                answer = class_answer(softmax(one / self.temperature, axis=0), self.contract)
-                yield Row(name, answer, pixels=pixels if self.contract.tile else image)
+                answer = class_answer(one, self.contract, self.points, is_calibrated=self.is_calibrated)
+                outside = self._outside(pieces, [pixels])
+                yield Row(name, answer, pixels=pixels if self.contract.tile else image, outside=outside)
+
+    def _outside(self, pieces: Pieces, pixels: Sequence[Pixels]) -> tuple[str, ...]:
+        return () if self.ranges is None else self.ranges.left(looks_of(pixels, pieces.size))
 
 
 def of_student(student: Student, *, device: str = "auto", tta: bool = False) -> Predictor:
@@ -141,23 +166,44 @@ def of_student(student: Student, *, device: str = "auto", tta: bool = False) -> 
     return Predictor(student.contract, engine, identity=file_sha256(student.folder / CONFIG), tta=tta)
 
 
-def of_bundle(folder: Path, *, tta: bool = False, threads: int = 0) -> Predictor:
+def of_bundle(folder: Path, *, tta: bool = False, is_calibrated: bool = False, threads: int = 0) -> Predictor:
     """The predictor of a bundle, verified."""
     from preceptor.deploy.bundle import read_bundle
 
     bundle = read_bundle(folder)
     engine = OnnxEngine(str(folder / bundle.serves), bundle.graph_size, threads=threads)
-    return Predictor(bundle.contract, engine, identity=bundle.identity, temperature=bundle.temperature, tta=tta)
+    return Predictor(
+        bundle.contract,
+        engine,
+        identity=bundle.identity + ("calibrated" if is_calibrated else ""),
+        points=bundle.points,
+        ranges=bundle.ranges,
+        is_calibrated=is_calibrated,
+        tta=tta,
+    )
 
 
 def open_predictor(
-    source: Path, *, device: str = "auto", tta: bool = False, note: Callable[[str], object] = lambda note: None
+    source: Path,
+    *,
+    device: str = "auto",
+    tta: bool = False,
+    is_calibrated: bool = False,
+    note: Callable[[str], object] = lambda note: None,
 ) -> Predictor:
-    """The predictor of a bundle, of a run or of ``RUN/networks/NAME``."""
+    """The predictor of a bundle, of a run or of ``RUN/networks/NAME``.
+
+    Raises:
+        UserError: no such network, or calibrated probabilities of a run, which has no temperature.
+    """
     from preceptor.deploy.bundle import is_bundle
 
     if is_bundle(source):
-        return of_bundle(source, tta=tta)
+        return of_bundle(source, tta=tta, is_calibrated=is_calibrated)
+    if is_calibrated:
+        raise UserError(
+            f"--calibrated: {source} is no bundle, and only these have a temperature; export one, or leave it out"
+        )
     from preceptor.deploy.student import open_student
 
     return of_student(open_student(source, note=note), device=device, tta=tta)

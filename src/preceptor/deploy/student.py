@@ -69,12 +69,22 @@ def open_student(path: Path, *, data: str | None = None, note: Callable[[str], o
         UserError: as :func:`find_student`.
         DamagedFileError: a file is not what the run left.
     """
-    from preceptor.networks.export import OWN_KEY
-    from preceptor.networks.weights import read_config
-
     run, name = find_student(path)
     if data is not None:
         run = replace(run, recipe=load_recipe(run.files.recipe, [f"data.path={data}"])[0])
+    return student_of(run, name, note=note)
+
+
+def student_of(run: OpenedRun, name: str, *, note: Callable[[str], object] = lambda note: None) -> Student:
+    """The network ``name`` of an opened run, in eval mode; ``note`` as of :func:`open_student`.
+
+    Raises:
+        UserError: there is none of this name.
+        DamagedFileError: a file is not what the run left.
+    """
+    from preceptor.networks.export import OWN_KEY
+    from preceptor.networks.weights import read_config
+
     network = run.network(name)
     for line in dict.fromkeys((*run.notes, *network.notes)):
         note(line)

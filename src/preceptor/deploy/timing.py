@@ -33,12 +33,12 @@ class Speed:
 
 
 def speeds(
-    first: OnnxEngine, second: OnnxEngine, size: tuple[int, int], batches: tuple[int, ...], rounds: int = ROUNDS
+    first: OnnxEngine, second: OnnxEngine, size: tuple[int, int, int], batches: tuple[int, ...], rounds: int = ROUNDS
 ) -> list[Speed]:
-    """Both models on noise, batch by batch."""
+    """Both models on noise of ``size`` (C, H, W), batch by batch."""
     found = []
     for batch in batches:
-        images = np.random.default_rng(0).random((batch, 3, *size), dtype=np.float32)
+        images = np.random.default_rng(0).random((batch, *size), dtype=np.float32)
         one, other = interleaved([partial(model.of_floats, images) for model in (first, second)], rounds)
         found.append(Speed(batch, one, other))
     return found

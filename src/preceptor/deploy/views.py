@@ -5,10 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from preceptor.data.samples import Pixels
-from preceptor.deploy.answers import softmax
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.engines import Engine
 from preceptor.deploy.pieces import Logits
+from preceptor.measures.temperature import softmax
 
 Turn = Callable[[np.ndarray, int, int], np.ndarray]
 """(array, its axis of rows, its axis of columns) -> the array, turned."""

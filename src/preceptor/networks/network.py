@@ -190,7 +190,7 @@ class Network(nn.Module, ABC):
     def made_up_image(self) -> Tensor:
         """(1, C, H, W) noise in [0, 1], the same in every call; as many channels as it normalises."""
         generator = torch.Generator().manual_seed(0)
-        return torch.rand(1, self.mean.shape[1], *self.image_size, generator=generator).to(self.mean.device)
+        return torch.rand(1, self.mean.shape[1], *self.image_size, generator=generator).to(self.mean)
 
 
 def _require_normalisation(sight: Sight, called: str) -> None:

@@ -53,6 +53,8 @@ class Wrapped(Network):
         code: OwnCode | None = None,
     ) -> None:
         super().__init__(blueprint, prepares=sight)
+        if (weight := next(module.parameters(), None)) is not None:
+            self.to(weight.device, weight.dtype)  # what normalises images is where the module is, and of its kind
         self.module = module
         self.code = code
         self._paths = tuple(taps)

@@ -12,13 +12,15 @@ import jinja2
 import yaml
 
 from preceptor import __version__
+from preceptor.measures.not_worse import MARGIN
 from preceptor.places import place_free, without_places
 from preceptor.quoting import plain
 from preceptor.report import tables
 from preceptor.report.data_card import DataCard, data_card
-from preceptor.report.drawing import figures
+from preceptor.report.drawing import figures, points
 from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
+from preceptor.report.operating import good_enough, operated, rates
 from preceptor.report.reading.published import read_published
 from preceptor.report.reading.studies import Cell, Study
 from preceptor.report.results import results
@@ -87,13 +89,19 @@ class Section:
         return NOT_PUBLISHED if self.study.is_small else ""
 
 
-def section(study: Study, slug: str) -> Section:
-    """Compute and draw everything of one study."""
+def section(study: Study, slug: str, margin: float = MARGIN) -> Section:
+    """Compute and draw everything of one study.
+
+    Args:
+        margin: how much worse than its teacher a student may be to be called not worse, as a share.
+    """
     statistics = Statistics(study)
     grids = [
         results(study, statistics, read_published(study)),
         tables.differences(study, statistics),
         teachers(study, statistics),
+        good_enough(study, margin),
+        rates(study),
         tables.scores(study, statistics),
         tables.costs(study),
         tables.gradients(study),
@@ -176,6 +184,16 @@ def _method(study: Study, cell: Cell) -> Method:
                 f"Confusion matrix of {network}", figures.confusion(cell, network), "Percent of each label, test part."
             ),
         ]
+        if at := operated(cell, network):
+            said = "Test part, first seed; the dot is the threshold of the largest Youden index of validation."
+            drawn += [
+                _drawn("ROC", points.roc(at, cell.title), said),
+                _drawn(
+                    "Calibration at the temperature of validation",
+                    points.calibrated(at, cell.title),
+                    "Test part, first seed.",
+                ),
+            ]
     noted = [_noted(note) for job in cell.jobs if job.run for note in job.run.analysis.figures]
     recipes = [job.run.files.recipe for job in cell.jobs if job.run]
     recipe = place_free(read_yaml_file(recipes[0], str(recipes[0]))) if recipes else None

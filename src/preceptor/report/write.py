@@ -5,13 +5,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from preceptor.files import write_text
+from preceptor.measures.not_worse import MARGIN
 from preceptor.report.html import FORMS, page, section
 from preceptor.report.own_measures import with_own_measures
 from preceptor.report.reading.find import find_studies
 
 
 def write_report(
-    folders: Sequence[Path], out: Path, note: Callable[[str], None] = lambda line: None, *, trust: bool = False
+    folders: Sequence[Path],
+    out: Path,
+    note: Callable[[str], None] = lambda line: None,
+    *,
+    trust: bool = False,
+    margin: float = MARGIN,
 ) -> Path:
     """Report all runs and studies in ``folders``; return the page. ``note`` says a line to the user.
 
@@ -19,6 +25,7 @@ def write_report(
 
     Args:
         note: says what is damaged and left out, and what could not be verified.
+        margin: how much worse than its teacher a student may be to be called not worse, as a share.
         trust: run the Python files of measures of the user's own, which the runs keep.
 
     Raises:
@@ -26,7 +33,7 @@ def write_report(
     """
     studies = [with_own_measures(study, note, trust=trust) for study in find_studies(folders, note)]
     slugs = _different([_slug(study.name) for study in studies])
-    sections = [section(study, slug) for study, slug in zip(studies, slugs, strict=True)]
+    sections = [section(study, slug, margin) for study, slug in zip(studies, slugs, strict=True)]
     for one in sections:
         for grid in one.tables.values():
             for ending, form in FORMS.items():

@@ -1,15 +1,23 @@
 """The temperature at which probabilities are best calibrated."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
-from preceptor.deploy.answers import softmax
+from preceptor.measures.arrays import Float64, Int64
 
 _RANGE = (np.log(0.05), np.log(20.0))
 
 
-def fitted_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+def softmax(logits: NDArray[np.floating[Any]], axis: int) -> Float64:
+    """Probabilities in float64."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=axis, keepdims=True))
+    probabilities: Float64 = powers / powers.sum(axis=axis, keepdims=True)
+    return probabilities
+
+
+def fitted_temperature(logits: NDArray[np.floating[Any]], labels: Int64) -> float:
     r"""T that minimises the mean of :math:`-\log \mathrm{softmax}(z / T)_y`, from 0.05 to 20.
 
     Shapes:
@@ -17,6 +25,7 @@ def fitted_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) 
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 4.2.
     """
+    from scipy.optimize import minimize_scalar
 
     def loss(logarithm: float) -> float:
         chances = softmax(logits / np.exp(logarithm), axis=1)[np.arange(len(labels)), labels]

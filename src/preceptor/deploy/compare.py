@@ -1,0 +1,154 @@
+"""``preceptor compare A B DATA``: two runs or bundles on the same labelled images, paired."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from preceptor.data.class_map import ClassMap, labels_by
+from preceptor.data.images import FileReader
+from preceptor.data.samples import SampleTable
+from preceptor.data.sources import open_source
+from preceptor.deploy.images import Item
+from preceptor.deploy.predictor import Predictor, Row, open_predictor
+from preceptor.errors import UserError
+from preceptor.measures import MEASURES, ClassAnswers, Interval, MaskAnswers, main_measure, mask_counts
+from preceptor.measures.not_worse import paired_gap, words_on
+
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One measure of both, and the difference."""
+
+    label: str
+    first: float
+    second: float
+    gap: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two models say of the same images.
+
+    Args:
+        words: whether the first may take the place of the second.
+        notes: what was left out.
+    """
+
+    samples: int
+    rows: tuple[Compared, ...]
+    words: str
+    notes: tuple[str, ...]
+
+
+def compare(
+    first: Path,
+    second: Path,
+    data: str,
+    *,
+    source: str = "folder",
+    names: ClassMap | None = None,
+    margin: float = 0.02,
+    device: str = "auto",
+) -> Comparison:
+    """Ask both about every labelled image.
+
+    Args:
+        names: what the classes of the data are called by both models; by default they bear the same names.
+        margin: how much worse the first may be, as a share.
+
+    Raises:
+        UserError: models of different classes or tasks, data without labels or with other classes, or no answers.
+    """
+    models = [open_predictor(path, device=device) for path in (first, second)]
+    one, other = (model.contract for model in models)
+    if one.task != other.task or set(one.classes) != set(other.classes):
+        raise UserError(
+            f"{first} answers with {', '.join(one.classes)} and {second} with {', '.join(other.classes)}: two models "
+            "of the same classes were wanted"
+        )
+    if one.tile and not one.has_masks:
+        raise UserError(f"{first} classifies tiles, of which the data says nothing; compare models of whole images")
+    table = open_source(source, data)
+    if table.task != one.task or not isinstance(table.read, FileReader):
+        raise UserError(f"{data} holds no image files with labels for {one.task}; give --source if they lie otherwise")
+    answered = _answers(models, table, names)
+    groups = answered.groups
+    drawn = "images" if groups is None else f"{table.grouping or 'groups'} groups"
+    main = main_measure(one.task)
+    sides = answered.sides
+    kept = [m for m in MEASURES[one.task].values() if m.addends is not None and m.is_known_of(sides[0])]
+    rows = []
+    for measure in kept:
+        score, other_score = (
+            float(measure.finished(measure.rows(side).sum(axis=0, keepdims=True))[0]) for side in sides
+        )
+        rows.append(Compared(measure.label, score, other_score, paired_gap(measure, *sides, groups)))
+    gap = next(row.gap for row, measure in zip(rows, kept, strict=True) if measure.key == main.key)
+    words = words_on(str(first), str(second), main.label, gap, margin, drawn)
+    return Comparison(answered.samples, tuple(rows), words, answered.notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    sides: tuple[ClassAnswers | MaskAnswers, ClassAnswers | MaskAnswers]
+    groups: list[str] | None
+    samples: int
+    notes: tuple[str, ...]
+
+
+def _answers(models: Sequence[Predictor], table: SampleTable, names: ClassMap | None) -> _Answered:
+    contract = models[0].contract
+    if names is None and not contract.has_masks and (strange := set(table.classes) - set(contract.classes)):
+        raise UserError(
+            f"{table.source} has class {min(strange)!r}, and the models know {', '.join(contract.classes)}; give --map"
+        )
+    same: ClassMap = {name: name for name in table.classes}
+    places = labels_by(table.classes, contract.classes, names or same, table.source) if not contract.has_masks else []
+    reader = table.read
+    assert isinstance(reader, FileReader)
+    labels = table.frame["label"].to_numpy()
+    wanted = [row for row in range(len(table.frame)) if contract.has_masks or places[int(labels[row])] is not None]
+    said: list[list[np.ndarray]] = [[], []]
+    kept: list[int] = []
+    for begin in range(0, len(wanted), _AT_ONCE):
+        rows = wanted[begin : begin + _AT_ONCE]
+        items = [Item(str(row), reader.images[row], reader.places[row] if reader.places else None) for row in rows]
+        for row, *both in zip(rows, *(model.rows(items) for model in models), strict=True):
+            if all(answer.answer is not None for answer in both):
+                kept.append(row)
+                for side, model, answer in zip(said, models, both, strict=True):
+                    side.append(_said(answer, model, table, row, contract.classes))
+    if not kept:
+        raise UserError(f"{table.source}: neither model answers on any image; see `preceptor predict` for the reasons")
+    left = len(wanted) - len(kept), len(table.frame) - len(wanted)
+    why = ("could not be read", "are of classes that --map leaves out")
+    notes = tuple(f"{count} images {reason}" for count, reason in zip(left, why, strict=True) if count)
+    stacked = [np.stack(side) for side in said]
+    if contract.has_masks:
+        sides = (MaskAnswers(stacked[0]), MaskAnswers(stacked[1]))
+        return _Answered(sides, _groups(table, kept), len(kept), notes)
+    truth = np.array([places[int(labels[row])] for row in kept], dtype=np.int64)
+    both_sides = (ClassAnswers(stacked[0], truth), ClassAnswers(stacked[1], truth))
+    return _Answered(both_sides, _groups(table, kept), len(kept), notes)
+
+
+def _said(row: Row, model: Predictor, table: SampleTable, place: int, classes: Sequence[str]) -> np.ndarray:
+    """Probabilities in the order of ``classes``, or pixel counts against the mask."""
+    assert row.answer is not None
+    if row.answer.mask is None:
+        shares = dict(zip(model.contract.classes, row.answer.shares, strict=True))
+        return np.array([shares[name] for name in classes])
+    truth = table.read(place)[1]
+    assert truth is not None
+    masks = [mask[None].astype(np.int64) for mask in (row.answer.mask, truth)]
+    counts: np.ndarray = mask_counts(*masks, classes=len(classes))[0]
+    return counts
+
+
+def _groups(table: SampleTable, rows: Sequence[int]) -> list[str] | None:
+    groups = table.frame["group"].to_numpy(dtype=object)[list(rows)]
+    return None if any(group is None for group in groups) else [str(group) for group in groups]

@@ -1,0 +1,133 @@
+"""Operating points of the networks of a report: fitted on validation, told on test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from preceptor.measures.arrays import Flags, Float64, Int64
+from preceptor.measures.not_worse import MARGIN, words_on
+from preceptor.measures.points import FEWEST, called_rates, chosen_threshold
+from preceptor.measures.temperature import fitted_temperature, softmax
+from preceptor.measures.uncertainty import Interval, Resampler, percentile_interval
+from preceptor.report.drawing.grid import Datum, Grid, label
+from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.report.reading.samples import groups_of, stacked
+from preceptor.report.reading.studies import Cell, Study
+from preceptor.runs.predictions import read_predictions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operated:
+    """A network of a run at its operating point.
+
+    Args:
+        chances: (N, C) of test, at the temperature.
+        thresholds: (C,) fitted on validation; NaN for a class that is missing there.
+        groups: (N,) of test; None where they are not known.
+    """
+
+    run: Run
+    temperature: float
+    thresholds: Float64
+    chances: Float64
+    labels: Int64
+    groups: list[str] | None
+
+    def called(self, label: int) -> tuple[Flags, Flags]:
+        """Whether each test sample is called a class, and whether it is of it."""
+        return self.chances[:, label] >= self.thresholds[label], self.labels == label
+
+
+def operated(cell: Cell, network: str) -> Operated | None:
+    """Of the first finished seed; None for masks, too few validation samples, or predictions that are gone."""
+    run = next(iter(cell.runs.values()), None)
+    if run is None or run.finished is None or run.folds:
+        return None
+    fitting, test = read_predictions(run.finished, "validation"), run.predictions
+    name = run.chosen if network == CHOSEN else network
+    if fitting is None or test is None or fitting.labels is None or test.labels is None or len(fitting.labels) < FEWEST:
+        return None
+    if name is None or name not in fitting.networks or name not in test.networks:
+        return None
+    before, after = (np.log(np.maximum(one.networks[name], 1e-12)) for one in (fitting, test))
+    temperature = fitted_temperature(before, fitting.labels)
+    chances = softmax(before / temperature, axis=1)
+    thresholds = [chosen_threshold(chances[:, c], fitting.labels == c) for c in range(chances.shape[1])]
+    groups = groups_of([run], [str(one) for one in test.ids])
+    return Operated(run, temperature, np.array(thresholds), softmax(after / temperature, axis=1), test.labels, groups)
+
+
+def rates(study: Study) -> Grid | None:
+    """Sensitivity and specificity of classes on test, at thresholds of validation; None where none were fitted."""
+    rows = []
+    for cell in study.cells:
+        network = "T" if cell.kind == "teacher" else study.network
+        found = operated(cell, network)
+        for place in range(0 if found is None else len(found.thresholds)):
+            assert found is not None
+            called, positive = found.called(place)
+            if np.isnan(found.thresholds[place]) or positive.all() or not positive.any():
+                continue
+            pair = called_rates(called, positive, found.groups)
+            hits, spared = int((called & positive).sum()), int((~called & ~positive).sum())
+            name = found.run.classes[place] if len(found.run.classes) > place else str(place)
+            rows.append(
+                (
+                    label(cell.title),
+                    label(name),
+                    Datum(f"{found.thresholds[place]:.3f}", float(found.thresholds[place])),
+                    _rate(pair[0], hits, int(positive.sum())),
+                    _rate(pair[1], spared, int((~positive).sum())),
+                )
+            )
+    if not rows:
+        return None
+    caption = (
+        "Of the first seed of each method, on test, in percent with 95 % intervals over groups where they are known. "
+        "A class is called where its probability, at the temperature of validation, is at the threshold of the largest "
+        "Youden index of validation or above."
+    )
+    heads = ("method", "class", "threshold", "sensitivity", "specificity")
+    return Grid("operating", "Operating points", (heads,), tuple(rows), 2, caption)
+
+
+def good_enough(study: Study, margin: float = MARGIN) -> Grid | None:
+    """Whether each student may take its teacher's place, in words; None where nobody has a teacher."""
+    measure = study.measures.get(study.metric)
+    if measure is None or measure.addends is None or not measure.higher_is_better:
+        return None
+    rows = []
+    for cell in study.cells:
+        if cell.kind != "run":
+            continue
+        sides = [stacked(cell.runs, network, {study.metric: measure}) for network in (study.network, "T")]
+        if any(side is None for side in sides) or not cell.runs:
+            continue
+        (ids, own), (_, teachers) = (side for side in sides if side is not None)
+        groups = groups_of(list(cell.runs.values()), ids)
+        resampler = Resampler(len(ids), groups=groups)
+        pairs = zip(own, teachers, strict=True)
+        gaps = [
+            [measure.finished(np.concatenate(resampler.sums(blocks[measure.addends]))) for blocks in pair]
+            for pair in pairs
+        ]
+        values = np.mean([first - second for first, second in gaps], axis=0)
+        gap = percentile_interval(float(values[0]), values[1:][~np.isnan(values[1:])], resampler.units)
+        drawn = "samples" if groups is None else "groups"
+        words = words_on("the student", "its teacher", study.label(study.metric), gap, margin, drawn)
+        ends = f"{100 * gap.low:+.2f} to {100 * gap.high:+.2f}"
+        rows.append((label(cell.title), Datum(f"{100 * gap.value:+.2f}", gap.value, beside=(ends,)), label(words)))
+    if not rows:
+        return None
+    caption = (
+        "Student minus teacher on test, in points, mean over seeds, with paired 95 % bootstrap intervals. Not worse by "
+        f"more than {100 * margin:g} points: where the lower end says so."
+    )
+    return Grid(
+        "good-enough", "Student in its teacher's place", (("method", "gap", "in words"),), tuple(rows), 1, caption
+    )
+
+
+def _rate(found: Interval, count: int, of: int) -> Datum:
+    ends = f"{100 * found.low:.1f}–{100 * found.high:.1f}"
+    return Datum(f"{100 * found.value:.1f}", found.value, beside=(f"{count} of {of}", ends))

@@ -1,0 +1,101 @@
+"""Two models on the same labelled images, and data whose classes are called otherwise."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from preceptor.deploy.compare import compare
+from preceptor.deploy.export import Options, export
+from preceptor.errors import UserError
+from preceptor.opened_run import open_run
+
+from ..command import preceptor
+from .conftest import RESNET, trained
+
+ABROAD = "malignant: class1\nbenign: class0\nblurred: null\n"
+
+
+@pytest.fixture(scope="module")
+def abroad(class_data, tmp_path_factory):
+    """The same images in folders of other names, and some that are of no class."""
+    root = tmp_path_factory.mktemp("abroad")
+    for name, now in (("class0", "benign"), ("class1", "malignant")):
+        shutil.copytree(class_data / name, root / "images" / now)
+    (root / "images" / "blurred").mkdir()
+    shutil.copy(class_data / "class0" / "0.jpg", root / "images" / "blurred" / "b.jpg")
+    (root / "classes.yaml").write_text(ABROAD)
+    return root
+
+
+def test_a_run_and_its_bundle_are_as_good(class_run, class_data, tmp_path):
+    export(class_run, tmp_path / "bundle", Options(int8="off"))
+    found = compare(class_run, tmp_path / "bundle", str(class_data), device="cpu")
+    accuracy = found.rows[0]
+    assert found.samples == 48
+    assert (accuracy.gap.value, accuracy.gap.low, accuracy.gap.high) == (0, 0, 0)
+    own = pd.read_csv(class_run / "predictions" / "test.csv")
+    assert 0 < accuracy.first < 1 or own.empty
+    assert "is not worse than" in found.words
+    said = preceptor("compare", class_run, tmp_path / "bundle", class_data, "--margin", "0.01", "--device", "cpu")
+    assert said.code == 0
+    assert "by more than 1 points" in said.out
+
+
+def test_masks_are_compared_by_their_pixels(mask_run, mask_data):
+    found = compare(mask_run, mask_run, str(mask_data), device="cpu")
+    assert found.rows[0].label == "IoU"
+    assert found.samples == 20
+
+
+def test_other_names_for_classes(class_run, class_data, abroad):
+    plain = open_run(class_run).evaluate(data=str(class_data), device="cpu").scores["S1"]
+    said = preceptor(
+        "evaluate", class_run, "--data", abroad / "images", "--map", abroad / "classes.yaml", "--device", "cpu"
+    )
+    assert said.code == 0, said.error
+    assert f"{plain['accuracy']:.3f}" in said.out
+    found = compare(
+        class_run, class_run, str(abroad / "images"), names={"malignant": "class1", "benign": "class0", "blurred": None}
+    )
+    assert found.samples == 48
+    assert found.rows[0].first == pytest.approx(plain["accuracy"])
+    assert found.notes == ("1 images are of classes that --map leaves out",)
+
+
+BAD_MAPS = {
+    "a list": ("- class0\n", "lines of `name in the data"),
+    "a class forgotten": ("malignant: class1\nbenign: class0\n", "says nothing of class 'blurred'"),
+    "a class that is not there": (ABROAD + "odd: class0\n", "names 'odd', which is no class of"),
+    "to nowhere": (ABROAD.replace("class1", "class9"), "leads to 'class9', and the network knows class0, class1"),
+    "nothing left": ("malignant: null\nbenign: null\nblurred: null\n", "leaves no image over"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MAPS)
+def test_bad_maps(case, class_run, abroad, tmp_path):
+    text, words = BAD_MAPS[case]
+    (tmp_path / "map.yaml").write_text(text)
+    said = preceptor("evaluate", class_run, "--data", abroad / "images", "--map", tmp_path / "map.yaml")
+    assert said.code == 2
+    assert words in said.error
+
+
+def test_what_cannot_be_compared(class_run, mask_run, class_data, abroad):
+    with pytest.raises(UserError, match="two models of the same classes were wanted"):
+        compare(class_run, mask_run, str(class_data), device="cpu")
+    with pytest.raises(UserError, match=r"has class 'benign', and the models know class0, class1; give --map"):
+        compare(class_run, class_run, str(abroad / "images"), device="cpu")
+    said = preceptor("evaluate", class_run, "--map", abroad / "classes.yaml")
+    assert said.code == 2
+    assert "give --data too" in said.error
+
+
+@pytest.mark.slow
+def test_the_card_says_whether_the_student_is_good_enough(class_data, tmp_path):
+    networks = {"student": RESNET, "teacher": RESNET, "count": 1}
+    run = trained(tmp_path / "run", class_data, RESNET, networks=networks, technique={"name": "kd_offline"})
+    export(run, tmp_path / "bundle", Options(int8="off", margin=0.05))
+    card = (tmp_path / "bundle" / "README.md").read_text()
+    assert "its teacher" in card
+    assert "5 points" in card

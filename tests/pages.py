@@ -31,7 +31,7 @@ class Block:
     @property
     def commands(self) -> list[list[str]]:
         """The words of every command in it, without comments and prompts."""
-        if self.language in ("python", "yaml"):
+        if self.language in ("python", "yaml", "text"):  # text is what was printed
             return []
         lines = self.text.replace("\\\n", " ").splitlines()
         split = (_words(line) for line in lines)

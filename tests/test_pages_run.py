@@ -1,8 +1,8 @@
 """Pages whose commands are run as they stand, in a folder of their own; training is cut to an epoch."""
 
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,27 +38,41 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def finished(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the four commands were typed, and a student was trained alone."""
+    root = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(root, images, patch)
+        ran(["init", "slides"])
+        ran(["train", "slides.yaml", "--out", "runs/first"])
+        ran(["train", "slides.yaml", "--out", "runs/alone", "--set", "technique.name=baseline"])
+    return root
+
+
 @pytest.fixture
 def here(
-    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[Path]:
+    request: pytest.FixtureRequest, page: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A working folder with images, shipped recipes and, for most pages, finished runs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("preceptor.drafting.ask_hub", lambda: lambda: False)
-    for name in ("recipes", "studies"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    for name in ("slides", "cells"):
-        (tmp_path / name).symlink_to(images / name)
-    page: Path = request.getfixturevalue("page")
-    if named(page) not in FROM_SCRATCH:
-        for words in (
-            ["init", "slides"],
-            ["train", "slides.yaml", "--out", "runs/first"],
-            ["train", "slides.yaml", "--out", "runs/alone", "--set", "technique.name=baseline"],
-        ):
-            ran(words)
+    settle(tmp_path, images, monkeypatch)
+    if named(page) not in FROM_SCRATCH and page.parent.name != "tutorials":
+        there: Path = request.getfixturevalue("finished")
+        for name in ("runs", "cache"):
+            shutil.copytree(there / name, tmp_path / name)
+        shutil.copy(there / "slides.yaml", tmp_path)
     return tmp_path
+
+
+def settle(place: Path, images: Path, patch: pytest.MonkeyPatch) -> None:
+    """Go to ``place``, where images and shipped recipes lie; the hub is not asked."""
+    patch.chdir(place)
+    patch.setenv("PRECEPTOR_CACHE", str(place / "cache"))
+    patch.setattr("preceptor.drafting.ask_hub", lambda: lambda: False)
+    for name in ("recipes", "studies"):
+        (place / name).symlink_to(ROOT / name)
+    for name in ("slides", "cells"):
+        (place / name).symlink_to(images / name)
 
 
 def ran(words: list[str]) -> str:

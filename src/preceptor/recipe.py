@@ -216,10 +216,7 @@ class Recipe(Model):
         )
 
     def plan(self, facts: Facts | None = None) -> Plan:
-        """What the technique makes of it.
-
-        Args:
-            facts: what networks are like; as most are unless it is given.
+        """What the technique makes of it; ``facts`` say what networks are like, which is as most are unless given.
 
         Raises:
             UserError: options that do not fit these networks.

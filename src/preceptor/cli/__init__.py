@@ -1,1 +1,1 @@
-
+"""The command line: parse, call, print; nothing heavy is imported before a command runs."""

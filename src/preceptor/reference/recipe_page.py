@@ -38,17 +38,20 @@ _TECHNIQUES = """\
 are on [methods.md](methods.md).
 """
 
-_SECTIONS = (
-    ("data", "DataSpec"),
-    ("data.tile", "TileSpec"),
-    ("split", "SplitSpec"),
-    ("augment", "AugmentSpec"),
-    ("networks", "NetworksSpec"),
-    ("networks.teacher, .student and each of .teachers and .students", "NetworkSpec"),
-    ("task_loss", "TaskLossSpec"),
-    ("training and teacher_training", "TrainingSpec"),
-    ("training.teacher_cache", "CacheSpec"),
-)
+_SECTIONS = {
+    "DataSpec": "data",
+    "TileSpec": "data.tile",
+    "SplitSpec": "split",
+    "AugmentSpec": "augment",
+    "NetworksSpec": "networks",
+    "NetworkSpec": "A network",
+    "TaskLossSpec": "task_loss",
+    "TrainingSpec": "training",
+    "CacheSpec": "training.teacher_cache",
+}
+"""Part of the schema -> its heading, in the order of the page."""
+_BESIDE_TECHNIQUES = {"LossSpec": "A loss", "EdgeSpec": "An edge", "Route": "A route"}
+_HEADINGS = _SECTIONS | _BESIDE_TECHNIQUES
 
 
 def recipe_page() -> str:
@@ -56,14 +59,14 @@ def recipe_page() -> str:
     schema = recipe_schema()
     parts = schema["$defs"]
     blocks = [_PAGE, "## Recipe\n", _table(schema, parts)]
-    for where, name in _SECTIONS:
-        blocks += [f"## {name}\n", f"`{where}`: {parts[name]['description']}\n", _table(parts[name], parts)]
+    for name, heading in _SECTIONS.items():
+        blocks += [f"## {heading}\n", f"{parts[name]['description']}\n", _table(parts[name], parts)]
     blocks.append(_TECHNIQUES)
     for key, technique in TECHNIQUES.items():
         part = parts[technique.__name__]
         blocks += [f"### {key}\n", part["description"] + "\n", _table(part, parts, only=technique.options())]
-    for name in ("LossSpec", "EdgeSpec", "Route"):
-        blocks += [f"## {name}\n", parts[name]["description"] + "\n", _table(parts[name], parts)]
+    for name, heading in _BESIDE_TECHNIQUES.items():
+        blocks += [f"## {heading}\n", parts[name]["description"] + "\n", _table(parts[name], parts)]
     return "\n".join(blocks)
 
 
@@ -74,7 +77,7 @@ def _table(part: dict[str, Any], parts: dict[str, Any], only: Any = None) -> str
         if only is not None and name not in only:
             continue
         default = "" if name in wanted else f"`{_shown(key.get('default', {}))}`"
-        kinds = "mapping ([techniques](#techniques))" if name == "technique" else kind(key, parts)
+        kinds = "mapping ([techniques](#techniques))" if name == "technique" else kind(key, parts, _HEADINGS)
         cells = (f"`{name}`", kinds, default, str(key.get("description", "")))
         rows.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return "\n".join(rows) + "\n" if len(rows) > 2 else "It has no options.\n"

@@ -57,8 +57,11 @@ def _without_circles(uses: dict[str, set[str]]) -> dict[str, set[str]]:
     def reaches(start: str, end: str) -> bool:
         return start == end or any(reaches(other, end) for other in kept[start])
 
-    for room in sorted(uses, key=lambda one: len(uses[one])):
-        for other in sorted(uses[room], key=lambda one: len(uses[one])):
+    def fewest_first(room: str) -> tuple[int, str]:
+        return len(uses[room]), room
+
+    for room in sorted(uses, key=fewest_first):
+        for other in sorted(uses[room], key=fewest_first):
             if not reaches(other, room):
                 kept[room].add(other)
     return kept

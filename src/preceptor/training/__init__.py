@@ -1,1 +1,1 @@
-
+"""The one loop, and the run around it."""

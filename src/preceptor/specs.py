@@ -348,6 +348,10 @@ class CacheSpec(Model):
     budget: Annotated[float, Field(gt=0)] = 4.0
 
 
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+"""Tools that may be told how training goes."""
+
+
 class TrainingSpec(Model):
     """How a stage is trained.
 
@@ -384,7 +388,10 @@ class TrainingSpec(Model):
         drop_last: leave out the last batch of an epoch where it is smaller.
         threads: compute threads; results are bit-identical for equal threads.
         workers: threads that prepare batches ahead; they change nothing but speed.
-        tensorboard: write TensorBoard events too (extra ``tensorboard``).
+        tensorboard: the same as ``trackers: [tensorboard]``.
+        trackers: tools that are told of losses and scores too: ``tensorboard``, ``mlflow``, ``wandb`` (extras of these
+            names). All write into the run's folder; MLflow to a server where ``MLFLOW_TRACKING_URI`` names one, Weights
+            & Biases to its own where ``WANDB_MODE=online`` is set.
         teacher_cache: see :class:`CacheSpec`.
     """
 
@@ -414,6 +421,7 @@ class TrainingSpec(Model):
     threads: Threads | None = None
     workers: Annotated[int, Field(ge=0, le=256)] = 1
     tensorboard: bool = False
+    trackers: tuple[Tracker, ...] = ()
     teacher_cache: CacheSpec = CacheSpec()
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from preceptor.runs.names import (
     LISTED,
     LOCK,
     METRICS,
+    MLFLOW,
     NETWORKS,
     OWN,
     PIXELS,
@@ -22,6 +23,7 @@ from preceptor.runs.names import (
     SPLIT,
     TENSORBOARD,
     TOGETHER,
+    WANDB,
 )
 
 _NETWORK = "config.json"
@@ -95,6 +97,16 @@ class RunFiles:
     def tensorboard(self) -> Path:
         """The folder of TensorBoard's events."""
         return self.folder / TENSORBOARD
+
+    @property
+    def mlflow(self) -> Path:
+        """The folder of MLflow's database."""
+        return self.folder / MLFLOW
+
+    @property
+    def wandb(self) -> Path:
+        """The folder in which Weights & Biases writes."""
+        return self.folder / WANDB
 
     @property
     def analysis(self) -> Path:

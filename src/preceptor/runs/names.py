@@ -3,7 +3,8 @@
 RECIPE, SPLIT, METRICS, RESULT = "recipe.yaml", "split.csv", "metrics.csv", "result.json"
 ENVIRONMENT, BEGUN, PIXELS, LOCK = "environment.json", "begun.json", "pixels.npz", ".lock"
 CHECKPOINTS, NETWORKS, PREDICTIONS = "checkpoints", "networks", "predictions"
-ANALYSIS, TENSORBOARD = "analysis", "tensorboard"
+ANALYSIS = "analysis"
+TENSORBOARD, MLFLOW, WANDB = "tensorboard", "mlflow", "wandb"
 
 REUSED = "reused.json"
 """Where a run was copied from, if it was."""
@@ -17,5 +18,5 @@ TOGETHER = "runs.yaml"
 LISTED = (BEGUN, RECIPE, SPLIT, PIXELS, METRICS, PREDICTIONS, NETWORKS, OWN)
 """Files and folders whose checksums ``result.json`` holds. Checkpoints and ``environment.json`` have their own."""
 
-FOLDERS = (CHECKPOINTS, NETWORKS, PREDICTIONS, ANALYSIS, TENSORBOARD)
+FOLDERS = (CHECKPOINTS, NETWORKS, PREDICTIONS, ANALYSIS, TENSORBOARD, MLFLOW, WANDB)
 """Folders inside a run, in which no other run lies."""

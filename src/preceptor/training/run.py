@@ -1,6 +1,7 @@
 """One run from recipe to result."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import folder_for, keep_own
 from preceptor.training.same_data import require_unseen, write_pixel_keys
-from preceptor.training.trackers import TensorBoard
+from preceptor.training.trackers import require_trackers, trackers_for
 
 
 def train(
@@ -62,6 +63,7 @@ def train(
         UserError: recipe, data or weights are wrong.
         InterruptedRunError: SIGTERM or SIGINT came; the same call goes on.
     """
+    require_trackers(recipe)
     fabric = make_fabric(device)
     console = (console or Screen()) if fabric.is_global_zero else Screen(quiet=True)
     if fabric.is_global_zero:
@@ -181,8 +183,8 @@ class Run:
         reported = {*filter(None, [self.plan.teacher]), *self.plan.students}
         ended: dict[str, StageProgress] = {}  # stages that no other goes on from
         self.builder.try_out(self.plan.stages[1:])
-        with Progress(self.console, self.recipe.monitor) as progress:
-            watchers = [progress, *self.watchers, *self._trackers()]
+        with Progress(self.console, self.recipe.monitor, self.plan.stages) as progress, self._trackers() as trackers:
+            watchers = [progress, *self.watchers, *trackers]
             for planned in self.plan.stages:
                 for name in planned.members:  # which are made anew: two teachers are never in memory together
                     networks.pop(name, None)
@@ -199,11 +201,11 @@ class Run:
                 del cohort
         return Trained(networks=networks, ended=list(ended.values()))
 
-    def _trackers(self) -> list[Watcher]:
+    def _trackers(self) -> AbstractContextManager[Sequence[Watcher]]:
         """Other tools that the recipe wants to be told of the training."""
-        if not (self.recipe.training.tensorboard and self.fabric.is_global_zero):
-            return []
-        return [TensorBoard(self.builder.checkpoints.folder.files.tensorboard)]
+        if not self.fabric.is_global_zero:
+            return nullcontext(())
+        return trackers_for(self.recipe, self.builder.checkpoints.folder.files)
 
     def _train_stage(self, stage: Stage, watchers: Sequence[Watcher]) -> tuple[Cohort, StageProgress]:
         """The networks of a stage as it left them, and where it ended."""

@@ -133,9 +133,8 @@ class Run:
     def budget(self) -> str:
         """All that a student alone must share with a method before the two may be compared, as text."""
         same = {key: value for key, value in self.recipe.items() if key in _BUDGET}
-        training = {
-            k: v for k, v in (same.get("training") or {}).items() if k not in ("threads", "workers", "tensorboard")
-        }
+        aside = ("threads", "workers", "tensorboard", "trackers")
+        training = {k: v for k, v in (same.get("training") or {}).items() if k not in aside}
         data = {key: value for key, value in (same.get("data") or {}).items() if key != "cache"}
         networks = self.recipe.get("networks") or {}
         student = networks.get("student") or (networks.get("students") or [None])[0]

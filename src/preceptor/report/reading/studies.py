@@ -34,6 +34,7 @@ SAME_RESULT = (
     "technique.student_alone",
     "training.workers",
     "training.tensorboard",
+    "training.trackers",
 )
 """Recipe fields in which runs of one cell may differ."""
 

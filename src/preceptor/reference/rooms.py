@@ -57,8 +57,8 @@ def _without_circles(uses: dict[str, set[str]]) -> dict[str, set[str]]:
     def reaches(start: str, end: str) -> bool:
         return start == end or any(reaches(other, end) for other in kept[start])
 
-    for room in sorted(uses, key=lambda one: len(uses[one])):
-        for other in sorted(uses[room], key=lambda one: len(uses[one])):
+    for room in sorted(uses, key=lambda one: (len(uses[one]), one)):
+        for other in sorted(uses[room], key=lambda one: (len(uses[one]), one)):
             if not reaches(other, room):
                 kept[room].add(other)
     return kept

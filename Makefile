@@ -1,18 +1,24 @@
 PYTHON ?= python3
 BIN := .venv/bin
+RUNS := .venv/runs
 READY := .venv/ready
+INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 .PHONY: setup demo test test-slow check format docs clean
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt
+$(RUNS): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,docs,search,tensorboard]'
+	$(INSTALL) --editable .
+	touch $(RUNS)
+
+$(READY): $(RUNS)
+	$(INSTALL) --editable '.[dev,docs,search,tensorboard]'
 	touch $(READY)
 
-demo: $(READY)
+demo: $(RUNS)
 	$(BIN)/preceptor demo
 
 check: $(READY)

@@ -52,3 +52,17 @@ def _leaves(annotation: Any) -> Iterator[type]:
             yield from map(type, get_args(choice))
         else:
             yield choice if isinstance(choice, type) else get_origin(choice) or object
+
+
+def keys_below(model: type[BaseModel]) -> list[tuple[str, str]]:
+    """(field, field of the model in it): every dotted key of two parts that ``model`` itself has."""
+    return [
+        (name, key)
+        for name, field in model.model_fields.items()
+        for key in dict.fromkeys(
+            key
+            for choice in _choices(field.annotation)
+            if isinstance(choice, type) and issubclass(choice, BaseModel)
+            for key in choice.model_fields
+        )
+    ]

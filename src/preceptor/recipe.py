@@ -231,20 +231,13 @@ class Recipe(Model):
 
     @classmethod
     def load(cls, path: Path | str) -> "Recipe":
-        """Read a recipe.
-
-        Raises:
-            UserError: what is wrong, where, and the nearest valid key.
-        """
+        """Read a recipe; as :func:`load_recipe`, and without its notes, which only overrides cause."""
         return load_recipe(Path(path))[0]
 
     def with_(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> "Recipe":
         """The recipe with some values changed: ``with_(seed=3)``, ``with_({"training.epochs": 5})``.
 
         Another ``technique.name`` leaves out the options that the new technique does not have.
-
-        Raises:
-            UserError: as of :meth:`load`.
         """
         return changed_recipe(self.model_dump(mode="json"), {**(changes or {}), **more}.items())[0]
 

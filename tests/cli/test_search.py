@@ -3,6 +3,8 @@ import builtins
 import pytest
 import yaml
 
+from preceptor.extras import install_command
+
 from ..command import preceptor
 from ..study.studies import raw
 
@@ -45,7 +47,7 @@ def test_without_optuna_the_extra_is_named(written, tmp_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_optuna)
     answer = preceptor("search", written, "--out", tmp_path / "out", "--over", "training.lr=1e-4,1e-3")
     assert answer.code == 2
-    assert 'pip install "preceptor[search]"' in answer.error
+    assert install_command("search") in answer.error
     assert not (tmp_path / "out").exists()
 
 

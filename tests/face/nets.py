@@ -1,5 +1,9 @@
-"""A small module of somebody's own."""
+"""A small module of somebody's own, and what a process shares."""
 
+import random
+
+import numpy as np
+import torch
 from torch import nn
 
 
@@ -14,3 +18,13 @@ class Small(nn.Module):
 
     def forward(self, images):
         return self.head(self.drop(self.body(images).mean(dim=(2, 3))))
+
+
+def stands():
+    """Where threads and generators are."""
+    return (
+        torch.get_num_threads(),
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+    )

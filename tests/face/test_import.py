@@ -26,6 +26,7 @@ def test_the_import_is_quick_and_brings_no_torch():
     assert all(second == "False" for _, second in lines)
 
 
+@pytest.mark.slow
 def test_no_name_draws_random_numbers_or_changes_threads():
     code = (
         "import random; random.seed(1); import torch; threads = torch.get_num_threads(); torch.manual_seed(1);"

@@ -13,6 +13,7 @@ from preceptor.recipe import parse_recipe
 from preceptor.training import run as training_run
 
 from ..own_things import NETWORK
+from .nets import stands
 
 STEPS = 20
 HINT = "T->S1/fitnet@late"
@@ -76,7 +77,11 @@ def run(mine, tmp_path, monkeypatch):
             "teacher_training": {"epochs": 1},
         }
     )
+    torch.set_num_threads(2)  # the recipe wants one
+    before = stands()
     pc.train(recipe, tmp_path / "run", device="cpu", quiet=True)
+    assert stands() == before
+    torch.set_num_threads(1)
     assert len(seen["steps"]) >= STEPS
     return seen
 

@@ -17,6 +17,7 @@ def network(seed=0, **more):
 
 class Packed:
     fingerprint = "f"
+    reading = 2
 
 
 def test_a_network_is_known_by_its_content():

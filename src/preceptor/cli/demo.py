@@ -1,7 +1,6 @@
 """``preceptor demo``: the main job in small, on phantom tissue."""
 
 import time
-from importlib.resources import files
 from pathlib import Path
 
 from rich.table import Table
@@ -10,6 +9,7 @@ from preceptor.measures.table import agreement_measure, main_measure
 from preceptor.recipe import load_recipe
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
+from preceptor.shipped import shipped_recipe
 
 _RUNS = {
     "teacher": ("technique.name=baseline", "technique.network=teacher"),
@@ -30,7 +30,7 @@ def run_demo(out: Path) -> None:
     results: dict[str, RunResult] = {}
     for name, overrides in _RUNS.items():
         teacher = [f"technique.teacher={out / 'teacher'}"] if name == "kd_offline" else []
-        recipe, _ = load_recipe(Path(str(files("preceptor") / "phantom.yaml")), [*overrides, *teacher])
+        recipe, _ = load_recipe(shipped_recipe("phantom"), [*overrides, *teacher])
         console.rule(name)
         results[name] = train(recipe, out / name, device="cpu", console=console)
     console.print(_table(results))

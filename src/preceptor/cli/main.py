@@ -1,11 +1,12 @@
 """The command line: parse, call, print. Nothing heavy is imported before a command runs."""
 
+import os
 import signal
 import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -13,10 +14,14 @@ from typer.core import TyperGroup
 from preceptor import __version__
 from preceptor.cli import cache, data
 from preceptor.cli import export as exporting
+from preceptor.cli.complete import recipe_names, study_names
 from preceptor.errors import ClosedOutputError, InterruptedRunError, UserError
 from preceptor.quoting import plain
 from preceptor.refusals import own_files_run, refusal
 from preceptor.streams import drop_output, flush_output, is_output_closed, open_standard_streams, say
+
+if TYPE_CHECKING:
+    from preceptor.shipped import Kind
 
 
 class _Commands(TyperGroup):
@@ -37,7 +42,6 @@ app = typer.Typer(
     cls=_Commands,
     help="Train small biomedical image networks that learn from big ones and from each other.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -46,7 +50,11 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(exporting.app, name="bundle")
 
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value, or several after one another.")
+    list[str] | None,
+    typer.Option("--set", help="Change the recipe: a.b=value, or several after one another; also without --set."),
+]
+Recipe = Annotated[
+    Path, typer.Argument(help="A recipe: a file, or the name of a shipped one.", autocompletion=recipe_names)
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Trust = Annotated[bool, typer.Option("--trust", help="Run Python files that the folder's recipe names.")]
@@ -100,7 +108,7 @@ def init(
 @app.command(context_settings={"allow_extra_args": True})
 def train(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
+    recipe: Recipe,
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; by default below runs/.")] = None,
     device: Device = "auto",
@@ -109,21 +117,33 @@ def train(
     """Train one run; the same command again resumes it."""
     from preceptor.cli.train import train_recipe
 
-    train_recipe(recipe, [*(overrides or []), *_more_changes(context)], out, device, trust=trust)
+    train_recipe(_file(recipe, "recipes"), _changes(context, overrides), out, device, trust=trust)
 
 
-def _more_changes(context: typer.Context) -> list[str]:
-    """The changes that follow the first one after --set."""
-    stray = [text for text in context.args if "=" not in text]
-    if stray:
-        raise UserError(f"unexpected argument {stray[0]!r}; the recipe is changed by --set a.b=value c.d=value")
-    return context.args
+def _changes(context: typer.Context, overrides: list[str] | None) -> list[str]:
+    """All changes, those after the first one of --set and those without it too, with whole keys."""
+    from preceptor.cli.changes import whole_changes
+
+    changes, notes = whole_changes([*(overrides or []), *context.args])
+    for note in notes:
+        if os.environ.get("RANK", "0") == "0":
+            say(f"note: {note}")
+    return changes
+
+
+def _file(given: Path, *kinds: "Kind") -> Path:
+    """The file of the user's, or the shipped one, that ``given`` names."""
+    from preceptor.shipped import find_file
+
+    return find_file(given, kinds)
 
 
 @app.command(context_settings={"allow_extra_args": True})
 def study(
     context: typer.Context,
-    study: Annotated[Path, typer.Argument(help="A study, for example studies/phantom.yaml.")],
+    study: Annotated[
+        Path, typer.Argument(help="A study: a file, or the name of a shipped one.", autocompletion=study_names)
+    ],
     overrides: Overrides = None,
     scale: Annotated[str | None, typer.Option(help="Another size of the study, such as small.")] = None,
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/studies/.")] = None,
@@ -139,10 +159,9 @@ def study(
     """Train many runs; the same command again does only what is missing."""
     from preceptor.cli.study import run_study
 
-    changes = [*(overrides or []), *_more_changes(context)]
     finished = run_study(
-        study,
-        changes,
+        _file(study, "studies"),
+        _changes(context, overrides),
         scale=scale,
         out=out,
         workers=workers,
@@ -156,15 +175,14 @@ def study(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def search(
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
+    context: typer.Context,
+    recipe: Recipe,
     over: Annotated[
         list[str] | None, typer.Option(help="A setting: key=a,b,c or key=low..high[:log]; repeat it.")
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Change the recipe: a.b=value; repeat it.")
-    ] = None,
+    overrides: Overrides = None,
     sampler: Annotated[str, typer.Option(help="grid, random or tpe.")] = "tpe",
     trials: Annotated[int, typer.Option(min=1, max=100_000, help="How many in all; a grid has its own number.")] = 20,
     seed: Annotated[int, typer.Option(help="Of random and tpe.")] = 0,
@@ -178,9 +196,9 @@ def search(
     from preceptor.cli.search import search_recipe
 
     search_recipe(
-        recipe,
+        _file(recipe, "recipes"),
         over or [],
-        overrides or [],
+        _changes(context, overrides),
         sampler=sampler,
         trials=trials,
         seed=seed,
@@ -343,7 +361,7 @@ def report(
 @app.command(context_settings={"allow_extra_args": True})
 def bench(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml.")],
+    recipe: Recipe,
     overrides: Overrides = None,
     steps: Annotated[int, typer.Option(min=2, max=100_000, help="Steps to time of each kind.")] = 8,
     device: Device = "auto",
@@ -352,13 +370,16 @@ def bench(
     """How fast a recipe trains here, where the time goes, and what to change first. Trains nothing, writes no run."""
     from preceptor.cli.bench import bench_recipe
 
-    bench_recipe(recipe, [*(overrides or []), *_more_changes(context)], steps, device, trust=trust)
+    bench_recipe(_file(recipe, "recipes"), _changes(context, overrides), steps, device, trust=trust)
 
 
 @app.command(context_settings={"allow_extra_args": True})
 def plan(
     context: typer.Context,
-    recipe: Annotated[Path, typer.Argument(help="A recipe, for example recipes/phantom.yaml, or a study.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(help="A recipe or a study: a file, or the name of a shipped one.", autocompletion=recipe_names),
+    ],
     overrides: Overrides = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the graph of the last stage into this file.")] = None,
     scale: Annotated[str | None, typer.Option(help="Another size of a study, such as small.")] = None,
@@ -371,7 +392,8 @@ def plan(
     trust: Trust = False,
 ) -> None:
     """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
-    changes = [*(overrides or []), *_more_changes(context)]
+    kinds: tuple[Kind, ...] = ("studies", "recipes") if measure or scale else ("recipes", "studies")
+    recipe, changes = _file(recipe, *kinds), _changes(context, overrides)
     if measure:
         from preceptor.cli.expect import show_expected
 
@@ -393,6 +415,14 @@ def recipe_schema(
     from preceptor.reference import recipe_schema as schema
 
     say(recipe_page() if markdown else dumps(schema(), ensure_ascii=False, indent=2), nl=not markdown)
+
+
+@app.command()
+def recipes() -> None:
+    """The recipes and studies that come with preceptor, with a line on each."""
+    from preceptor.cli.recipes import print_shipped
+
+    print_shipped()
 
 
 @app.command()

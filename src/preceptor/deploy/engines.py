@@ -10,6 +10,7 @@ from PIL import Image
 from preceptor.data.samples import Pixels
 from preceptor.deploy.pieces import Logits
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 
 if TYPE_CHECKING:
     from preceptor.networks.network import Network
@@ -98,7 +99,7 @@ def open_session(model: str | bytes, threads: int = 0) -> Any:
     try:
         import onnxruntime
     except ImportError:
-        raise UserError('bundles want onnxruntime, which is not installed: pip install "preceptor[export]"') from None
+        raise UserError(f"bundles want onnxruntime, which is not installed: {install_command('export')}") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4

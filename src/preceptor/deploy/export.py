@@ -24,6 +24,7 @@ from preceptor.deploy.points import Points
 from preceptor.deploy.predictor import Predictor
 from preceptor.deploy.student import Student, open_student
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 from preceptor.files import sync_folder
 from preceptor.measures.not_worse import MARGIN
 from preceptor.places import place_free
@@ -80,9 +81,7 @@ def export(
         UserError: no such network, no data, ``out`` holds other things, or the model says other than the network.
     """
     if any(find_spec(name) is None for name in ("onnx", "onnxruntime")):
-        raise UserError(
-            'exporting wants onnx and onnxruntime, which are not installed: pip install "preceptor[export]"'
-        )
+        raise UserError(f"exporting wants onnx and onnxruntime, which are not installed: {install_command('export')}")
     student = open_student(path, data=data, note=note)
     require_formats(options.formats, student.contract, options.mpp)
     require_classes(student.contract, options.sensitivity, options.abstain)

@@ -110,6 +110,8 @@ class Cohort(nn.Module):
         )
         inner.frozen_outputs = _as_they_come
         inner.to_device(images.device)
+        if images.dtype == torch.float64:  # losses compute in float32 unless they are given more
+            inner.losses.double()
         for edge in self.edges:
             edge.loss.note_built()
         self._names = {one.name: edge.name for edge, one in zip(self.edges, inner.transfers, strict=True)}

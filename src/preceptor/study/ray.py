@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 from preceptor.study.crew import Death, Event
 from preceptor.study.work import Answer, Request, Work, answer, train_job
 
@@ -32,7 +33,7 @@ def require_ray(address: str) -> None:
             "ray://HOST:PORT of its client server"
         )
     if find_spec("ray") is None:
-        raise UserError('--ray wants Ray, which is not installed: pip install "preceptor[ray]"')
+        raise UserError(f"--ray wants Ray, which is not installed: {install_command('ray')}")
 
 
 class RayCrew:

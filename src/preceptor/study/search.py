@@ -17,6 +17,7 @@ import pandas as pd
 from rich.console import Console
 
 from preceptor.errors import InterruptedRunError, UserError
+from preceptor.extras import install_command
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, changed_recipe
 from preceptor.study.crew import Crew, Death, stop_requests
@@ -292,7 +293,5 @@ def _optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise UserError(
-            'preceptor search wants Optuna, which is not installed: pip install "preceptor[search]"'
-        ) from None
+        raise UserError(f"preceptor search wants Optuna, which is not installed: {install_command('search')}") from None
     return optuna

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from preceptor import __version__
 from preceptor.composed.base import ComposedNetwork
 from preceptor.composed.committee import teachers_in
 from preceptor.data.prepare import Prepared, padding_of
@@ -162,7 +163,7 @@ class Finishing:
     def _environment(self) -> dict[str, Any]:
         fabric = self.evaluator.fabric
         return {
-            "preceptor": version("preceptor"),
+            "preceptor": __version__,
             "python": sys.version.split()[0],
             "platform": platform.platform(),
             "packages": {name: version(name) for name in ("torch", "timm", "segmentation-models-pytorch", "numpy")},

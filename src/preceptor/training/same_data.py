@@ -134,7 +134,7 @@ def _split_of(run: Path) -> tuple[pd.DataFrame | None, str | None]:
     except (OSError, UserError):
         return None, f"{SPLIT} is damaged"
     if table is None:
-        return None, f"there is no {SPLIT}"
+        return None, f"{SPLIT} is damaged" if RunFiles(run).split.exists() else f"there is no {SPLIT}"
     if not set(table["split"]) <= set(PARTS):
         return None, f"{SPLIT} is damaged"
     return _without_tiles(table[["id", "split"]]), None

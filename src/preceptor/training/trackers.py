@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 from preceptor.plan.stage import Stage
 
 
@@ -19,7 +20,7 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise UserError(
-                "training.tensorboard: TensorBoard is not installed; pip install 'preceptor[tensorboard]'"
+                f"training.tensorboard: TensorBoard is not installed: {install_command('tensorboard')}"
             ) from None
         self._writer = SummaryWriter(str(folder))
         self._stage = ""

@@ -16,6 +16,7 @@ import numpy as np
 from preceptor.data.pixels.reading import DamagedError, NotDecodableError, Request
 from preceptor.data.pixels.stored import Stored, Values, with_channels
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 
 MAGIC = b"DICM"
 """Stands at byte 128."""
@@ -73,7 +74,7 @@ def _opened(opened: BinaryIO, *, stop_before_pixels: bool = False) -> Any:
     try:
         import pydicom
     except ImportError:
-        raise UserError("DICOM files want pydicom, which is not installed: pip install 'preceptor[dicom]'") from None
+        raise UserError(f"DICOM files want pydicom, which is not installed: {install_command('dicom')}") from None
     return pydicom.dcmread(opened, stop_before_pixels=stop_before_pixels)
 
 
@@ -91,7 +92,7 @@ def _frame(found: Any, request: Request, place: int) -> Stored:
             raise
         raise NotDecodableError(
             f"is a DICOM file with {_syntax(found).name} compression, which no installed codec decodes: install the "
-            "extra with `pip install 'preceptor[dicom]'`, or decompress it first, for example with `gdcmconv --raw`"
+            f"extra with `{install_command('dicom')}`, or decompress it first, for example with `gdcmconv --raw`"
         ) from None
     if values.size == 0:
         raise DamagedError("it holds no pixels")

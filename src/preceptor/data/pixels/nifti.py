@@ -16,6 +16,7 @@ import numpy as np
 from preceptor.data.pixels.reading import Request
 from preceptor.data.pixels.stored import Stored, Values
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 
 _KEPT = 2  # volumes in memory: slices of one are read one after the other
 
@@ -58,7 +59,7 @@ def _loaded(path: str) -> Any:
     try:
         import nibabel
     except ImportError:
-        raise UserError("NIfTI files want nibabel, which is not installed: pip install 'preceptor[nifti]'") from None
+        raise UserError(f"NIfTI files want nibabel, which is not installed: {install_command('nifti')}") from None
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     return nibabel.load(path)
 

@@ -15,6 +15,7 @@ from preceptor.data.pixels import pillow
 from preceptor.data.pixels.reading import MOST_PIXELS, DamagedError, NotDecodableError, Request
 from preceptor.data.pixels.stored import Stored, Values, on_disk, with_channels
 from preceptor.data.pixels.tiff_whole import require_stored, require_whole
+from preceptor.extras import install_command
 
 ORIENTATION = 274
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR, _LAB = 0, 1, 2, 3, 4, 5, 6, 8
@@ -137,7 +138,7 @@ def _by_tifffile_or_pillow(file: BinaryIO, page: Any, number: int, request: Requ
             return None
         raise NotDecodableError(
             f"is a TIFF with {page.compression.name} compression, {_kind(page)}, which needs a codec: install the "
-            "extra with `pip install 'preceptor[codecs]'`, or save it without compression"
+            f"extra with `{install_command('codecs')}`, or save it without compression"
         ) from None
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from preceptor.data.names import check_names
 from preceptor.errors import UserError
+from preceptor.extras import install_command
 from preceptor.opening import open_file
 from preceptor.quoting import quoted, shown
 
@@ -110,7 +111,7 @@ def _read_parquet(file: Path) -> Table:
         import pyarrow  # noqa: F401  # pandas' own message does not name the extra
     except ImportError:
         raise UserError(
-            f"table {quoted(file)} is Parquet, which needs pyarrow: pip install 'preceptor[parquet]', or save it as CSV"
+            f"table {quoted(file)} is Parquet, which needs pyarrow: {install_command('parquet')}, or save it as CSV"
         ) from None
     try:
         found = pd.read_parquet(io.BytesIO(content), engine="pyarrow", dtype_backend="numpy_nullable")

@@ -1,0 +1,18 @@
+"""``preceptor recipes``."""
+
+from preceptor.shipped import Kind, described
+from preceptor.streams import say
+
+_TITLES: dict[Kind, str] = {
+    "recipes": "Recipes: preceptor train NAME",
+    "studies": "Studies: preceptor study NAME --scale small",
+}
+
+
+def print_shipped() -> None:
+    """Print the shipped recipes and studies, a line on each, and how one is run."""
+    for kind, title in _TITLES.items():
+        found = described(kind)
+        say(title)
+        for name, sentence in found.items():
+            say(f"  {name:{max(map(len, found))}}  {sentence}")

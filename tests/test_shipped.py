@@ -1,0 +1,75 @@
+"""Recipes and studies that come with the package are found by name."""
+
+from pathlib import Path
+
+import pytest
+
+from preceptor.cli.complete import recipe_names, study_names
+from preceptor.errors import UserError
+from preceptor.shipped import described, find_file, shipped_folder, shipped_names
+
+from .command import preceptor
+
+TOP = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("given", ["phantom", "recipes/phantom", "recipes/phantom.yaml"])
+def test_a_recipe_is_found_from_any_folder(given, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_file(Path(given), ["recipes"]) == TOP / "recipes" / "phantom.yaml"
+
+
+def test_the_users_own_file_comes_first_and_a_folder_of_that_name_does_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("lgg").mkdir()
+    assert find_file(Path("lgg"), ["recipes"]) == TOP / "recipes" / "lgg.yaml"
+    Path("phantom").write_text("name: mine")
+    assert find_file(Path("phantom"), ["recipes"]) == Path("phantom")
+
+
+def test_a_bare_name_is_looked_up_in_the_order_of_the_kinds():
+    assert find_file(Path("phantom"), ["studies", "recipes"]).parent.name == "studies"
+    assert find_file(Path("hcd"), ["studies", "recipes"]).parent.name == "recipes"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("phantm", r"no recipe 'phantm': did you mean 'phantom'\?"),
+        ("elsewhere/phantom.yaml", "no recipe 'elsewhere/phantom.yaml'"),
+        ("phantom.yaml", "no recipe 'phantom.yaml': did you mean 'phantom'"),
+    ],
+)
+def test_what_is_neither_is_refused(given, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        find_file(Path(given), ["recipes"])
+
+
+def test_a_folder_is_refused_where_it_is_read():
+    assert "is a folder" in preceptor("plan", "..").error
+
+
+@pytest.mark.parametrize("kind", ["recipes", "studies"])
+def test_every_one_is_listed_with_a_sentence(kind):
+    told = preceptor("recipes").out
+    for name, sentence in described(kind).items():
+        assert len(sentence) > 20, f"{kind}/{name}.yaml begins with no comment that says what it is"
+        assert f"  {name} " in told
+        assert sentence in told
+    assert shipped_names(kind) == sorted(path.stem for path in (TOP / kind).glob("*.yaml"))
+
+
+def test_an_installed_package_has_them_inside(tmp_path, monkeypatch):
+    monkeypatch.setattr("preceptor.shipped.__file__", str(tmp_path / "preceptor" / "shipped.py"))
+    (tmp_path / "preceptor" / "recipes").mkdir(parents=True)
+    assert shipped_folder("recipes") == tmp_path / "preceptor" / "recipes"
+
+
+def test_the_shell_offers_names_and_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("phone.yaml").touch()
+    Path("photos").mkdir()
+    Path("phantom.png").touch()
+    assert recipe_names("ph") == ["phantom", "phone.yaml", "photos/"]
+    assert "learning_styles_t03" in study_names("learn")

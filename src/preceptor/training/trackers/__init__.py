@@ -17,7 +17,8 @@ _TITLES: dict[Tracker, str] = {"tensorboard": "TensorBoard", "mlflow": "MLflow",
 def wanted_trackers(recipe: Recipe) -> list[Tracker]:
     """Which tools the recipe names, each once."""
     training = recipe.training
-    return list(dict.fromkeys([*(["tensorboard"] if training.tensorboard else []), *training.trackers]))
+    older: tuple[Tracker, ...] = ("tensorboard",) if training.tensorboard else ()
+    return list(dict.fromkeys((*older, *training.trackers)))
 
 
 def require_trackers(recipe: Recipe) -> None:

@@ -3,11 +3,17 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import wandb
 
 from preceptor.recipe import Recipe
 from preceptor.training.trackers.curves import RunTracker, lasting_id
+
+
+def _mode() -> Literal["online", "offline", "disabled", "shared"]:
+    wanted = os.environ.get("WANDB_MODE")
+    return "online" if wanted == "online" else "disabled" if wanted == "disabled" else "offline"
 
 
 class WandB(RunTracker):
@@ -23,7 +29,7 @@ class WandB(RunTracker):
             project=os.environ.get("WANDB_PROJECT") or "preceptor",
             name=f"{recipe.name} {folder.parent.name}".strip(),
             dir=str(folder.parent),
-            mode=os.environ.get("WANDB_MODE") or "offline",
+            mode=_mode(),
             id=lasting_id(folder),
             resume="allow",
             config=recipe.model_dump(mode="json"),

@@ -15,7 +15,7 @@ $(RUNS): pyproject.toml constraints.txt
 	touch $(RUNS)
 
 $(READY): $(RUNS)
-	$(INSTALL) --editable '.[dev,docs,search,tensorboard]'
+	$(INSTALL) --editable '.[dev,docs,mlflow,search,tensorboard,wandb]'
 	touch $(READY)
 
 demo: $(RUNS)

@@ -44,7 +44,7 @@ ROOMS = {
     "plan": {"runs"},
     "techniques": {"plan"},
     "data": {"recipe", "networks.build", "networks.normalisation"},
-    "drafting": {"data"},
+    "drafting": {"measures.table", "data"},
     "reference": {"recipe", "data", "techniques"},
     "networks": set(),
     "knowledge": {"networks.outputs"},

@@ -16,8 +16,8 @@ PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text(encoding="utf-8"))["p
 DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml", "mlflow": "mlflow-skinny"}
 """Of modules that are called otherwise than what is installed."""
 
-OPTIONAL = {"openvino"}
-"""Named by the package where it is missing; no extra of it."""
+OPTIONAL = {"openvino", "pixels"}
+"""Named by the package where it is missing, and no extra of it; and the second file of a bundle's own script."""
 
 
 def imported(folder: Path) -> set[str]:

@@ -251,12 +251,12 @@ def localdir_absent(folder):
     return train(folder, recipe(**student(architecture="local-dir:/nonexistent")))
 
 
-@case(2, "--set 'training.epochs'")
+@case(2, "unexpected argument 'training.epochs'")
 def set_without_value(folder):
     return train(folder, recipe(), "--set", "training.epochs")
 
 
-@case(2, "--set ''")
+@case(2, "unexpected argument ''")
 def set_empty(folder):
     return train(folder, recipe(), "--set", "")
 

@@ -52,6 +52,7 @@ RUNS = {
         ("deploy", "--sizes", "32", "--batches", "1", "--threads", "1", "--rounds", "3", "--seconds", "0.1"),
         ["| ResNet-18 | 32 | 1 | 1 |", "| U-Net", "ONNX of MixNet-S at 32 px written in"],
     ),
+    "serve": (("serve", "--seconds", "3", "--connections", "8"), ["p50"]),
     "outside": (("outside", "RECIPE"), ["| recipe | "]),
     "losses of classes": (("losses", "--tiny", "--rounds", "1"), ["kd ", "crd ", "reviewkd "]),
     "losses of masks": (

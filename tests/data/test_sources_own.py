@@ -458,7 +458,7 @@ def test_tables_as_parquet(tmp_path):
 def test_parquet_without_its_library_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (tmp_path / "labels.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"pip install 'preceptor\[parquet\]'"):
+    with pytest.raises(UserError, match=r"pip install .*\[parquet\]'"):
         open_source("table", str(tmp_path), {"image": "image", "label": "grade"})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from preceptor.drafting.choice import Choice
 from preceptor.drafting.folder import Folder
 from preceptor.drafting.networks import Machine, choose_networks
+from preceptor.measures.table import rare_class_measure
 
 _SIDES = (32, 48, 64, 96, 128, 160, 192, 224, 256)  # of images, when a network sees them
 _LARGEST = {False: 160, True: 224}  # side of a classified image without and with a GPU
@@ -168,7 +169,9 @@ def _training(folder: Folder, is_pretrained: bool) -> list[Choice]:
     ]
     counts = [count for count in folder.per_class.values() if count]
     if counts and max(counts) > _UNEVEN * min(counts):
-        choices.append(Choice("training.monitor", "f1", ("The mean over classes: accuracy hides rare ones.",)))
+        choices.append(
+            Choice("training.monitor", rare_class_measure().name, ("The mean over classes: accuracy hides rare ones.",))
+        )
     return choices
 
 

@@ -29,6 +29,11 @@ def main_measure(task: str) -> AnyMeasure:
     return next(iter(MEASURES[task].values()))
 
 
+def rare_class_measure() -> AnyMeasure:
+    """The score of a classifier in which every class counts alike, however rare it is."""
+    return MEASURES["classification"]["f1"]
+
+
 def agreement_measure(task: str) -> AnyMeasure:
     """The one score of how far a student agrees with its teacher where there is room for one."""
     return next(one for one in MEASURES[task].values() if one.against_teacher and one.is_printed)

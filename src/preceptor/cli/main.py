@@ -234,7 +234,7 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run, RUN/networks/NAME, or a bundle: the new one.")],
     second: Annotated[Path, typer.Argument(help="Another, in whose place the first would come.")],
     data: Annotated[str, typer.Argument(help="Labelled images: a path for the source.")],
-    source: Annotated[str, typer.Option(help="How they lie; `preceptor data list` names all ways.")] = "folder",
+    source: Annotated[str, typer.Option(help="How they lie; `preceptor data sources` names all ways.")] = "folder",
     names: Annotated[
         Path | None, typer.Option("--map", help="YAML: what the classes of the data are called by both.")
     ] = None,

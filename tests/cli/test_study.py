@@ -39,6 +39,15 @@ def test_changes_reach_the_recipe(written, tmp_path):
     assert preceptor("study", written, "--dry-run", "--set", "training.lr=0.5", "training.epochs=1").out != before
 
 
+def test_a_seed_of_a_study_is_its_part(written):
+    written.write_text(yaml.safe_dump(sort_keys=False, data=raw(seeds=[0, 1])))
+    whole, part = (preceptor("study", written, "--dry-run", *only).out for only in ((), ("--seed", 1)))
+    jobs = {line.split()[0] for line in part.splitlines() if "-seed" in line}
+    assert jobs
+    assert jobs == {line.split()[0] for line in whole.splitlines() if "-seed1-" in line}
+    assert preceptor("study", written, "--dry-run", "--seed", 7).error.endswith("has the seeds 0, 1\n")
+
+
 def test_two_studies_in_one_folder_are_refused(written, tmp_path):
     (tmp_path / "out").mkdir()
     with (tmp_path / "out" / ".lock").open("wb") as held:

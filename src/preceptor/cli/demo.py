@@ -42,7 +42,11 @@ def run_demo(out: Path) -> None:
         f"One seed on a small generated test set: see how it works here, not which method is best.\n"
         f"{time.monotonic() - began:.0f} s; run folders in {out}"
     )
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    console.print(f"report: {page}\n\n{NEXT}", highlight=False, soft_wrap=True)
+
+
+NEXT = """next: preceptor init FOLDER     a recipe for images of your own, with its reasons
+      preceptor plan phantom    what the demo's runs are: stages, losses as formulas"""
 
 
 def _table(results: dict[str, RunResult]) -> Table:

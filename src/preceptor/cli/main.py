@@ -149,6 +149,7 @@ def study(
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/studies/.")] = None,
     workers: Workers = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only the runs of this seed of the study; repeat it.")] = None,
     reuse: Annotated[
         list[Path] | None, typer.Option(help="A study folder whose finished runs are taken over; repeat it.")
     ] = None,
@@ -168,6 +169,7 @@ def study(
         ray=ray,
         device=device,
         dry=dry_run,
+        seeds=seed or [],
         reuse=reuse or [],
         trust=trust,
     )
@@ -232,7 +234,7 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run, RUN/networks/NAME, or a bundle: the new one.")],
     second: Annotated[Path, typer.Argument(help="Another, in whose place the first would come.")],
     data: Annotated[str, typer.Argument(help="Labelled images: a path for the source.")],
-    source: Annotated[str, typer.Option(help="How they lie; `preceptor data list` names all ways.")] = "folder",
+    source: Annotated[str, typer.Option(help="How they lie; `preceptor data sources` names all ways.")] = "folder",
     names: Annotated[
         Path | None, typer.Option("--map", help="YAML: what the classes of the data are called by both.")
     ] = None,

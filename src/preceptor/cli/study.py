@@ -37,11 +37,13 @@ def run_study(
     ray: str | None,
     device: str,
     dry: bool,
+    seeds: Sequence[int] = (),
     reuse: Sequence[Path] = (),
     trust: bool = False,
 ) -> bool:
     """Do what is missing of a study; True when every job is done."""
     study, data = _named(path, scale, overrides)
+    study = _of_seeds(study, seeds)
     console = Screen()
     settle_study(study, path, console, trust=trust)
     made = plan_study(study)
@@ -98,6 +100,14 @@ def _named(path: Path, scale: str | None, overrides: list[str]) -> tuple[Study, 
     return study.model_copy(
         update={"name": f"{study.name}-{data}", "title": title, "set": {**study.set, **renamed}}
     ), data
+
+
+def _of_seeds(study: Study, seeds: Sequence[int]) -> Study:
+    """The part of a study that has these of its seeds: no run of one seed needs another's."""
+    strange = [seed for seed in seeds if seed not in study.seeds]
+    if strange:
+        raise UserError(f"--seed {strange[0]}: {study.name} has the seeds {', '.join(map(str, study.seeds))}")
+    return study.model_copy(update={"seeds": tuple(dict.fromkeys(seeds))}) if seeds else study
 
 
 def _default_folder(path: Path, data: str | None, scale: str | None) -> Path:

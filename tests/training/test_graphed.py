@@ -419,7 +419,7 @@ def test_cuda_graphs_are_the_steps(packed, tmp_path, monkeypatch, deterministic,
         with monkeypatch.context() as patch:
             if name != "recorded":
                 patch.delitem(recorder.RECORDERS, "cuda")
-            run.train(recipe, tmp_path / name, device="cuda")
+            run.train_recipe(recipe, tmp_path / name, device="cuda")
     assert recorded
     plain = last(tmp_path / "plain")
     for name in ("plain again", "recorded"):

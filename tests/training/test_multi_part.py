@@ -13,7 +13,7 @@ from preceptor.knowledge.base import class_logits
 from preceptor.networks.classifier import Classifier
 from preceptor.techniques.multi_part import LatestWithin
 from preceptor.training import build, choose, run
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 from preceptor.training.planning import workshop_of
 
 from .phantoms import exported, last, recipe_for, train
@@ -182,7 +182,7 @@ def test_a_run_stopped_as_often_as_it_takes_ends_with_the_same_bits(tmp_path, pa
     assert [note for note in whole.notes if "KL" in note] == [note for note in resumed.notes if "KL" in note]
 
 
-@pytest.mark.parametrize("place", ["make_choices", "fit"])
+@pytest.mark.parametrize("place", ["make_choices", "train_stage"])
 def test_a_power_cut_between_two_parts_changes_nothing(tmp_path, packed, routes, monkeypatch, place):
     """Before the part has decided on its teacher, and after that, before its first step."""
 
@@ -190,19 +190,19 @@ def test_a_power_cut_between_two_parts_changes_nothing(tmp_path, packed, routes,
         pass
 
     def cut(*arguments, **options):
-        stage = arguments[1] if place == "fit" else arguments[0]
+        stage = arguments[1] if place == "train_stage" else arguments[0]
         if stage.name == "main-2":
             raise PowerCutError
-        return fit(*arguments, **options)
+        return train_stage(*arguments, **options)
 
     given = [str(path) for path in snapshots(routes["classification"])]
     recipe = parts(packed, epochs=3, every=1, anchors="greedy", snapshots=given)
     train(recipe, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(run if place == "fit" else build, place, cut)
+        patch.setattr(run if place == "train_stage" else build, place, cut)
         with pytest.raises(PowerCutError):
             train(recipe, tmp_path / "cut")
-    assert (tmp_path / "cut" / "checkpoints" / "main-2").exists() == (place == "fit")
+    assert (tmp_path / "cut" / "checkpoints" / "main-2").exists() == (place == "train_stage")
     train(recipe, tmp_path / "cut")
     same_run(tmp_path / "whole", tmp_path / "cut")
 

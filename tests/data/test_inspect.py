@@ -88,6 +88,7 @@ def test_generated_data_need_no_path():
     assert found.equal == ()
 
 
+@pytest.mark.slow
 def test_real_crchistophenotypes_has_three_equal_pairs(real_data):
     found = inspect(str(real_data / "CRCHistoPhenotypes"))
     assert {equal.ids: equal.conflicting for equal in found.equal} == {

@@ -229,7 +229,9 @@ def test_a_frozen_network_is_asked_about_several_batches_where_that_is_faster(ne
     assert place(network, 4, trains=False, precision=None, epochs=1, steps=8).placement.batch_group == 8
 
 
-@pytest.mark.parametrize("batch_group", [1, 2, 4])
+@pytest.mark.parametrize(
+    "batch_group", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_a_stop_amid_a_batch_group_leaves_no_trace(packed, tmp_path, placed, monkeypatch, batch_group):
     """All in one go, and stopped: the same weights, whether what the teacher says is kept or not."""
     placements, cohorts = placed

@@ -40,15 +40,18 @@ def snapshots(folder):
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory, packed):
-    """A finished run of two parts with a teacher of its own, by task."""
-    found = {}
-    for task in ("classification", "segmentation"):
-        found[task] = tmp_path_factory.mktemp(f"route-{task}")
-        train(parts(packed, task), found[task])
-    return found
+    """A finished run of two parts with a teacher of its own, by task; trained where it is first wanted."""
+
+    class Routes(dict):
+        def __missing__(self, task):
+            self[task] = tmp_path_factory.mktemp(f"route-{task}")
+            train(parts(packed, task), self[task])
+            return self[task]
+
+    return Routes()
 
 
-TASKS = pytest.mark.parametrize("task", ["classification", "segmentation"])
+TASKS = pytest.mark.parametrize("task", ["classification", pytest.param("segmentation", marks=pytest.mark.slow)])
 WEIGHTS = {"alpha": 0.5, "beta": 0.5, "temperature": 5.0}
 
 
@@ -67,8 +70,8 @@ def test_with_one_snapshot_it_is_offline_distillation(tmp_path, packed, routes, 
     ("task", "every", "more"),
     [
         ("classification", 2, {"schedule": "cosine"}),
-        ("segmentation", 2, {"schedule": "cosine"}),
-        ("classification", 1, {"validate_every": 2}),  # the first part ends without a validation
+        pytest.param("segmentation", 2, {"schedule": "cosine"}, marks=pytest.mark.slow),
+        pytest.param("classification", 1, {"validate_every": 2}, marks=pytest.mark.slow),  # no validation in part 1
         ("classification", 1, {"patience": 1, "lr": 1e-12}),  # nothing gets better: most parts have nothing to do
     ],
 )
@@ -133,6 +136,7 @@ def test_one_teacher_is_in_memory_at_a_time(tmp_path, packed, monkeypatch):
     assert len(alive) > 10
 
 
+@pytest.mark.slow
 def test_the_candidates_of_a_choice_are_in_memory_one_at_a_time(tmp_path, packed, monkeypatch):
     counted = []
     real = choose.distances_from

@@ -51,8 +51,14 @@ def recipe_for(task="classification", **changes):
     return parse_recipe(raw)
 
 
-@pytest.mark.parametrize("task", ["classification", "segmentation"])
-@pytest.mark.parametrize("strategy", ["predictions", "features", "diverse"])
+@pytest.mark.parametrize(
+    ("task", "strategy"),
+    [
+        *(("classification", strategy) for strategy in ("predictions", "features", "diverse")),
+        *(pytest.param("segmentation", strategy, marks=pytest.mark.slow) for strategy in ("predictions", "features")),
+        ("segmentation", "diverse"),
+    ],
+)
 @pytest.mark.parametrize("name", ["kd_offline", "kd_online", "ml", "kd_ml"])
 def test_all_twelve_cells_run(tmp_path, task, name, strategy):
     result = train_recipe(recipe_for(task, technique={"name": name, "strategy": strategy}), tmp_path)

@@ -32,7 +32,7 @@ def together(found, out, names=tuple(CELLS)):
     return train_together({out / name: found[name] for name in names}, out / "shared", device="cpu")
 
 
-@pytest.mark.parametrize("task", ["classification", "segmentation"])
+@pytest.mark.parametrize("task", [pytest.param("classification", marks=pytest.mark.slow), "segmentation"])
 def test_every_run_ends_as_it_does_alone(task, packed, tmp_path):
     """Weights, metrics, scores and predictions, dropout and adapters included."""
     found = recipes(packed, task)

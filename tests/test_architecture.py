@@ -30,6 +30,7 @@ GROUND = {
     "sealed",
     "shipped",
     "signatures",
+    "stopping",
     "knowledge.setting",
     "knowledge.catalogue",
     "specs",

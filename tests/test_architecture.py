@@ -341,3 +341,78 @@ def test_files_classes_and_constructors_are_of_a_size_that_is_read_at_once():
                 found.add(f"{module}.{node.name}")
     assert found == {*LONG, *WIDE}, "make it smaller, or say why not; take what is small again off the list"
     assert len(LONG) + len(WIDE) <= 5
+
+
+MANY = {
+    **dict.fromkeys(
+        ("cli.main.export", "cli.main.plan", "cli.main.predict", "cli.main.search", "cli.main.study"),
+        "options of a command, which typer reads from one signature",
+    ),
+    **dict.fromkeys(
+        ("cli.export.export_run", "cli.predict.predict_images", "cli.search.search_recipe", "cli.study.run_study"),
+        "what a command was given, by name",
+    ),
+    **dict.fromkeys(
+        ("data.sources.folder.folder", "data.sources.phantom.phantom", "data.sources.table.table"),
+        "options of a source in recipes, which are read from its signature",
+    ),
+    **dict.fromkeys(
+        ("face.fit.fit", "deploy.predict.predict", "data.splits.split", "data.store.pack"),
+        "a few things and many options by name, each with a default, as callers know them",
+    ),
+    "measures.significance.difference_in_words": "facts of one sentence, by name",
+    "training.evaluate.evaluate": "networks and data by place, the rest by name",
+    "training.fit.train_stage": "the one loop: all that a stage needs, each made elsewhere",
+}
+"""Functions of more than 8 arguments, and why."""
+
+
+def functions():
+    """(dotted name, node) of every function and method inside the package."""
+    for path in SOURCE.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{module}.{node.name}", node
+
+
+def test_functions_take_few_arguments_and_are_short():
+    every = list(functions())
+    counts = {
+        name: len(
+            [one for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs) if one.arg != "self"]
+        )
+        for name, node in every
+    }
+    assert {name for name, count in counts.items() if count > 8} == set(MANY), "make it plainer, or say why not"
+    lengths = [node.end_lineno - node.lineno + 1 for _, node in every]
+    assert sum(lengths) / len(lengths) < 10.15, (
+        "functions were of 10.16 lines on average, with docstring, and shall stay so"
+    )
+
+
+def test_nobody_asks_a_technique_by_its_name_or_for_what_it_may_have():
+    """The plan is asked, or a property that every technique has."""
+    found = []
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            where = f"{path.relative_to(SOURCE)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr"):
+                found += [where] if "technique" in ast.unparse(node.args[0]) else []
+            if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith("technique.name"):
+                found.append(where)
+    assert found == []
+
+
+OF_A_RUN = {"result.json", "metrics.csv", "split.csv", "pixels.npz", "events.jsonl"}
+
+
+def test_files_of_a_run_are_named_in_one_room():
+    found = [
+        f"{path.relative_to(SOURCE)}: {node.value}"
+        for path in SOURCE.rglob("*.py")
+        if path.parent.name != "runs"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in OF_A_RUN
+    ]
+    assert found == []

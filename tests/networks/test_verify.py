@@ -8,9 +8,9 @@ import torch
 
 from preceptor import composed
 from preceptor.composed.committee import Committee
+from preceptor.composed.grafted import Chain
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.networks.build import build_network, load_plain_network
-from preceptor.networks.grafted import Chain
 from preceptor.networks.weights import read_weights
 from preceptor.specs import NetworkSpec
 
@@ -135,7 +135,7 @@ def test_segmenters_and_grafted_chains_are_verified(tmp_path):
     Chain.unfilled(student).save(tmp_path / "G")
     for name in ("U", "G"):
         weights = tmp_path / name / "model.safetensors"
-        load_plain_network(tmp_path / name)
+        composed.load_network(tmp_path / name)
         flip(weights, weights.stat().st_size * 4)
         with pytest.raises(DamagedFileError):
             composed.load_network(tmp_path / name)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from preceptor.cohort.transfer import Transfer
 from preceptor.composed import COMPOSED
 from preceptor.composed.base import ComposedNetwork
+from preceptor.composed.grafted import Grafted
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.networks.blocks import blocks_of
 from preceptor.networks.build import build_network, seeded
 from preceptor.networks.export import OWN_KEY
-from preceptor.networks.grafted import Grafted
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import stages_of
 from preceptor.networks.weights import read_config

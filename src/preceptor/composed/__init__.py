@@ -11,6 +11,7 @@ from preceptor.composed.base import ComposedNetwork
 from preceptor.composed.committee import Committee
 from preceptor.composed.exits import EarlyExit, Exit, early_exit
 from preceptor.composed.fused import FusedClassifier
+from preceptor.composed.grafted import load_chain
 from preceptor.composed.mean import MeanLogits
 from preceptor.errors import UserError
 from preceptor.inside import inside
@@ -39,6 +40,8 @@ def load_network(folder: Path | str, *, trust: bool = False) -> Network:
     """
     folder = Path(folder)
     own: Mapping[str, Any] = read_config(folder).get(OWN_KEY, {})
+    if own.get("chain"):
+        return load_chain(folder, own)
     if "built" not in own:
         return build.load_plain_network(folder, trust=trust)
     saved = own["built"]

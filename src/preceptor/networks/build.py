@@ -12,7 +12,7 @@ from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import CONFIG, OWN_KEY
 from preceptor.networks.network import Network
 from preceptor.networks.verify import REMEDY
-from preceptor.networks.weights import read_config, read_weights
+from preceptor.networks.weights import read_config
 from preceptor.own_code import is_code, is_own
 from preceptor.sealed import file_sha256
 from preceptor.specs import NetworkSpec, Task
@@ -100,8 +100,6 @@ def load_plain_network(folder: Path | str, *, trust: bool = False) -> Network:
             f"or as `weights: {folder}` of its architecture."
         )
     blueprint = Blueprint.from_json(own)
-    if own.get("chain"):
-        return _load_chain(blueprint, folder)
     spec = blueprint.spec.model_copy(update={"weights": str(folder)})
     if is_code(spec.architecture):
         spec = spec.model_copy(update={"architecture": _code_in(folder, blueprint, trust=trust)})
@@ -130,24 +128,6 @@ def _code_in(folder: Path, blueprint: Blueprint, *, trust: bool) -> str:
     if is_file and (not file.is_file() or file_sha256(file) != blueprint.code_sha256):
         raise DamagedFileError(file, "is missing, or is not the file by which the network was made", REMEDY)
     return f"{file}:{name.rpartition(':')[2]}" if is_file else name
-
-
-def _load_chain(blueprint: Blueprint, folder: Path) -> Network:
-    from preceptor.networks.grafted import Chain
-
-    student = build_network(
-        blueprint.spec.model_copy(update={"weights": "none"}),
-        task=blueprint.task,
-        classes=blueprint.classes,
-        image_size=blueprint.image_size,
-        seed=0,
-        channels=blueprint.channels,
-    )
-    chain = Chain.unfilled(student)
-    weights = read_weights(str(folder))
-    chain.load_state_dict(weights.state)
-    chain.notes = weights.notes
-    return chain.eval()
 
 
 @contextmanager

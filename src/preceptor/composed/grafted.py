@@ -1,8 +1,8 @@
 """Networks in which blocks of one stand among blocks of another, and what is left when all have been replaced."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from preceptor.errors import UserError
 from preceptor.networks.blocks import blocks_of
 from preceptor.networks.blueprint import Blueprint
+from preceptor.networks.build import build_network
 from preceptor.networks.export import OWN_KEY, save_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.networks.taps import mean_over_positions
+from preceptor.networks.weights import read_weights
 
 MapSize = tuple[int, int]
 
@@ -144,6 +146,24 @@ class Chain(Network):
         own = {**self.blueprint.to_json(), **images.described(self.blueprint), "note": note, "chain": True}
         config = {"architecture": note, "label_names": list(self.blueprint.classes), OWN_KEY: own}
         save_network(folder, self, config, self.blueprint.classes)
+
+
+def load_chain(folder: Path, own: Mapping[str, Any]) -> Network:
+    """What :meth:`Chain.save` wrote, in eval mode; ``own`` is what the folder's config says."""
+    blueprint = Blueprint.from_json(own)
+    student = build_network(
+        blueprint.spec.model_copy(update={"weights": "none"}),
+        task=blueprint.task,
+        classes=blueprint.classes,
+        image_size=blueprint.image_size,
+        seed=0,
+        channels=blueprint.channels,
+    )
+    chain = Chain.unfilled(student)
+    weights = read_weights(str(folder))
+    chain.load_state_dict(weights.state)
+    chain.notes = weights.notes
+    return chain.eval()
 
 
 def as_one_convolution(first: nn.Module, second: nn.Module) -> nn.Conv2d:

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from preceptor.composed import load_network
+from preceptor.composed.grafted import Chain, Grafted, as_one_convolution, resized_map
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.networks.grafted import Chain, Grafted, as_one_convolution, resized_map
 from preceptor.specs import NetworkSpec
 
 
@@ -164,7 +164,7 @@ def test_saved_and_loaded_alone(tmp_path, host, images, architecture):
 
 
 def test_two_depths_of_stages_are_refused(host, monkeypatch):
-    from preceptor.networks import grafted
+    from preceptor.composed import grafted
 
     split = grafted.blocks_of
     monkeypatch.setattr(grafted, "blocks_of", lambda net: split(net)[: 4 if net is host else 5])

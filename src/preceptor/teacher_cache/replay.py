@@ -45,8 +45,8 @@ class Replay:
         if taps := network.taps_read:
             item = ITEM_BYTES["float16" if self._ask.rounds else kept.facts["arithmetic"]["precision"]]
             size = images * record_bytes(network.shapes, taps, item)
-            shelf = CacheReader(kept, taps, rows=rows, half=self._ask.rounds)
-            self._teachers[name] = _Teacher(name, network, shelf, size, self._ask, self._say_note, self._budget)
+            reader = CacheReader(kept, taps, rows=rows, half=self._ask.rounds)
+            self._teachers[name] = _Teacher(name, network, reader, size, self._ask, self._say_note, self._budget)
 
     def plan(self, views: Sequence[int]) -> None:
         """Estimate what ``views`` will take and decide which are kept: networks that take least come first."""
@@ -85,11 +85,11 @@ class _Teacher:
     """
 
     def __init__(
-        self, name: str, network: Network, shelf: CacheReader, view_bytes: int, ask: FixedSize, note: Note, budget: int
+        self, name: str, network: Network, reader: CacheReader, view_bytes: int, ask: FixedSize, note: Note, budget: int
     ) -> None:
         self.name, self.view_bytes = name, view_bytes
-        self._network, self._shelf, self._ask, self._say_note, self._budget = network, shelf, ask, note, budget
-        self._kept = shelf.kept
+        self._network, self._reader, self._ask, self._say_note, self._budget = network, reader, ask, note, budget
+        self._kept = reader.kept
         self._has_begun = self._kept.has_begun
         self._has_network = (self._kept.network_folder / CONFIG).exists()
         self._views: set[int] = set()  # that may be written
@@ -103,7 +103,7 @@ class _Teacher:
         """Decide which of ``views`` may be written, ``promised`` bytes being taken; the bytes that they will take."""
         own = 0 if self._has_network else sum(t.numel() * t.element_size() for t in self._network.state_dict().values())
         free = self._free() - promised - own
-        missing = {v: self.view_bytes - bytes_in(self._kept.folder, v, self._shelf.taps) for v in views}
+        missing = {v: self.view_bytes - bytes_in(self._kept.folder, v, self._reader.taps) for v in views}
         needed = taken = 0
         for view, size in missing.items():
             needed += max(size, 0)
@@ -112,7 +112,7 @@ class _Teacher:
                 self._views.add(view)
         if needed > 0.02 * len(views) * self.view_bytes:
             short = len(views) - len(self._views)
-            what = f"{self.name}'s {', '.join(self._shelf.taps)} in {len(views)} view{'s' * (len(views) > 1)}"
+            what = f"{self.name}'s {', '.join(self._reader.taps)} in {len(views)} view{'s' * (len(views) > 1)}"
             room = f" and {_size(max(free, 0))} are free: {short} are not kept but computed in every step. {_ROOM}"
             self._say_note(f"{what}: about {_size(needed)} to be written{room if short else f' in {self._kept.root}'}")
         return taken + own
@@ -136,7 +136,7 @@ class _Teacher:
 
     def finish(self) -> None:
         """Put what was written in place."""
-        self._writing(self._shelf.finish)
+        self._writing(self._reader.finish)
 
     def close(self) -> None:
         """The same, and say how much was read."""
@@ -147,15 +147,17 @@ class _Teacher:
     def _open(self, view: int, epoch: int) -> None:
         self._at = (view, epoch)
         self.finish()
-        for problem in self._shelf.open_view(view):
+        for problem in self._reader.open_view(view):
             self._say_note(f"{problem}; it is removed and made anew")
-        if view in self._views and self._free() < self.view_bytes - bytes_in(self._kept.folder, view, self._shelf.taps):
+        if view in self._views and self._free() < self.view_bytes - bytes_in(
+            self._kept.folder, view, self._reader.taps
+        ):
             self._views.clear()  # others have written meanwhile
             self._say_note(f"no room is left for what {self.name} says; it is computed in every step. {_ROOM}")
 
     def _find(self, rows: RowNumbers, batch: Batch) -> Outputs | None:
         try:
-            return self._shelf.find(rows, batch.images.device)
+            return self._reader.find(rows, batch.images.device)
         except DamagedShardError as error:
             self._say_note(f"{error}; it is removed and made anew")
             self._open(*self._at)
@@ -163,12 +165,12 @@ class _Teacher:
 
     def _compare(self, found: Outputs, live: Outputs) -> None:
         self._is_trusted = True
-        wrong = [tap for tap in self._shelf.taps if not _same(found.at(tap), live.at(tap))]
+        wrong = [tap for tap in self._reader.taps if not _same(found.at(tap), live.at(tap))]
         if wrong:
             self._say_note(
                 f"what was kept of {self.name} ({', '.join(wrong)}) is not what it says; all of it is made anew"
             )
-            self._shelf.remove_all()
+            self._reader.remove_all()
             self._open(*self._at)
 
     def _keep(self, network: Network, batch: Batch, rows: RowNumbers, live: Outputs) -> None:
@@ -186,12 +188,12 @@ class _Teacher:
         if not self._has_network:
             self._network.save(self._kept.network_folder)
             self._has_network = True
-        self._shelf.keep(rows, live)
+        self._reader.keep(rows, live)
 
     def _is_steady(self, network: Network, image: Tensor) -> bool:
         """Whether an image gets the same answer at every place of a batch."""
         said = self._ask.compute(self.name, network, image.repeat(self._ask.size(self.name), 1, 1, 1))
-        tensors = [said.at(tap) for tap in self._shelf.taps]
+        tensors = [said.at(tap) for tap in self._reader.taps]
         return all(torch.equal(t, t[:1].expand_as(t)) for t in tensors if isinstance(t, Tensor))
 
     def _free(self) -> int:
@@ -205,7 +207,7 @@ class _Teacher:
         try:
             write()
         except OSError as error:
-            self._shelf.drop()
+            self._reader.drop()
             self._views.clear()
             self._say_note(f"what {self.name} says is kept no longer: {error}")
 

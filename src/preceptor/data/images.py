@@ -5,12 +5,12 @@ What a file holds is read by ``data/pixels``, one format a file; what its values
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -141,6 +141,18 @@ class FileReader:
         self.seen.note(stored)
         image = to_pixels(stored, self.images[row], self.rules, self.range_found)
         return image, self._mask(row, image)
+
+    def take(self, rows: Sequence[int]) -> "FileReader":
+        """A reader of some of the rows, which has seen nothing yet."""
+        return replace(
+            self,
+            images=tuple(self.images[row] for row in rows),
+            masks=_taken(self.masks, rows),
+            runs=None if self.runs is None else self.runs.take(rows),
+            second=_taken(self.second, rows),
+            places=_taken(self.places, rows),
+            seen=FileFacts(),
+        )
 
     def _mask(self, row: int, image: Pixels) -> Pixels | None:
         if self.runs is not None:
@@ -294,6 +306,13 @@ def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadReques
     if head[:2] in (b"II", b"MM") and head[2:4] in (b"*\0", b"\0*", b"+\0", b"\0+"):
         return tiff.read
     return pillow.read
+
+
+_T = TypeVar("_T")
+
+
+def _taken(things: tuple[_T, ...] | None, rows: Sequence[int]) -> tuple[_T, ...] | None:
+    return None if things is None else tuple(things[row] for row in rows)
 
 
 def _request(

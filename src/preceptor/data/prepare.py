@@ -14,11 +14,12 @@ from preceptor.data.samples import PARTS, Pixels
 from preceptor.data.sources import open_source
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
+from preceptor.data.subsets import drawn
 from preceptor.errors import UserError
 from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
-from preceptor.specs import IGNORED, Colour, DataSpec
+from preceptor.specs import IGNORED, Colour, DataSpec, SubsetSpec
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed, second = _packed(recipe, recipe.data.path, note)
+    packed, second = _packed(recipe, recipe.data.path, note, recipe.data.subset)
     frame, settled = _settled(packed.frame, recipe.data.duplicates)
     divided = split(
         frame,
@@ -117,9 +118,12 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     )
 
 
-def _packed(recipe: Recipe, path: str | None, note: Note) -> tuple[PackedSet, SecondObserver | None]:
+def _packed(
+    recipe: Recipe, path: str | None, note: Note, subset: SubsetSpec | None = None
+) -> tuple[PackedSet, SecondObserver | None]:
     spec = recipe.data
     table = open_source(spec.source, path, spec.options, spec)
+    table = table if subset is None else drawn(table, subset)
     if table.task != recipe.task:
         raise UserError(
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "

@@ -1,7 +1,8 @@
 """Masks as text: runs of foreground pixels, as Kaggle's and ISIC's tables give them."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -35,6 +36,10 @@ class Runs:
         """Another one where a mask is another one."""
         digest = hashlib.sha256(repr(self.texts).encode()).hexdigest()[:16]
         return f"runs by {self.order} {digest}"
+
+    def take(self, rows: Sequence[int]) -> "Runs":
+        """The masks of some of the images."""
+        return replace(self, texts=tuple(self.texts[row] for row in rows))
 
     def mask(self, row: int, size: tuple[int, int], image: str) -> Pixels:
         """(H, W) uint8, 1 where a run covers a pixel.

@@ -72,7 +72,7 @@ def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
     beside = [file for file in entries(path)[1] if file.lower().endswith(TABLES)]
     if (len(beside) > 1 or name not in beside) and not is_file:
         options["csv"] = name
-    places = [".", *(folder for folder in entries(path)[0] if image_names(entries(path / folder)[1]))]
+    places = [".", *(folder for folder in entries(path)[0] if image_names(path / folder, entries(path / folder)[1]))]
     matches = [
         found for column in rows for place in places if (found := _matching(rows[column], path, place, str(column)))
     ]
@@ -108,7 +108,7 @@ def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
     """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
-    files = image_names(entries(path / place)[1])
+    files = image_names(path / place, entries(path / place)[1])
     if not files:
         return None
     endings = {"", *(parted(file)[1] for file in files)}

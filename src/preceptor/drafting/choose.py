@@ -52,6 +52,8 @@ def _data(folder: Folder, machine: Machine) -> list[Choice]:
     ]
     if folder.options:
         choices.append(Choice("data.options", dict(folder.options), tuple(map(_sentence, folder.stored))))
+    if folder.table.channels != 3:
+        choices.append(Choice("data.channels", folder.table.channels, ("As it was asked for.",)))
     return [*choices, *_size(folder, machine)]
 
 
@@ -113,11 +115,12 @@ def _augment(folder: Folder) -> list[Choice]:
         ]
     height, width = folder.size
     square = Choice("augment.transpose", True) if max(height, width) <= _UNLIKE * min(height, width) else None
+    colour = Choice("augment.colour", 0.1, ("Brightness, contrast and saturation; `stain` is for H&E.",))
     return [
         Choice("augment.flip_horizontal", True, ("Colour images, as of tissue or skin: no side is up.",)),
         Choice("augment.flip_vertical", True, ("Set false where one is.",)),
         *([square] if square else []),
-        Choice("augment.colour", 0.1, ("Brightness, contrast and saturation; `stain` is for H&E.",)),
+        *([colour] if folder.table.channels == 3 else []),
     ]
 
 

@@ -83,7 +83,7 @@ def _unfolded(table: SampleTable, reader: FileReader) -> SampleTable:
 
 def _unfit(reader: FileReader, volumes: Sequence[Volume | None]) -> dict[int, str]:
     """Rows whose masks have another number of slices -> what is wrong: each stays one row, which cannot be read."""
-    found = {}
+    found: dict[int, str] = {}
     for row, marks in enumerate(reader.masks or ()):
         for mask in marks:
             why = unequal_slices(reader.images[row], mask, volumes[row], volume_at(mask, reader.rules))

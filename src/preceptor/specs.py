@@ -383,7 +383,8 @@ class TrainingSpec(Model):
         patience: validations without a better score after which a network's weights are settled; the stage ends
             when all are. None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.
-        monitor: the validation score that chooses weights; by default the first of the task.
+        monitor: the validation score that chooses weights; by default the first of the task. Of masks of several
+            classes also that of one, as ``iou.gland``.
         balance: over- or under-sample classes in training.
         drop_last: leave out the last batch of an epoch where it is smaller.
         threads: compute threads; results are bit-identical for equal threads.

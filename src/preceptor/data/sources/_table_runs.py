@@ -67,8 +67,9 @@ def _parted(rows: pd.DataFrame, image: str) -> pd.DataFrame:
     both = rows[image].str.rpartition("_")
     lacking = rows.index[both[0] == ""]
     if len(lacking):
+        name = quoted(str(rows.at[lacking[0], image]))
         raise UserError(
-            f"table: {quoted(str(rows.at[lacking[0], image]))} in line {lacking[0] + 2} has no class behind an underscore; "
+            f"table: {name} in line {lacking[0] + 2} has no class behind an underscore; "
             "set the option rle_class to the column with the class"
         )
     return rows.assign(**{image: both[0], _OF: both[2]})

@@ -31,7 +31,6 @@ from preceptor.data.fingerprint import (
     still_match,
 )
 from preceptor.data.images import FileReader
-from preceptor.data.job import BORDER, Job, Progress
 from preceptor.data.masks.presence import Presence, pixels_by_value
 from preceptor.data.packed import (
     ABOUT,
@@ -45,8 +44,9 @@ from preceptor.data.packed import (
     save_sums,
     save_table,
 )
-from preceptor.data.resize import ResizeRule, fit, rules_of
-from preceptor.data.rows import ANEW, Sums
+from preceptor.data.packing import BORDER, Packing, PackingProgress
+from preceptor.data.resize import ResizeRule, rules_of, to_network_size
+from preceptor.data.rows import ANEW, Checksums
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import DamagedFileError, UserError
@@ -70,7 +70,7 @@ def pack(
     tile: TileSpec | None = None,
     folder: Path,
     workers: int = 2,
-    progress: Progress = lambda done, total: None,
+    progress: PackingProgress = lambda done, total: None,
     note: Note = note_aside,
 ) -> PackedSet:
     """The packed form of ``table``, made now or, if it still matches its source files, reused.
@@ -106,7 +106,7 @@ def pack(
     rules |= BORDER if table.task == "segmentation" and resize == "pad" and not tile else {}
     files = source_files(table)
     request = request_key(table, files, rules)
-    job = Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
+    job = Packing(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
 
     found, damaged = _find(folder, job)
     if found is not None and found.is_sealed:
@@ -125,7 +125,7 @@ def pack(
         return found
 
 
-def _find_or_build(folder: Path, job: "Job", *, is_alone: bool) -> PackedSet:
+def _find_or_build(folder: Path, job: "Packing", *, is_alone: bool) -> PackedSet:
     """With the lock held: what is there by now, sealed, or else packed now."""
     found, damaged = _find(folder, job)
     if found is not None and not found.is_sealed:
@@ -159,7 +159,7 @@ def _why(damaged: list[DamagedFileError]) -> str:
     return f" ({'; '.join(f'{one.path} {one.reason}' for one in damaged)})" if damaged else ""
 
 
-def _find(folder: Path, job: Job) -> tuple[PackedSet | None, list[DamagedFileError]]:
+def _find(folder: Path, job: Packing) -> tuple[PackedSet | None, list[DamagedFileError]]:
     """The packed set of these images, and what is wrong with others that would have been it."""
     damaged = []
     for candidate in sorted(folder.glob(f"{job.name}-*")):
@@ -178,7 +178,7 @@ def _find(folder: Path, job: Job) -> tuple[PackedSet | None, list[DamagedFileErr
     return None, damaged
 
 
-def _build(folder: Path, job: Job) -> PackedSet:
+def _build(folder: Path, job: Packing) -> PackedSet:
     table, files = job.table, job.files
     bytes_each = table.channels * table.depth // 8 + (table.task == "segmentation")
     _check_space(folder, needed=len(table) * job.size[0] * job.size[1] * bytes_each)
@@ -256,7 +256,9 @@ def _came_from(folder: Path, root: str) -> bool:
         return False
 
 
-def _write_pixels(job: Job, part: Path, presence: Presence) -> tuple[pd.DataFrame, tuple[Sums, Sums | None], bool]:
+def _write_pixels(
+    job: Packing, part: Path, presence: Presence
+) -> tuple[pd.DataFrame, tuple[Checksums, Checksums | None], bool]:
     """Decode every row in order and append its pixels to the files.
 
     Returns:
@@ -275,7 +277,7 @@ def _write_pixels(job: Job, part: Path, presence: Presence) -> tuple[pd.DataFram
         if tile:
             pieces = cut(image, mask, tile.size, tile.overlap)
         else:
-            pieces = [(0, 0, *fit(image, mask, job.size, job.rule, job.padding))]
+            pieces = [(0, 0, *to_network_size(image, mask, job.size, job.rule, job.padding))]
         return row_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:

@@ -30,7 +30,7 @@ _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class SavedWeights:
     """A state dict with what its file claims about itself.
 
     Args:
@@ -83,7 +83,7 @@ class Weights:
 
 def read_weights(
     given: str, names: Callable[[], Collection[str]] | None = None, architecture: str | None = None
-) -> Weights:
+) -> SavedWeights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
 
     Args:
@@ -119,7 +119,7 @@ def read_weights(
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
     said = f"weights {given}: took {taken.said}" if taken.said else None
-    return Weights(
+    return SavedWeights(
         path=given,
         state=taken.state,
         classes=_claimed(config) or classes,
@@ -148,7 +148,7 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
     )
 
 
-def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:
+def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exception) -> UserError:
     """The error for weights of another architecture."""
     reason = "\n".join(str(error).splitlines()[:4])
     return UserError(

@@ -10,7 +10,7 @@ from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
 
-Order = Literal["columns", "rows"]
+RunOrder = Literal["columns", "rows"]
 EMPTY = ("", "-1")
 """Texts of an image without foreground."""
 
@@ -30,7 +30,7 @@ class Runs:
     """
 
     texts: tuple[tuple[str, ...], ...]
-    order: Order = "columns"
+    order: RunOrder = "columns"
     of: tuple[tuple[int, ...], ...] | None = None
 
     @property

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from preceptor.data.masks.runs import EMPTY, Order, Runs
+from preceptor.data.masks.runs import EMPTY, RunOrder, Runs
 from preceptor.data.sources._layout import named
-from preceptor.data.sources._table_labels import number, number_or_text
+from preceptor.data.sources._table_labels import number_or_none, number_or_text
 from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
 
@@ -26,7 +26,7 @@ class RunColumns:
 
     texts: tuple[str, ...]
     of: str | None
-    order: Order
+    order: RunOrder
 
 
 def runs_in(
@@ -99,7 +99,7 @@ def _named(
     names = classes or (BACKGROUND, *present)
     if set(present) <= set(names[1:]):
         return names, {"": 0, **{name: names.index(name) for name in present}}
-    numbers = {name: number(name) for name in present}
+    numbers = {name: number_or_none(name) for name in present}
     if all(value is not None and value in range(1, len(names)) for value in numbers.values()):
         return names, {"": 0, **{name: int(value or 0) for name, value in numbers.items()}}
     raise UserError(

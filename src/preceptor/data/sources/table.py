@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from preceptor.data.images import FileReader
-from preceptor.data.masks.runs import Order
+from preceptor.data.masks.runs import RunOrder
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
 from preceptor.data.pixels.endings import parted
@@ -32,7 +32,7 @@ def table(
     mask: str | None = None,
     rle: str | tuple[str, ...] | None = None,
     rle_class: str | None = None,
-    rle_order: Order = "columns",
+    rle_order: RunOrder = "columns",
     group: str | None = None,
     split: str | None = None,
     id: str | None = None,

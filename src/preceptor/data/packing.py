@@ -9,13 +9,13 @@ from preceptor.data.samples import SampleTable
 from preceptor.notes import Note
 from preceptor.specs import Colour, TileSpec
 
-Progress = Callable[[int, int], None]
+PackingProgress = Callable[[int, int], None]
 BORDER: dict[str, object] = {"border": "ignored"}
 """Part of the rules of masks with a border that was filled up; those of tiles that have none are as they ever were."""
 
 
 @dataclass(frozen=True)
-class Job:
+class Packing:
     """What is to be packed, and how."""
 
     table: SampleTable
@@ -27,7 +27,7 @@ class Job:
     request: str
     rules: dict[str, object]
     workers: int
-    progress: Progress
+    progress: PackingProgress
     note: Note
 
     @property

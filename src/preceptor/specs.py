@@ -399,7 +399,8 @@ class TrainingSpec(Model):
         patience: validations without a better score after which a network's weights are settled; the stage ends
             when all are. None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.
-        monitor: the validation score that chooses weights; by default the first of the task.
+        monitor: the validation score that chooses weights; by default the first of the task. Of masks of several
+            classes also that of one, as ``iou.gland``.
         balance: show each class equally often in training: ``over`` as often as the biggest, by repeating images,
             ``under`` as often as the smallest, by leaving images out, ``both`` as often as a class has images on
             average, by either; drawn anew in each epoch.

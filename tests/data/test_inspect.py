@@ -211,6 +211,17 @@ def test_the_next_command_passes_on_what_was_given(tmp_path, options, end):
     assert next_command(inspect(str(root), "folder", options)) == f"preceptor init '{root}' --source folder{end}"
 
 
+def test_images_of_other_channels_are_looked_at_with_as_many(tmp_path):
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        values = np.random.default_rng(0).integers(0, 256, (8, 8, 4), dtype=np.uint8)
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, photometric="minisblack", planarconfig="contig")
+    assert len(inspect(str(tmp_path)).damaged) == 4
+    found = inspect(str(tmp_path), channels=4)
+    assert not found.damaged
+    assert next_command(found).endswith(" --channels 4")
+
+
 def test_generated_images_are_those_of_the_demo():
     assert next_command(inspect(None, "phantom", {"images": 48, "size": 16})) == "preceptor demo"
 

@@ -159,11 +159,29 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
             )
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
     monitored = recipe.monitored
-    if monitored.wants_two_classes and len(np.unique(labels)) < 2:
+    if monitored is None:
+        _require_class(recipe.monitor, packed, rows["validation"])
+    elif monitored.wants_two_classes and len(np.unique(labels)) < 2:
         raise UserError(
             f"training.monitor {monitored.name}: the validation part holds only class {packed.classes[labels[0]]!r}, "
             f"{monitored.name} needs two.\n"
             f"Use monitor: {next(iter(recipe.measures_known))}, other split.fractions, or another split.seed."
+        )
+
+
+def _require_class(monitor: str, packed: PackedSet, rows: NDArray[np.int64]) -> None:
+    """UserError where the class whose score chooses weights is none of the data, or in no mask of validation."""
+    classes, wanted = packed.classes[1:], monitor.partition(".")[2]
+    if len(classes) == 1 or wanted not in classes:
+        known = ", ".join(f"{monitor.partition('.')[0]}.{name}" for name in classes) if len(classes) > 1 else "iou, f1"
+        raise UserError(f"training.monitor: these masks have {known}, got {monitor!r}")
+    value = 1 + classes.index(wanted)
+    assert packed.masks is not None
+    masks = packed.masks
+    if not any((masks[row] == value).any() for row in rows):
+        raise UserError(
+            f"training.monitor {monitor}: no mask of the validation part holds {wanted}, so it cannot choose weights.\n"
+            "Use monitor: iou, other split.fractions, or another split.seed."
         )
 
 

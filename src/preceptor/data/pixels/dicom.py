@@ -18,8 +18,6 @@ from preceptor.data.pixels.stored import StoredImage, Values, with_channels
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
-MAGIC = b"DICM"
-"""Stands at byte 128."""
 _END_OF_IMAGE = b"\xff\xd9"  # of every kind of JPEG
 _ENDS_SO = ("JPEG", "JPEG 2000", "JPEG-LS", "HTJ2K")
 _MEANT = 12  # bits up to which the stored range is what the machine measures; 16 are a container
@@ -82,7 +80,7 @@ def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
     from pydicom.pixels import apply_color_lut, pixel_array
 
     if not any(name in found for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise NotDecodableError(f"is a DICOM file without pixels ({found.get('SOPClassUID', '')!s})")
+        raise NotDecodableError(f"is a DICOM file without pixels{_kind(found)}; leave it out")
     meaning = str(found.get("PhotometricInterpretation", ""))
     _require_whole(found)
     try:
@@ -106,6 +104,12 @@ def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
     if meaning not in _GREY:
         raise NotDecodableError(f"is a DICOM file with one channel of {meaning or 'unknown'} values: grey was expected")
     return _shown(found, values, bits, place)
+
+
+def _kind(found: Any) -> str:
+    """What such a file is for, where it says so: ``: Basic Text SR Storage``."""
+    kind = found.get("SOPClassUID") or found.file_meta.get("MediaStorageSOPClassUID")
+    return f": {kind.name}" if kind else ""
 
 
 def _shown(found: Any, values: Values, bits: int, place: int) -> StoredImage:

@@ -302,7 +302,10 @@ def export(
         list[Path] | None, typer.Option(help="A real image whose pixels may leave; repeat it. Else images are made up.")
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="No names of files, patients or the run.")] = False,
-    mpp: Annotated[float | None, typer.Option(min=0.01, max=1000, help="Microns per pixel of the images.")] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1000, help="Microns per pixel of the images, if their files do not say it."),
+    ] = None,
     sensitivity: Annotated[
         float | None, typer.Option(min=0.01, max=1, help="Of thresholds; else that of the largest Youden index.")
     ] = None,

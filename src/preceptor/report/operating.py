@@ -110,7 +110,7 @@ def rates(study: Study) -> Grid | None:
 
 def _rates(title: str, found: Operated) -> list[tuple[Datum, ...]]:
     """A row for each class that both parts have."""
-    rows = []
+    rows: list[tuple[Datum, ...]] = []
     for place, fitted in enumerate(found.thresholds):
         called, positive = found.called(place)
         if np.isnan(fitted) or positive.all() or not positive.any():

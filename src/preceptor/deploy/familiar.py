@@ -65,7 +65,6 @@ def with_distance(content: bytes, familiar: Familiar) -> bytes:
     values = {
         "mean": familiar.mean,
         "directions": familiar.directions,
-        "back": familiar.directions.T,
         "along_scale": familiar.variances**-0.5,
         "across_scale": np.array(familiar.rest**-0.5),
         "size": np.array(len(familiar.mean)),
@@ -79,7 +78,7 @@ def with_distance(content: bytes, familiar: Familiar) -> bytes:
     steps = (
         ("Sub", (EMBEDDING, named["mean"]), "centred"),
         ("MatMul", ("centred", named["directions"]), "along"),
-        ("MatMul", ("along", named["back"]), "seen"),
+        ("Gemm", ("along", named["directions"]), "seen"),
         ("Sub", ("centred", "seen"), "across"),
         ("Mul", ("along", named["along_scale"]), "along_scaled"),
         ("Mul", ("across", named["across_scale"]), "across_scaled"),
@@ -92,7 +91,7 @@ def with_distance(content: bytes, familiar: Familiar) -> bytes:
     inner = {output for _, _, output in steps} - {DISTANCE}
     for kind, inputs, output in steps:
         places = [f"{DISTANCE}/{name}" if name in inner else name for name in inputs]
-        more = {"keepdims": 0} if kind == "ReduceSumSquare" else {}
+        more = {"ReduceSumSquare": {"keepdims": 0}, "Gemm": {"transB": 1}}.get(kind, {})
         name = f"{DISTANCE}/{output}" if output in inner else output
         model.graph.node.append(helper.make_node(kind, places, [name], name=f"{DISTANCE}/{kind}/{output}", **more))
     del model.graph.output[1:]

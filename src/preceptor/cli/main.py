@@ -213,7 +213,9 @@ def search(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
+    data: Annotated[str | None, typer.Option(help="Other data: a path for the source.")] = None,
+    source: Annotated[str | None, typer.Option(help="How other data lie; by default as the recipe's.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Of that source, name=value; repeat it.")] = None,
     device: Device = "auto",
     masks: Annotated[Path | None, typer.Option(help="Write every predicted mask as PNG below this folder.")] = None,
     names: Annotated[
@@ -224,7 +226,7 @@ def evaluate(
     """Evaluate a finished run again, on its own test split or on other data."""
     from preceptor.cli.evaluate import evaluate_run
 
-    evaluate_run(run, data, device, masks, names=names, trust=trust)
+    evaluate_run(run, data, device, masks, source=source, options=option or [], names=names, trust=trust)
 
 
 @app.command()
@@ -232,7 +234,8 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run, RUN/networks/NAME, or a bundle: the new one.")],
     second: Annotated[Path, typer.Argument(help="Another, in whose place the first would come.")],
     data: Annotated[str, typer.Argument(help="Labelled images: a path for the source.")],
-    source: Annotated[str, typer.Option(help="How they lie; `preceptor data list` names all ways.")] = "folder",
+    source: Annotated[str, typer.Option(help="How they lie; `preceptor data sources` names all ways.")] = "folder",
+    option: Annotated[list[str] | None, typer.Option(help="Of the source, name=value; repeat it.")] = None,
     names: Annotated[
         Path | None, typer.Option("--map", help="YAML: what the classes of the data are called by both.")
     ] = None,
@@ -242,7 +245,7 @@ def compare(
     """Two models on the same labelled images: is the first at least as good as the second, but for a margin?"""
     from preceptor.cli.compare import compare_models
 
-    compare_models(first, second, data, source=source, names=names, margin=margin, device=device)
+    compare_models(first, second, data, source=source, options=option or [], names=names, margin=margin, device=device)
 
 
 @app.command()

@@ -24,7 +24,7 @@ from preceptor.opened_run import open_run
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.files import RunFiles
 from preceptor.screen import Screen
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 ALONE = ("technique.name=baseline", "networks.count=1")
 
@@ -32,7 +32,7 @@ ALONE = ("technique.name=baseline", "networks.count=1")
 def trained(recipe: Recipe, out: Path) -> Predictor:
     """The bundle of a student of ``recipe``."""
     if not RunFiles(out / "run").result.exists():
-        train(recipe, out / "run", device="cpu", console=Screen())
+        train_recipe(recipe, out / "run", device="cpu", console=Screen())
     if not is_bundle(out / "bundle"):
         export(out / "run", out / "bundle", Options(int8="off"))
     return open_predictor(out / "bundle")

@@ -10,9 +10,9 @@ from preceptor.measures.points import FEWEST, called_rates, chosen_threshold, th
 from preceptor.measures.temperature import fitted_temperature, softmax
 from preceptor.measures.uncertainty import Interval, Resampler, percentile_interval
 from preceptor.report.drawing.grid import Datum, Grid, label
-from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.report.reading.runs import CHOSEN, RunRecord
 from preceptor.report.reading.samples import groups_of, stacked
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.runs.predictions import Predictions, read_predictions
 
 
@@ -40,7 +40,7 @@ class Operated:
         chances, labels, groups: of test.
     """
 
-    run: Run
+    run: RunRecord
     temperature: float
     thresholds: Float64
     validation: Said
@@ -58,7 +58,7 @@ class Operated:
         return self.chances[:, label] >= self.thresholds[label], self.labels == label
 
 
-def operated(cell: Cell, network: str) -> Operated | None:
+def operated(cell: CellRecord, network: str) -> Operated | None:
     """Of the first finished seed; None for masks, too few validation images, or predictions that are gone."""
     found = _answers(cell, network)
     if found is None or _images(found[2]) < FEWEST:
@@ -82,7 +82,7 @@ def operated(cell: Cell, network: str) -> Operated | None:
     )
 
 
-def rates(study: Study) -> Grid | None:
+def rates(study: StudyRecord) -> Grid | None:
     """Sensitivity and specificity of classes on test, at thresholds of validation; None where nothing classifies."""
     rows, few = [], {}
     for cell in study.cells:
@@ -132,7 +132,7 @@ def _rates(title: str, found: Operated) -> list[tuple[Datum, ...]]:
     return rows
 
 
-def _answers(cell: Cell, network: str) -> tuple[Run, str, Predictions, Predictions] | None:
+def _answers(cell: CellRecord, network: str) -> tuple[RunRecord, str, Predictions, Predictions] | None:
     """The first finished seed, the name of the network in it, and what it said of validation and of test."""
     run = next(iter(cell.runs.values()), None)
     if run is None or run.finished is None or run.folds:
@@ -151,7 +151,7 @@ def _images(said: Predictions) -> int:
     return len({str(name).split("@")[0] for name in said.ids})
 
 
-def good_enough(study: Study, margin: float = MARGIN) -> Grid | None:
+def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
     """Whether each student may take its teacher's place, in words; None where nobody has a teacher."""
     measure = study.measures.get(study.metric)
     if measure is None or measure.addends is None or not measure.higher_is_better:

@@ -13,7 +13,7 @@ _CHANNELS = 16  # of the largest image that is read at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ReadRequest:
     """One file that is to be read.
 
     Args:
@@ -76,7 +76,7 @@ class Request:
         )
 
 
-class DamagedError(ValueError):
+class DamagedImageError(ValueError):
     """A file that lacks some of what it says it holds."""
 
 

@@ -257,6 +257,9 @@ def predict(
     out: Annotated[Path, typer.Option(help="Where predictions.csv and pictures go.")],
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw masks over the images.")] = False,
     cam: Annotated[bool, typer.Option("--cam", help="Draw what speaks for the class; runs only.")] = False,
+    dicom_seg: Annotated[
+        bool, typer.Option("--dicom-seg", help="Write masks of DICOM images as DICOM SEG, too.")
+    ] = False,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirrored and turned views.")] = False,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Probabilities at the bundle's temperature, not the network's own.")
@@ -274,6 +277,7 @@ def predict(
         out,
         overlay=overlay,
         cam=cam,
+        dicom_seg=dicom_seg,
         tta=tta,
         calibrated=calibrated,
         device=device,

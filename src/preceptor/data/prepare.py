@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from preceptor.data.masks.observers import SecondObserver, second_observer
 from preceptor.data.samples import PARTS, Pixels
-from preceptor.data.sources import open_source
+from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.data.subsets import drawn
@@ -94,9 +94,23 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     )
 
 
-def prepare_whole(recipe: Recipe, path: str, note: Note = note_aside) -> Prepared:
-    """Other data at ``path`` in the recipe's layout, all of it as the test part."""
-    packed, second = _packed(recipe, path, note)
+def prepare_whole(
+    recipe: Recipe,
+    path: str,
+    source: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    note: Note = note_aside,
+) -> Prepared:
+    """Other data at ``path``, all of it as the test part, its images read and brought to size as the recipe's.
+
+    Args:
+        source: how they lie, where that is not as the recipe's do.
+        options: of that source, or some that differ from the recipe's.
+    """
+    kept = recipe.data.options if source is None else options_of_files(recipe.data.options)
+    changed = {"source": source or recipe.data.source, "options": {**kept, **(options or {})}}
+    other = recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)})
+    packed, second = _packed(other, path, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes, second=second)

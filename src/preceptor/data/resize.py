@@ -36,7 +36,7 @@ def to_network_size(
     return _centred(image, size, padding), None if mask is None else _centred(mask, size, IGNORED)
 
 
-def has_padding(found: Size, wanted: Size) -> bool:
+def has_padding(found: ImageSize, wanted: ImageSize) -> bool:
     """Whether ``pad`` has to fill up an image of this size."""
     return _inner(found, wanted, "pad") != wanted
 

@@ -12,6 +12,7 @@ from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.face.edges import Frozen, Teaching
+from preceptor.face.randoms import untouched
 from preceptor.face.wrapping import require_taps, wrapped
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
@@ -79,12 +80,18 @@ class Cohort(nn.Module):
         return {name: one for name, one in self._given.items() if not isinstance(one, Frozen)}
 
     @property
+    def given(self) -> dict[str, nn.Module]:
+        """All your modules by name, and the task loss as ``task_loss``."""
+        networks = {name: one.module if isinstance(one, Frozen) else one for name, one in self._given.items()}
+        return {"task_loss": self._task_loss, **networks}
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What should be known of the edges, a sentence each."""
         return tuple(self._built("notes").notes)
 
     def build(self, images: Tensor) -> Self:
-        """Make the adapters for modules that take ``images`` (N, C, H, W); torch's generators stay as they are.
+        """Make the adapters for modules that take ``images`` (N, C, H, W); all random generators stay as they are.
 
         Raises:
             UserError: it is built already, or an edge cannot work on these modules.
@@ -95,6 +102,11 @@ class Cohort(nn.Module):
             raise UserError(f"a batch of images (N, C, H, W) was wanted, got the shape {tuple(images.shape)}")
         for edge in self.edges:
             edge.loss.require_unused()
+        with untouched(self.given):
+            self.inner = self._made_for(images).train(self.training)
+        return self
+
+    def _made_for(self, images: Tensor) -> Inner:
         networks = {name: wrapped(name, one, images, self.edges) for name, one in self._given.items()}
         logits = next(iter(networks.values())).shapes["logits"]
         task: Task = "classification" if len(logits) == 1 else "segmentation"
@@ -115,8 +127,7 @@ class Cohort(nn.Module):
         for edge in self.edges:
             edge.loss.note_built()
         self._names = {one.name: edge.name for edge, one in zip(self.edges, inner.transfers, strict=True)}
-        self.inner = inner.train(self.training)
-        return self
+        return inner
 
     def forward(self, images: Tensor, targets: Tensor, ids: Tensor | None = None, epoch: int = 1) -> dict[str, Tensor]:
         """Weighted loss terms: ``A/task`` of every network that learns, ``T->A/soft_target`` of every edge.

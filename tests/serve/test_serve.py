@@ -110,6 +110,7 @@ REFUSED = [
     ("a smaller bomb", 422, "25,000,000 are read", {"body": bomb(6_000, 6_000)}),
     ("a bomb of a TIFF", 422, "25,000,000 are read", {"body": tiff(6000)}),
     ("a bomb of one tile", 422, "25,000,000 are read", {"body": tiff(10, tile=(6016, 6016))}),
+    ("a deflated DICOM", 422, "is a deflated DICOM", {"body": bytes(128) + b"DICM" + b"1.2.840.10008.1.2.1.99"}),
     ("a slow sender", 408, "had not arrived after 0.5 s", {"headers": {"content-length": "100"}}),
     ("a text named .png", 422, "is damaged or no image", {"body": b"no image at all"}),
     ("half an image", 422, "is damaged or no image", {"body": RED[:60]}),

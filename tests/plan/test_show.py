@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from preceptor.plan.draw import cohort_svg
-from preceptor.plan.show import described, formula, outside
+from preceptor.plan.show import formula, outside, plan_in_words
 from preceptor.recipe import parse_recipe
 from preceptor.techniques import TECHNIQUES
 
@@ -66,7 +66,7 @@ def test_a_loss_is_a_formula_with_its_numbers(name, options, network, expected):
 
 
 def test_a_plan_in_words():
-    lines = described(plan_of("kd_offline", strategy="features"), "classification")
+    lines = plan_in_words(plan_of("kd_offline", strategy="features"), "classification")
     adapter = "1x1 convolution inside to the width of the narrowest student at last, where it is wider"
     assert lines == [
         "stage teacher: 20 epochs; batches of 8; adam at 0.0001, constant; spared by technique.teacher",

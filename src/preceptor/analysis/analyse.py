@@ -165,7 +165,7 @@ def _disagreements(
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).to(batches.device)
         page.figure(
             f"disagreements-{first}-{second}",
-            disagreements.gallery(
+            disagreements.disagreement_gallery(
                 images,
                 labels[chosen].tolist(),
                 {name: networks[name] for name in (first, second)},
@@ -187,7 +187,7 @@ def _hardest(
         hard = masks.hardest(whole_images(batches, networks, prepared), most)
     page.figure(
         "hardest",
-        masks.gallery(hard, {one.name: _picture(prepared, one.name) for one in hard}, prepared.packed.classes),
+        masks.mask_gallery(hard, {one.name: _picture(prepared, one.name) for one in hard}, prepared.packed.classes),
         title="The hardest images",
         caption=f"The {len(hard)} images of the {part} part with the lowest mean IoU over {', '.join(networks)}: "
         "outline of the truth, then each network's mask and "

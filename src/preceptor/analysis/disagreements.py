@@ -55,7 +55,7 @@ def find_disagreements(first: Floats, second: Floats, labels: NDArray[np.int64],
     )
 
 
-def gallery(
+def disagreement_gallery(
     images: Tensor, labels: Sequence[int], networks: dict[str, Network], classes: Sequence[str], ids: Sequence[str]
 ) -> Figure:
     """A row per image: the image, and for each network its class with a class-activation map.

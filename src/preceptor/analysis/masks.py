@@ -67,7 +67,7 @@ def foreground_iou(mask: Mask, truth: Mask) -> float:
 
 
 @styled()
-def gallery(hard: list[Hard], pictures: Mapping[str, Floats], classes: Sequence[str]) -> Figure:
+def mask_gallery(hard: list[Hard], pictures: Mapping[str, Floats], classes: Sequence[str]) -> Figure:
     """A row per image: the image with the true outline, and for each network its mask and its heat map.
 
     Of several foreground classes the truth and the masks are in the colours of the classes instead, each mask beside

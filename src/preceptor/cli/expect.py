@@ -32,13 +32,13 @@ def show_expected(
         raise UserError(f"--measure is for a study, {path} is a recipe: `preceptor bench {path}` measures that")
     from preceptor.cli.study import settle_study
     from preceptor.study.local import fair_workers
-    from preceptor.study.plan import plan
+    from preceptor.study.plan import plan_study
     from preceptor.study.spec import load_study
 
     console = Screen(highlight=False, soft_wrap=True)
     study = load_study(path, scale, overrides)
     settle_study(study, path, console, trust=trust)
-    kinds = kinds_of(plan(study).jobs)
+    kinds = kinds_of(plan_study(study).jobs)
     from preceptor.bench.expect import expected_apart
 
     found = []

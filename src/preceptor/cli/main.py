@@ -21,7 +21,7 @@ from preceptor.refusals import own_files_run, refusal
 from preceptor.streams import drop_output, flush_output, is_output_closed, open_standard_streams, say
 
 if TYPE_CHECKING:
-    from preceptor.shipped import Kind
+    from preceptor.shipped import ShippedKind
 
 
 class _Commands(TyperGroup):
@@ -115,9 +115,9 @@ def train(
     trust: Trust = False,
 ) -> None:
     """Train one run; the same command again resumes it."""
-    from preceptor.cli.train import train_recipe
+    from preceptor.cli.train import train_file
 
-    train_recipe(_file(recipe, "recipes"), _changes(context, overrides), out, device, trust=trust)
+    train_file(_file(recipe, "recipes"), _changes(context, overrides), out, device, trust=trust)
 
 
 def _changes(context: typer.Context, overrides: list[str] | None) -> list[str]:
@@ -131,7 +131,7 @@ def _changes(context: typer.Context, overrides: list[str] | None) -> list[str]:
     return changes
 
 
-def _file(given: Path, *kinds: "Kind") -> Path:
+def _file(given: Path, *kinds: "ShippedKind") -> Path:
     """The file of the user's, or the shipped one, that ``given`` names."""
     from preceptor.shipped import find_file
 
@@ -149,6 +149,7 @@ def study(
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/studies/.")] = None,
     workers: Workers = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only the runs of this seed of the study; repeat it.")] = None,
     reuse: Annotated[
         list[Path] | None, typer.Option(help="A study folder whose finished runs are taken over; repeat it.")
     ] = None,
@@ -168,6 +169,7 @@ def study(
         ray=ray,
         device=device,
         dry=dry_run,
+        seeds=seed or [],
         reuse=reuse or [],
         trust=trust,
     )
@@ -232,7 +234,7 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run, RUN/networks/NAME, or a bundle: the new one.")],
     second: Annotated[Path, typer.Argument(help="Another, in whose place the first would come.")],
     data: Annotated[str, typer.Argument(help="Labelled images: a path for the source.")],
-    source: Annotated[str, typer.Option(help="How they lie; `preceptor data list` names all ways.")] = "folder",
+    source: Annotated[str, typer.Option(help="How they lie; `preceptor data sources` names all ways.")] = "folder",
     names: Annotated[
         Path | None, typer.Option("--map", help="YAML: what the classes of the data are called by both.")
     ] = None,
@@ -392,7 +394,7 @@ def plan(
     trust: Trust = False,
 ) -> None:
     """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
-    kinds: tuple[Kind, ...] = ("studies", "recipes") if measure or scale else ("recipes", "studies")
+    kinds: tuple[ShippedKind, ...] = ("studies", "recipes") if measure or scale else ("recipes", "studies")
     recipe, changes = _file(recipe, *kinds), _changes(context, overrides)
     if measure:
         from preceptor.cli.expect import show_expected

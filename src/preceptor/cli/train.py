@@ -26,7 +26,7 @@ FAREWELL = "stopped: nobody reads the output any more. The same command again go
 """Said where `| head` or the like has ended."""
 
 
-def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str, *, trust: bool = False) -> None:
+def train_file(path: Path, overrides: list[str], out: Path | None, device: str, *, trust: bool = False) -> None:
     """Train one recipe and print its scores."""
     recipe, notes = load_recipe(path, overrides)
     console = console_of_first_process(farewell=FAREWELL)
@@ -37,9 +37,9 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
     recipe, name = named(path, recipe)
     out = out or default_folder(name, recipe)
     recipe = _as_begun(out, recipe, written)
-    from preceptor.training.run import train
+    from preceptor.training.run import train_recipe
 
-    result = train(recipe, out, device=device, console=console)
+    result = train_recipe(recipe, out, device=device, console=console)
     print_result(console, result)
     console.print(f"run folder: {out}", soft_wrap=True)
     console.print(f"next: {shlex.join(['preceptor', 'report', str(out)])}", highlight=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from PIL import Image
 from preceptor.data.samples import Pixels
 from preceptor.specs import Colour, ResizeRule
 
-__all__ = ["ResizeRule", "fill", "fit", "rules_of", "unfit"]
+__all__ = ["ResizeRule", "fill", "rules_of", "to_image_size", "to_network_size"]
 
 Size = tuple[int, int]
 """Height and width."""
@@ -16,7 +16,7 @@ Size = tuple[int, int]
 _BLACK: Colour = (0, 0, 0)
 
 
-def fit(
+def to_network_size(
     image: Pixels, mask: Pixels | None, size: Size, rule: ResizeRule, padding: Colour = _BLACK
 ) -> tuple[Pixels, Pixels | None]:
     """``image`` and ``mask`` at ``size``; the image bilinear with anti-aliasing, the mask nearest.
@@ -35,8 +35,8 @@ def fit(
     return _centred(image, size, padding), None if mask is None else _centred(mask, size, 0)
 
 
-def unfit(mask: Pixels, size: Size, rule: ResizeRule) -> Pixels:
-    """A mask of what :func:`fit` made of an image of ``size``, at that size: nearest pixel.
+def to_image_size(mask: Pixels, size: Size, rule: ResizeRule) -> Pixels:
+    """A mask of what :func:`to_network_size` made of an image of ``size``, at that size: nearest pixel.
 
     What ``crop`` has cut off becomes class 0; what ``pad`` has added goes.
     """

@@ -26,7 +26,7 @@ _PIXELS = 200_000  # whose calibration is looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Int8Verdict:
     """What was found of a model in whole numbers.
 
     Args:
@@ -69,7 +69,7 @@ class Verdict:
         return asdict(self) | {"calibration": list(self.calibration), "objections": self.objections}
 
 
-def judge(floats: Sequence[Logits], whole: Sequence[Logits], sample: Sample) -> Verdict:
+def judge(floats: Sequence[Logits], whole: Sequence[Logits], sample: Sample) -> Int8Verdict:
     """Compare the logits of two models on validation images.
 
     Args:
@@ -89,7 +89,7 @@ def judge(floats: Sequence[Logits], whole: Sequence[Logits], sample: Sample) -> 
     )
     agree = [_same(one, other) for one, other in zip(floats, whole, strict=True)]
     calibrations = [_calibration(logits, sample) for logits in (floats, whole)]
-    return Verdict(
+    return Int8Verdict(
         score=float(score(totals[:, :width])[0]),
         difference=interval.value,
         low=interval.low,

@@ -18,7 +18,14 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import require_classifier
 from preceptor.networks.normalisation import in_channels
-from preceptor.networks.weights import Weights, first_line, read_config, read_weights, refuse_built, unfit
+from preceptor.networks.weights import (
+    SavedWeights,
+    first_line,
+    read_config,
+    read_weights,
+    refuse_built,
+    weights_do_not_fit,
+)
 from preceptor.specs import HUB, LOCAL, NetworkSpec
 
 _OURS = (
@@ -112,7 +119,7 @@ def _settle_saved(spec: NetworkSpec, config: Mapping[str, Any]) -> NetworkSpec:
     )
 
 
-def _settle_adapter(wanted: int | None, weights: Weights) -> int | None:
+def _settle_adapter(wanted: int | None, weights: SavedWeights) -> int | None:
     """The adapter that the weights hold; one that they lack may be new only where nothing was trained on it."""
     if wanted is None or wanted == weights.adapter:
         return weights.adapter
@@ -144,7 +151,7 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
     return {**spec.options, "img_size": list(size)}
 
 
-def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]:
+def _from_file(blueprint: Blueprint, weights: SavedWeights) -> tuple[nn.Module, bool]:
     """Through timm, which renames what older files call otherwise and resamples position embeddings."""
     classes = len(blueprint.classes)
     outputs = _outputs_in(weights, _library_config(blueprint.spec.architecture).get("classifier"))
@@ -164,14 +171,14 @@ def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]
     try:
         model: Any = _create(blueprint, pretrained=True, num_classes=outputs, pretrained_cfg_overlay=overlay)
     except RuntimeError as error:
-        raise unfit(weights, blueprint.spec.architecture, error) from error
+        raise weights_do_not_fit(weights, blueprint.spec.architecture, error) from error
     model.pretrained_cfg.pop("state_dict")
     if outputs != classes:
         model.reset_classifier(classes)
     return model, outputs != classes
 
 
-def _first_convolution(blueprint: Blueprint, weights: Weights) -> dict[str, None]:
+def _first_convolution(blueprint: Blueprint, weights: SavedWeights) -> dict[str, None]:
     """What keeps timm from adapting a first convolution that takes as many channels as are wanted already.
 
     Raises:
@@ -218,7 +225,7 @@ def _names(spec: NetworkSpec) -> set[str]:
         return set()
 
 
-def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:
+def _whole(blueprint: Blueprint, weights: SavedWeights) -> Classifier:
     """A network with an adapter or a head of its own, as preceptor saved it."""
     network = _wrap(_create(blueprint, num_classes=len(blueprint.classes)), blueprint)
     if weights.own.get("head"):
@@ -226,7 +233,7 @@ def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:
     try:
         network.load_state_dict(weights.state)
     except RuntimeError as error:
-        raise unfit(weights, blueprint.spec.architecture, error) from error
+        raise weights_do_not_fit(weights, blueprint.spec.architecture, error) from error
     network.has_new_head = False
     return network
 
@@ -263,7 +270,7 @@ def _wrap(model: nn.Module, blueprint: Blueprint) -> Classifier:
         ) from error
 
 
-def _outputs_in(weights: Weights, classifier: str | tuple[str, ...] | None) -> int:
+def _outputs_in(weights: SavedWeights, classifier: str | tuple[str, ...] | None) -> int:
     """Outputs of the head in these weights, 0 where there is none."""
     names = (classifier,) if isinstance(classifier, str) else classifier or ()
     found = (weights.state.get(f"{name}.weight") for name in names)

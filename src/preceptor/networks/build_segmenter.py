@@ -15,7 +15,7 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import encoder_name, require_segmenter
 from preceptor.networks.segmenter import Segmenter
-from preceptor.networks.weights import Weights, first_line, read_config, read_weights, unfit
+from preceptor.networks.weights import SavedWeights, first_line, read_config, read_weights, weights_do_not_fit
 from preceptor.specs import NetworkSpec
 
 _OURS = ("encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params")
@@ -86,7 +86,7 @@ def _refuse_adapter(blueprint: Blueprint) -> None:
         )
 
 
-def _settle_saved(spec: NetworkSpec, encoder: str, weights: Weights) -> NetworkSpec:
+def _settle_saved(spec: NetworkSpec, encoder: str, weights: SavedWeights) -> NetworkSpec:
     """Saved options and normalisation where the recipe gives none."""
     config = weights.config
     if not config:
@@ -173,7 +173,7 @@ def _require_divisible(blueprint: Blueprint, model: nn.Module) -> None:
     )
 
 
-def _load(model: nn.Module, blueprint: Blueprint, weights: Weights) -> None:
+def _load(model: nn.Module, blueprint: Blueprint, weights: SavedWeights) -> None:
     """A whole segmenter, or an encoder alone as timm and torchvision save it."""
     architecture = f"{blueprint.spec.architecture} with encoder {blueprint.spec.encoder}"
     if not _is_whole(weights):
@@ -188,10 +188,10 @@ def _load(model: nn.Module, blueprint: Blueprint, weights: Weights) -> None:
     try:
         model.load_state_dict(dict(weights.state))
     except RuntimeError as error:
-        raise unfit(weights, architecture, error) from error
+        raise weights_do_not_fit(weights, architecture, error) from error
 
 
-def _load_encoder(encoder: nn.Module, weights: Weights, architecture: str) -> None:
+def _load_encoder(encoder: nn.Module, weights: SavedWeights, architecture: str) -> None:
     target = _encoder_target(encoder)
     wanted = target.state_dict()
     fitting = {name: tensor for name, tensor in weights.state.items() if name in wanted}
@@ -199,11 +199,11 @@ def _load_encoder(encoder: nn.Module, weights: Weights, architecture: str) -> No
     strange = [name for name in weights.state if name not in wanted and not name.startswith(_HEADS)]
     if missing or strange:
         reason = f"missing: {', '.join(missing[:4]) or 'none'}; unknown: {', '.join(strange[:4]) or 'none'}"
-        raise unfit(weights, architecture, RuntimeError(reason))
+        raise weights_do_not_fit(weights, architecture, RuntimeError(reason))
     try:
         target.load_state_dict(fitting)
     except RuntimeError as error:
-        raise unfit(weights, architecture, error) from error
+        raise weights_do_not_fit(weights, architecture, error) from error
 
 
 def _wrap(model: nn.Module, blueprint: Blueprint) -> Segmenter:
@@ -219,5 +219,5 @@ def _wrap(model: nn.Module, blueprint: Blueprint) -> Segmenter:
         ) from error
 
 
-def _is_whole(weights: Weights) -> bool:
+def _is_whole(weights: SavedWeights) -> bool:
     return any(name.startswith("segmentation_head.") for name in weights.state)

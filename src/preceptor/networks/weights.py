@@ -29,7 +29,7 @@ _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class SavedWeights:
     """A state dict with what its file claims about itself.
 
     Args:
@@ -80,7 +80,7 @@ class Weights:
         )
 
 
-def read_weights(given: str, names: Callable[[], Collection[str]] | None = None) -> Weights:
+def read_weights(given: str, names: Callable[[], Collection[str]] | None = None) -> SavedWeights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
 
     Args:
@@ -114,7 +114,7 @@ def read_weights(given: str, names: Callable[[], Collection[str]] | None = None)
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
     said = f"weights {given}: took {taken.said}" if taken.said else None
-    return Weights(
+    return SavedWeights(
         path=given,
         state=taken.state,
         classes=_claimed(config) or classes,
@@ -143,7 +143,7 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
     )
 
 
-def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:
+def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exception) -> UserError:
     """The error for weights of another architecture."""
     reason = "\n".join(str(error).splitlines()[:4])
     return UserError(f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}")

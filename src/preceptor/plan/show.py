@@ -10,7 +10,7 @@ from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.specs import Task
 
 
-def described(plan: Plan, task: Task) -> list[str]:
+def plan_in_words(plan: Plan, task: Task) -> list[str]:
     """Lines on every stage, on what is reported, and on what comes from outside."""
     lines: list[str] = []
     before: list[str] = []
@@ -68,7 +68,7 @@ def outside(plan: Plan) -> list[str]:
     return lines
 
 
-def architecture(network: NetworkUse | Composed) -> str:
+def architecture_of_use(network: NetworkUse | Composed) -> str:
     """What a network is, in a few words."""
     if isinstance(network, Composed):
         return _COMPOSED.get(network.kind, "{kind} of {reads}").format(
@@ -100,7 +100,7 @@ def _words_of(network: Composed) -> dict[str, object]:
 
 def _member_lines(stage: Stage, name: str, task: Task) -> Iterator[str]:
     member = stage.members[name]
-    yield f"  {name}: {architecture(member.network)}, {', '.join(_state(stage, name, member))}"
+    yield f"  {name}: {architecture_of_use(member.network)}, {', '.join(_state(stage, name, member))}"
     if member.trains:
         yield f"    loss: {formula(stage, name, task)}"
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from preceptor.composed.base import answers
 from preceptor.data.batches import Batches
 from preceptor.data.loading import Loading
-from preceptor.data.order import Order
+from preceptor.data.order import SampleOrder
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
 from preceptor.errors import UserError
@@ -111,7 +111,7 @@ def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -
         prepared.packed,
         _share(prepared, part, fabric),
         batch_size=batch_size,
-        order=Order(stream="evaluation"),
+        order=SampleOrder(stream="evaluation"),
         loading=Loading(device=fabric.device),
     )
 

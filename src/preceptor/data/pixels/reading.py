@@ -14,7 +14,7 @@ _BYTES = 8  # of a pixel of the largest image that a stranger may send
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ReadRequest:
     """One file that is to be read.
 
     Args:
@@ -87,7 +87,7 @@ class Request:
         )
 
 
-class DamagedError(ValueError):
+class DamagedImageError(ValueError):
     """A file that lacks some of what it says it holds."""
 
 

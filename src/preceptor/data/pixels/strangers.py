@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from preceptor.data.pixels.codestreams import Size, j2k_sizes, jpeg_scans, jpeg_size, packbits_size
-from preceptor.data.pixels.reading import DamagedError, NotDecodableError, Request
+from preceptor.data.pixels.reading import DamagedImageError, NotDecodableError, ReadRequest
 
 _SCANS, _TILES, _READS, _SEQUENCE = 100, 4096, 60_000, 1 << 20
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")  # transfer syntaxes
@@ -31,7 +31,7 @@ class Counted(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         self._left -= 1
         if self._left < 0:
-            raise DamagedError("it has more elements than an image")
+            raise DamagedImageError("it has more elements than an image")
         return super().read(size)
 
 
@@ -47,17 +47,17 @@ def dicom_of(opened: BinaryIO) -> BinaryIO:
     return Counted(content)
 
 
-def require_modest_dicom(found: Any, request: Request) -> None:
+def require_modest_dicom(found: Any, request: ReadRequest) -> None:
     """Look at the elements, and at the streams that hold the pixels of an opened file.
 
     Raises:
-        DamagedError: they are other than the file says, or endless.
+        DamagedImageError: they are other than the file says, or endless.
     """
     from pydicom.encaps import generate_frames
 
     for tag in found.keys():  # noqa: SIM118  # of the elements, which are not to be decoded
         if tag.group in _LISTS and (getattr(found.get_item(tag), "length", 0) or 0) > _SEQUENCE:
-            raise DamagedError(f"its element {tag} is larger than that of an image")
+            raise DamagedImageError(f"its element {tag} is larger than that of an image")
     syntax = found.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated or "PixelData" not in found:
         return
@@ -66,9 +66,9 @@ def require_modest_dicom(found: Any, request: Request) -> None:
         if syntax.name.startswith("RLE"):
             _require_modest_runs(frame, wanted[0] * wanted[1] * wanted[2] * (int(found.BitsAllocated) // 8))
         else:
-            for size in _stated(frame, "JPEG 2000" in syntax.name or "HTJ2K" in syntax.name, request):
-                if size[:2] != wanted[:2]:
-                    raise DamagedError(f"its pixels are {size[0]} x {size[1]}, {wanted[0]} x {wanted[1]} were expected")
+            for height, width, _ in _stated(frame, "JPEG 2000" in syntax.name or "HTJ2K" in syntax.name, request):
+                if (height, width) != wanted[:2]:
+                    raise DamagedImageError(f"it holds {height} x {width}, {wanted[0]} x {wanted[1]} were expected")
 
 
 def _require_modest_runs(frame: bytes, most: int) -> None:
@@ -79,15 +79,15 @@ def _require_modest_runs(frame: bytes, most: int) -> None:
     for start, end in zip(places[:count], ends, strict=False):
         size += packbits_size(frame[start:end], most + 2)
         if size > most + 2 * count:  # a byte more makes the number of each even
-            raise DamagedError("its runs are longer than the image")
+            raise DamagedImageError("its runs are longer than the image")
 
 
-def require_modest_picture(opened: BinaryIO, picture: Any, request: Request) -> None:
+def require_modest_picture(opened: BinaryIO, picture: Any, request: ReadRequest) -> None:
     """Look at a picture that Pillow has opened and not decoded; its position in the file stays.
 
     Raises:
         UserError: it has several frames, which take long to count.
-        DamagedError: it would keep its decoder busy.
+        DamagedImageError: it would keep its decoder busy.
         OverflowError: the stream in it is larger than the file says.
     """
     if picture.format == "GIF" and picture.is_animated:
@@ -99,12 +99,12 @@ def require_modest_picture(opened: BinaryIO, picture: Any, request: Request) -> 
         opened.seek(before)
 
 
-def require_modest_page(file: BinaryIO, page: Any, request: Request) -> None:
+def require_modest_page(file: BinaryIO, page: Any, request: ReadRequest) -> None:
     """Look at the parts of the page of a TIFF that is to be decoded.
 
     Raises:
         NotDecodableError: a compression whose parts do not say what they become.
-        DamagedError: they would become more than the image.
+        DamagedImageError: they would become more than the image.
         OverflowError: the same, by what they say of their size.
     """
     if page.compression not in _TAKEN:
@@ -112,14 +112,14 @@ def require_modest_page(file: BinaryIO, page: Any, request: Request) -> None:
     if page.imagedepth > 1 or page.tiledepth > 1:
         raise NotDecodableError("is a TIFF of a volume: one image was expected")
     if sum(page.databytecounts) > 2 * page.parent.filehandle.size:
-        raise DamagedError("its parts together are larger than the file")
+        raise DamagedImageError("its parts together are larger than the file")
     pixels, most, has_limits = 0, _part_bytes(page), find_spec("imagecodecs") is not None
     for part in _parts(file, page):
         if page.compression == _JPEG or page.compression in _J2K:
             pixels += sum(height * width for height, width, _ in _stated(part, page.compression in _J2K, request))
             request.require_size(pixels, 1)
         elif not has_limits and _becomes(part, page.compression, most) > most:
-            raise DamagedError("a part of it becomes more than it says")
+            raise DamagedImageError("a part of it becomes more than it says")
 
 
 def _parts(file: BinaryIO, page: Any) -> Iterator[bytes]:
@@ -144,19 +144,19 @@ def _becomes(part: bytes, compression: int, most: int) -> int:
     return packbits_size(part, most) if compression == _PACKBITS else 0
 
 
-def _stated(stream: bytes, is_j2k: bool, request: Request) -> Iterator[Size]:
+def _stated(stream: bytes, is_j2k: bool, request: ReadRequest) -> Iterator[Size]:
     """Sizes that a stream names, none of which is too large."""
     if is_j2k:
         for size, tiles in j2k_sizes(stream):
             request.require_size(*size)
             if tiles > _TILES or size[2] > 16:
-                raise DamagedError(f"it has {tiles} tiles of {size[2]} channels")
+                raise DamagedImageError(f"it has {tiles} tiles of {size[2]} channels")
             yield size
         return
     found = jpeg_size(stream)
     if found is None:
-        raise DamagedError("its JPEG says nothing of its size")
+        raise DamagedImageError("its JPEG says nothing of its size")
     request.require_size(*found)
     if jpeg_scans(stream) > _SCANS:
-        raise DamagedError(f"its JPEG goes over the image more than {_SCANS} times")
+        raise DamagedImageError(f"its JPEG goes over the image more than {_SCANS} times")
     yield found

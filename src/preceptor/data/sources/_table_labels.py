@@ -13,7 +13,7 @@ from preceptor.quoting import shown
 Spellings = Literal["error", "join"]
 
 
-def number(value: str) -> float | None:
+def number_or_none(value: str) -> float | None:
     """``value`` as a number, or None where it is none."""
     try:
         return float(value)
@@ -75,12 +75,12 @@ def _one_spelling(values: "pd.Series[str]", spellings: Spellings) -> "pd.Series[
 
 
 def _spelling(value: str) -> str:
-    as_number = number(value)
+    as_number = number_or_none(value)
     return " ".join(value.split()).casefold() if as_number is None else repr(as_number)
 
 
 def _number_or_text(value: str) -> tuple[int, Any, str]:
-    as_number = number(value)
+    as_number = number_or_none(value)
     return (1, 0, value) if as_number is None else (0, as_number, value)
 
 
@@ -94,7 +94,7 @@ def one_hot_labels(
     Raises:
         UserError: values besides 0 and 1, a row without a 1, or with several (multi-label).
     """
-    values = rows[list(columns)].map(number)
+    values = rows[list(columns)].map(number_or_none)
     odd = ~values.isin([0.0, 1.0])
     if odd.to_numpy().any():
         column = next(name for name in columns if odd[name].any())

@@ -117,7 +117,7 @@ def part_word(name: str) -> Part | None:
     return told.pop() if len(told) == 1 else None
 
 
-class _Rows:
+class _Listing:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.images: list[str] = []
@@ -130,8 +130,8 @@ class _Rows:
 
 def _by_class(
     root: Path, found: Mapping[Part | None, Path], images: str, masks: str, classes: tuple[str, ...] | None
-) -> _Rows:
-    rows = _Rows()
+) -> _Listing:
+    rows = _Listing()
     seen = _class_folders(root, found, {images, masks}, classes)
     rows.classes = classes or tuple(seen)
     if set(rows.classes) != set(seen):
@@ -197,8 +197,8 @@ def _refuse_masks(root: Path, classes: Sequence[Path], halves: set[str]) -> None
         )
 
 
-def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: str) -> _Rows:
-    rows = _Rows()
+def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: str) -> _Listing:
+    rows = _Listing()
     for part, below in found.items():
         pictures, marks = images_below(below / images), images_below(below / masks)
         odd = [stem for stem in marks if not stem.endswith(suffix)]
@@ -229,7 +229,7 @@ def _has_class_folders(path: Path) -> bool:
 
 
 def _groups(
-    rows: _Rows, rule: str | None, source: Literal["name", "folder"], grouping: str
+    rows: _Listing, rule: str | None, source: Literal["name", "folder"], grouping: str
 ) -> tuple[list[str] | None, str | None, tuple[str, ...]]:
     """The group of each image, what a group is, and what is to be said of it."""
     stems = [parted(os.path.basename(file))[0] for file in rows.images]
@@ -252,7 +252,7 @@ def _groups(
     return groups, grouping, (warning,) if warning else ()
 
 
-def _folders_hint(rows: _Rows) -> str:
+def _folders_hint(rows: _Listing) -> str:
     """What to do where folders below the classes may be patients."""
     below, loose = len({name for name in rows.below if name}), rows.below.count("")
     if not below:

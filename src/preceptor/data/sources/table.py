@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from preceptor.data.images import FileReader
-from preceptor.data.masks.runs import Order, Runs
+from preceptor.data.masks.runs import RunOrder, Runs
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
 from preceptor.data.pixels.endings import parted
@@ -30,7 +30,7 @@ def table(
     label: str | tuple[str, ...] | None = None,
     mask: str | None = None,
     rle: str | None = None,
-    rle_order: Order = "columns",
+    rle_order: RunOrder = "columns",
     group: str | None = None,
     split: str | None = None,
     id: str | None = None,
@@ -141,7 +141,7 @@ def table(
     )
 
 
-def _runs(rows: pd.DataFrame, image: str, rle: str, order: Order) -> tuple[pd.DataFrame, Runs]:
+def _runs(rows: pd.DataFrame, image: str, rle: str, order: RunOrder) -> tuple[pd.DataFrame, Runs]:
     """One row for each image, and the texts of all its rows."""
     texts = rows[rle].groupby(rows[image], sort=False).agg(tuple)
     return rows.drop_duplicates(image), Runs(tuple(texts), order)

@@ -270,6 +270,9 @@ def test_answers_that_are_not_taken_have_the_same_room():
                 with pytest.raises(RefusedError) as refused:
                     await waiting.enter_async_context(inbox.image(Sent(bytes(1))))
                 assert refused.value.status == 503
+            inbox.require_room()
+            with inbox.sending(96), pytest.raises(RefusedError, match="too many"):
+                inbox.require_room()  # what arrived before is not answered either
         assert inbox.held == 0
 
     asyncio.run(fill())

@@ -6,6 +6,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from preceptor.calls import plainly
 from preceptor.cohort.cohort import Cohort as Inner
 from preceptor.cohort.cohort import DataFacts
 from preceptor.cohort.transfer import Transfer
@@ -39,6 +40,7 @@ class Cohort(nn.Module):
         UserError: an edge names a network or module that does not exist, or cannot work on these.
     """
 
+    @plainly
     def __init__(
         self,
         networks: Mapping[str, nn.Module | Frozen],
@@ -51,8 +53,12 @@ class Cohort(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not isinstance(networks, Mapping):
+            raise UserError(f'networks: {{"A": module, …}} was wanted, got {type(networks).__name__}')
         self._given = dict(networks)
-        self.edges = tuple(edges)
+        self.edges = (edges,) if isinstance(edges, Teaching) else tuple(edges)
+        if not callable(task_loss) or isinstance(task_loss, type):
+            raise UserError(f"task_loss: nn.CrossEntropyLoss() or the like was wanted, got {task_loss!r}")
         self._task_loss = task_loss if isinstance(task_loss, nn.Module) else _Called(task_loss)
         self._task_weights = dict(task_weights or {})
         self._train_labels = train_labels
@@ -90,6 +96,7 @@ class Cohort(nn.Module):
         """What should be known of the edges, a sentence each."""
         return tuple(self._built("notes").notes)
 
+    @plainly
     def build(self, images: Tensor) -> Self:
         """Make the adapters for modules that take ``images`` (N, C, H, W); all random generators stay as they are.
 
@@ -98,8 +105,9 @@ class Cohort(nn.Module):
         """
         if self.inner is not None:
             raise UserError("this cohort is built already; make another one for images of another size")
-        if images.ndim != 4:
-            raise UserError(f"a batch of images (N, C, H, W) was wanted, got the shape {tuple(images.shape)}")
+        if not isinstance(images, Tensor) or images.ndim != 4:
+            got = f"the shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+            raise UserError(f"a batch of images (N, C, H, W) was wanted, got {got}")
         for edge in self.edges:
             edge.loss.require_unused()
         with untouched(self.given):
@@ -196,11 +204,12 @@ class Cohort(nn.Module):
         for name, one in self._given.items():
             if not isinstance(one, nn.Module | Frozen):
                 raise UserError(f"network {name}: a torch module was wanted, got {type(one).__name__}")
-            if not name.isidentifier():
+            if not isinstance(name, str) or not name.isidentifier():
                 raise UserError(f"network {name!r}: give it a name of letters, digits and _")
         for edge in self.edges:
             if not isinstance(edge, Teaching):
-                raise UserError(f"an edge is made by teach(…) or mutual(…), got {type(edge).__name__}")
+                hint = "; mutual(…) gives several: put a * before it" if isinstance(edge, list) else ""
+                raise UserError(f"an edge is made by teach(…) or mutual(…), got {type(edge).__name__}{hint}")
         if len({id(edge.loss) for edge in self.edges}) < len(self.edges):
             raise UserError("two edges share one loss; adapters belong to one edge, so give each a loss of its own")
         strange = sorted(set(self._task_weights) - set(self.learners))

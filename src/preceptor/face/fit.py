@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from preceptor.calls import as_folder, plainly
 from preceptor.errors import NonFiniteLossError, UserError
 from preceptor.face.cohort import Cohort
 from preceptor.face.loader_randoms import LoaderRandoms
@@ -24,6 +25,7 @@ History = list[dict[str, float]]
 """A row for each epoch: its number, the learning rate, mean loss terms, and validation scores as ``A/accuracy``."""
 
 
+@plainly
 def fit(
     cohort: Cohort,
     train_loader: Iterable[Any],
@@ -58,17 +60,20 @@ def fit(
         UserError: the loader gives something else, or the folder is of another training.
         NonFiniteLossError: a loss is no finite number.
     """
+    if not isinstance(cohort, Cohort):
+        raise UserError(f"fit: a Cohort was wanted, got {type(cohort).__name__}; pc.Cohort makes one of your modules")
+    kept_in = None if folder is None else as_folder("fit", folder)
     spec = _settings(optimizer, lr, weight_decay, schedule, epochs)
     loaders = {"train_loader": train_loader} | ({} if valid_loader is None else {"valid_loader": valid_loader})
     for name, loader in loaders.items():
         _require_loader(name, loader)
     own = LoaderRandoms({**loaders, **cohort.given}, note)
     own.say_what_is_repeated()
-    if folder is not None:
+    if kept_in is not None:
         own.say_what_is_lost()
     batches = train_loader if cohort.is_built else _built_by_a_batch(cohort, train_loader)
     groups = [Group(list(cohort.parameters()))]
-    training = _Training(cohort, make_optimizer(groups, spec), spec, own, None if folder is None else Path(folder))
+    training = _Training(cohort, make_optimizer(groups, spec), spec, own, kept_in)
     if training.resume():
         batches = train_loader
     while len(training.history) < epochs:

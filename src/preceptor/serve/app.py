@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -135,8 +136,12 @@ def app_of(desk: Desk, limits: Limits, inbox: Inbox, hosts: frozenset[str] | Non
     async def predict(request: Request, pictures: bool = False) -> Response:
         turns.take(request.client.host if request.client else "")
         async with inbox.image(request) as image:
-            said = await hands.do(lambda: desk.answer(image, with_pictures=pictures))
+            said = await hands.do(partial(answered, image, pictures))
         return Sent(said, inbox)
+
+    def answered(image: bytes, pictures: bool) -> dict[str, Any]:
+        inbox.require_room()
+        return desk.answer(image, with_pictures=pictures)
 
     @app.get("/health")
     async def health() -> dict[str, str]:

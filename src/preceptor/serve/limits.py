@@ -85,6 +85,15 @@ class Inbox:
         for one in self._arriving:
             one.reschedule(0)
 
+    def require_room(self) -> None:
+        """Refuse to take or to answer an image while too much is held, by those who take no answers for example.
+
+        Raises:
+            RefusedError: it is.
+        """
+        if self._held > _HELD * self._limits.most_bytes:
+            raise RefusedError(503, "too many images are waiting; try again in a few seconds", 5)
+
     @contextmanager
     def sending(self, size: int) -> Iterator[None]:
         """An answer of so many bytes is held until the block ends."""
@@ -112,7 +121,9 @@ class Inbox:
                     parts.append(part)
             if not size:
                 raise RefusedError(400, "no image came; send one as the body: curl --data-binary @image.png …/predict")
-            yield b"".join(parts)
+            image = b"".join(parts)
+            parts.clear()
+            yield image
         except TimeoutError:
             self._require_open()
             raise RefusedError(408, f"the image had not arrived after {limits.seconds:g} s") from None
@@ -147,5 +158,4 @@ class Inbox:
         most = self._limits.most_bytes
         if size > most:
             raise RefusedError(413, f"the image has more than {most / 1e6:g} MB, which is the most that is taken")
-        if self._held > _HELD * most:
-            raise RefusedError(503, "too many images are waiting; try again in a few seconds", 5)
+        self.require_room()

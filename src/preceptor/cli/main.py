@@ -242,9 +242,9 @@ def compare(
     device: Device = "auto",
 ) -> None:
     """Two models on the same labelled images: is the first at least as good as the second, but for a margin?"""
-    from preceptor.cli.compare import compare_models
+    from preceptor.cli.compare import compare_networks
 
-    compare_models(first, second, data, source=source, names=names, margin=margin, device=device)
+    compare_networks(first, second, data, source=source, names=names, margin=margin, device=device)
 
 
 @app.command()

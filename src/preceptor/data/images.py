@@ -4,7 +4,6 @@ What a file holds is read by ``data/pixels``, one format a file; what its values
 ``data/pixels/levels.py`` alone.
 """
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,14 +24,20 @@ from preceptor.data.pixels import USUAL, PixelRules, StoredImage, to_pixels
 from preceptor.data.pixels.endings import DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
 from preceptor.data.pixels.facts import FileFacts
 from preceptor.data.pixels.levels import Range, range_of
-from preceptor.data.pixels.reading import MOST_PIXELS, DamagedImageError, NotDecodableError, ReadRequest, first_line
+from preceptor.data.pixels.reading import (
+    MOST_PIXELS,
+    DamagedImageError,
+    NotDecodableError,
+    ReadRequest,
+    first_line_shown,
+)
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.opening import open_file
 from preceptor.quoting import quoted
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "image_in", "pixel_hash", "read_image", "read_mask", "read_stored",
+    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "image_in", "read_image", "read_mask", "read_stored",
     "to_rgb",
 ]  # fmt: skip
 
@@ -101,13 +106,6 @@ def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
         alpha=count - 1 if has_alpha else None,
     )
     return to_pixels(stored, name)
-
-
-def pixel_hash(pixels: Pixels) -> str:
-    """Equal for two arrays exactly where shape and values are equal."""
-    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -282,7 +280,7 @@ def stored_in(opened: BinaryIO, request: ReadRequest) -> StoredImage:
             from preceptor.data.pixels.pillow import NAMES
 
             raise request.damaged(f"it is no {NAMES}") from None
-        raise request.damaged(first_line(error)) from None
+        raise request.damaged(first_line_shown(error)) from None
 
 
 def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadRequest], StoredImage]:

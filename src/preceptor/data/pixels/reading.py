@@ -95,6 +95,6 @@ class NotDecodableError(ValueError):
     """A sound file of a kind that is not read, with the reason, as the rest of a sentence about it."""
 
 
-def first_line(error: BaseException) -> str:
+def first_line_shown(error: BaseException) -> str:
     """The first line of what a library says."""
     return shown((str(error) or type(error).__name__).splitlines()[0])

@@ -15,6 +15,7 @@ import numpy as np
 
 from preceptor.data.pixels.reading import DamagedImageError, NotDecodableError, ReadRequest
 from preceptor.data.pixels.stored import StoredImage, Values, with_channels
+from preceptor.data.pixels.strangers import dicom_of, require_modest_dicom
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
@@ -33,8 +34,11 @@ def read(opened: BinaryIO, request: ReadRequest) -> StoredImage:
         Exception: of many kinds, from pydicom and its decoders.
     """
     with _quietly():
-        found = _opened(opened)
-        request.require_size(*(int(found.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")))
+        found = _opened(dicom_of(opened) if request.is_from_stranger else opened)
+        if request.is_from_stranger:
+            require_modest_dicom(found, request)
+        size = (int(found.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel"))
+        request.require_size(*size, item=-(-int(found.get("BitsAllocated") or 8) // 8))
         frames = int(found.get("NumberOfFrames") or 1)
         if frames > 1 and request.place is None:
             raise request.several(frames, "frames")

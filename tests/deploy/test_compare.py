@@ -53,7 +53,7 @@ def test_masks_are_compared_by_their_pixels(mask_run, mask_data):
 def test_classifiers_of_tiles_are_compared_by_image(class_run, class_data, tmp_path):
     """A run on tiles and one on whole images: of an image counts the mean over its tiles."""
     tiles = trained(tmp_path / "tiles", class_data, RESNET, data={"tile": {"size": 32, "overlap": 0}})
-    found = compare_models(tiles, class_run, str(class_data), device="cpu")
+    found = compare_networks(tiles, class_run, str(class_data), device="cpu")
     assert found.samples == 48
     assert "scores are of images, by the mean of their tiles' probabilities" in found.notes[-1]
     rows = open_predictor(tiles, device="cpu").predict([class_data])
@@ -70,7 +70,7 @@ def test_tables_are_compared_and_evaluated_where_the_recipe_knew_folders(class_r
     table.write_text("Picture,Finding,Who\n" + "\n".join(lines) + "\n")
     options = {"image": "Picture", "label": "Finding", "group": "Who", "image_folder": class_data.name}
     given = [word for name, value in options.items() for word in ("--option", f"{name}={value}")]
-    found = compare_models(class_run, class_run, str(table), source="table", options=options, device="cpu")
+    found = compare_networks(class_run, class_run, str(table), source="table", options=options, device="cpu")
     assert found.samples == 48
     assert "over 7 Who groups" in found.words
     said = preceptor("compare", class_run, class_run, table, "--source", "table", *given, "--device", "cpu")

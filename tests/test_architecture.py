@@ -31,6 +31,7 @@ GROUND = {
     "sealed",
     "shipped",
     "signatures",
+    "stopping",
     "knowledge.setting",
     "knowledge.catalogue",
     "specs",

@@ -19,6 +19,7 @@ GROUND = {
     "hub",
     "inside",
     "kinds",
+    "lazy_names",
     "notes",
     "opening",
     "own_code",

@@ -1,6 +1,7 @@
 """Inspection finds what is wrong before anything is trained."""
 
 import os
+import re
 import shutil
 
 import numpy as np
@@ -245,6 +246,15 @@ def test_contact_sheets(tmp_path, make, ending):
         assert page.index("class=none") < page.index("<img")
     with pytest.raises(UserError, match=r"give a file that ends in \.html or \.png"):
         write_sheet(tmp_path / "sheet.pdf", "x", table, {}, {})
+
+
+def test_odd_images_on_a_sheet_are_of_every_kind_and_from_all_over_the_set(tmp_path):
+    table = open_source("folder", str(class_folders(tmp_path / "set", per_class=10)))
+    names = table.frame["id"].tolist()
+    odd = dict.fromkeys(names[:-1], "nothing in its mask") | {names[-1]: "one value all over, 0"}
+    write_sheet(tmp_path / "sheet.html", "x", table, {}, odd, most=4)
+    shown = re.findall("<figcaption>([^<]*): ", (tmp_path / "sheet.html").read_text())
+    assert shown == [names[0], names[-2], names[-1]]
 
 
 def test_masks_are_outlined(tmp_path):

@@ -64,6 +64,21 @@ def test_files_without_an_ending_are_found(tmp_path):
     assert [item.name for item in find_images([tmp_path / "ct" / "+"])] == ["1.2.840.10008.1", "a.IMA"]
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no_meta", "it does not begin as a DICOM file does"),
+        ("meta_missing_tsyntax", "no TransferSyntaxUID"),
+        ("JPGExtended", "JPEG Extended .* no installed codec decodes"),
+        ("rtplan", "without pixels: RT Plan Storage"),
+        ("MR_truncated", "less than expected"),
+    ],
+)
+def test_the_reason_is_the_true_one(name, reason):
+    with pytest.raises(UserError, match=reason):
+        read_stored(ReadRequest(path=SHIPPED / f"{name}.dcm", place=0))
+
+
 def window(centre, width):
     return {"WindowCenter": centre, "WindowWidth": width}
 

@@ -81,6 +81,11 @@ def test_what_has_no_range_says_what_to_set(tmp_path):
     assert read_image(one, PixelRules(range=(-1000, 1550)))[0, 0, 0] == VALUES[0, 5, 0]
 
 
+def test_what_is_no_volume_is_named():
+    with pytest.raises(UserError, match="surfaces or networks"):
+        read_stored(ReadRequest(path=SHIPPED / "row_major.dconn.nii", place=0))
+
+
 def test_a_mask_with_other_slices_is_named(tmp_path):
     for name, slices in (("a", 5), ("b", 7)):
         save(tmp_path / "images" / f"{name}.nii")

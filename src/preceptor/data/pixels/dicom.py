@@ -95,7 +95,13 @@ def _opened(opened: BinaryIO, *, stop_before_pixels: bool = False) -> Any:
         import pydicom
     except ImportError:
         raise UserError(f"DICOM files want pydicom, which is not installed: {install_command('dicom')}") from None
-    return pydicom.dcmread(opened, stop_before_pixels=stop_before_pixels)
+    try:
+        return pydicom.dcmread(opened, stop_before_pixels=stop_before_pixels)
+    except pydicom.errors.InvalidDicomError:
+        raise DamagedImageError(
+            "it does not begin as a DICOM file does (DICM at byte 128); where it is one without that header, write it "
+            "anew with a DICOM tool"
+        ) from None
 
 
 def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
@@ -112,7 +118,8 @@ def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
             raise
         raise NotDecodableError(
             f"is a DICOM file with {_syntax(found).name} compression, which no installed codec decodes: install the "
-            f"extra with `{install_command('dicom')}`, or decompress it first, for example with `gdcmconv --raw`"
+            f"extra with `{install_command('dicom')}` where it is missing, or decompress it first, for example with "
+            "`gdcmconv --raw`"
         ) from None
     if values.size == 0:
         raise DamagedImageError("it holds no pixels")
@@ -210,7 +217,10 @@ def _first(value: Any) -> float | None:
 
 
 def _syntax(found: Any) -> Any:
-    return found.file_meta.TransferSyntaxUID
+    syntax = found.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise DamagedImageError("it does not say how its pixels are stored (no TransferSyntaxUID)")
+    return syntax
 
 
 def _require_whole(found: Any) -> None:

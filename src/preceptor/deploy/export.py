@@ -125,7 +125,6 @@ def _fill(
     shutil.copytree(student.folder, folder / NETWORKS / student.name)
     for script in SCRIPTS:
         shutil.copyfile(Path(__file__).parent / "alone" / script, folder / script)
-    write_formats(folder, options.formats, student.network, student.contract, options.mpp)
     small = int8_model(graph, student.contract, prepared, options.int8)
     served, answering = (MODEL, graph.content) if small.content is None else (INT8, small.content)
     known = training_looks(prepared, student.run.recipe.data, OnnxEngine(answering, graph.size), mpp=options.mpp)
@@ -133,6 +132,7 @@ def _fill(
     (folder / served).write_bytes(
         without_embedding(answering) if known.familiar is None else with_distance(answering, known.familiar)
     )
+    write_formats(folder, options.formats, student.network, student.contract, options.mpp)
     engine = OnnxEngine(str(folder / served), graph.size)
     points = points_facts(engine, student.contract, prepared, options.sensitivity, options.abstain)
     note(points["fitted"]["note"])

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self, cast
 import torch
 from torch import Tensor, nn
 
+from preceptor.calls import plainly
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.catalogue import check_options, losses
@@ -39,6 +40,7 @@ class Standalone(nn.Module):
         self._is_built = False
         self._widths: tuple[list[int], list[int]] = [], []
 
+    @plainly
     def build(
         self,
         *,

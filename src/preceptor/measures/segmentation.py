@@ -105,6 +105,16 @@ def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, 
     )
 
 
+_OF_ONE = ("iou", "f1")
+"""What there is of a single foreground class, too, as ``iou.gland``."""
+
+
+def class_scored(key: str) -> str | None:
+    """The class of whose mask ``key`` is a score: ``gland`` of ``iou.gland``; None of other keys."""
+    name, dot, of = key.partition(".")
+    return of if dot and of and name in _OF_ONE else None
+
+
 def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
     """IoU and F1 of each foreground class, from all pixels of all images; none where there is but one.
 
@@ -120,6 +130,7 @@ def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
             task="segmentation",
             addends=_pixels_of(place),
             finish=_of_one(of_counts),
+            may_monitor=True,
         )
         for name, label, of_counts in (("iou", "IoU", intersection_over_union), ("f1", "F1", mask_f1))
         for place, of in enumerate(classes[1:])

@@ -59,4 +59,9 @@ def open_source(
     return with_pixels(with_masks(opened(key, SOURCES[key], path, own), on_masks), on_pixels, spec)
 
 
-__all__ = ["SOURCES", "Recognised", "Source", "open_source", "recognise"]
+def options_of_files(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``options`` that say how image files are read, whatever source names them."""
+    return separated(options)[1]
+
+
+__all__ = ["SOURCES", "Recognised", "Source", "open_source", "options_of_files", "recognise"]

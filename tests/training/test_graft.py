@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from preceptor.cohort import instantiate
 from preceptor.composed import load_network
-from preceptor.networks.grafted import Chain, Grafted
+from preceptor.composed.grafted import Chain, Grafted
 from preceptor.opened_run import open_run
 from preceptor.training import run
 from preceptor.training.fit import train_stage

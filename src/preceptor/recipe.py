@@ -28,7 +28,7 @@ from preceptor.explain import explain, unknown
 from preceptor.kinds import kinds_at
 from preceptor.knowledge.catalogue import entry_for
 from preceptor.measures.measure import AnyMeasure, Measures
-from preceptor.measures.own import measures_of
+from preceptor.measures.own import measures_in_recipe
 from preceptor.measures.segmentation import class_scored
 from preceptor.measures.table import MEASURES, main_measure
 from preceptor.own_code import is_own
@@ -190,7 +190,7 @@ class Recipe(Model):
     @property
     def measures_known(self) -> Measures:
         """Every measure by which networks are scored, as its text describes it: a user's own have no functions."""
-        return measures_of(self.task, self.measures)
+        return measures_in_recipe(self.task, self.measures)
 
     @property
     def monitored(self) -> AnyMeasure | None:

@@ -4,14 +4,13 @@ What a file holds is read by ``data/pixels``, one format a file; what its values
 ``data/pixels/levels.py`` alone.
 """
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +24,20 @@ from preceptor.data.pixels import USUAL, PixelRules, StoredImage, to_pixels
 from preceptor.data.pixels.endings import DICOM_MAGIC, DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
 from preceptor.data.pixels.facts import FileFacts
 from preceptor.data.pixels.levels import Range, range_of
-from preceptor.data.pixels.reading import MOST_PIXELS, DamagedImageError, NotDecodableError, ReadRequest, first_line
+from preceptor.data.pixels.reading import (
+    MOST_PIXELS,
+    DamagedImageError,
+    NotDecodableError,
+    ReadRequest,
+    first_line_shown,
+)
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.opening import open_file
 from preceptor.quoting import quoted
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "image_in", "pixel_hash", "read_image", "read_mask", "read_stored",
+    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "image_in", "read_image", "read_mask", "read_stored",
     "to_rgb",
 ]  # fmt: skip
 
@@ -103,13 +108,6 @@ def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
     return to_pixels(stored, name)
 
 
-def pixel_hash(pixels: Pixels) -> str:
-    """Equal for two arrays exactly where shape and values are equal."""
-    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class FileReader:
     """Reads row n of a table whose images, and masks where given, are files.
@@ -147,6 +145,18 @@ class FileReader:
         self.seen.note(stored)
         image = to_pixels(stored, self.images[row], self.rules, self.range_found)
         return image, self._mask(row, image)
+
+    def take(self, rows: Sequence[int]) -> "FileReader":
+        """A reader of some of the rows, which has seen nothing yet."""
+        return replace(
+            self,
+            images=tuple(self.images[row] for row in rows),
+            masks=_taken(self.masks, rows),
+            runs=None if self.runs is None else self.runs.take(rows),
+            second=_taken(self.second, rows),
+            places=_taken(self.places, rows),
+            seen=FileFacts(),
+        )
 
     def _mask(self, row: int, image: Pixels) -> Pixels | None:
         if self.runs is not None:
@@ -293,7 +303,7 @@ def stored_in(opened: BinaryIO, request: ReadRequest) -> StoredImage:
             from preceptor.data.pixels.pillow import NAMES
 
             raise request.damaged(f"it is no {NAMES}") from None
-        raise request.damaged(first_line(error)) from None
+        raise request.damaged(first_line_shown(error)) from None
 
 
 def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadRequest], StoredImage]:
@@ -307,6 +317,13 @@ def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadReques
     if head[:2] in (b"II", b"MM") and head[2:4] in (b"*\0", b"\0*", b"+\0", b"\0+"):
         return tiff.read
     return pillow.read
+
+
+_T = TypeVar("_T")
+
+
+def _taken(things: tuple[_T, ...] | None, rows: Sequence[int]) -> tuple[_T, ...] | None:
+    return None if things is None else tuple(things[row] for row in rows)
 
 
 def _request(

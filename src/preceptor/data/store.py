@@ -20,7 +20,7 @@ import pandas as pd
 
 from preceptor.data.ahead import in_order
 from preceptor.data.cache import NotWritableError, locked
-from preceptor.data.decoded import read_row, row_hash, seen_in
+from preceptor.data.decoded import pixel_hash, read_row, seen_in
 from preceptor.data.fingerprint import (
     content_key,
     digests,
@@ -278,7 +278,7 @@ def _write_pixels(
             pieces = cut(image, mask, tile.size, tile.overlap)
         else:
             pieces = [(0, 0, *to_network_size(image, mask, job.size, job.rule, job.padding))]
-        return row_hash(image), (image.shape[0], image.shape[1]), pieces
+        return pixel_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:
         images = stack.enter_context(synced(part / images_name(table.depth)))

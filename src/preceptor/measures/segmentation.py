@@ -50,18 +50,6 @@ def mask_counts(predicted: Integers, target: Integers, *, classes: int = 2) -> I
     return np.stack([tp, fp, fn, tn], axis=-1)[:, 1:]  # (N, K, 4)
 
 
-def sum_by_parent(counts: Int64, parents: Sequence[str]) -> tuple[list[str], Int64]:
-    """Counts of tiles added up to those of their images: image names in order of appearance, (M, ...).
-
-    For tiles that do not overlap; put the masks of overlapping ones together first.
-    """
-    names = list(dict.fromkeys(parents))
-    place = {name: row for row, name in enumerate(names)}
-    total = np.zeros((len(names), *counts.shape[1:]), dtype=np.int64)
-    np.add.at(total, [place[parent] for parent in parents], counts)
-    return names, total
-
-
 def intersection_over_union(counts: Int64) -> Float64:
     """TP / (TP + FP + FN) over the last axis (..., 4), 1 where neither prediction nor target has a pixel."""
     tp, fp, fn = (counts[..., place].astype(np.float64) for place in range(3))

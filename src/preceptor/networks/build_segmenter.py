@@ -15,7 +15,7 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import encoder_name, require_segmenter
 from preceptor.networks.segmenter import Segmenter
-from preceptor.networks.weights import SavedWeights, first_line, read_config, read_weights, weights_do_not_fit
+from preceptor.networks.weights import SavedWeights, read_config, read_weights, reason_of, weights_do_not_fit
 from preceptor.specs import NetworkSpec
 
 _OURS = ("encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params")
@@ -138,7 +138,7 @@ def _with_imagenet(blueprint: Blueprint, encoder: str) -> nn.Module:
     except UserError:
         raise
     except Exception as error:  # the hub's client raises what its transport raises
-        raise no_weights(encoder, first_line(error)) from error
+        raise no_weights(encoder, reason_of(error)) from error
 
 
 def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Module:
@@ -161,7 +161,7 @@ def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Modu
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise UserError(
             f"architecture {spec.architecture!r} with encoder {spec.encoder!r} cannot be built with options "
-            f"{spec.options}: {first_line(error)}"
+            f"{spec.options}: {reason_of(error)}"
         ) from error
 
 
@@ -222,7 +222,7 @@ def _wrap(model: nn.Module, blueprint: Blueprint) -> Segmenter:
         height, width = blueprint.network_size
         raise UserError(
             f"architecture {spec.architecture!r} with encoder {spec.encoder!r} cannot take images of "
-            f"{height}×{width} px: {first_line(error)}.\nSet the network's `input_size`, or data.image_size."
+            f"{height}×{width} px: {reason_of(error)}.\nSet the network's `input_size`, or data.image_size."
         ) from error
 
 

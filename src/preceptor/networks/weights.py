@@ -158,7 +158,7 @@ def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exceptio
     )
 
 
-def first_line(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The first line of a library's message, or the error's name where it says nothing.
 
     Advice to read a file in a way that runs what it holds, which torch and numpy give, is left out.
@@ -237,7 +237,7 @@ def _read_torch(path: Path) -> object:
             "Ask for a .safetensors file, or a plain state dict: torch.save(model.state_dict(), file)."
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {first_line(error)}") from None
+        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {reason_of(error)}") from None
 
 
 def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:

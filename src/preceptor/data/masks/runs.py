@@ -1,7 +1,8 @@
 """Masks as text: runs of foreground pixels, as Kaggle's and ISIC's tables give them."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -39,6 +40,11 @@ class Runs:
         told = repr(self.texts) if self.of is None else repr((self.texts, self.of))
         digest = hashlib.sha256(told.encode()).hexdigest()[:16]
         return f"runs by {self.order} {digest}"
+
+    def take(self, rows: Sequence[int]) -> "Runs":
+        """The masks of some of the images."""
+        of = None if self.of is None else tuple(self.of[row] for row in rows)
+        return replace(self, texts=tuple(self.texts[row] for row in rows), of=of)
 
     def mask(self, row: int, size: tuple[int, int], image: str) -> Pixels:
         """(H, W) uint8, the class where a run covers a pixel, else 0.

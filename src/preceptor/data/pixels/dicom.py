@@ -15,6 +15,7 @@ import numpy as np
 
 from preceptor.data.pixels.reading import DamagedImageError, NotDecodableError, ReadRequest
 from preceptor.data.pixels.stored import StoredImage, Values, with_channels
+from preceptor.data.pixels.strangers import dicom_of, require_modest_dicom
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
@@ -33,8 +34,11 @@ def read(opened: BinaryIO, request: ReadRequest) -> StoredImage:
         Exception: of many kinds, from pydicom and its decoders.
     """
     with _quietly():
-        found = _opened(opened)
-        request.require_size(*(int(found.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")))
+        found = _opened(dicom_of(opened) if request.is_from_stranger else opened)
+        if request.is_from_stranger:
+            require_modest_dicom(found, request)
+        size = (int(found.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel"))
+        request.require_size(*size, item=-(-int(found.get("BitsAllocated") or 8) // 8))
         frames = int(found.get("NumberOfFrames") or 1)
         if frames > 1 and request.place is None:
             raise request.several(frames, "frames")
@@ -49,15 +53,33 @@ def about(path: str) -> tuple[int, str | None, tuple[float, ...] | None]:
     """
     with _quietly(), open(path, "rb") as opened:
         found = _opened(opened, stop_before_pixels=True)
-        spacing = found.get("PixelSpacing") or found.get("ImagerPixelSpacing")
+        spacing = _spacing(found)
         apart = found.get("SpacingBetweenSlices") or found.get("SliceThickness")
-        both = (*map(float, spacing), *([float(apart)] if apart else [])) if spacing else None
+        both = (*spacing, *([float(apart)] if apart else [])) if spacing else None
         return int(found.get("NumberOfFrames") or 1), str(found.get("PatientID") or "").strip() or None, both
+
+
+def spacing_in(opened: BinaryIO) -> tuple[float, float] | None:
+    """Distance of rows and of columns in mm; None where the file does not say.
+
+    Raises:
+        Exception: of many kinds, from pydicom.
+    """
+    with _quietly():
+        return _spacing(_opened(opened, stop_before_pixels=True))
 
 
 def hashed(patient: str) -> str:
     """A name for a patient that does not show the PatientID; who knows all PatientIDs can find it."""
     return hashlib.blake2b(patient.encode(), digest_size=6).hexdigest()
+
+
+def _spacing(found: Any) -> tuple[float, float] | None:
+    shared = found.get("SharedFunctionalGroupsSequence")
+    measures = shared[0].get("PixelMeasuresSequence") if shared else None
+    places = (found.get("PixelSpacing"), found.get("ImagerPixelSpacing"), measures and measures[0].get("PixelSpacing"))
+    rows_columns = next((place for place in places if place), None)
+    return None if rows_columns is None else (float(rows_columns[0]), float(rows_columns[1]))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import pandas as pd
 
 from preceptor.data.masks.runs import EMPTY
 from preceptor.data.pixels.endings import parted
-from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, named
+from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, some_of
 from preceptor.data.sources._table_files import base_name
 from preceptor.data.sources._table_labels import number_or_none
 from preceptor.data.sources._tables import TABLES, read_table
@@ -54,7 +54,7 @@ def recognise_table(path: Path, *, must: bool) -> TableOptions | None:
             errors.append(error)
     if len(fits) > 1:
         raise UserError(
-            f"{quoted(path)} has several tables that name its images: {named(list(fits))}\n"
+            f"{quoted(path)} has several tables that name its images: {some_of(list(fits))}\n"
             "  say which: --source table --option csv=NAME, with the options image and label"
         )
     if not fits and must and len(errors) == 1:
@@ -90,7 +90,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
         ]
     if not matches:
         raise UserError(
-            f"{quoted(path / name)} has no column whose values are image files in {named(places)}.\n"
+            f"{quoted(path / name)} has no column whose values are image files in {some_of(places)}.\n"
             f"  saw: columns {', '.join(map(str, rows.columns))}\n"
             "  say it with --source table --option image=COLUMN --option label=COLUMN --option image_folder=FOLDER"
         )

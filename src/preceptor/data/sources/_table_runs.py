@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from preceptor.data.masks.runs import EMPTY, RunOrder, Runs
-from preceptor.data.sources._layout import named
+from preceptor.data.sources._layout import some_of
 from preceptor.data.sources._table_labels import number_or_none, number_or_text
 from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
@@ -103,6 +103,7 @@ def _named(
     if all(value is not None and value in range(1, len(names)) for value in numbers.values()):
         return names, {"": 0, **{name: int(value or 0) for name, value in numbers.items()}}
     raise UserError(
-        f"table: the classes of the runs are {named(present)}, those of the option classes {shown(', '.join(names))}; "
+        f"table: the classes of the runs are {some_of(present)}, those of the option classes "
+        f"{shown(', '.join(names))}; "
         "name the same, background first, or as many as the table has numbers"
     )

@@ -13,7 +13,7 @@ from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, named, refuse
+from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, refuse, some_of
 from preceptor.data.sources._table_files import NamedFiles, named_files
 from preceptor.data.sources._table_labels import Spellings, labels_in, one_hot_labels
 from preceptor.data.sources._table_runs import RunColumns, runs_in
@@ -114,7 +114,7 @@ def table(
     if extra and unlisted == "error":
         raise UserError(
             f"table: {len(extra)} images in {str(root / image_folder)!r} are in no row of {file.name}: "
-            f"{named([os.path.basename(path) for path in extra])}; the option unlisted: ignore leaves them out"
+            f"{some_of([os.path.basename(path) for path in extra])}; the option unlisted: ignore leaves them out"
         )
     masks = None if mask is None else named_files(rows[mask].tolist(), root, mask_folder, mask_file, "mask")
     labels, note = None, ""
@@ -160,7 +160,7 @@ def _check_columns(file: Path, read: Table, columns: Sequence[str]) -> None:
     lacking = [name for name in columns if name not in read.rows.columns]
     if lacking:
         raise UserError(
-            f"table: {file.name} has no column {named(lacking)}: it has {', '.join(map(str, read.rows.columns))}"
+            f"table: {file.name} has no column {some_of(lacking)}: it has {', '.join(map(str, read.rows.columns))}"
         )
     _require_once(file, read.header, columns)
 
@@ -228,6 +228,6 @@ def _parts(values: "pd.Series[str]", file: Path) -> list[str]:
     unknown = {value for value in values if value.strip().lower() not in PART_WORDS}
     if unknown:
         raise UserError(
-            f"table: column {values.name} of {file.name} holds {named(unknown)}: expected train, validation, test"
+            f"table: column {values.name} of {file.name} holds {some_of(unknown)}: expected train, validation, test"
         )
     return [PART_WORDS[value.strip().lower()] for value in values]

@@ -17,7 +17,7 @@ from preceptor.data.sources._layout import (
     image_places,
     images_below,
     is_mask_folder,
-    named,
+    some_of,
 )
 from preceptor.data.sources._sorting import sort_files
 from preceptor.data.sources._tables import TABLES
@@ -301,7 +301,7 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
     parts = [name for name in holding if part_word(name)]
     deeper = [name for name in parts if any("/" in stem for stem in below[name])]
     if deeper and any(part_word(name) == "train" for name in deeper):
-        return Recognised("folder", {}, (f"saw class folders in {named(deeper)}",))
+        return Recognised("folder", {}, (f"saw class folders in {some_of(deeper)}",))
     of_masks = [name for name in holding if is_mask_folder(name)]
     if len(holding) < 2 or deeper or (of_masks and len(of_masks) < len(holding)):
         return None

@@ -346,3 +346,27 @@ def test_real_breakhis_and_kather(real_data):
     assert len(opened(real_data / "BreakHis")[0]) == 8
     table = opened(real_data / "Kather2016")[0]
     assert (len(table), table.grouping) == (24, "slide")
+
+
+def test_masks_are_told_by_how_their_names_end_where_the_folder_does_not(tmp_path):
+    for number in range(3):
+        save_image(tmp_path / "img" / f"{number}_image.png", seed=number)
+        save_mask(tmp_path / "lab" / f"{number}_label.png")
+    table, _, _ = opened(tmp_path)
+    assert (table.task, len(table)) == ("segmentation", 3)
+
+
+def test_folders_of_patients_that_hold_the_classes(tmp_path):
+    tree(tmp_path, *(f"{patient}/{kind}/{patient}_{kind}_x{n}.png" for patient in (10253, 10254, 10255, 10256)
+                     for kind in (0, 1) for n in range(2)))  # fmt: skip
+    table, found, _ = opened(tmp_path)
+    assert (found.key, table.classes) == ("folders_of_classes", ("0", "1"))
+    assert table.frame["group"].nunique() == 4
+    assert "guessed" in found.reasons[0]
+
+
+def test_classes_that_hold_folders_of_patients_stay_classes(tmp_path):
+    tree(tmp_path, *(f"{kind}/p{patient}/{n}.png" for kind in ("benign", "malignant", "normal") for patient in range(2)
+                     for n in range(2)))  # fmt: skip
+    table, _, _ = opened(tmp_path)
+    assert table.classes == ("benign", "malignant", "normal")

@@ -17,10 +17,16 @@ from preceptor.specs import Task
 
 END = r"\.[^./]+"
 """The ending of a file's name."""
-PART = r"(?P<part>(?i:train|training|val|valid|validation|test|testing))"
+PART_WORD = r"(?i:train|training|val|valid|validation|test|testing)"
+PART = rf"(?P<part>{PART_WORD})"
 """A folder that is a part."""
 MASK_WORD = r"(?i:masks?|segmentations?|segs?|labels?|annotations?|anno|gt|ground_?truths?|manual\d?)"
 """How masks are called, as a word of a file's or folder's name."""
+CLASS_WORD = (
+    r"(?i:[01]|benign|malignant|normal|abnormal|tumou?r|non[-_ ]?tumou?r|cancer|non[-_ ]?cancer|healthy|diseased?|"
+    r"pos(?:itive)?|neg(?:ative)?|yes|no|control)"
+)
+"""How classes are called, where a folder's name alone tells that it is one."""
 _IMAGES = r"(?i:images?|imgs?|pictures?)"
 _MASKS = rf"(?:{MASK_WORD})"
 _MASK_END = rf"(?:[ _.-]+{MASK_WORD})(?:[ _.-]*\d+)?"
@@ -205,6 +211,14 @@ GENERAL: tuple[FolderLayout, ...] = (
         mask=rf"(?:{PART}/)?(?P<key>.+)\.(?i:png|gif|bmp)",
         task="segmentation",
         examples=(("3.jpg", "3.png"),),
+    ),
+    FolderLayout(
+        key="folders_of_classes",
+        title="folders (patients), each with folders of the same classes; guessed: each is taken as a group",
+        image=rf"(?P<group>(?!{PART_WORD}/)[^/]+)/(?P<class>{CLASS_WORD})/(?P<key>.+){END}",
+        grouping="folder",
+        fewest_groups=3,
+        examples=(("10253/0/10253_idx5_x1001.png",), ("p1/benign/a.png",)),
     ),
     FolderLayout(
         key="classes_of_parts",

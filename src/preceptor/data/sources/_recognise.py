@@ -224,7 +224,7 @@ def _pairs(path: Path, folders: list[str]) -> Recognised | None:
 
 def _pairs_by_affixes(path: Path) -> Recognised | None:
     """An image folder and a mask folder whose names differ in what all of a folder begin and end with."""
-    for images, masks, stems in _candidates(path):
+    for images, masks, stems in _candidates(path, by_affix=True):
         rules = [(name, *_affixes(stems[name])) for name in (images, masks)]
         keys = [{stem[len(begin) : len(stem) - len(end)] for stem in stems[name]} for name, begin, end in rules]
         if keys[0] != keys[1] or len(keys[0]) < 2:
@@ -237,10 +237,19 @@ def _pairs_by_affixes(path: Path) -> Recognised | None:
     return None
 
 
-def _candidates(path: Path) -> Iterator[tuple[str, str, dict[str, set[str]]]]:
-    """Folders that may hold images, and masks of them, with the names in every folder."""
+def _candidates(path: Path, *, by_affix: bool = False) -> Iterator[tuple[str, str, dict[str, set[str]]]]:
+    """Folders that may hold images, and masks of them, with the names in every folder.
+
+    Args:
+        by_affix: a folder also holds masks where all names in it end as those of masks do.
+    """
     stems = {name: set(images_below(path / name)) for name in entries(path)[0]}
-    marks = [name for name in stems if stems[name] and (MASK_NAME.search(name) or is_mask_folder(name))]
+    marks = [
+        name
+        for name in stems
+        if stems[name]
+        and (MASK_NAME.search(name) or is_mask_folder(name) or (by_affix and is_mask_folder(_affixes(stems[name])[1])))
+    ]
     for masks in marks:
         for images in stems:
             if stems[images] and images not in marks:

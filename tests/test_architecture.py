@@ -32,6 +32,7 @@ GROUND = {
     "sealed",
     "shipped",
     "signatures",
+    "stopping",
     "knowledge.setting",
     "knowledge.catalogue",
     "specs",

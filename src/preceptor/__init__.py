@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from preceptor.face.cohort import Cohort
     from preceptor.face.edges import frozen, mutual, teach
     from preceptor.face.fit import fit
-    from preceptor.face.losses import *  # noqa: F403  # the table of losses is written down once
     from preceptor.face.run import load_run, train
     from preceptor.face.taps import taps
     from preceptor.plan.edge import Ramp

@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 
+from preceptor.calls import plainly
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
 from preceptor.kinds import kinds_at
@@ -230,8 +231,11 @@ class Recipe(Model):
         return replace(plan, notes=(*plan.notes, *notes))
 
     @classmethod
+    @plainly
     def load(cls, path: Path | str) -> "Recipe":
         """Read a recipe; as :func:`load_recipe`, and without its notes, which only overrides cause."""
+        if not isinstance(path, Path | str):
+            raise UserError(f"Recipe.load: the path of a recipe was wanted, got {type(path).__name__}")
         return load_recipe(Path(path))[0]
 
     def with_(self, changes: Mapping[str, Any] | None = None, /, **more: Any) -> "Recipe":

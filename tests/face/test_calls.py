@@ -52,6 +52,8 @@ WRONG = [
     (lambda: pc.SoftTarget(temprature=4), "no option 'temprature'; did you mean 'temperature'"),
     (lambda: pc.load_run(path="runs/a"), "load_run: no argument 'path'; it is load_run"),
     (lambda: pc.load_run(3), "load_run: the path of a folder was wanted, got int"),
+    (lambda: pc.Recipe.load(pth="a.yaml"), "Recipe.load: no argument 'pth'; did you mean path"),
+    (lambda: pc.Recipe.load(3), "Recipe.load: the path of a recipe was wanted, got int"),
     (lambda: pc.train(None, floder="a"), "train: no argument 'floder'; did you mean folder"),
 ]  # fmt: skip
 

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from preceptor.data.pixels.codestreams import Size, j2k_sizes, jpeg_scans, jpeg_size, packbits_size
 from preceptor.data.pixels.reading import DamagedImageError, NotDecodableError, ReadRequest
 
-_SCANS, _TILES, _READS, _SEQUENCE = 100, 4096, 60_000, 1 << 20
+_SCANS, _TILES, _READS, _SEQUENCE = 100, 4096, 40_000, 1 << 20
 _DEFLATED = (b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.8.1")  # transfer syntaxes
 _LISTS = (0x0028, 0x5200)  # groups of elements whose sequences are looked into
 _JPEG, _J2K, _PACKBITS, _DEFLATE = 7, (33003, 33004, 33005, 34712), 32773, (8, 32946)

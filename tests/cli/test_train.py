@@ -18,7 +18,7 @@ def written(tmp_path):
 
 
 def called(path, *overrides):
-    recipe, folder = train.named(path, load_recipe(path, overrides)[0])
+    recipe, folder = train.named_after_file(path, load_recipe(path, overrides)[0])
     return recipe.name, folder
 
 

@@ -9,7 +9,7 @@ from preceptor.streams import say
 
 app = typer.Typer(help="Look at, verify and prune what teachers said, kept by earlier runs.", no_args_is_help=True)
 
-Keys = Annotated[list[str] | None, typer.Argument(help="Keys, or how they begin; all by default.")]
+CacheKeys = Annotated[list[str] | None, typer.Argument(help="Keys, or how they begin; all by default.")]
 CacheFolder = Annotated[
     str | None, typer.Option(help="The cache, as data.cache in a recipe; by default $PRECEPTOR_CACHE or the user's.")
 ]
@@ -40,7 +40,7 @@ def list_(folder: CacheFolder = None) -> None:
 
 @app.command()
 def verify(
-    keys: Keys = None,
+    keys: CacheKeys = None,
     entries: Annotated[int, typer.Option(min=0, help="Random outputs of each key to compute again.")] = 64,
     folder: CacheFolder = None,
     device: Annotated[str, typer.Option(help="cpu or cuda: where the outputs were computed.")] = "cpu",
@@ -63,7 +63,7 @@ def verify(
 
 @app.command()
 def prune(
-    keys: Keys = None,
+    keys: CacheKeys = None,
     unused_for: Annotated[float | None, typer.Option(min=0, help="Remove what nobody used for so many days.")] = None,
     down_to: Annotated[float | None, typer.Option(min=0, help="Remove the longest unused until so many GiB.")] = None,
     folder: CacheFolder = None,

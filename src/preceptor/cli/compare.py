@@ -9,7 +9,7 @@ from preceptor.data.class_map import read_class_map
 from preceptor.screen import Screen
 
 
-def compare_models(
+def compare_networks(
     first: Path,
     second: Path,
     data: str,
@@ -21,12 +21,12 @@ def compare_models(
     device: str,
 ) -> None:
     """Print what both score, and whether the first may take the place of the second."""
-    from preceptor.deploy.compare import compare_models
+    from preceptor.deploy.compare import compare_networks
 
     console = Screen()
     mapped, of_source = None if names is None else read_class_map(names), parse_options(options)
     with console.status("answering"):
-        found = compare_models(
+        found = compare_networks(
             first, second, data, source=source, options=of_source, names=mapped, margin=margin, device=device
         )
     table = Table(title=f"{data}: {found.samples} images", box=None)

@@ -11,7 +11,7 @@ from rich.table import Table
 from preceptor.errors import UserError
 from preceptor.recipe import read_mapping
 from preceptor.screen import Screen
-from preceptor.study.expect import JobKind, kinds_of
+from preceptor.study.expect import EqualJobs, kinds_of
 
 if TYPE_CHECKING:
     from preceptor.bench.expect import Expected
@@ -52,7 +52,7 @@ def show_expected(
         console.print(line)
 
 
-def table_of(kinds: Sequence[JobKind], found: Sequence[Expected], workers: int) -> Table:
+def table_of(kinds: Sequence[EqualJobs], found: Sequence[Expected], workers: int) -> Table:
     """A row for each kind, and one for all."""
     table = Table(box=None)
     columns = ("kind", "runs", "steps", "s/step", "time, one process", f"with {workers}", "peak memory", "run folders")
@@ -79,7 +79,7 @@ def table_of(kinds: Sequence[JobKind], found: Sequence[Expected], workers: int) 
     return table
 
 
-def summary(kinds: Sequence[JobKind], found: Sequence[Expected], workers: int, *, together: bool) -> list[str]:
+def summary(kinds: Sequence[EqualJobs], found: Sequence[Expected], workers: int, *, together: bool) -> list[str]:
     """What else takes space, and what the numbers mean."""
     packed = sum(dict(one.packed for one in found).values())
     kept = sum(len(kind.jobs) * one.teachers for kind, one in zip(kinds, found, strict=True))

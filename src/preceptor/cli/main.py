@@ -96,13 +96,14 @@ def init(
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the layout, name=value. May be given several times.")
     ] = None,
+    channels: Annotated[int, typer.Option(min=1, max=16, help="Channels that images are to have.")] = 3,
     out: Annotated[Path | None, typer.Option(help="The recipe; by default NAME.yaml, NAME being the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a recipe that is there.")] = False,
 ) -> None:
     """Write a first recipe for a folder of images, with the reasons as comments."""
     from preceptor.cli.init import init_recipe
 
-    init_recipe(folder, source, data.parse_options(option or []), out, force=force)
+    init_recipe(folder, source, data.parse_options(option or []), out, channels=channels, force=force)
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -245,9 +246,11 @@ def compare(
     device: Device = "auto",
 ) -> None:
     """Two models on the same labelled images: is the first at least as good as the second, but for a margin?"""
-    from preceptor.cli.compare import compare_models
+    from preceptor.cli.compare import compare_networks
 
-    compare_models(first, second, data, source=source, options=option or [], names=names, margin=margin, device=device)
+    compare_networks(
+        first, second, data, source=source, options=option or [], names=names, margin=margin, device=device
+    )
 
 
 @app.command()

@@ -10,7 +10,7 @@ from preceptor.own_files import settle
 from preceptor.plan.cast import Usual
 from preceptor.plan.draw import cohort_svg
 from preceptor.plan.ready import require_trainable
-from preceptor.plan.show import outside, plan_in_words
+from preceptor.plan.show import plan_in_words, wanted_from_outside
 from preceptor.recipe import load_recipe, read_mapping
 from preceptor.screen import Screen
 
@@ -68,7 +68,9 @@ def _show_study(console: Console, path: Path, overrides: list[str], scale: str |
         for name, group in groups.items():
             console.print(f"  {name}: {', '.join(job.id for job in group)}")
     console.print("from outside:")
-    wanted = dict.fromkeys(line for job in made.jobs for line in outside(job.recipe.plan(Usual(trained=False))))
+    wanted = dict.fromkeys(
+        line for job in made.jobs for line in wanted_from_outside(job.recipe.plan(Usual(trained=False)))
+    )
     for line in wanted or ["nothing"]:
         console.print(f"  {line}")
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
+from preceptor.data.decoded import pixel_hash
 from preceptor.data.depths import stored_kind
-from preceptor.data.images import FileReader, pixel_hash
+from preceptor.data.images import FileReader
 from preceptor.data.masks.presence import pixels_by_value
 from preceptor.data.pixels.facts import Counted
 from preceptor.data.samples import Reader, SampleTable
@@ -74,14 +75,16 @@ def look_at_images(table: SampleTable, track: Track = iter, processes: int = 1) 
     return looks
 
 
-Files = Callable[[int], tuple[str, ...]]
+FilesOfRow = Callable[[int], tuple[str, ...]]
 LooksAtRows = tuple[list[ImageLook], Counted | None]
 """Looks at some rows, and what another process has seen in their files."""
-_reading: tuple[Reader, Files] | None = None  # of this process, where it is one that others have started
+_reading: tuple[Reader, FilesOfRow] | None = None  # of this process, where it is one that others have started
 
 
 @contextmanager
-def _workers(read: Reader, files: Files, processes: int) -> Iterator[tuple[Executor, Callable[[range], LooksAtRows]]]:
+def _workers(
+    read: Reader, files: FilesOfRow, processes: int
+) -> Iterator[tuple[Executor, Callable[[range], LooksAtRows]]]:
     if processes == 1:
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
             yield threads, partial(_look_at_rows, read, files)
@@ -90,7 +93,7 @@ def _workers(read: Reader, files: Files, processes: int) -> Iterator[tuple[Execu
         yield pool, _look_there
 
 
-def _start(read: Reader, files: Files) -> None:
+def _start(read: Reader, files: FilesOfRow) -> None:
     global _reading  # the only way to hand a process something once
     _reading = read, files
 
@@ -102,11 +105,11 @@ def _look_there(rows: range) -> LooksAtRows:
     return looks, read.seen.taken() if isinstance(read, FileReader) else None
 
 
-def _look_at_rows(read: Reader, files: Files, rows: range) -> LooksAtRows:
+def _look_at_rows(read: Reader, files: FilesOfRow, rows: range) -> LooksAtRows:
     return [_look(read, files, row) for row in rows], None
 
 
-def _look(read: Reader, files: Files, row: int) -> ImageLook:
+def _look(read: Reader, files: FilesOfRow, row: int) -> ImageLook:
     try:
         image, mask = read(row)
         names = files(row)

@@ -14,11 +14,12 @@ from preceptor.data.samples import PARTS, Pixels, SampleTable
 from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
+from preceptor.data.subsets import drawn
 from preceptor.errors import UserError
 from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
-from preceptor.specs import IGNORED, Colour, DataSpec
+from preceptor.specs import IGNORED, Colour, DataSpec, SubsetSpec
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed, second = _packed(recipe, _opened(recipe, recipe.data.path), note)
+    packed, second = _packed(recipe, _opened(recipe, recipe.data.path, recipe.data.subset), note)
     frame, settled = _settled(packed.frame, recipe.data.duplicates)
     divided = split(
         frame,
@@ -140,9 +141,10 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     )
 
 
-def _opened(recipe: Recipe, path: str | None) -> SampleTable:
+def _opened(recipe: Recipe, path: str | None, subset: SubsetSpec | None = None) -> SampleTable:
     spec = recipe.data
     table = open_source(spec.source, path, spec.options, spec)
+    table = table if subset is None else drawn(table, subset)
     if table.task != recipe.task:
         raise UserError(
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
@@ -183,11 +185,29 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
             )
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
     monitored = recipe.monitored
-    if monitored.wants_two_classes and len(np.unique(labels)) < 2:
+    if monitored is None:
+        _require_class(recipe.monitor, packed, rows["validation"])
+    elif monitored.wants_two_classes and len(np.unique(labels)) < 2:
         raise UserError(
             f"training.monitor {monitored.name}: the validation part holds only class {packed.classes[labels[0]]!r}, "
             f"{monitored.name} needs two.\n"
             f"Use monitor: {next(iter(recipe.measures_known))}, other split.fractions, or another split.seed."
+        )
+
+
+def _require_class(monitor: str, packed: PackedSet, rows: NDArray[np.int64]) -> None:
+    """UserError where the class whose score chooses weights is none of the data, or in no mask of validation."""
+    classes, wanted = packed.classes[1:], monitor.partition(".")[2]
+    if len(classes) == 1 or wanted not in classes:
+        known = ", ".join(f"{monitor.partition('.')[0]}.{name}" for name in classes) if len(classes) > 1 else "iou, f1"
+        raise UserError(f"training.monitor: these masks have {known}, got {monitor!r}")
+    value = 1 + classes.index(wanted)
+    assert packed.masks is not None
+    masks = packed.masks
+    if not any((masks[row] == value).any() for row in rows):
+        raise UserError(
+            f"training.monitor {monitor}: no mask of the validation part holds {wanted}, so it cannot choose weights.\n"
+            "Use monitor: iou, other split.fractions, or another split.seed."
         )
 
 

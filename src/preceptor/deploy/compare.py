@@ -46,7 +46,7 @@ class ModelComparison:
     notes: tuple[str, ...]
 
 
-def compare_models(
+def compare_networks(
     first: Path,
     second: Path,
     data: str,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preceptor.data.samples import Pixels
-from preceptor.deploy.pieces import Logits
+from preceptor.data.tiles import Logits
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 

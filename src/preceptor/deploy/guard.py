@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.data.tiles import Logits
 from preceptor.deploy.answers import decided
 from preceptor.deploy.held_out import Sample
 from preceptor.deploy.parity import probabilities
-from preceptor.deploy.pieces import Logits
 from preceptor.measures import Resampler, expected_calibration_error, mask_counts, percentile_interval
 from preceptor.measures.segmentation import intersection_over_union
 from preceptor.measures.temperature import fitted_temperature

@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from preceptor.data.resize import to_image_size, to_network_size
 from preceptor.data.samples import Pixels
-from preceptor.data.tiles import cut, joined_tiles
+from preceptor.data.tiles import Logits, cut, joined_tiles
 from preceptor.deploy.contract import Contract
-
-Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)

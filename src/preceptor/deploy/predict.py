@@ -16,7 +16,8 @@ from preceptor.deploy.plan import TABLE, WORK, Pictures, PredictionTask, stamps_
 from preceptor.deploy.predictor import Predictor, open_predictor
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import file_lock
-from preceptor.study.crew import Crew, Death, stop_requests
+from preceptor.stopping import stop_requests
+from preceptor.study.crew import Crew, Death
 from preceptor.study.work import JobOutcome, JobRequest
 
 _LEFTOVER = re.compile(r"\..+\.\d+\.part")
@@ -127,8 +128,8 @@ def _crew(hands: Hands, parts: int, device: str) -> Crew:
 def _hand_out(waiting: list[int], count: int, out: Path, crew: Crew, watch: Watch) -> None:
     """Give parts to whoever is free; a part whose worker dies is given again, a few times."""
     done, attempts = count - len(waiting), dict.fromkeys(waiting, 0)
-    with stop_requests() as stop:
-        while (waiting or crew.busy) and not stop.requested:
+    with stop_requests() as asked:
+        while (waiting or crew.busy) and not asked.count:
             while waiting and crew.free:
                 number = waiting.pop(0)
                 attempts[number] += 1
@@ -144,7 +145,7 @@ def _hand_out(waiting: list[int], count: int, out: Path, crew: Crew, watch: Watc
                     watch(done, count)
                 elif isinstance(event, JobOutcome):
                     raise UserError(f"part {id} failed in a worker: {event.error}")
-    if stop.requested:
+    if asked.count:
         raise InterruptedRunError(f"stopped after {done} of {count} parts; the same command goes on from there")
 
 

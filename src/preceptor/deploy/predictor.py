@@ -13,12 +13,13 @@ import pandas as pd
 from preceptor.data.images import image_in, read_image
 from preceptor.data.pixels.spacing import microns_in, microns_of
 from preceptor.data.samples import Pixels
+from preceptor.data.tiles import Logits
 from preceptor.deploy.answers import Answer, class_answer, decided, mask_answer
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.engines import Engine, OnnxEngine, TorchEngine, in_batches_with_distance
 from preceptor.deploy.images import Item, find_images
 from preceptor.deploy.looks import MICRONS, Ranges, looks_of
-from preceptor.deploy.pieces import Logits, Pieces, mask_of_image, pieces_of, whole_logits
+from preceptor.deploy.pieces import Pieces, mask_of_image, pieces_of, whole_logits
 from preceptor.deploy.points import NONE, Points
 from preceptor.deploy.views import Views
 from preceptor.errors import UserError

@@ -109,7 +109,7 @@ def loaded_from(path: Path, entry: str, what: str) -> AnyMeasure:
     return found
 
 
-def measures_of(task: str, names: Iterable[str]) -> Measures:
+def measures_in_recipe(task: str, names: Iterable[str]) -> Measures:
     """All measures of a task with those that a recipe names, described.
 
     Raises:

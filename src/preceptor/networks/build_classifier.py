@@ -20,9 +20,9 @@ from preceptor.networks.names import require_classifier
 from preceptor.networks.normalisation import in_channels
 from preceptor.networks.weights import (
     SavedWeights,
-    first_line,
     read_config,
     read_weights,
+    reason_of,
     refuse_built,
     weights_do_not_fit,
 )
@@ -46,7 +46,11 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(HUB) else None
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
-    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec))
+    weights = (
+        None
+        if spec.weights in ("imagenet", "none")
+        else read_weights(spec.weights, lambda: _names(spec), spec.architecture)
+    )
     adapter = blueprint.adapter
     if weights is not None:
         weights.require_plain()
@@ -95,7 +99,7 @@ def _settle_name(spec: NetworkSpec) -> NetworkSpec:
         try:
             cfg, architecture, options = timm.models.load_model_config_from_hf(spec.architecture.removeprefix(HUB))
         except Exception as error:  # the hub's client raises what its transport raises
-            raise no_weights(spec.architecture, first_line(error)) from error
+            raise no_weights(spec.architecture, reason_of(error)) from error
         config = {"architecture": architecture, "model_args": options, "pretrained_cfg": cfg}
         return _settle_saved(spec.model_copy(update={"architecture": architecture}), config)
     return spec
@@ -209,7 +213,7 @@ def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
     except UserError:
         raise
     except Exception as error:  # the hub's client raises what its transport raises
-        raise no_weights(name, first_line(error)) from error
+        raise no_weights(name, reason_of(error)) from error
     if tuple(model.pretrained_cfg.get("label_names") or ()) == blueprint.classes:
         return model, False
     model.reset_classifier(len(blueprint.classes))
@@ -248,7 +252,7 @@ def _create(blueprint: Blueprint, name: str | None = None, **arguments: Any) -> 
         height, width = blueprint.network_size
         raise UserError(
             f"architecture {spec.architecture!r} cannot be built for {height}×{width} px images with options "
-            f"{spec.options}: {first_line(error)}.\nChange `options`, or set `input_size` to a size that it takes."
+            f"{spec.options}: {reason_of(error)}.\nChange `options`, or set `input_size` to a size that it takes."
         ) from error
     return model
 
@@ -265,7 +269,7 @@ def _wrap(model: nn.Module, blueprint: Blueprint) -> Classifier:
     except (RuntimeError, AssertionError, ValueError) as error:
         height, width = blueprint.network_size
         raise UserError(
-            f"architecture {spec.architecture!r} cannot take images of {height}×{width} px: {first_line(error)}.\n"
+            f"architecture {spec.architecture!r} cannot take images of {height}×{width} px: {reason_of(error)}.\n"
             "Set the network's `input_size`, or data.image_size, to a size that it takes."
         ) from error
 

@@ -9,7 +9,7 @@ from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.networks.blueprint import IMAGENET_MEAN, Blueprint
 from preceptor.networks.export import OWN_KEY
-from preceptor.networks.weights import SavedWeights, first_line, read_config, read_weights, weights_do_not_fit
+from preceptor.networks.weights import SavedWeights, read_config, read_weights, reason_of, weights_do_not_fit
 from preceptor.networks.wrap import Wrapped
 from preceptor.own_code import OwnCode, load_code
 from preceptor.refusals import refusal
@@ -48,7 +48,7 @@ def build_own(blueprint: Blueprint) -> Wrapped:
         height, width = blueprint.network_size
         raise UserError(
             f"architecture {spec.architecture!r} cannot take images of {height}×{width} px: "
-            f"{refusal(error) or first_line(error)}"
+            f"{refusal(error) or reason_of(error)}"
         ) from error
     _require_logits(network, blueprint)
     network.has_new_head = weights is None or _load(network, weights)
@@ -78,7 +78,7 @@ def _made(code: OwnCode, blueprint: Blueprint) -> nn.Module:
     except Exception as error:  # the user's own code may raise anything
         raise UserError(
             f"architecture {code.name!r} cannot be made with options {spec.options}: "
-            f"{refusal(error) or f'{type(error).__name__}: {first_line(error)}'}"
+            f"{refusal(error) or f'{type(error).__name__}: {reason_of(error)}'}"
         ) from error
     if not isinstance(module, nn.Module):
         raise UserError(f"architecture {code.name!r} makes {type(module).__name__}; a torch.nn.Module was wanted")

@@ -15,11 +15,11 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import encoder_name, require_segmenter
 from preceptor.networks.segmenter import Segmenter
-from preceptor.networks.weights import SavedWeights, first_line, read_config, read_weights, weights_do_not_fit
+from preceptor.networks.weights import SavedWeights, read_config, read_weights, reason_of, weights_do_not_fit
 from preceptor.specs import NetworkSpec
 
 _OURS = ("encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params")
-_HEADS = ("fc.", "classifier.", "head.", "last_linear.", "conv_head.", "bn2.", "norm_head.")
+_HEADS = ("fc.", "classifier.", "head.", "last_linear.", "conv_head.", "bn2.", "norm_head.", "pre_logits.")
 
 _TIMM_ENCODERS = (smp.encoders.TimmUniversalEncoder, smp.encoders.TimmViTEncoder)
 
@@ -31,7 +31,9 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     _refuse_adapter(blueprint)
     encoder = encoder_name(spec.architecture, spec.encoder)
     weights = (
-        None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec, encoder))
+        None
+        if spec.weights in ("imagenet", "none")
+        else read_weights(spec.weights, lambda: _names(spec, encoder), _of_timm(encoder))
     )
     if weights is not None:
         weights.require_plain()
@@ -70,6 +72,11 @@ def _names(spec: NetworkSpec, encoder: str) -> set[str]:
     except Exception:  # whatever wrong options make a library raise, which is said when the network is built
         return set()
     return {*model.state_dict(), *_encoder_target(model.encoder).state_dict()}
+
+
+def _of_timm(encoder: str) -> str | None:
+    """timm's name of an encoder, where it is one of timm's."""
+    return encoder.removeprefix("tu-") if encoder.startswith("tu-") else None
 
 
 def _encoder_target(encoder: nn.Module) -> nn.Module:
@@ -131,7 +138,7 @@ def _with_imagenet(blueprint: Blueprint, encoder: str) -> nn.Module:
     except UserError:
         raise
     except Exception as error:  # the hub's client raises what its transport raises
-        raise no_weights(encoder, first_line(error)) from error
+        raise no_weights(encoder, reason_of(error)) from error
 
 
 def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Module:
@@ -154,7 +161,7 @@ def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Modu
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise UserError(
             f"architecture {spec.architecture!r} with encoder {spec.encoder!r} cannot be built with options "
-            f"{spec.options}: {first_line(error)}"
+            f"{spec.options}: {reason_of(error)}"
         ) from error
 
 
@@ -215,7 +222,7 @@ def _wrap(model: nn.Module, blueprint: Blueprint) -> Segmenter:
         height, width = blueprint.network_size
         raise UserError(
             f"architecture {spec.architecture!r} with encoder {spec.encoder!r} cannot take images of "
-            f"{height}×{width} px: {first_line(error)}.\nSet the network's `input_size`, or data.image_size."
+            f"{height}×{width} px: {reason_of(error)}.\nSet the network's `input_size`, or data.image_size."
         ) from error
 
 

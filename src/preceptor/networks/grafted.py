@@ -17,7 +17,7 @@ from preceptor.networks.outputs import Outputs
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
 from preceptor.networks.taps import mean_over_positions
 
-Size = tuple[int, int]
+MapSize = tuple[int, int]
 
 
 class Grafted(Network):
@@ -163,7 +163,7 @@ def as_one_convolution(first: nn.Module, second: nn.Module) -> nn.Conv2d:
     return one
 
 
-def resized_map(feature_map: Tensor, size: Size) -> Tensor:
+def resized_map(feature_map: Tensor, size: MapSize) -> Tensor:
     """A map at another height and width: averaged where it shrinks in both, else bilinear; as it is where it fits."""
     if feature_map.shape[-2:] == size:
         return feature_map
@@ -194,6 +194,6 @@ def _channels(network: Network, boundary: int) -> int:
     return network.shapes[f"stage{boundary + 1}"][0]
 
 
-def _size(network: Network, boundary: int) -> Size:
+def _size(network: Network, boundary: int) -> MapSize:
     _, height, width = network.shapes[f"stage{boundary + 1}"]
     return height, width

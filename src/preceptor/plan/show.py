@@ -25,7 +25,7 @@ def plan_in_words(plan: Plan, task: Task) -> list[str]:
     lines += [f"note: {note}" for note in plan.notes]
     lines += [f"open: {plan.lacks}"] if plan.lacks else []
     lines.append("from outside:")
-    lines += [f"  {line}" for line in outside(plan)] or ["  nothing"]
+    lines += [f"  {line}" for line in wanted_from_outside(plan)] or ["  nothing"]
     return lines
 
 
@@ -54,7 +54,7 @@ def where(edge: Edge[LossUse], task: Task) -> str:
     return f" at {teacher} to {student}"
 
 
-def outside(plan: Plan) -> list[str]:
+def wanted_from_outside(plan: Plan) -> list[str]:
     """What the plan wants that it does not make itself, and whether it is there."""
     pretrained = {
         f"ImageNet weights of {network.spec.encoder or network.spec.architecture}": name

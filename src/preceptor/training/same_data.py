@@ -21,7 +21,7 @@ from preceptor.runs.files import RunFiles, run_around
 from preceptor.runs.names import PIXELS, SPLIT
 from preceptor.runs.tables import read_split
 from preceptor.specs import DataSpec
-from preceptor.training.pixel_keys import Keys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
+from preceptor.training.pixel_keys import ImageKeys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
 
 _TILE = r"@\d+,\d+$"
 
@@ -44,7 +44,7 @@ class SeenImages:
         notes: what could not be checked, one sentence each.
     """
 
-    keys: Keys = field(default_factory=no_keys)
+    keys: ImageKeys = field(default_factory=no_keys)
     notes: tuple[str, ...] = ()
 
 
@@ -117,7 +117,7 @@ def _refuse(what: str, leaked: set[str]) -> None:
         )
 
 
-def _names(prepared: Prepared, leaked: Keys) -> set[str]:
+def _names(prepared: Prepared, leaked: ImageKeys) -> set[str]:
     """What the images of these keys are called in the held-out parts."""
     if not len(leaked):
         return set()

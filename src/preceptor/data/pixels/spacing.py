@@ -3,7 +3,7 @@
 from typing import Any, BinaryIO
 
 from preceptor.data.pixels import dicom, nifti
-from preceptor.data.pixels.endings import DICOM_SUFFIXES, NIFTI_SUFFIXES, ending_of
+from preceptor.data.pixels.endings import DICOM_MAGIC, DICOM_SUFFIXES, NIFTI_SUFFIXES, ending_of
 from preceptor.opening import open_file
 
 LEAST, MOST = 0.05, 10.0
@@ -38,7 +38,7 @@ def microns_in(opened: BinaryIO, name: str) -> float | None:
     try:
         head = opened.read(132)
         opened.seek(0)
-        if head[128:132] == dicom.MAGIC or ending_of(name) in DICOM_SUFFIXES:
+        if head[128:132] == DICOM_MAGIC or ending_of(name) in DICOM_SUFFIXES:
             spacing = dicom.spacing_in(opened)
             return None if spacing is None else _mean(*(1000 * size for size in spacing))
         return _of_tiff(opened) if head[:2] in (b"II", b"MM") else None

@@ -13,7 +13,7 @@ from preceptor.data.name_rules import groups_by_name
 from preceptor.data.patterns import named_brackets
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import PART_WORDS, contents, folder_at, image_places, named, refuse
+from preceptor.data.sources._layout import PART_WORDS, contents, folder_at, image_places, refuse, some_of
 from preceptor.data.sources._mask_names import mask_names
 from preceptor.data.sources._sorting import BRACKETS, Brackets, Matcher, SortedFiles, own_brackets, sort_files
 from preceptor.data.sources._tables import read_table
@@ -161,7 +161,7 @@ def _paired(
     for images, masks in found.pairs().values():
         if len(images) > 1:
             raise UserError(
-                f"{layout.key}: {named(images)} below {quoted(root)} are one image by their key; remove all but one, "
+                f"{layout.key}: {some_of(images)} below {quoted(root)} are one image by their key; remove all but one, "
                 "or rename them"
             )
         if images and masks:
@@ -174,7 +174,7 @@ def _paired(
     for places, what in zip(alone, ("images without a mask", "masks without an image"), strict=True):
         if places and unpaired == "error":
             raise UserError(
-                f"{layout.key}: {len(places)} {what} below {quoted(root)}: {named(places)}; add those missing, or "
+                f"{layout.key}: {len(places)} {what} below {quoted(root)}: {some_of(places)}; add those missing, or "
                 "leave these out with the option unpaired: ignore"
             )
         dropped |= dict.fromkeys(places, UNPAIRED)
@@ -233,7 +233,7 @@ def _classes(layout: FolderLayout, root: Path, rows: Sequence[_Row]) -> tuple[tu
     classes = tuple(name for name in layout.classes if name in names) or tuple(sorted(set(names)))
     unknown = set(names) - set(classes)
     if unknown:
-        raise refuse(layout.key, root, f"images of the classes {named(set(names))}", f"those of {', '.join(classes)}")
+        raise refuse(layout.key, root, f"images of the classes {some_of(set(names))}", f"those of {', '.join(classes)}")
     if len(classes) < 2:
         raise refuse(layout.key, root, f"one class, {shown(classes[0])}", "two or more")
     absent = [name for name in layout.classes if name not in classes]
@@ -298,7 +298,7 @@ def _with_key(rule: str) -> str:
         raise UserError(f"paths: {shown(rule)} is no regular expression: {error}") from None
     strangers = set(compiled.groupindex) - set(BRACKETS)
     if strangers:
-        raise UserError(f"paths: {shown(rule)} has a bracket {named(strangers)}: known are {', '.join(BRACKETS)}")
+        raise UserError(f"paths: {shown(rule)} has a bracket {some_of(strangers)}: known are {', '.join(BRACKETS)}")
     if compiled.groupindex:
         return rule
     first = re.search(r"(?<!\\)(?:\\\\)*\((?!\?)", rule)

@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="at most")
     parser.add_argument("--seconds", type=float, default=2.0, help="about, of each row")
     parser.add_argument("--sizes", type=int, nargs="+", default=[32, 96, 224])
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     given = parser.parse_args()
@@ -92,7 +93,7 @@ def main() -> None:
     print("| network | px | batch | threads | torch | float32 | int8 | float32 : torch | int8 : float32 | rounds |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     written: dict[tuple[str, int], float] = {}
-    for name in NETWORKS:
+    for name in given.networks:
         for size in given.sizes:
             of, written[name, size] = engines(name, size)
             for batch in given.batches:

@@ -98,6 +98,17 @@ def test_other_names_for_classes(class_run, class_data, abroad):
     assert found.notes == ("1 images are of classes that --map leaves out",)
 
 
+def test_a_newcomer_is_told_what_to_give(class_run, abroad, class_data):
+    """Other data in another layout, then with other names."""
+    table = class_data / "class0" / "0.jpg"
+    said = preceptor("evaluate", class_run, "--data", table, "--device", "cpu")
+    assert said.code == 2
+    assert "give --source and --option: `preceptor data inspect" in said.error
+    said = preceptor("evaluate", class_run, "--data", abroad / "images", "--device", "cpu")
+    assert said.code == 2
+    assert "Give --map with a line `name in the data: name in the run`" in said.error
+
+
 BAD_MAPS = {
     "a list": ("- class0\n", "lines of `name in the data"),
     "a class forgotten": ("malignant: class1\nbenign: class0\n", "says nothing of class 'blurred'"),

@@ -58,6 +58,7 @@ def test_what_is_fitted_and_said(many):
     assert facts["outside"]["seen"]["validation"] == 240
     card = (many / "bundle" / "README.md").read_text()
     assert "## Operating points" in card
+    assert "of 240 validation images" in card
     assert f"{second['sensitivity']['value']:.3f}" in card
 
 

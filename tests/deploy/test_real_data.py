@@ -37,6 +37,7 @@ def links(folder, files):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # ResNet-18 trains for minutes, on a busy machine for five
 @pytest.mark.parametrize(("network", "kept"), [("resnet18", True), ("mobilenetv3_small_050", False)])
 def test_cell_types(network, kept, real_data, tmp_path, monkeypatch):
     changes = [f"networks.student.architecture={network}"]

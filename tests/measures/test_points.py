@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from preceptor.measures.points import (
+    called_rates,
     certainty,
     chosen_threshold,
     decided_classes,
@@ -39,7 +40,7 @@ def test_rates_with_their_counts_and_groups():
     groups = ["a", "a", "b", "b", "c", "c"]
     found, spared = rates_at(SCORES, POSITIVE, 0.25, groups)
     assert (found.value, spared.value) == (1.0, pytest.approx(2 / 3))
-    assert spared.units == 3
+    assert spared.units == 2  # of the three groups that have any negative
     assert spared.low < 2 / 3 <= spared.high
 
 
@@ -90,3 +91,12 @@ def test_a_risk_that_cannot_be_had_is_said():
     rng = np.random.default_rng(0)
     with pytest.raises(ValueError, match="however certain"):
         fitted_points(rng.normal(0, 1, (400, 2)), rng.integers(0, 2, 400), risk=0.001)
+
+
+def test_a_rate_over_one_patient_has_a_single_unit():
+    """All positives are of one of three patients: every resample that has any says the same, which is no interval."""
+    positive = np.array([True, True, False, False, False, False])
+    called = np.array([True, False, False, True, False, False])
+    sensitivity, specificity = called_rates(called, positive, ["a", "a", "b", "b", "c", "c"])
+    assert (sensitivity.value, sensitivity.low, sensitivity.high, sensitivity.units) == (0.5, 0.5, 0.5, 1)
+    assert (specificity.units, specificity.low < specificity.high) == (2, True)

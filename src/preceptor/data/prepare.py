@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.masks.observers import SecondObserver, second_observer
-from preceptor.data.samples import PARTS, Pixels
+from preceptor.data.samples import PARTS, Pixels, SampleTable
 from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
@@ -68,7 +68,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed, second = _packed(recipe, recipe.data.path, note, recipe.data.subset)
+    packed, second = _packed(recipe, _opened(recipe, recipe.data.path, recipe.data.subset), note)
     frame, settled = _settled(packed.frame, recipe.data.duplicates)
     divided = split(
         frame,
@@ -110,7 +110,16 @@ def prepare_whole(
     kept = recipe.data.options if source is None else options_of_files(recipe.data.options)
     changed = {"source": source or recipe.data.source, "options": {**kept, **(options or {})}}
     other = recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)})
-    packed, second = _packed(other, path, note)
+    try:
+        table = _opened(other, path)
+    except UserError as error:
+        if source is not None:
+            raise
+        raise UserError(
+            f"{error}\nIf these data lie otherwise than the run's own, give --source and --option: `preceptor data "
+            f"inspect {path}` finds out which."
+        ) from None
+    packed, second = _packed(other, table, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes, second=second)
@@ -132,9 +141,7 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     )
 
 
-def _packed(
-    recipe: Recipe, path: str | None, note: Note, subset: SubsetSpec | None = None
-) -> tuple[PackedSet, SecondObserver | None]:
+def _opened(recipe: Recipe, path: str | None, subset: SubsetSpec | None = None) -> SampleTable:
     spec = recipe.data
     table = open_source(spec.source, path, spec.options, spec)
     table = table if subset is None else drawn(table, subset)
@@ -143,6 +150,11 @@ def _packed(
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
             f"change `task`, or give data.options what makes {spec.source} yield the other"
         )
+    return table
+
+
+def _packed(recipe: Recipe, table: SampleTable, note: Note) -> tuple[PackedSet, SecondObserver | None]:
+    spec = recipe.data
     padding = padding_of(recipe) or (0,) * spec.channels
     folder = cache_folder(spec)
     packed = pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, note=note)

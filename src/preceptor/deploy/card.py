@@ -57,7 +57,8 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         "",
         "Research software, no medical device. It was measured on images like those of its test part and on no others: "
         "other scanners, stains, magnifications and hospitals are unknown to it. "
-        + _pixel_size(facts["input"]["microns_per_pixel"]),
+        + _pixel_size(facts["input"]["microns_per_pixel"])
+        + _outside(facts["outside"]["seen"]),
         "",
         "## Which model answers",
         "",
@@ -139,6 +140,8 @@ def _points(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _with_ends(found: Mapping[str, float]) -> str:
+    if found["units"] < 2:
+        return f"{found['value']:.3f} (all of one group: no interval)"
     return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
 
 
@@ -154,6 +157,13 @@ def _pixel_size(microns: float | None) -> str:
     if microns is None:
         return "The size of a pixel in the training images was not given."
     return f"Images have {microns:g} µm per pixel."
+
+
+def _outside(seen: Mapping[str, Any]) -> str:
+    return (
+        " Images unlike those of training are marked `outside` (size, brightness, stain, features): of "
+        f"{seen['validation']} validation images {seen['validation_outside']} were."
+    )
 
 
 def _result(student: Student) -> tuple[str, Interval | None, str]:

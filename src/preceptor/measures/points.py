@@ -166,11 +166,15 @@ def called_rates(called: Flags, positive: Flags, groups: Sequence[object] | None
 
 
 def _share(columns: Float64, groups: Sequence[object] | None) -> Interval:
-    """First column over second, of sums; resamples without any of the second say nothing."""
+    """First column over second, of sums; resamples without any of the second say nothing.
+
+    Its units are the groups, or samples, that have any of the second: a single one has no interval.
+    """
     resampler = Resampler(len(columns), groups=groups)
     whole, sums = resampler.sums(columns)
-    known = sums[:, 1] > 0
-    return percentile_interval(float(whole[0, 0] / whole[0, 1]), sums[known, 0] / sums[known, 1], resampler.units)
+    known, counted = sums[:, 1] > 0, columns[:, 1] > 0
+    units = int(counted.sum()) if groups is None else len({groups[row] for row in np.flatnonzero(counted)})
+    return percentile_interval(float(whole[0, 0] / whole[0, 1]), sums[known, 0] / sums[known, 1], units)
 
 
 def chosen_threshold(scores: Floats, positive: Flags, sensitivity: float | None = None) -> float:

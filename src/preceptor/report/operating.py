@@ -189,5 +189,5 @@ def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
 
 
 def _rate(found: Interval, count: int, of: int) -> Datum:
-    ends = f"{100 * found.low:.1f}–{100 * found.high:.1f}"
+    ends = f"{100 * found.low:.1f}–{100 * found.high:.1f}" if found.units > 1 else "all of one group: no interval"
     return Datum(f"{100 * found.value:.1f}", found.value, beside=(f"{count} of {of}", ends))

@@ -33,9 +33,11 @@ def evaluate_networks(
     for name, network in networks.items():
         classes = network.blueprint.classes
         if classes != prepared.packed.classes:
+            hint = ".\nGive --map with a line `name in the data: name in the run` for each class of the data"
             raise UserError(
                 f"network {name} was trained on classes {', '.join(classes)}; "
                 f"this data has {', '.join(prepared.packed.classes)}"
+                + (hint if prepared.packed.task == "classification" else "")
             )
     return evaluate(
         make_fabric(device),

@@ -14,11 +14,11 @@ from torch import Tensor
 from preceptor.knowledge.feature.grafting import normalised_logit_distance
 from preceptor.knowledge.logits.dist import correlation_gaps
 from preceptor.knowledge.logits.dkd import decoupled_kl
-from preceptor.knowledge.logits.integration import entropy_weights, integrated_logits, weighted_kl
+from preceptor.knowledge.logits.integration import integrated_logits
 from preceptor.knowledge.logits.logit_std_kd import standardised
 from preceptor.knowledge.logits.nkd import normalised_cross_entropy
 from preceptor.knowledge.logits.ofa import adaptive_target_cross_entropy
-from preceptor.knowledge.logits.soft_target import soft_target_cross_entropy, soft_target_kl
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.knowledge.maps import attention_map, unit
 from preceptor.knowledge.mask.cwd import channel_kl
 from preceptor.knowledge.mask.dsd import class_similarity_distance
@@ -99,13 +99,6 @@ def zscore(logits: Array) -> Array:
     return np.asarray((logits - logits.mean(1, keepdims=True)) / (logits.std(1, ddof=1, keepdims=True) + 1e-7))
 
 
-def entropy_of_two(student: Array, teacher: Array, labels: NDArray[np.int64]) -> float:
-    teachers = [teacher, teacher[::-1] / 2]
-    entropies = np.stack([-(softmax(one) * log_softmax(one)).sum(1) for one in teachers])
-    divergences = np.stack([kl(student, one, 4.0) for one in teachers])
-    return float(((1 - entropies / entropies.sum(0)) * divergences).sum(0).mean())
-
-
 def pkt(student: Array, teacher: Array, labels: NDArray[np.int64]) -> float:
     shares = []
     for one in (student, teacher):
@@ -135,11 +128,6 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Formula = Callable[[Array, Array, NDArray[np.int64]], float]
 
 
-def _two_teachers(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-    teachers = torch.stack([teacher, teacher.flip(0) / 2])
-    return weighted_kl(student, teachers, entropy_weights(teachers), temperature=4.0)
-
-
 def _integrated(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     teachers = torch.stack([teacher, teacher.flip(0) / 2])
     weights = torch.full(teachers.shape[:2], 0.5, dtype=teachers.dtype)
@@ -157,10 +145,6 @@ LOGITS: dict[str, tuple[Loss, Formula]] = {
         lambda s, t, y: soft_target_kl(s, t, temperature=1.0, direction="reverse"),
         lambda s, t, y: float(kl(t, s, 1.0).mean()),
     ),
-    "cross_entropy": (
-        lambda s, t, y: soft_target_cross_entropy(s, t, temperature=3.0),
-        lambda s, t, y: float(-9 * (softmax(t / 3) * log_softmax(s / 3)).sum(1).mean()),
-    ),
     "dist": (lambda s, t, y: sum(correlation_gaps(s, t, temperature=2.0), torch.zeros(())), dist),
     "dkd": (_dkd, dkd),
     "nkd": (lambda s, t, y: normalised_cross_entropy(s, t, y, gamma=1.5, temperature=2.0), nkd),
@@ -169,7 +153,6 @@ LOGITS: dict[str, tuple[Loss, Formula]] = {
         lambda s, t, y: soft_target_kl(standardised(s), standardised(t), temperature=2.0),
         lambda s, t, y: float(kl(zscore(s), zscore(t), 2.0).mean()),
     ),
-    "entropy": (_two_teachers, entropy_of_two),
     "integrated": (_integrated, integrated),
     "grafting": (lambda s, t, y: normalised_logit_distance(s, t), grafting),
     "pkt": (lambda s, t, y: neighbour_kl(s, t), pkt),

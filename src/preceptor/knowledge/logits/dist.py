@@ -74,7 +74,8 @@ def _where_it_varies(centred: Tensor, values: Tensor, *, dim: int) -> Tensor:
 
 def _cosine(first: Tensor, second: Tensor, *, dim: int) -> Tensor:
     lengths = torch.linalg.vector_norm(first, dim=dim) * torch.linalg.vector_norm(second, dim=dim)
-    return (first * second).sum(dim=dim) / (lengths + _EPS)
+    cosine: Tensor = (first * second).sum(dim=dim) / (lengths + _EPS)
+    return cosine
 
 
 class DISTLoss(Loss):

@@ -36,6 +36,8 @@ PERFECT = (
     "grafting",
 )
 PERFECT_ON_MASKS = ("kd", "feature_mse", "at", "seg_kd", "dist_seg", "cwd", "ifvd", "dsd", "emkd")
+EPSILON_BESIDE_NORMS = ("dist", "dist_seg")
+"""Equal answers correlate a little less than fully, as in their reference."""
 PLACE_IN_BATCH_MATTERS = ("cc", "semckd", "mgd", "crd")
 """Consecutive samples, layers sized by the batch, random masks, random negatives."""
 
@@ -207,9 +209,10 @@ def test_a_perfect_student_has_nothing_to_learn(key: str, task: Task, seed: int,
     one = edge(key, task, changed(teacher, Tensor.clone), teacher, classes=3)
     one.loss.double()
     value, found = gradients(one)
-    assert abs(value.item()) < 1e-9
+    more = 1e4 if key in EPSILON_BESIDE_NORMS else 1.0
+    assert abs(value.item()) < more * 1e-9
     for tensor, gradient in zip(tensors(one.student), found, strict=False):
-        assert gradient is None or (gradient * tensor).abs().max() < 1e-6
+        assert gradient is None or (gradient * tensor).abs().max() < more * 1e-6
 
 
 def test_ofa_with_an_exponent_of_one_is_stationary_at_the_teacher() -> None:

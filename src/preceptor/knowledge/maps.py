@@ -24,18 +24,20 @@ def pool_to(feature_map: Tensor, size: tuple[int, int]) -> Tensor:
     return F.adaptive_avg_pool2d(feature_map, size)
 
 
-def unit(vectors: Tensor, *, dim: int = 1, floor: float = 1e-12) -> Tensor:
-    """Divide by the L2 norm along ``dim``; those of norm ``floor`` or less become 0 and pass no gradient."""
+def unit(vectors: Tensor, *, dim: int = 1, floor: float | Tensor = 1e-12) -> Tensor:
+    """Divide by the L2 norm along ``dim``, or by ``floor`` where that is more; these pass no gradient."""
     norm: Tensor = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
-    is_zero = norm <= floor
-    return vectors * torch.where(is_zero, 0.0, 1.0 / norm.masked_fill(is_zero, 1.0))
+    is_small = norm <= floor
+    return vectors.detach().where(is_small, vectors) * torch.where(
+        is_small, 1.0 / floor, 1.0 / norm.masked_fill(is_small, 1.0)
+    )
 
 
 def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
     """Where a map is active: the mean over channels of F to the power ``exponent``, as a unit vector.
 
     The means are divided by the largest of a map first, which changes neither the result nor its gradient
-    (both are free of scale) but keeps the squares of large values finite.
+    (both are free of scale) but keeps the squares of large values finite. Norms below 1e-12 count as 1e-12.
 
     Shapes:
         maps: (N, C, H, W)
@@ -44,8 +46,8 @@ def attention_map(maps: Tensor, *, exponent: int) -> Tensor:
     Source: Zagoruyko & Komodakis 2017, arXiv:1612.03928
     """
     activity = maps.pow(exponent).mean(dim=1).flatten(1)
-    largest = activity.detach().abs().amax(dim=1, keepdim=True)
-    return unit(activity / largest.clamp_min(1e-24))
+    largest = activity.detach().abs().amax(dim=1, keepdim=True).clamp_min(1e-24)
+    return unit(activity / largest, floor=1e-12 / largest)
 
 
 def spatial_mean(feature_map: Tensor) -> Tensor:

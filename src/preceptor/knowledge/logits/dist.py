@@ -2,16 +2,16 @@
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.edges import logit_pair
-from preceptor.knowledge.maps import unit
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
-_FLOOR = 1e-8
+_EPS = 1e-8
 
 
 def correlation_gaps(
@@ -20,10 +20,12 @@ def correlation_gaps(
     r"""One minus the mean Pearson correlation of the rows, and of the columns, of the class probabilities, times T².
 
     .. math:: T^2 \big(1 - \mathrm{mean}_n \, \rho(p^s_{n,:}, p^t_{n,:})\big), \quad
-              T^2 \big(1 - \mathrm{mean}_c \, \rho(p^s_{:,c}, p^t_{:,c})\big)
+              T^2 \big(1 - \mathrm{mean}_c \, \rho(p^s_{:,c}, p^t_{:,c})\big), \quad
+              \rho(a, b) = \frac{\bar a \cdot \bar b}{\|\bar a\| \|\bar b\| + 10^{-8}}
 
-    Rows relate classes within a sample (inter-class), columns samples within a class (intra-class). A row or column
-    that does not vary correlates 0 with anything.
+    Rows relate classes within a sample (inter-class), columns samples within a class (intra-class), both centred.
+    A row or column that does not vary correlates 0 with anything, and so, nearly, does a class that both networks
+    all but rule out.
 
     Args:
         known: (N, H, W), True for the pixels that are rows; None takes all.
@@ -32,13 +34,14 @@ def correlation_gaps(
         student_logits, teacher_logits: (N, C), or (N, C, H, W) where every pixel is a row; C = 1 is the pair (0, z)
         returns: rows (), columns ()
 
-    Source: Huang et al. 2022, arXiv:2205.10536.
+    Source: Huang et al. 2022, arXiv:2205.10536, and its code, which adds 1e-8 to the product of the norms.
     """
     student, teacher = _probabilities(student_logits, temperature), _probabilities(teacher_logits, temperature)
     scale = temperature**2
     if known is not None:
         return _gaps_of_known(student, teacher, known.flatten()[:, None], scale)
-    return scale * (1.0 - _pearson(student, teacher, dim=1)), scale * (1.0 - _pearson(student, teacher, dim=0))
+    rows, columns = (_pearson(student, teacher, dim=dim).mean() for dim in (1, 0))
+    return scale * (1.0 - rows), scale * (1.0 - columns)
 
 
 def _probabilities(logits: Tensor, temperature: float) -> Tensor:
@@ -49,25 +52,30 @@ def _probabilities(logits: Tensor, temperature: float) -> Tensor:
 def _gaps_of_known(student: Tensor, teacher: Tensor, known: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """The two gaps over the rows that are ``known`` (N, 1); 0 where none is."""
     rows = known.sum().clamp_min(1)
-    within = (_standard(student, dim=1) * _standard(teacher, dim=1)).sum(dim=1, keepdim=True)
-    columns = [
-        unit((one - one.where(known, 0.0).sum(dim=0) / rows).where(known, 0.0), dim=0, floor=_FLOOR)
-        for one in (student, teacher)
-    ]
-    across = (columns[0] * columns[1]).sum(dim=0).mean()
+    within = _pearson(student, teacher, dim=1)[:, None].where(known, 0.0).sum() / rows
+    counted = [one.where(known, 0.0) for one in (student, teacher)]
+    columns = [_where_it_varies((one - one.sum(dim=0) / rows).where(known, 0.0), one, dim=0) for one in counted]
+    across = _cosine(*columns, dim=0).mean()
     is_any = known.any()
-    gaps = (1.0 - within.where(known, 0.0).sum() / rows, 1.0 - across)
-    return scale * gaps[0].where(is_any, 0.0), scale * gaps[1].where(is_any, 0.0)
+    return scale * (1.0 - within).where(is_any, 0.0), scale * (1.0 - across).where(is_any, 0.0)
 
 
 def _pearson(first: Tensor, second: Tensor, *, dim: int) -> Tensor:
-    """Mean Pearson correlation along ``dim``."""
-    return (_standard(first, dim=dim) * _standard(second, dim=dim)).sum(dim=dim).mean()
+    """Pearson correlations along ``dim``."""
+    centred = [_where_it_varies(one - one.mean(dim=dim, keepdim=True), one, dim=dim) for one in (first, second)]
+    return _cosine(*centred, dim=dim)
 
 
-def _standard(values: Tensor, *, dim: int) -> Tensor:
-    """Centred along ``dim``, of length 1."""
-    return unit(values - values.mean(dim=dim, keepdim=True), dim=dim, floor=_FLOOR)
+def _where_it_varies(centred: Tensor, values: Tensor, *, dim: int) -> Tensor:
+    """0, without gradient, where ``values`` vary by no more than rounding: 1 / 1e-8 would be their gradient."""
+    norms = [torch.linalg.vector_norm(one.detach(), dim=dim, keepdim=True) for one in (centred, values)]
+    return centred.where(norms[0] > 4 * torch.finfo(values.dtype).eps * norms[1], 0.0)
+
+
+def _cosine(first: Tensor, second: Tensor, *, dim: int) -> Tensor:
+    lengths = torch.linalg.vector_norm(first, dim=dim) * torch.linalg.vector_norm(second, dim=dim)
+    cosine: Tensor = (first * second).sum(dim=dim) / (lengths + _EPS)
+    return cosine
 
 
 class DISTLoss(Loss):

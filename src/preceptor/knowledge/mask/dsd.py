@@ -37,8 +37,13 @@ def residual_attention(maps: Sequence[Tensor], known_in: KnownIn = all_known) ->
     """
     smallest = smallest_of(maps)
     attention = [unit(_attention_like(one, smallest, known_in)) for one in maps]
-    rounding = 64 * torch.finfo(smallest.dtype).eps
-    return torch.stack([unit(later - earlier, floor=rounding) for earlier, later in combinations(attention, 2)])
+    return torch.stack([unit(_beyond_rounding(later - earlier)) for earlier, later in combinations(attention, 2)])
+
+
+def _beyond_rounding(gaps: Tensor) -> Tensor:
+    """Differences of unit vectors, 0 where they are so small that they may be rounding."""
+    norm: Tensor = torch.linalg.vector_norm(gaps.detach(), dim=1, keepdim=True)
+    return gaps.where(norm > 64 * torch.finfo(gaps.dtype).eps, 0.0)
 
 
 def smallest_of(maps: Sequence[Tensor]) -> Tensor:

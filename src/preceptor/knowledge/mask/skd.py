@@ -68,8 +68,8 @@ def _similarity(features: Tensor, kernel: tuple[int, int], known: Tensor | None 
     places = F.max_pool2d(features, kernel, stride=kernel, ceil_mode=True).flatten(2)  # (N, C, P)
     if known is not None:
         places = places.where(known[:, None] > 0, 0.0)
-    norm = torch.linalg.vector_norm(places.detach(), dim=1, keepdim=True)
-    places = torch.where(norm > 1e-8, places / (norm + 1e-8), 0.0)
+    norm: Tensor = torch.linalg.vector_norm(places.detach(), dim=1, keepdim=True)
+    places = places.where(norm > 1e-8, places.detach()) / (norm + 1e-8)  # 1 / 1e-8 would be the gradient of the others
     return places.mT @ places
 
 

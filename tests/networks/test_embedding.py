@@ -75,6 +75,6 @@ def test_a_wrong_number_of_prefix_tokens_is_refused(vit, images):
 def test_a_network_without_class_token_or_embedding_is_named(images):
     with pytest.raises(UserError, match="'resnet10t' has no class token"):
         embed(made("resnet10t"), images, "cls")
-    whole = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3))
+    whole = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
     with pytest.raises(UserError, match="no vector before its logits"):
         embed(Wrapped(whole, sight=PlainSight(image_size=(32, 32))), images)

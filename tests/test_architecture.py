@@ -159,6 +159,7 @@ LOADS = {("knowledge.catalogue", "knowledge.base")}
 """The catalogue imports a loss when it is asked for one."""
 
 QUICK = [
+    "networks.presets",
     "cli.main",
     "cli.analyse",
     "cli.bench",

@@ -68,7 +68,14 @@ class Classifier(Network):
                 return Outputs(self.fc(embedding), embedding, maps)
         embedding = self.model.forward_head(features, pre_logits=True)
         logits = self._own_classifier()(embedding) if self._ends_linear else self.model.forward_head(features)
-        return Outputs(logits, embedding.flatten(start_dim=1), maps)
+        return Outputs(logits, self._pooled(features, embedding), maps)
+
+    def _pooled(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """The vector that is shared: the head's own, of some foundation models the mean of the patches beside it."""
+        if self.blueprint.pooling != "cls+mean":
+            return embedding.flatten(start_dim=1)
+        patches = features[:, self.model.num_prefix_tokens :]  # registers belong to no mean
+        return torch.cat([features[:, 0], patches.mean(dim=1)], dim=1)
 
     @property
     def classifier(self) -> nn.Module | None:
@@ -150,7 +157,9 @@ class Classifier(Network):
                 f"architecture {self.blueprint.spec.architecture!r} computes its logits in a way of its own, "
                 "so its taps cannot be trusted; choose another architecture"
             )
-        own = self._own_classifier()
+        own: nn.Module | None = self._own_classifier()
+        if isinstance(own, nn.Linear) and self.blueprint.pooling == "cls+mean":
+            own = None  # its input is a part of the embedding
         if isinstance(own, nn.Linear) and own.in_features == outputs.embedding.shape[1]:
             self._ends_linear = torch.allclose(own(outputs.embedding), reference, rtol=1e-4, atol=1e-5)
         self._note_shapes(outputs)

@@ -177,6 +177,7 @@ QUICK = [
     "cli.search",
     "cli.serve",
     "cli.study",
+    "cli.teachers",
     "cli.train",
     "recipe",
     "opened_run",

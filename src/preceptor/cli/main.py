@@ -440,6 +440,14 @@ def methods(
         print_methods()
 
 
+@app.command()
+def teachers() -> None:
+    """Foundation models that a recipe can name as teachers: what file to fetch, licence, access, sizes."""
+    from preceptor.cli.teachers import print_teachers
+
+    print_teachers()
+
+
 def main() -> None:
     """Entry point. Exit code 2 for the user's mistakes and what the machine refuses, 1 for ours, 130 when stopped, 141
     when nobody reads the output any more; no traceback without --debug."""

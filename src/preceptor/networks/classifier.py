@@ -71,11 +71,18 @@ class Classifier(Network):
         return Outputs(logits, self._pooled(features, embedding), maps)
 
     def _pooled(self, features: Tensor, embedding: Tensor) -> Tensor:
-        """The vector that is shared: the head's own, of some foundation models the mean of the patches beside it."""
-        if self.blueprint.pooling != "cls+mean":
+        """The vector that is shared: the head's own, or of a foundation model what its row says."""
+        if self._shares_the_heads_own:
             return embedding.flatten(start_dim=1)
+        if self.blueprint.pooling == "cls":
+            return features[:, 0]
         patches = features[:, self.model.num_prefix_tokens :]  # registers belong to no mean
         return torch.cat([features[:, 0], patches.mean(dim=1)], dim=1)
+
+    @property
+    def _shares_the_heads_own(self) -> bool:
+        pooling = self.blueprint.pooling
+        return pooling is None or (pooling == "cls" and self.model.global_pool == "token")
 
     @property
     def classifier(self) -> nn.Module | None:
@@ -157,9 +164,9 @@ class Classifier(Network):
                 f"architecture {self.blueprint.spec.architecture!r} computes its logits in a way of its own, "
                 "so its taps cannot be trusted; choose another architecture"
             )
-        own: nn.Module | None = self._own_classifier()
-        if isinstance(own, nn.Linear) and self.blueprint.pooling == "cls+mean":
-            own = None  # its input is a part of the embedding
+        own = self._own_classifier()
+        if not self._shares_the_heads_own:
+            return self._note_shapes(outputs)
         if isinstance(own, nn.Linear) and own.in_features == outputs.embedding.shape[1]:
             self._ends_linear = torch.allclose(own(outputs.embedding), reference, rtol=1e-4, atol=1e-5)
         self._note_shapes(outputs)

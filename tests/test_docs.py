@@ -32,8 +32,8 @@ def test_the_picture_of_the_readme_is_that_of_its_recipe() -> None:
 
 def test_the_page_has_a_row_for_every_method() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", methods_page(), flags=re.MULTILINE)
-    techniques = ["baseline", "dynamic_kd", "graft", "graph", "kd_ml", "kd_offline", "kd_online", "kthf2", "ml"]
-    techniques += ["multi_part", "multi_teacher", "self_distill"]
+    techniques = ["baseline", "distil_features", "dynamic_kd", "graft", "graph", "kd_ml", "kd_offline", "kd_online"]
+    techniques += ["kthf2", "ml", "multi_part", "multi_teacher", "self_distill"]
     assert rows == [*techniques, *catalogue.losses()]
 
 

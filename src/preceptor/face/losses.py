@@ -5,6 +5,7 @@ Those with ``needs_shapes`` have parameters of their own, which are made by ``bu
 
 from preceptor.face.standalone import standalone
 from preceptor.knowledge.feature.attention import AttentionTransferLoss
+from preceptor.knowledge.feature.cosine import CosineLoss
 from preceptor.knowledge.feature.exits import ExitFeatureLoss
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.feature.fitnet import FitNetLoss
@@ -15,6 +16,7 @@ from preceptor.knowledge.feature.semckd import SemCKDLoss
 from preceptor.knowledge.feature.simkd import SimKDLoss
 from preceptor.knowledge.feature.srrl import SRRLLoss
 from preceptor.knowledge.feature.srrl_pooled import PooledSRRLLoss
+from preceptor.knowledge.feature.standardised import StandardisedLoss
 from preceptor.knowledge.feature.vid import VIDLoss
 from preceptor.knowledge.logits.dist import DISTLoss
 from preceptor.knowledge.logits.dkd import DKDLoss
@@ -35,8 +37,10 @@ from preceptor.knowledge.relation.cc import CorrelationLoss
 from preceptor.knowledge.relation.crd import CRDLoss
 from preceptor.knowledge.relation.nst import NSTLoss
 from preceptor.knowledge.relation.pkt import NeighbourLoss
+from preceptor.knowledge.relation.queue import QueueLoss
 from preceptor.knowledge.relation.rkd import RelationalLoss
 from preceptor.knowledge.relation.sp import SimilarityLoss
+from preceptor.knowledge.relation.tokens import TokenSimilarityLoss
 
 __all__ = [
     "CRD",
@@ -55,6 +59,7 @@ __all__ = [
     "VID",
     "AttentionTransfer",
     "Correlation",
+    "Cosine",
     "DISTSeg",
     "ExitFeature",
     "FDWAStyle",
@@ -64,6 +69,7 @@ __all__ = [
     "Grafting",
     "Neighbour",
     "PooledSRRL",
+    "Queue",
     "Relational",
     "ReviewKD",
     "SegKD",
@@ -71,10 +77,13 @@ __all__ = [
     "SimKD",
     "Similarity",
     "SoftTarget",
+    "Standardised",
     "StandardisedLogit",
+    "TokenSimilarity",
 ]
 
 AttentionTransfer = standalone(AttentionTransferLoss)
+Cosine = standalone(CosineLoss, needs_shapes=True)
 ExitFeature = standalone(ExitFeatureLoss)
 FeatureMSE = standalone(FeatureMSELoss)
 FitNet = standalone(FitNetLoss, needs_shapes=True)
@@ -85,6 +94,7 @@ SemCKD = standalone(SemCKDLoss, needs_shapes=True)
 SimKD = standalone(SimKDLoss, needs_shapes=True)
 SRRL = standalone(SRRLLoss, needs_shapes=True)
 PooledSRRL = standalone(PooledSRRLLoss, needs_shapes=True)
+Standardised = standalone(StandardisedLoss, needs_shapes=True)
 VID = standalone(VIDLoss, needs_shapes=True)
 DIST = standalone(DISTLoss)
 DKD = standalone(DKDLoss)
@@ -105,5 +115,7 @@ Correlation = standalone(CorrelationLoss, needs_shapes=True)
 CRD = standalone(CRDLoss, needs_shapes=True)
 NST = standalone(NSTLoss)
 Neighbour = standalone(NeighbourLoss)
+Queue = standalone(QueueLoss, needs_shapes=True)
 Relational = standalone(RelationalLoss)
 Similarity = standalone(SimilarityLoss)
+TokenSimilarity = standalone(TokenSimilarityLoss)

@@ -33,6 +33,7 @@ class Member:
             with ``""`` for all others.
         kept_with: the network of the stage whose validation score chooses the weights of this one too, so that both
             are of one epoch; itself unless given.
+        features_only: nobody reads what it says of the classes, so its head may be one of random numbers.
     """
 
     network: NetworkUse | Composed
@@ -42,6 +43,7 @@ class Member:
     lr: float | Mapping[str, float] = 1.0
     weight_decay: float = 1.0
     kept_with: str | None = None
+    features_only: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.lr, Mapping):
@@ -102,6 +104,8 @@ class Stage:
         snapshots: epochs (of the phase, from 1) after which the weights are kept.
         turns: groups of networks updated one after another in each step; empty updates all at once.
         fold: (k, K) trains without the k-th of K grouped, stratified folds of the training part; k counts from 1.
+        unlabelled: labels are not read: it trains on the whole training part, also what ``shots`` and
+            ``train_fraction`` leave out of the others, is not validated, and leaves its last weights as the best.
         instead: the option by which a user may give what this stage leaves: ``technique.teacher`` takes one folder or
             file, an option in the plural (``technique.teachers``, ``technique.snapshots``) a list.
     """
@@ -120,6 +124,7 @@ class Stage:
     snapshots: frozenset[int] = frozenset()
     turns: tuple[tuple[str, ...], ...] = ()
     fold: tuple[int, int] | None = None
+    unlabelled: bool = False
     instead: str = ""
 
     def __post_init__(self) -> None:

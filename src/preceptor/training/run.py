@@ -35,6 +35,7 @@ from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.progress import Progress
 from preceptor.training.run_folder import folder_for, keep_own
 from preceptor.training.same_data import require_unseen, write_pixel_keys
+from preceptor.training.statistics import take_statistics
 from preceptor.training.trackers import require_trackers, trackers_for
 
 
@@ -212,6 +213,7 @@ class Run:
         cohort = self.builder.cohort(stage)
         self._audit(stage, cohort)
         batches = self.builder.batches(stage, cohort)
+        take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device)
         evaluator = self.builder.evaluator
         with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
             ended = fit(

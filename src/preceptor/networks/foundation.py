@@ -13,7 +13,7 @@ from preceptor.errors import UserError
 from preceptor.networks.hub import require_hub
 from preceptor.networks.preset import check_layers
 from preceptor.networks.presets import PRESETS, Preset, preset_of
-from preceptor.networks.weights import Weights, first_line
+from preceptor.networks.weights import SavedWeights, reason_of
 from preceptor.specs import NetworkSpec
 
 _PROJECTION, _POSITIONS, _REGISTERS = "patch_embed.proj.weight", "pos_embed", "reg_token"
@@ -56,7 +56,7 @@ def fetched(preset: Preset) -> str:
     except Exception as error:  # the hub's client raises what its transport raises
         gated = ", agree to the terms there (the repository is gated)" if preset.access == "gated" else ""
         raise UserError(
-            f"{preset.name}: its weights cannot be had: {first_line(error)}.\nFetch {preset.file} of "
+            f"{preset.name}: its weights cannot be had: {reason_of(error)}.\nFetch {preset.file} of "
             f"https://huggingface.co/{preset.repository}{gated}, and give it: `weights: PATH/{preset.file}`. "
             f"Licence: {preset.licence}."
         ) from None
@@ -85,7 +85,7 @@ def shapes_of(spec: NetworkSpec) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in model.state_dict().items()}
 
 
-def told_by(weights: Weights, spec: NetworkSpec, preset: Preset | None) -> NetworkSpec:
+def told_by(weights: SavedWeights, spec: NetworkSpec, preset: Preset | None) -> NetworkSpec:
     """``spec`` with what a vision transformer's file tells better than a row: its multilayer perceptrons, layer
     scales, registers and positions.
 
@@ -127,7 +127,7 @@ def _identity(state: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def _require_same(weights: Weights, wanted: Mapping[str, Any], preset: Preset) -> None:
+def _require_same(weights: SavedWeights, wanted: Mapping[str, Any], preset: Preset) -> None:
     held, expected = _identity(weights.state), _identity(wanted)
     if held == expected:
         return

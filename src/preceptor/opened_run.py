@@ -11,7 +11,7 @@ from preceptor.measures.table import with_own
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.files import RunFiles
 from preceptor.runs.finished import FinishedRun, finished_run, unverified
-from preceptor.runs.result import RunResult, Scores
+from preceptor.runs.result import RunResult, ScoresByNetwork
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -60,12 +60,12 @@ class OpenedRun:
         return self.finished.result
 
     @property
-    def test(self) -> Scores:
+    def test(self) -> ScoresByNetwork:
         """Scores on the test part by network; empty while that is sealed."""
         return self.result.test
 
     @property
-    def validation(self) -> Scores:
+    def validation(self) -> ScoresByNetwork:
         """Scores on the validation part by network."""
         return self.result.validation
 

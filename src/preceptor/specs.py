@@ -28,7 +28,7 @@ LOCAL, HUB = "local-dir:", "hf-hub:"
 # Upper ends far above what anybody trains with: beyond them stands a typing mistake, which would take all memory, all
 # threads, or for ever.
 Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
-Pixels = Annotated[int, Field(gt=0, le=32_768)]
+PixelCount = Annotated[int, Field(gt=0, le=32_768)]
 Side = Annotated[int, Field(ge=4, le=32_768)]  # of an image: below, there is nothing to see
 Images = Annotated[int, Field(gt=0, le=1_000_000)]
 Networks = Annotated[int, Field(gt=0, le=100)]
@@ -74,7 +74,7 @@ class TileSpec(Model):
         overlap: pixels that neighbours share.
     """
 
-    size: Pixels
+    size: PixelCount
     overlap: Annotated[int, Field(ge=0, le=32_768)] = 0
 
 
@@ -229,7 +229,7 @@ class NetworkSpec(Model):
     architecture: str
     encoder: str | None = None
     weights: str = "imagenet"
-    input_size: Pixels | None = None
+    input_size: PixelCount | None = None
     mean: Annotated[tuple[Mean, ...], Field(min_length=1)] | None = None
     std: Annotated[tuple[Deviation, ...], Field(min_length=1)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from preceptor.cli.places import STUDIES
 from preceptor.extras import install_command
 from preceptor.sealed import write_sealed
 from preceptor.study.board import Board
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.spec import load_study
 
 from ..command import preceptor
@@ -131,7 +131,7 @@ def test_a_damaged_index_is_written_anew(written, tmp_path):
 
 def test_a_resolved_study_that_was_changed_is_refused(written, tmp_path):
     study = load_study(written)
-    board = Board(study, plan(study).jobs, tmp_path / "out")
+    board = Board(study, plan_study(study).jobs, tmp_path / "out")
     board.begin()
     resolved = tmp_path / "out" / "study.yaml"
     assert f"study folder: {tmp_path / 'out'}" in preceptor("study", resolved, "--dry-run").out.replace("\n", "")

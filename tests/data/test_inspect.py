@@ -11,7 +11,7 @@ from PIL import Image
 from preceptor.data.contact_sheet import write_sheet
 from preceptor.data.depths import stored_kind
 from preceptor.data.inspect import inspect
-from preceptor.data.looks import look_at
+from preceptor.data.looks import look_at_images
 from preceptor.data.next_step import next_command
 from preceptor.data.sources import open_source
 from preceptor.errors import UserError
@@ -88,6 +88,7 @@ def test_generated_data_need_no_path():
     assert found.equal == ()
 
 
+@pytest.mark.slow
 def test_real_crchistophenotypes_has_three_equal_pairs(real_data):
     found = inspect(str(real_data / "CRCHistoPhenotypes"))
     assert {equal.ids: equal.conflicting for equal in found.equal} == {
@@ -170,7 +171,7 @@ def test_several_processes_see_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("preceptor.data.looks._ENOUGH", 1)
     monkeypatch.setattr("preceptor.data.looks._CHUNK", 3)
     table = open_source("folder", str(class_folders(tmp_path)))
-    assert look_at(table, processes=2) == look_at(table)
+    assert look_at_images(table, processes=2) == look_at_images(table)
 
 
 @pytest.mark.parametrize(

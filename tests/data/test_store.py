@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from preceptor.data import store
-from preceptor.data.decoded import row_hash
+from preceptor.data.decoded import pixel_hash
 from preceptor.data.packed import PackedSet, open_packed, save_about, save_sums
 from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
@@ -135,7 +135,7 @@ def test_content_hashes_tell_equal_images_in_any_packed_set(tmp_path):
     hashes = whole.content_hashes()
     assert hashes.shape == (5, 16)
     assert hashes.dtype == np.uint8
-    assert bytes(hashes[0]).hex() == row_hash(table.read(0)[0])
+    assert bytes(hashes[0]).hex() == pixel_hash(table.read(0)[0])
     np.testing.assert_array_equal(hashes[0], hashes[2])
     assert bytes(hashes[0]) != bytes(hashes[1])
     parents = tiled.frame["parent"].map(dict(zip(whole.frame["id"], map(bytes, hashes), strict=True)))

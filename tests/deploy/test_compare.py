@@ -5,7 +5,7 @@ import shutil
 import pandas as pd
 import pytest
 
-from preceptor.deploy.compare import compare
+from preceptor.deploy.compare import compare_networks
 from preceptor.deploy.export import Options, export
 from preceptor.errors import UserError
 from preceptor.opened_run import open_run
@@ -30,7 +30,7 @@ def abroad(class_data, tmp_path_factory):
 
 def test_a_run_and_its_bundle_are_as_good(class_run, class_data, tmp_path):
     export(class_run, tmp_path / "bundle", Options(int8="off"))
-    found = compare(class_run, tmp_path / "bundle", str(class_data), device="cpu")
+    found = compare_networks(class_run, tmp_path / "bundle", str(class_data), device="cpu")
     accuracy = found.rows[0]
     assert found.samples == 48
     assert (accuracy.gap.value, accuracy.gap.low, accuracy.gap.high) == (0, 0, 0)
@@ -43,7 +43,7 @@ def test_a_run_and_its_bundle_are_as_good(class_run, class_data, tmp_path):
 
 
 def test_masks_are_compared_by_their_pixels(mask_run, mask_data):
-    found = compare(mask_run, mask_run, str(mask_data), device="cpu")
+    found = compare_networks(mask_run, mask_run, str(mask_data), device="cpu")
     assert found.rows[0].label == "IoU"
     assert found.samples == 20
 
@@ -55,7 +55,7 @@ def test_other_names_for_classes(class_run, class_data, abroad):
     )
     assert said.code == 0, said.error
     assert f"{plain['accuracy']:.3f}" in said.out
-    found = compare(
+    found = compare_networks(
         class_run, class_run, str(abroad / "images"), names={"malignant": "class1", "benign": "class0", "blurred": None}
     )
     assert found.samples == 48
@@ -83,9 +83,9 @@ def test_bad_maps(case, class_run, abroad, tmp_path):
 
 def test_what_cannot_be_compared(class_run, mask_run, class_data, abroad):
     with pytest.raises(UserError, match="two models of the same classes were wanted"):
-        compare(class_run, mask_run, str(class_data), device="cpu")
+        compare_networks(class_run, mask_run, str(class_data), device="cpu")
     with pytest.raises(UserError, match=r"has class 'benign', and the models know class0, class1; give --map"):
-        compare(class_run, class_run, str(abroad / "images"), device="cpu")
+        compare_networks(class_run, class_run, str(abroad / "images"), device="cpu")
     said = preceptor("evaluate", class_run, "--map", abroad / "classes.yaml")
     assert said.code == 2
     assert "give --data too" in said.error

@@ -14,7 +14,7 @@ from PIL import Image
 from preceptor.deploy import parity
 from preceptor.deploy.export import Options, export
 from preceptor.deploy.plan import Pictures
-from preceptor.deploy.predict import predict, read_predictions
+from preceptor.deploy.predict import predict, read_answers
 from preceptor.errors import UserError
 
 from ..command import preceptor
@@ -44,7 +44,7 @@ def run_script(bundle, images, out, *more):
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stderr
-    return read_predictions(out)
+    return read_answers(out)
 
 
 def require_same_table(found, expected, atol=1e-4):

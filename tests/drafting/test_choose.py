@@ -5,7 +5,7 @@ import pytest
 
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.splits import split
-from preceptor.drafting import Folder, Machine, as_mapping, choose
+from preceptor.drafting import DraftedFolder, Machine, as_mapping, choose
 from preceptor.drafting.networks import _CLASSIFIERS, _ENCODERS
 from preceptor.recipe import parse_recipe
 
@@ -28,7 +28,7 @@ def folder(count=100, task="classification", shares=(0.5, 0.5), size=(96, 96), g
     )
     usual = {"reasons": ("saw folders",), "is_grey": False, "unread": (), "stored": (), "options": {}}
     divided = split(table.frame, classes=table.classes, grouping=table.grouping)
-    return Folder(table, "x", "folder", sizes=(size,), split=divided, **usual | more)
+    return DraftedFolder(table, "x", "folder", sizes=(size,), split=divided, **usual | more)
 
 
 def chosen(found, machine=BARE):

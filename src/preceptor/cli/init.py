@@ -11,7 +11,7 @@ from preceptor.files import write_text
 from preceptor.screen import Screen
 
 if TYPE_CHECKING:
-    from preceptor.drafting import Choice, Folder
+    from preceptor.drafting import DraftedFolder, DraftedValue
 
 _SHIPPED = {
     "breakhis": "kthf2_breakhis_binary",
@@ -59,7 +59,7 @@ def _require_free(out: Path, path: str, *, force: bool) -> None:
         raise UserError(f"{out} is there already: give another name with --out, or overwrite it by {again}")
 
 
-def _say(screen: Screen, choices: "Sequence[Choice]", folder: "Folder", out: Path) -> None:
+def _say(screen: Screen, choices: "Sequence[DraftedValue]", folder: "DraftedFolder", out: Path) -> None:
     """What was chosen, a line each, and the next command."""
     from preceptor.drafting.choose import first_why
 

@@ -21,7 +21,7 @@ from preceptor.refusals import own_files_run, refusal
 from preceptor.streams import drop_output, flush_output, is_output_closed, open_standard_streams, say
 
 if TYPE_CHECKING:
-    from preceptor.shipped import Kind
+    from preceptor.shipped import ShippedKind
 
 
 class _Commands(TyperGroup):
@@ -115,9 +115,9 @@ def train(
     trust: Trust = False,
 ) -> None:
     """Train one run; the same command again resumes it."""
-    from preceptor.cli.train import train_recipe
+    from preceptor.cli.train import train_file
 
-    train_recipe(_file(recipe, "recipes"), _changes(context, overrides), out, device, trust=trust)
+    train_file(_file(recipe, "recipes"), _changes(context, overrides), out, device, trust=trust)
 
 
 def _changes(context: typer.Context, overrides: list[str] | None) -> list[str]:
@@ -131,7 +131,7 @@ def _changes(context: typer.Context, overrides: list[str] | None) -> list[str]:
     return changes
 
 
-def _file(given: Path, *kinds: "Kind") -> Path:
+def _file(given: Path, *kinds: "ShippedKind") -> Path:
     """The file of the user's, or the shipped one, that ``given`` names."""
     from preceptor.shipped import find_file
 
@@ -242,9 +242,9 @@ def compare(
     device: Device = "auto",
 ) -> None:
     """Two models on the same labelled images: is the first at least as good as the second, but for a margin?"""
-    from preceptor.cli.compare import compare_models
+    from preceptor.cli.compare import compare_networks
 
-    compare_models(first, second, data, source=source, names=names, margin=margin, device=device)
+    compare_networks(first, second, data, source=source, names=names, margin=margin, device=device)
 
 
 @app.command()
@@ -417,7 +417,7 @@ def plan(
     trust: Trust = False,
 ) -> None:
     """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
-    kinds: tuple[Kind, ...] = ("studies", "recipes") if measure or scale else ("recipes", "studies")
+    kinds: tuple[ShippedKind, ...] = ("studies", "recipes") if measure or scale else ("recipes", "studies")
     recipe, changes = _file(recipe, *kinds), _changes(context, overrides)
     if measure:
         from preceptor.cli.expect import show_expected

@@ -18,7 +18,7 @@ from preceptor.study.board import Board
 from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
-from preceptor.study.plan import plan, recipes_of
+from preceptor.study.plan import plan_study, recipes_of
 from preceptor.study.ray import RayCrew, require_ray
 from preceptor.study.reuse import Fingerprint, find_runs, require_same_images, take_over
 from preceptor.study.run import run_jobs
@@ -46,7 +46,7 @@ def run_study(
     study = _of_seeds(study, seeds)
     console = Screen()
     settle_study(study, path, console, trust=trust)
-    made = plan(study)
+    made = plan_study(study)
     out = out or _default_folder(path, data, scale)
     if scale:
         console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")

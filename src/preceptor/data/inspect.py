@@ -12,7 +12,7 @@ import pandas as pd
 from preceptor.data.account import Account, account_for
 from preceptor.data.duplicates import settle_duplicates
 from preceptor.data.images import FileReader
-from preceptor.data.looks import Look, Track, look_at
+from preceptor.data.looks import ImageLook, Track, look_at_images
 from preceptor.data.masks.presence import Presence
 from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, recognise
@@ -129,7 +129,7 @@ def inspect(
         UserError: no known layout, or one that breaks the rules of its source.
     """
     table, place, source, chosen, reasons = open_found(path, source, options)
-    looks = look_at(table, track, processes)
+    looks = look_at_images(table, track, processes)
     frame = table.frame.assign(
         pixels=pd.Series([look.pixels for look in looks], dtype=object),
         mask_pixels=pd.Series([look.mask_pixels for look in looks], dtype=object),
@@ -200,7 +200,7 @@ def _most_first(values: Iterable[_Value]) -> dict[_Value, int]:
     return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _odd(look: Look) -> str | None:
+def _odd(look: ImageLook) -> str | None:
     if look.error is None and look.low == look.high:
         return f"one value all over, {look.low:g}"
     return "nothing in its mask" if look.foreground == 0 else None

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from preceptor.randomness import key, permutation
 
 Balance = Literal["over", "under"]
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class SampleOrder:
     """How the samples of a part follow one another.
 
     Args:
@@ -35,9 +35,9 @@ class Order:
 
     def __post_init__(self) -> None:
         if self.balance and not self.shuffle:
-            raise ValueError("Order: balance wants shuffle, or every batch would hold one class only.")
+            raise ValueError("SampleOrder: balance wants shuffle, or every batch would hold one class only.")
 
-    def positions(self, labels: Rows, epoch: int) -> Rows:
+    def positions(self, labels: NDArray[np.int64], epoch: int) -> RowNumbers:
         """Positions in the order of an epoch, of samples with these labels."""
         if self.balance:
             chosen = balanced(labels, self.balance, key(self.seed, "balance", self.stream, epoch))
@@ -64,13 +64,13 @@ class Share:
     rank: int = 0
     world: int = 1
 
-    def of(self, batch: Rows) -> Rows:
+    def of(self, batch: RowNumbers) -> RowNumbers:
         """What this process has of a batch."""
         size = len(batch)
         return batch[self.rank * size // self.world : (self.rank + 1) * size // self.world]
 
 
-def balanced(labels: NDArray[np.int64], balance: Balance, stream: int) -> Rows:
+def balanced(labels: NDArray[np.int64], balance: Balance, stream: int) -> RowNumbers:
     """Positions such that each class that occurs does so equally often, class after class.
 
     ``over``: as often as the most frequent, each sample floor or ceil of its class's ratio times.

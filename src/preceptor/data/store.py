@@ -22,7 +22,7 @@ import pandas as pd
 
 from preceptor.data.ahead import in_order
 from preceptor.data.cache import NotWritableError, locked
-from preceptor.data.decoded import read_row, row_hash, seen_in
+from preceptor.data.decoded import pixel_hash, read_row, seen_in
 from preceptor.data.fingerprint import (
     Files,
     content_key,
@@ -47,8 +47,8 @@ from preceptor.data.packed import (
     save_sums,
     save_table,
 )
-from preceptor.data.resize import ResizeRule, fit, rules_of
-from preceptor.data.rows import ANEW, Sums
+from preceptor.data.resize import ResizeRule, rules_of, to_network_size
+from preceptor.data.rows import ANEW, Checksums
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import DamagedFileError, UserError
@@ -58,7 +58,7 @@ from preceptor.specs import Colour, TileSpec
 
 __all__ = ["Note", "PackedSet", "open_packed", "pack"]
 
-Progress = Callable[[int, int], None]
+PackingProgress = Callable[[int, int], None]
 Piece = tuple[int, int, Pixels, Pixels | None]  # y, x, image, mask
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -73,7 +73,7 @@ def pack(
     tile: TileSpec | None = None,
     folder: Path,
     workers: int = 2,
-    progress: Progress = lambda done, total: None,
+    progress: PackingProgress = lambda done, total: None,
     note: Note = note_aside,
 ) -> PackedSet:
     """The packed form of ``table``, made now or, if it still matches its source files, reused.
@@ -108,7 +108,7 @@ def pack(
     rules |= {"ignores": True} if table.ignores else {}
     files = source_files(table)
     request = request_key(table, files, rules)
-    job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
+    job = _Packing(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
 
     found, damaged = _find(folder, job)
     if found is not None and found.is_sealed:
@@ -127,7 +127,7 @@ def pack(
         return found
 
 
-def _find_or_build(folder: Path, job: "_Job", *, is_alone: bool) -> PackedSet:
+def _find_or_build(folder: Path, job: "_Packing", *, is_alone: bool) -> PackedSet:
     """With the lock held: what is there by now, sealed, or else packed now."""
     found, damaged = _find(folder, job)
     if found is not None and not found.is_sealed:
@@ -161,7 +161,7 @@ def _why(damaged: list[DamagedFileError]) -> str:
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Packing:
     """What is to be packed, and how."""
 
     table: SampleTable
@@ -173,7 +173,7 @@ class _Job:
     request: str
     rules: dict[str, object]
     workers: int
-    progress: Progress
+    progress: PackingProgress
     note: Note
 
     @property
@@ -182,7 +182,7 @@ class _Job:
         return f"{self.table.source}-{self.request[:12]}"
 
 
-def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileError]]:
+def _find(folder: Path, job: _Packing) -> tuple[PackedSet | None, list[DamagedFileError]]:
     """The packed set of these images, and what is wrong with others that would have been it."""
     damaged = []
     for candidate in sorted(folder.glob(f"{job.name}-*")):
@@ -199,7 +199,7 @@ def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileEr
     return None, damaged
 
 
-def _build(folder: Path, job: _Job) -> PackedSet:
+def _build(folder: Path, job: _Packing) -> PackedSet:
     table, files = job.table, job.files
     bytes_each = table.channels * table.depth // 8 + (table.task == "segmentation")
     _check_space(folder, needed=len(table) * job.size[0] * job.size[1] * bytes_each)
@@ -276,7 +276,9 @@ def _came_from(folder: Path, root: str) -> bool:
         return False
 
 
-def _write_pixels(job: _Job, part: Path, presence: Presence) -> tuple[pd.DataFrame, tuple[Sums, Sums | None]]:
+def _write_pixels(
+    job: _Packing, part: Path, presence: Presence
+) -> tuple[pd.DataFrame, tuple[Checksums, Checksums | None]]:
     """Decode every row in order, append its pixels to the files, return the packed table and the rows' checksums."""
     table, tile = job.table, job.tile
     rows: list[int] = []
@@ -290,8 +292,8 @@ def _write_pixels(job: _Job, part: Path, presence: Presence) -> tuple[pd.DataFra
         if tile:
             pieces = cut(image, mask, tile.size, tile.overlap)
         else:
-            pieces = [(0, 0, *fit(image, mask, job.size, job.rule, job.padding))]
-        return row_hash(image), (image.shape[0], image.shape[1]), pieces
+            pieces = [(0, 0, *to_network_size(image, mask, job.size, job.rule, job.padding))]
+        return pixel_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:
         images = stack.enter_context(synced(part / images_name(table.depth)))

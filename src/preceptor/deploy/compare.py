@@ -30,7 +30,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ModelComparison:
     """What two models say of the same images.
 
     Args:
@@ -44,7 +44,7 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(
+def compare_networks(
     first: Path,
     second: Path,
     data: str,
@@ -53,7 +53,7 @@ def compare(
     names: ClassMap | None = None,
     margin: float = 0.02,
     device: str = "auto",
-) -> Comparison:
+) -> ModelComparison:
     """Ask both about every labelled image.
 
     Args:
@@ -89,7 +89,7 @@ def compare(
         rows.append(Compared(measure.label, score, other_score, paired_gap(measure, *sides, groups)))
     gap = next(row.gap for row, measure in zip(rows, kept, strict=True) if measure.key == main.key)
     words = words_on(str(first), str(second), main.label, gap, margin, drawn)
-    return Comparison(answered.samples, tuple(rows), words, answered.notes)
+    return ModelComparison(answered.samples, tuple(rows), words, answered.notes)
 
 
 @dataclass(frozen=True, slots=True)

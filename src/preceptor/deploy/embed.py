@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from preceptor.deploy.embedder import POOLED, Embedder, Wanted, open_embedder
-from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held
+from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers
 from preceptor.deploy.images import Item, find_images
 from preceptor.deploy.plan import stamps_of
 from preceptor.embeddings.store import ABOUT, FILES, FORMAT, Embeddings, ShardFacts, shard_name
@@ -25,7 +25,7 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import replacing, write_json, write_with
 from preceptor.runs.place import require_place
 from preceptor.sealed import file_sha256, read_sealed, write_sealed
-from preceptor.study.work import Request, Tell
+from preceptor.study.work import JobRequest, Tell
 
 WORK, PLAN = ".embed", "plan.json"
 IMAGES = 128
@@ -99,8 +99,7 @@ def embed_images(
     note(str(estimate))
     with held(out / WORK / "lock", out, "embedding"):
         if not (out / ABOUT).exists():
-            for leftover in out.rglob(".*.part"):
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(out)
             count = -(-len(items) // IMAGES)
             _do(out, count, items, embedder, hands, watch)
             _join(out, count, items, embedder, task)
@@ -120,7 +119,7 @@ def estimate_of(embedder: Embedder, images: int) -> Estimate:
     return Estimate(images, embedder.record_bytes, alternatives)
 
 
-def do_request(request: Request, tell: Tell) -> None:
+def do_request(request: JobRequest, tell: Tell) -> None:
     """The part that a worker process, here or on another machine, was asked for."""
     task = _read(request.folder)
     assert task is not None, "the task is written before any of its parts is asked for"

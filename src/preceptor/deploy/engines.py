@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preceptor.data.samples import Pixels
-from preceptor.deploy.pieces import Logits
+from preceptor.data.tiles import Logits
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
@@ -79,10 +79,10 @@ def graph_input(pixels: Pixels, size: tuple[int, int]) -> Floats:
     """(N, C, H, W) float32 in [0, 1] at ``size``, as an exported graph takes it, of (N, h, w, C) pixels."""
     top = np.float32(np.iinfo(pixels.dtype).max)
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / top
-    return planes if planes.shape[2:] == size else resized(planes, size)
+    return planes if planes.shape[2:] == size else resized_planes(planes, size)
 
 
-def resized(planes: Floats, size: tuple[int, int]) -> Floats:
+def resized_planes(planes: Floats, size: tuple[int, int]) -> Floats:
     """Planes (N, C, H, W) at another size as torch's antialiased ``interpolate`` gives them, but for rounding."""
     wanted, how = (size[1], size[0]), Image.Resampling.BILINEAR
     flat = planes.reshape(-1, *planes.shape[2:])

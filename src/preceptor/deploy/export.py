@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -27,12 +27,12 @@ from preceptor.errors import UserError
 from preceptor.extras import install_command
 from preceptor.files import sync_folder
 from preceptor.measures.not_worse import MARGIN
+from preceptor.notes import Note
 from preceptor.places import place_free
 from preceptor.runs.begun import known_fingerprint
 from preceptor.runs.place import is_alive
 from preceptor.sealed import file_sha256
 
-Note = Callable[[str], object]
 Int8Choice = Literal["auto", "off", "force"]
 
 

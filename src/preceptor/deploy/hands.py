@@ -1,6 +1,7 @@
 """Who does the numbered parts of a long piece of work: this process, several, or a cluster."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -9,9 +10,10 @@ from pathlib import Path
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import file_lock
 from preceptor.study.crew import Crew, Death, stop_requests
-from preceptor.study.work import Answer, Request, Work
+from preceptor.study.work import JobOutcome, JobRequest, Work
 
 _ATTEMPTS = 3
+_LEFTOVER = re.compile(r"\..+\.\d+\.part")
 
 Watch = Callable[[int, int], object]
 """Told how many parts are done, of how many."""
@@ -90,16 +92,16 @@ def _hand_out(waiting: list[int], count: int, parts: Parts, crew: Crew, watch: W
                 number = waiting.pop(0)
                 attempts[number] += 1
                 log = parts.logs / f"{number}.log"
-                crew.give(Request(str(number), parts.folder.resolve(), log.resolve(), "", "auto"))
+                crew.give(JobRequest(str(number), parts.folder.resolve(), log.resolve(), "", "auto"))
             for id, event in crew.events(1.0):
                 if isinstance(event, Death) and attempts[int(id)] < _ATTEMPTS:
                     waiting.insert(0, int(id))
                 elif isinstance(event, Death):
                     raise UserError(f"a worker {event.words} over part {id} {_ATTEMPTS} times; try fewer --workers")
-                elif isinstance(event, Answer) and event.outcome == "done":
+                elif isinstance(event, JobOutcome) and event.outcome == "done":
                     done += 1
                     watch(done, count)
-                elif isinstance(event, Answer):
+                elif isinstance(event, JobOutcome):
                     raise UserError(f"part {id} failed in a worker: {event.error}")
     if stop.requested:
         raise InterruptedRunError(f"stopped after {done} of {count} parts; the same command goes on from there")
@@ -117,3 +119,10 @@ def held(lock: Path, out: Path, doing: str) -> Iterator[None]:
             yield
     except BlockingIOError:
         raise UserError(f"another process is {doing} into {out}; wait for it, or give another folder") from None
+
+
+def remove_leftovers(out: Path) -> None:
+    """What a killed process left half written."""
+    for path in out.rglob(".*.part"):
+        if _LEFTOVER.fullmatch(path.name):
+            path.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ _CLOSE = 1e-2  # of logits at another size; a branch that was frozen is off by w
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class OnnxGraph:
     """An exported network.
 
     Args:
@@ -60,7 +60,7 @@ class _Logits(nn.Module):
         return logits if self.size is None else F.interpolate(logits, size=self.size, mode="bilinear")
 
 
-def graph_of(network: Network) -> Graph:
+def graph_of(network: Network) -> OnnxGraph:
     """``network``, which is changed and of no other use afterwards, as a graph.
 
     Raises:
@@ -82,8 +82,8 @@ def graph_of(network: Network) -> Graph:
     module = _Logits(network, image_size if is_map and size != image_size else None)
     module.eval()
     if is_map and size == image_size and (free := _any_size(module, parts, size)) is not None:
-        return Graph(free, size, any_size=True)
-    return Graph(_traced(module, size, any_size=False), size, any_size=False)
+        return OnnxGraph(free, size, any_size=True)
+    return OnnxGraph(_traced(module, size, any_size=False), size, any_size=False)
 
 
 def _any_size(module: _Logits, parts: list[Network], size: tuple[int, int]) -> bytes | None:

@@ -1,19 +1,16 @@
 """``preceptor predict``: answers on many images, by one process, several, or a cluster; resumable."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held
+from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers
 from preceptor.deploy.images import find_images
 from preceptor.deploy.parts import cam_of, count_of, do_part, do_request, join_parts, part_file
-from preceptor.deploy.plan import TABLE, WORK, Pictures, Task, stamps_of
+from preceptor.deploy.plan import TABLE, WORK, Pictures, PredictionTask, stamps_of
 from preceptor.deploy.predictor import Predictor, open_predictor
 from preceptor.errors import UserError
-
-_LEFTOVER = re.compile(r"\..+\.\d+\.part")
 
 
 def predict(
@@ -38,7 +35,7 @@ def predict(
     items = tuple(find_images(paths, predictor.contract.reading))
     _require_pictures(predictor, pictures)
     there = str(source.resolve())
-    task = Task(there, predictor.identity, device, tta, is_calibrated, pictures, items, stamps_of(items))
+    task = PredictionTask(there, predictor.identity, device, tta, is_calibrated, pictures, items, stamps_of(items))
     task.begin(out, paths)
     with held(out / WORK / "lock", out, "predicting"):
         count = count_of(task, predictor)
@@ -55,10 +52,10 @@ def predict(
             do_parts(missing, count, parts, hands, watch)
             join_parts(out, count)
         _tidy(out)
-    return read_predictions(out)
+    return read_answers(out)
 
 
-def read_predictions(out: Path) -> pd.DataFrame:
+def read_answers(out: Path) -> pd.DataFrame:
     """``predictions.csv`` of a finished call."""
     texts = {"file": str, "label": str, "error": str}
     found = pd.read_csv(out / TABLE, dtype=texts, keep_default_na=False)
@@ -71,13 +68,6 @@ def _require_pictures(predictor: Predictor, pictures: Pictures) -> None:
         cam_of(predictor)
     if pictures.overlay and not predictor.contract.has_masks:
         raise UserError("--overlay draws masks, and this network classifies; for a run --cam shows what it looks at")
-
-
-def remove_leftovers(out: Path) -> None:
-    """What a killed process left half written."""
-    for path in out.rglob(".*.part"):
-        if _LEFTOVER.fullmatch(path.name):
-            path.unlink(missing_ok=True)
 
 
 def _tidy(out: Path) -> None:

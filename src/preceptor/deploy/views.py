@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from preceptor.data.samples import Pixels
+from preceptor.data.tiles import Logits
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.engines import Engine
-from preceptor.deploy.pieces import Logits
 from preceptor.measures.temperature import softmax
 
 Turn = Callable[[np.ndarray, int, int], np.ndarray]

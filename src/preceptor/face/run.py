@@ -129,7 +129,7 @@ def train(
     if not isinstance(recipe, Recipe):
         raise UserError(f'train: a recipe was wanted, Recipe.load("mine.yaml"), got {type(recipe).__name__}')
     with untouched():
-        from preceptor.training.run import train as train_run  # some imports draw random numbers
+        from preceptor.training.run import train_recipe as train_run  # some imports draw random numbers
 
         train_run(recipe, Path(folder), device=device, console=Screen(quiet=quiet), opens_test=opens_test)
         return Run(open_run(Path(folder)))

@@ -16,13 +16,13 @@ from preceptor.measures.segmentation import (
     sum_by_parent,
 )
 from preceptor.measures.significance import (
-    Comparison,
+    PairedTest,
     delong,
+    difference_in_words,
     holm,
     is_distinguishable,
     mcnemar,
     paired_permutation,
-    verdict,
     wilcoxon,
 )
 from preceptor.measures.table import (
@@ -48,11 +48,11 @@ __all__ = [
     "COUNTS",
     "MEASURES",
     "ClassAnswers",
-    "Comparison",
     "Interval",
     "MaskAnswers",
     "Measure",
     "Paired",
+    "PairedTest",
     "Reliability",
     "Resampler",
     "Spread",
@@ -65,6 +65,7 @@ __all__ = [
     "confusion_matrix",
     "counted",
     "delong",
+    "difference_in_words",
     "expected_calibration_error",
     "fidelity_scores",
     "holm",
@@ -89,6 +90,5 @@ __all__ = [
     "spread",
     "sum_by_parent",
     "union",
-    "verdict",
     "wilcoxon",
 ]

@@ -81,7 +81,7 @@ def _pixels(answers: MaskAnswers) -> Float64:
     return answers.counts.reshape(len(answers.counts), -1).astype(np.float64)
 
 
-def pooled(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64], Float64]:
+def over_all_pixels(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64], Float64]:
     """The mean over the foreground classes that occur, each from all pixels; 1 where none occurs.
 
     Args:
@@ -166,7 +166,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         label="IoU",
         task="segmentation",
         addends=_pixels,
-        finish=pooled(intersection_over_union),
+        finish=over_all_pixels(intersection_over_union),
         may_monitor=True,
         is_printed=True,
         is_tabled=True,
@@ -177,7 +177,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         label="F1",
         task="segmentation",
         addends=_pixels,
-        finish=pooled(mask_f1),
+        finish=over_all_pixels(mask_f1),
         may_monitor=True,
         is_printed=True,
         is_tabled=True,

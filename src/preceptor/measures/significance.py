@@ -1,7 +1,7 @@
 """Is one network better than another on the same test samples, or was it luck?
 
 All tests are paired and two-sided. Correct their p-values together with :func:`holm` before calling
-anything better, then say it in words with :func:`verdict`.
+anything better, then say it in words with :func:`difference_in_words`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _EXACT_UNITS = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedTest:
     """Two networks on the same samples.
 
     Args:
@@ -35,7 +35,7 @@ class Comparison:
     test: str
 
 
-def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "chi2"] = "mid_p") -> Comparison:
+def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "chi2"] = "mid_p") -> PairedTest:
     """McNemar's test of accuracy, from which samples (N,) each network got right.
 
     ``exact`` is the binomial test on the samples that only one got right, ``mid_p`` its less conservative
@@ -57,7 +57,7 @@ def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "c
             p_value -= float(stats.binom.pmf(fewer, differing, 0.5))
         p_value = min(1.0, p_value)
     difference = (only_first - only_second) / len(first)
-    return Comparison(difference, p_value, len(first), f"McNemar, {method.replace('_', '-')}")
+    return PairedTest(difference, p_value, len(first), f"McNemar, {method.replace('_', '-')}")
 
 
 def paired_permutation(
@@ -67,7 +67,7 @@ def paired_permutation(
     groups: Sequence[object] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
-) -> Comparison:
+) -> PairedTest:
     """Paired permutation test of a mean: the networks are exchanged within each sample, or each whole group.
 
     Exact over all exchanges for up to 14 units, else by ``resamples`` random ones, with the observed
@@ -88,10 +88,10 @@ def paired_permutation(
     else:
         as_extreme = _random_exchanges(gaps, observed - slack, resamples, np.random.default_rng(seed))
         p_value = (as_extreme + 1) / (resamples + 1)
-    return Comparison(float(gaps.sum() / len(first)), p_value, units, "paired permutation")
+    return PairedTest(float(gaps.sum() / len(first)), p_value, units, "paired permutation")
 
 
-def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[object] | None = None) -> Comparison:
+def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[object] | None = None) -> PairedTest:
     """DeLong's test of two AUROCs on the same samples, or of their means over seeds.
 
     The AUROC is a mean of placements, so that of several seeds is one of the placements' means.
@@ -128,15 +128,15 @@ def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[obj
         p_value = 2 * float(_stats().norm.sf(abs(difference) / variance**0.5))
     else:
         p_value = 1.0 if difference == 0 else 0.0
-    return Comparison(difference, p_value, units, "DeLong")
+    return PairedTest(difference, p_value, units, "DeLong")
 
 
-def wilcoxon(first: Floats, second: Floats) -> Comparison:
+def wilcoxon(first: Floats, second: Floats) -> PairedTest:
     """Wilcoxon's signed-rank test over images (N,), such as their IoU; ``difference`` is that of the means."""
     _same_length(first, second)
     gaps = first.astype(np.float64) - second
     p_value = float(_stats().wilcoxon(gaps).pvalue) if gaps.any() else 1.0
-    return Comparison(float(gaps.mean()), p_value, len(gaps), "Wilcoxon signed-rank")
+    return PairedTest(float(gaps.mean()), p_value, len(gaps), "Wilcoxon signed-rank")
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -153,7 +153,7 @@ def is_distinguishable(seed_differences: Sequence[float], p_value: float, *, lev
     return p_value <= level and (min(seed_differences) > 0 or max(seed_differences) < 0)
 
 
-def verdict(
+def difference_in_words(
     first: str,
     second: str,
     *,

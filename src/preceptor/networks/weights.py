@@ -29,7 +29,7 @@ _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class SavedWeights:
     """A state dict with what its file claims about itself.
 
     Args:
@@ -80,7 +80,7 @@ class Weights:
         )
 
 
-def read_weights(given: str, names: Callable[[], Collection[str]] | None = None) -> Weights:
+def read_weights(given: str, names: Callable[[], Collection[str]] | None = None) -> SavedWeights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
 
     Args:
@@ -114,7 +114,7 @@ def read_weights(given: str, names: Callable[[], Collection[str]] | None = None)
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
     said = f"weights {given}: took {taken.said}" if taken.said else None
-    return Weights(
+    return SavedWeights(
         path=given,
         state=taken.state,
         classes=_claimed(config) or classes,
@@ -143,13 +143,13 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
     )
 
 
-def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:
+def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exception) -> UserError:
     """The error for weights of another architecture."""
     reason = "\n".join(str(error).splitlines()[:4])
     return UserError(f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}")
 
 
-def first_line(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The first line of a library's message, or the error's name where it says nothing.
 
     Advice to read a file in a way that runs what it holds, which torch and numpy give, is left out.
@@ -228,7 +228,7 @@ def _read_torch(path: Path) -> object:
             "Ask for a .safetensors file, or a plain state dict: torch.save(model.state_dict(), file)."
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {first_line(error)}") from None
+        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {reason_of(error)}") from None
 
 
 def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:

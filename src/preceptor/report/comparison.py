@@ -21,21 +21,21 @@ import numpy as np
 from scipy import stats
 
 from preceptor.measures import (
-    Comparison,
     Paired,
+    PairedTest,
     delong,
+    difference_in_words,
     is_distinguishable,
     mcnemar,
     paired_permutation,
-    verdict,
     wilcoxon,
 )
 from preceptor.measures.classification import ranking_area
 from preceptor.measures.measure import AnyMeasure
 from preceptor.report.names import network_name
-from preceptor.report.reading.runs import Run
+from preceptor.report.reading.runs import RunRecord
 from preceptor.report.reading.samples import answers_of, groups_of
-from preceptor.report.reading.studies import Cell
+from preceptor.report.reading.studies import CellRecord
 from preceptor.runs.predictions import Predictions
 
 LEVEL = 0.05
@@ -55,13 +55,13 @@ class Difference:
         words: a sentence on it.
     """
 
-    first: Cell
-    second: Cell
+    first: CellRecord
+    second: CellRecord
     network: str
     metric: str
     higher_is_better: bool
     tested: str
-    comparison: Comparison
+    comparison: PairedTest
     seed_differences: tuple[float, ...]
     samples: int
     groups: int | None
@@ -85,7 +85,9 @@ class Difference:
         return "better" if is_higher == self.higher_is_better else "worse"
 
 
-def compare(first: Cell, second: Cell, network: str, measure: AnyMeasure | None, resamples: int) -> Difference | None:
+def difference_of_cells(
+    first: CellRecord, second: CellRecord, network: str, measure: AnyMeasure | None, resamples: int
+) -> Difference | None:
     """The paired test of two cells; None where there is no test, no common seed or no common samples."""
     if measure is None or measure.paired is None:
         return None
@@ -135,14 +137,14 @@ def compare(first: Cell, second: Cell, network: str, measure: AnyMeasure | None,
     )
 
 
-_Tested = tuple[Comparison, list[float], int, int | None]
+_Tested = tuple[PairedTest, list[float], int, int | None]
 
 
 def _mean(
     pairs: Sequence[tuple[Predictions, Predictions]],
     network: str,
     paired: Paired[Any],
-    runs: Sequence[Run],
+    runs: Sequence[RunRecord],
     resamples: int,
 ) -> _Tested:
     """A score of single samples, averaged over seeds: accuracy, or the IoU or F1 of images."""
@@ -171,7 +173,7 @@ def _mean(
 
 
 def _ranking(
-    pairs: Sequence[tuple[Predictions, Predictions]], network: str, paired: Paired[Any], runs: Sequence[Run]
+    pairs: Sequence[tuple[Predictions, Predictions]], network: str, paired: Paired[Any], runs: Sequence[RunRecord]
 ) -> _Tested | None:
     """DeLong's test; for two classes, and seeds that share their samples."""
     labels, ids = pairs[0][0].labels, [str(name) for name in pairs[0][0].ids]
@@ -216,7 +218,7 @@ def seed_p_value(gap: float, seeds: int, values: Sequence[Sequence[float]]) -> f
 def judged(found: Difference, corrected: float) -> Difference:
     """With the corrected p-value and the verdict in words."""
     holds = found.holds and is_distinguishable(found.seed_differences, corrected, level=LEVEL)
-    words = verdict(
+    words = difference_in_words(
         found.first.title,
         found.second.title,
         metric=f"{found.tested} of {network_name(found.network)}",

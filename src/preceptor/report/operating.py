@@ -10,9 +10,9 @@ from preceptor.measures.points import FEWEST, called_rates, chosen_threshold
 from preceptor.measures.temperature import fitted_temperature, softmax
 from preceptor.measures.uncertainty import Interval, Resampler, percentile_interval
 from preceptor.report.drawing.grid import Datum, Grid, label
-from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.report.reading.runs import CHOSEN, RunRecord
 from preceptor.report.reading.samples import groups_of, stacked
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.runs.predictions import read_predictions
 
 
@@ -26,7 +26,7 @@ class Operated:
         groups: (N,) of test; None where they are not known.
     """
 
-    run: Run
+    run: RunRecord
     temperature: float
     thresholds: Float64
     chances: Float64
@@ -38,7 +38,7 @@ class Operated:
         return self.chances[:, label] >= self.thresholds[label], self.labels == label
 
 
-def operated(cell: Cell, network: str) -> Operated | None:
+def operated(cell: CellRecord, network: str) -> Operated | None:
     """Of the first finished seed; None for masks, too few validation samples, or predictions that are gone."""
     run = next(iter(cell.runs.values()), None)
     if run is None or run.finished is None or run.folds:
@@ -57,7 +57,7 @@ def operated(cell: Cell, network: str) -> Operated | None:
     return Operated(run, temperature, np.array(thresholds), softmax(after / temperature, axis=1), test.labels, groups)
 
 
-def rates(study: Study) -> Grid | None:
+def rates(study: StudyRecord) -> Grid | None:
     """Sensitivity and specificity of classes on test, at thresholds of validation; None where none were fitted."""
     rows = []
     for cell in study.cells:
@@ -91,7 +91,7 @@ def rates(study: Study) -> Grid | None:
     return Grid("operating", "Operating points", (heads,), tuple(rows), 2, caption)
 
 
-def good_enough(study: Study, margin: float = MARGIN) -> Grid | None:
+def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
     """Whether each student may take its teacher's place, in words; None where nobody has a teacher."""
     measure = study.measures.get(study.metric)
     if measure is None or measure.addends is None or not measure.higher_is_better:

@@ -15,10 +15,10 @@ from preceptor.measures import (
     percentile_interval,
     spread,
 )
-from preceptor.report.comparison import LEVEL, Difference, compare, judged, seed_p_value
+from preceptor.report.comparison import LEVEL, Difference, difference_of_cells, judged, seed_p_value
 from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.reading.samples import Blocks, groups_of, stacked
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 
 _RESAMPLES = 10_000
 
@@ -33,11 +33,11 @@ class Statistics:
         resamples: of the bootstrap.
     """
 
-    def __init__(self, study: Study, *, resamples: int = 2000) -> None:
+    def __init__(self, study: StudyRecord, *, resamples: int = 2000) -> None:
         self.study = study
         self._resamples = resamples
 
-    def spread(self, cell: Cell, network: str, metric: str) -> Spread | None:
+    def spread(self, cell: CellRecord, network: str, metric: str) -> Spread | None:
         """Mean ± sample standard deviation over the finished seeds; None where none has this score.
 
         One frozen teacher for all seeds has no spread over them.
@@ -88,13 +88,13 @@ class Statistics:
                 form = basic_interval if measure.grows_with_noise else percentile_interval
                 yield place, network, metric, form(point, again[~np.isnan(again)], resampler.units)
 
-    def interval(self, cell: Cell, network: str, metric: str) -> Interval | None:
+    def interval(self, cell: CellRecord, network: str, metric: str) -> Interval | None:
         """The interval of a score; None for one that is not known of each sample."""
         return self.intervals.get((self.study.cells.index(cell), network, metric))
 
     # Comparisons -------------------------------------------------------------------------------------------------
 
-    def baseline_of(self, cell: Cell) -> Cell | None:
+    def baseline_of(self, cell: CellRecord) -> CellRecord | None:
         """The finished students alone with the cell's data, split, training and first student; None without any.
 
         Of several, those that share most axes and as many students.
@@ -112,7 +112,7 @@ class Statistics:
         ]
         return max(fitting, key=lambda found: found[:2], default=(0, False, None))[2]
 
-    def best(self, network: str, metric: str) -> Cell | None:
+    def best(self, network: str, metric: str) -> CellRecord | None:
         """The cell with the best mean, teachers apart."""
         means = {
             place: found.mean
@@ -140,7 +140,7 @@ class Statistics:
             family = [
                 found
                 for first, second, network in pairs
-                if (found := compare(first, second, network, self.study.measures.get(metric), resamples))
+                if (found := difference_of_cells(first, second, network, self.study.measures.get(metric), resamples))
             ]
             family = [replace(found, seed_p=self._seed_p(found)) for found in family]
             corrected = holm([max(found.comparison.p_value, found.seed_p) for found in family]) if family else []
@@ -153,7 +153,7 @@ class Statistics:
         known = [[score for score in own if score is not None] for own in scores]
         return seed_p_value(found.gap, len(found.seed_differences), [own for own in known if own])
 
-    def _pairs(self, network: str, metric: str) -> list[tuple[Cell, Cell]]:
+    def _pairs(self, network: str, metric: str) -> list[tuple[CellRecord, CellRecord]]:
         cells = [cell for cell in self.study.cells if cell.kind != "teacher" and self.spread(cell, network, metric)]
         pairs = [(cell, base) for cell in cells if cell.kind == "run" and (base := self.baseline_of(cell))]
         if best := self.best(network, metric):
@@ -161,12 +161,12 @@ class Statistics:
             pairs += [(best, c) for c in cells if c is not best and (best, c) not in met and (c, best) not in met]
         return pairs
 
-    def against_baseline(self, cell: Cell, network: str, metric: str) -> Difference | None:
+    def against_baseline(self, cell: CellRecord, network: str, metric: str) -> Difference | None:
         """The comparison with the students alone, if it could be made."""
         base = self.baseline_of(cell)
         return self._difference(cell, base, network, metric) if base else None
 
-    def is_best(self, cell: Cell, network: str, metric: str) -> bool:
+    def is_best(self, cell: CellRecord, network: str, metric: str) -> bool:
         """Whether the cell has the best mean and differs from every other one."""
         if cell is not self.best(network, metric):
             return False
@@ -174,7 +174,7 @@ class Statistics:
         found = [self._difference(cell, c, network, metric) for c in others if self.spread(c, network, metric)]
         return all(d is not None and d.word == ("better" if d.first is cell else "worse") for d in found)
 
-    def _difference(self, one: Cell, other: Cell, network: str, metric: str) -> Difference | None:
+    def _difference(self, one: CellRecord, other: CellRecord, network: str, metric: str) -> Difference | None:
         """The comparison of two cells, in whichever order it was made."""
         return self._by_pair.get((frozenset((id(one), id(other))), network, metric))
 

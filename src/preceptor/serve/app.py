@@ -66,7 +66,7 @@ class Gate:
 
         app = self._app
         if self._hosts is not None and _called(Request(scope).headers.get("host", "")) not in self._hosts:
-            app = refusal(421, f"this server is called {', '.join(sorted(self._hosts))}, and nothing else")
+            app = refusal_response(421, f"this server is called {', '.join(sorted(self._hosts))}, and nothing else")
         await app(scope, receive, send_more)
 
 
@@ -84,7 +84,7 @@ def app_of(desk: Desk, limits: Limits, hosts: frozenset[str] | None) -> FastAPI:
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:
         more = {} if error.again is None else {"retry-after": str(error.again)}
-        return refusal(error.status, error.reason, more)
+        return refusal_response(error.status, error.reason, more)
 
     @app.exception_handler(UserError)
     async def no_answer(request: Request, error: UserError) -> Response:
@@ -92,12 +92,13 @@ def app_of(desk: Desk, limits: Limits, hosts: frozenset[str] | None) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def no_option(request: Request, error: RequestValidationError) -> Response:
-        return refusal(422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()))
+        return refusal_response(422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()))
 
     @app.exception_handler(HTTPException)
     async def no_such(request: Request, error: HTTPException) -> Response:
         reason = {404: f"nothing is at this address; there are {PATHS}", 405: "this address has another method"}
-        return refusal(error.status_code, reason.get(error.status_code, str(error.detail)), error.headers or {})
+        said = reason.get(error.status_code, str(error.detail))
+        return refusal_response(error.status_code, said, error.headers or {})
 
     @app.post("/predict")
     async def predict(request: Request, pictures: bool = False) -> Response:
@@ -136,6 +137,6 @@ def _called(host: str) -> str:
     return name.removeprefix("[").removesuffix("]").lower()
 
 
-def refusal(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+def refusal_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
     """Why there is no answer."""
     return Parting({"error": reason}, status, dict(headers or {}))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
-from preceptor.study.work import Answer, Epoch, Request
+from preceptor.study.work import Epoch, JobOutcome, JobRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Death:
     words: str
 
 
-Event = Answer | Death | Epoch
+Event = JobOutcome | Death | Epoch
 
 
 class Crew(Protocol):
@@ -32,7 +32,7 @@ class Crew(Protocol):
     def busy(self) -> bool:
         """Whether anyone is at work."""
 
-    def give(self, request: Request) -> None:
+    def give(self, request: JobRequest) -> None:
         """Hand a job to someone free."""
 
     def events(self, seconds: float) -> list[tuple[str, Event]]:

@@ -4,7 +4,7 @@ from preceptor.errors import InterruptedRunError
 from preceptor.study.board import Board
 from preceptor.study.crew import Crew, Death, Stop, stop_requests
 from preceptor.study.show import Overview
-from preceptor.study.work import Answer, log_of, request_for
+from preceptor.study.work import JobOutcome, log_of, request_for
 
 RETRIES = 2
 """How often a job is taken up again whose worker died."""
@@ -43,14 +43,14 @@ def _listen(board: Board, overview: Overview, crew: Crew, stop: Stop) -> None:
     overview.show()
     for id, event in crew.events(overview.pause):
         ids = board.together(id)
-        if isinstance(event, Answer) and event.outcome == "done":
+        if isinstance(event, JobOutcome) and event.outcome == "done":
             board.done(ids)
-        elif isinstance(event, Answer) and event.outcome == "failed" and len(board.groups[id]) > 1:
+        elif isinstance(event, JobOutcome) and event.outcome == "failed" and len(board.groups[id]) > 1:
             board.part(id)  # each alone: what is wrong with one fails that one only
             board.waits(ids)
             overview.say(f"{len(ids)} runs could not be trained as one ({event.error}); each is trained alone")
             continue
-        elif isinstance(event, Answer) and event.outcome == "failed":
+        elif isinstance(event, JobOutcome) and event.outcome == "failed":
             board.failed(id, event.error or "")
         elif stop.requested or board.standing[id].attempts <= RETRIES:
             board.waits(ids)

@@ -20,7 +20,7 @@ from preceptor.techniques.baseline import Baseline
 from preceptor.training.evaluate import Evaluation
 from preceptor.training.trivial import trivial_answer
 
-Scores = Mapping[str, Mapping[str, float]]
+ValidationScores = Mapping[str, Mapping[str, float]]
 
 
 def require_student_alone(plan: Plan, recipe: Recipe) -> None:

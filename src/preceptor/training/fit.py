@@ -26,7 +26,7 @@ from preceptor.runs.folder import RunFolder
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.graphed import Graphed, recorder_of
 from preceptor.training.step import Step
-from preceptor.training.terms import Sums, total_of
+from preceptor.training.terms import TermSums, total_of
 from preceptor.training.update import Stateful, Update
 
 Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
@@ -57,7 +57,7 @@ class StageProgress:
     seconds: float = 0.0  # spent in training steps in all
 
 
-def fit(
+def train_stage(
     fabric: Fabric,
     stage: Stage,
     cohort: Cohort,
@@ -106,7 +106,7 @@ def fit(
     with stop_requests() as stop, closing(batches.epochs(at.epoch, stage.last_epoch, at.step)) as coming:
         while not _is_finished(at, stage):
             cohort.train()
-            sums = Sums(fabric, batches.packed, at.sums)
+            sums = TermSums(fabric, batches.packed, at.sums)
             began = waiting = time.monotonic()
             for batch in islice(coming, len(batches) - at.step):
                 waited = time.monotonic() - waiting

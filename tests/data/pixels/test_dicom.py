@@ -18,7 +18,7 @@ from pydicom.uid import (
 from preceptor.data.images import read_image, read_mask, read_stored
 from preceptor.data.inspect import inspect
 from preceptor.data.pixels import PixelRules, to_pixels
-from preceptor.data.pixels.reading import Request
+from preceptor.data.pixels.reading import ReadRequest
 from preceptor.data.sources import open_source
 from preceptor.errors import UserError
 
@@ -81,7 +81,7 @@ def test_sixteen_bits_without_a_window_are_not_guessed(tmp_path):
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.dcm")), ids=lambda file: file.stem)
 def test_files_of_pydicom_are_read_right_or_named(file):
     """The values of what is read are pydicom's; levels rise and fall with what pydicom shows."""
-    request = Request(path=file, place=0)
+    request = ReadRequest(path=file, place=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -123,7 +123,7 @@ def test_most_files_of_pydicom_are_read():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                read_stored(Request(path=file, place=0))
+                read_stored(ReadRequest(path=file, place=0))
             except UserError:
                 continue
         read += 1

@@ -10,7 +10,7 @@ import pytest
 from preceptor.data.images import read_image, read_stored
 from preceptor.data.inspect import inspect
 from preceptor.data.pixels import PixelRules
-from preceptor.data.pixels.reading import Request
+from preceptor.data.pixels.reading import ReadRequest
 from preceptor.data.sources import open_source
 from preceptor.errors import UserError
 from preceptor.specs import DataSpec
@@ -26,7 +26,7 @@ def save(path, values=VALUES, affine=None):
 
 
 def slice_of(path, place, **rules):
-    request = Request(path=path, place=place, axis=rules.get("axis", 2), stack=rules.get("stack", 1))
+    request = ReadRequest(path=path, place=place, axis=rules.get("axis", 2), stack=rules.get("stack", 1))
     return read_stored(request).values
 
 
@@ -91,7 +91,7 @@ def test_volumes_over_time_are_refused_or_channels(tmp_path):
     file = save(tmp_path / "a.nii", np.stack([VALUES] * 4, axis=3))
     with pytest.raises(UserError, match=r"4 volumes of 5 x 6 x 7.*data\.channels=4"):
         slice_of(file, 0)
-    values = read_stored(Request(path=file, place=2, channels=4)).values
+    values = read_stored(ReadRequest(path=file, place=2, channels=4)).values
     assert np.array_equal(values[..., 3], VALUES[:, :, 2].T[::-1])
 
 
@@ -101,7 +101,7 @@ def test_files_of_nibabel_are_read_right_or_named(file):
         warnings.simplefilter("ignore")
         image = nibabel.load(file)
         try:
-            found = read_stored(Request(path=file, place=1)).values
+            found = read_stored(ReadRequest(path=file, place=1)).values
         except UserError:
             found = None
         if found is None:

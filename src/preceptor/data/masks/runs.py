@@ -10,7 +10,7 @@ from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
 
-Order = Literal["columns", "rows"]
+RunOrder = Literal["columns", "rows"]
 _EMPTY = ("", "-1")
 """Texts of an image without foreground."""
 
@@ -28,7 +28,7 @@ class Runs:
     """
 
     texts: tuple[tuple[str, ...], ...]
-    order: Order = "columns"
+    order: RunOrder = "columns"
 
     @property
     def identity(self) -> str:

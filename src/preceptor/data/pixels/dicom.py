@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from preceptor.data.pixels.reading import DamagedError, NotDecodableError, Request
-from preceptor.data.pixels.stored import Stored, Values, with_channels
+from preceptor.data.pixels.reading import DamagedImageError, NotDecodableError, ReadRequest
+from preceptor.data.pixels.stored import StoredImage, Values, with_channels
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
@@ -26,7 +26,7 @@ _MEANT = 12  # bits up to which the stored range is what the machine measures; 1
 _INVERTED, _GREY = "MONOCHROME1", ("MONOCHROME1", "MONOCHROME2")
 
 
-def read(opened: BinaryIO, request: Request) -> Stored:
+def read(opened: BinaryIO, request: ReadRequest) -> StoredImage:
     """Frame ``request.place``, or the only one.
 
     Raises:
@@ -78,7 +78,7 @@ def _opened(opened: BinaryIO, *, stop_before_pixels: bool = False) -> Any:
     return pydicom.dcmread(opened, stop_before_pixels=stop_before_pixels)
 
 
-def _frame(found: Any, request: Request, place: int) -> Stored:
+def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
     from pydicom.pixels import apply_color_lut, pixel_array
 
     if not any(name in found for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
@@ -95,26 +95,26 @@ def _frame(found: Any, request: Request, place: int) -> Stored:
             f"extra with `{install_command('dicom')}`, or decompress it first, for example with `gdcmconv --raw`"
         ) from None
     if values.size == 0:
-        raise DamagedError("it holds no pixels")
+        raise DamagedImageError("it holds no pixels")
     if meaning == "PALETTE COLOR":
         values = apply_color_lut(values, found)
     values = with_channels(values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("=")))
     bits = int(found.get("BitsStored") or found.get("BitsAllocated") or 8)
     if values.shape[2] > 1 or request.what == "mask":
         white = (2 ** (8 * values.dtype.itemsize) if meaning == "PALETTE COLOR" else 2**bits) - 1
-        return Stored(values=values, white=white if values.dtype.kind == "u" else None, colours=values.shape[2])
+        return StoredImage(values=values, white=white if values.dtype.kind == "u" else None, colours=values.shape[2])
     if meaning not in _GREY:
         raise NotDecodableError(f"is a DICOM file with one channel of {meaning or 'unknown'} values: grey was expected")
     return _shown(found, values, bits, place)
 
 
-def _shown(found: Any, values: Values, bits: int, place: int) -> Stored:
+def _shown(found: Any, values: Values, bits: int, place: int) -> StoredImage:
     """Grey values in the modality's units, with the window in which the file is to be shown."""
     from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
     is_inverted = str(found.PhotometricInterpretation) == _INVERTED
     if values.dtype.kind == "f":
-        return Stored(values=values, white=None, is_inverted=is_inverted)
+        return StoredImage(values=values, white=None, is_inverted=is_inverted)
     here = _of_frame(found, place)
     signed = int(found.get("PixelRepresentation") or 0)
     ends = np.array([-(2 ** (bits - 1)), 2 ** (bits - 1) - 1] if signed else [0, 2**bits - 1], dtype=values.dtype)
@@ -122,14 +122,14 @@ def _shown(found: Any, values: Values, bits: int, place: int) -> Stored:
     if "VOILUTSequence" in here:
         shown = apply_voi_lut(units.astype(np.int32) if units.dtype.kind == "f" else units, here, prefer_lut=True)
         most = 2 ** int(here.VOILUTSequence[0].LUTDescriptor[2]) - 1
-        return Stored(values=shown, white=None, is_inverted=is_inverted, window=(0.0, float(most)))
+        return StoredImage(values=shown, white=None, is_inverted=is_inverted, window=(0.0, float(most)))
     window = _window(here)
     if window is None and "ModalityLUTSequence" in here:
         window = (0.0, float(2 ** int(here.ModalityLUTSequence[0].LUTDescriptor[2]) - 1))
     if window is None and bits <= _MEANT:
         low, high = (float(end) for end in apply_modality_lut(ends, here))
         window = (min(low, high), max(low, high))
-    return Stored(values=units, white=None, is_inverted=is_inverted, window=window)
+    return StoredImage(values=units, white=None, is_inverted=is_inverted, window=window)
 
 
 def _of_frame(found: Any, place: int) -> Any:
@@ -196,4 +196,4 @@ def _require_whole(found: Any) -> None:
     frames = int(found.get("NumberOfFrames") or 1)
     for number, frame in enumerate(generate_frames(found.PixelData, number_of_frames=frames)):
         if _END_OF_IMAGE not in frame[-4:]:  # a byte may follow that makes their number even
-            raise DamagedError(f"frame {number + 1} ends early")
+            raise DamagedImageError(f"frame {number + 1} ends early")

@@ -13,7 +13,7 @@ _CHANNELS = 16  # of the largest image that is read at once
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ReadRequest:
     """One file that is to be read.
 
     Args:
@@ -76,7 +76,7 @@ class Request:
         )
 
 
-class DamagedError(ValueError):
+class DamagedImageError(ValueError):
     """A file that lacks some of what it says it holds."""
 
 
@@ -84,6 +84,6 @@ class NotDecodableError(ValueError):
     """A sound file of a kind that is not read, with the reason, as the rest of a sentence about it."""
 
 
-def first_line(error: BaseException) -> str:
+def first_line_shown(error: BaseException) -> str:
     """The first line of what a library says."""
     return shown((str(error) or type(error).__name__).splitlines()[0])

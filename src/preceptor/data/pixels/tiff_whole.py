@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from preceptor.data.pixels.reading import DamagedError
+from preceptor.data.pixels.reading import DamagedImageError
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE_NUMBERS = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
@@ -39,13 +39,13 @@ def require_whole(file: BinaryIO) -> None:
     if found is None:
         return  # no TIFF, which its reader will say
     if not found.get(WIDTH) or not found.get(HEIGHT):
-        raise DamagedError("it says nothing of its width and height")
+        raise DamagedImageError("it says nothing of its width and height")
     width, height = found[WIDTH], found[HEIGHT]
     is_tiled = TILES in found or TILE_WIDTH in found
     if is_tiled:
         across = found.get(TILE_WIDTH, 0), found.get(TILE_HEIGHT, 0)
         if not all(across):
-            raise DamagedError("the size of its tiles is missing")
+            raise DamagedImageError("the size of its tiles is missing")
         wanted = math.ceil(width / across[0]) * math.ceil(height / across[1])
     else:
         wanted = math.ceil(height / max(1, min(found.get(ROWS, height), height)))
@@ -53,17 +53,17 @@ def require_whole(file: BinaryIO) -> None:
         wanted *= found.get(SAMPLES, 1)
     parts = found.get(-TILES if is_tiled else -STRIPS, 0)
     if parts < wanted:
-        raise DamagedError(f"it lists {parts} parts of the image, {wanted} were expected")
+        raise DamagedImageError(f"it lists {parts} parts of the image, {wanted} were expected")
 
 
 def require_stored(page: Any, size: int) -> None:
     """Refuse parts that tifffile would fill up: empty, beyond the end of the file, or too short."""
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         if not 0 < count <= size - offset:
-            raise DamagedError(f"the file ends early or lacks a part: {count} bytes at {offset} of {size}")
+            raise DamagedImageError(f"the file ends early or lacks a part: {count} bytes at {offset} of {size}")
     held = sum(page.databytecounts)
     if page.compression == 1 and page.bitspersample % 8 == 0 and held < page.nbytes:
-        raise DamagedError(f"it holds {held} bytes of pixels, {page.nbytes} were expected")
+        raise DamagedImageError(f"it holds {held} bytes of pixels, {page.nbytes} were expected")
 
 
 def _first_directory(file: BinaryIO) -> dict[int, int] | None:
@@ -105,6 +105,6 @@ def _first_directory(file: BinaryIO) -> dict[int, int] | None:
 
 def _at(file: BinaryIO, start: int, count: int, size: int) -> bytes:
     if start + count > size:
-        raise DamagedError("the file ends before the description of its pixels does")
+        raise DamagedImageError("the file ends before the description of its pixels does")
     file.seek(start)
     return file.read(count)

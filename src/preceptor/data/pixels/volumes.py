@@ -92,7 +92,7 @@ def require_equal_slices(image: str, mask: str, of_image: Volume | None, of_mask
         )
 
 
-def said_of(volumes: Sequence[Volume | None], rules: PixelRules) -> tuple[str, ...]:
+def volumes_in_words(volumes: Sequence[Volume | None], rules: PixelRules) -> tuple[str, ...]:
     """What is to be said of volumes: how they are cut, how far apart their voxels are, and what the groups are."""
     found = [volume for volume in volumes if volume is not None and volume.is_readable]
     if not found:

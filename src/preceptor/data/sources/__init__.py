@@ -11,7 +11,7 @@ from typing import Any
 
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources._masks import with_masks, without_mask_options
-from preceptor.data.sources._options import Source, opened, unknown
+from preceptor.data.sources._options import Source, nearest_or_all, opened
 from preceptor.data.sources._own import open_own
 from preceptor.data.sources._pixels import separated, with_pixels
 from preceptor.data.sources.breakhis import breakhis
@@ -63,7 +63,9 @@ def open_source(
     if is_own(key):
         return with_pixels(with_masks(open_own(key, path, own), on_masks), on_pixels, spec)
     if key not in SOURCES:
-        raise UserError(f"unknown data source {key!r}: {unknown(key, SOURCES)} Your own is named path/to/file.py:name.")
+        raise UserError(
+            f"unknown data source {key!r}: {nearest_or_all(key, SOURCES)} Your own is named path/to/file.py:name."
+        )
     return with_pixels(with_masks(opened(key, SOURCES[key], path, own), on_masks), on_pixels, spec)
 
 

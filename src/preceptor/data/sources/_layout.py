@@ -145,7 +145,7 @@ def refuse(source: str, path: Path, saw: str, expected: str) -> UserError:
     return UserError(f"{source}: {quoted(path)} is not laid out as published.\n  saw: {saw}\n  expected: {expected}")
 
 
-def named(names: Sequence[str] | set[str], most: int = 5) -> str:
+def some_of(names: Sequence[str] | set[str], most: int = 5) -> str:
     """Some of ``names``, sorted, and how many more there are."""
     ordered = sorted(names)
     more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
@@ -155,11 +155,13 @@ def named(names: Sequence[str] | set[str], most: int = 5) -> str:
 def contents(folder: Path) -> str:
     """What is in ``folder``, for messages."""
     folders, files = entries(folder)
-    return named([f"{name}/" for name in folders] + files, most=8)
+    return some_of([f"{name}/" for name in folders] + files, most=8)
 
 
 def matched(source: str, left: set[str], right: set[str], *, only_left: str, only_right: str) -> None:
     """UserError where ``left`` and ``right`` are not the same names; ``only_left`` says what those in ``left`` lack."""
     for missing, what in ((left - right, only_left), (right - left, only_right)):
         if missing:
-            raise UserError(f"{source}: {len(missing)} {what}: {named(missing)}; add those missing, or leave these out")
+            raise UserError(
+                f"{source}: {len(missing)} {what}: {some_of(missing)}; add those missing, or leave these out"
+            )

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from preceptor.data.images import FileReader
-from preceptor.data.pixels import OPTIONS, USUAL, PixelRules, Stored, to_pixels
-from preceptor.data.pixels.volumes import places_of, require_equal_slices, said_of, unfolded_frame, volume_at
+from preceptor.data.pixels import OPTIONS, USUAL, PixelRules, StoredImage, to_pixels
+from preceptor.data.pixels.volumes import places_of, require_equal_slices, unfolded_frame, volume_at, volumes_in_words
 from preceptor.data.samples import Pixels, Reader, SampleTable
 from preceptor.data.sources._layout import NO_GROUPS
 from preceptor.errors import UserError
@@ -76,7 +76,7 @@ def _unfolded(table: SampleTable, reader: FileReader) -> SampleTable:
         read=slices,
         files=slices.files,
         grouping="patient" if is_told else table.grouping,
-        notes=(*notes, *said_of(volumes, rules)),
+        notes=(*notes, *volumes_in_words(volumes, rules)),
     )
 
 
@@ -90,7 +90,7 @@ def _converted(read: Reader, source: str, rules: PixelRules) -> Reader:
 
     def reader(row: int) -> tuple[Pixels, Pixels | None]:
         image, mask = read(row)
-        stored = Stored(values=image, white=255, colours=3)
+        stored = StoredImage(values=image, white=255, colours=3)
         return to_pixels(stored, f"{source}, row {row}", rules), mask
 
     return reader

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from preceptor.data.pixels.endings import parted
-from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, named
+from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, some_of
 from preceptor.data.sources._table_files import base_name
-from preceptor.data.sources._table_labels import number
+from preceptor.data.sources._table_labels import number_or_none
 from preceptor.data.sources._tables import TABLES, read_table
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -21,10 +21,10 @@ _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|
 _MOST_CLASSES = 100
 _FEWEST_ONE_HOT = 3  # two columns of 0 and 1 may be anything, unless each row has exactly one 1
 
-Found = tuple[dict[str, Any], tuple[str, ...]]
+TableOptions = tuple[dict[str, Any], tuple[str, ...]]
 
 
-def recognise_table(path: Path, *, must: bool) -> Found | None:
+def recognise_table(path: Path, *, must: bool) -> TableOptions | None:
     """Options and reasons for the one table in ``path``, or in a folder of it, that names images there.
 
     Args:
@@ -43,16 +43,16 @@ def recognise_table(path: Path, *, must: bool) -> Found | None:
             for name in entries(path / folder)[1]
             if name.lower().endswith(TABLES)
         ]
-    fits: dict[str, Found] = {}
+    fits: dict[str, TableOptions] = {}
     errors: list[UserError] = []
     for name in found:
         try:
-            fits[name] = options_of(path, name)
+            fits[name] = table_options(path, name)
         except UserError as error:
             errors.append(error)
     if len(fits) > 1:
         raise UserError(
-            f"{quoted(path)} has several tables that name its images: {named(list(fits))}\n"
+            f"{quoted(path)} has several tables that name its images: {some_of(list(fits))}\n"
             "  say which: --source table --option csv=NAME, with the options image and label"
         )
     if not fits and must and len(errors) == 1:
@@ -60,7 +60,7 @@ def recognise_table(path: Path, *, must: bool) -> Found | None:
     return next(iter(fits.values()), None)
 
 
-def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
+def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptions:
     """Options for the table ``name`` below ``path``, and what was seen and guessed.
 
     Raises:
@@ -81,7 +81,7 @@ def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
         matches = [found for column in rows if (found := _matching_names(rows[column], everywhere, str(column)))]
     if not matches:
         raise UserError(
-            f"{quoted(path / name)} has no column whose values are image files in {named(places)}.\n"
+            f"{quoted(path / name)} has no column whose values are image files in {some_of(places)}.\n"
             f"  saw: columns {', '.join(map(str, rows.columns))}\n"
             "  say it with --source table --option image=COLUMN --option label=COLUMN --option image_folder=FOLDER"
         )
@@ -144,13 +144,13 @@ def _where(kind: str, match: dict[str, str]) -> dict[str, str]:
 
 def _one_hot(rows: pd.DataFrame, free: list[str]) -> list[str] | None:
     """The columns of 0 and 1, one for each class; None where there are none, or a column of classes stands beside."""
-    binary = [column for column in free if rows[column].map(number).isin([0.0, 1.0]).all()]
+    binary = [column for column in free if rows[column].map(number_or_none).isin([0.0, 1.0]).all()]
     if len(binary) < 2:
         return None
     others = [column for column in free if column not in binary]
     if any(_LABEL_NAME.search(column) and 2 <= rows[column].nunique() <= _MOST_CLASSES for column in others):
         return None
-    ones = rows[binary].map(number).sum(axis=1)
+    ones = rows[binary].map(number_or_none).sum(axis=1)
     is_exact = bool((ones == 1).all())
     if any(_LABEL_NAME.search(column) for column in binary) and not is_exact:
         return None

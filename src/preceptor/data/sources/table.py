@@ -8,12 +8,12 @@ from typing import Literal
 import pandas as pd
 
 from preceptor.data.images import FileReader
-from preceptor.data.masks.runs import Order, Runs
+from preceptor.data.masks.runs import RunOrder, Runs
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, named, refuse
+from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, refuse, some_of
 from preceptor.data.sources._table_files import NamedFiles, named_files
 from preceptor.data.sources._table_labels import Spellings, labels_in, one_hot_labels
 from preceptor.data.sources._tables import TABLES, Table, read_table
@@ -30,7 +30,7 @@ def table(
     label: str | tuple[str, ...] | None = None,
     mask: str | None = None,
     rle: str | None = None,
-    rle_order: Order = "columns",
+    rle_order: RunOrder = "columns",
     group: str | None = None,
     split: str | None = None,
     id: str | None = None,
@@ -106,7 +106,7 @@ def table(
     if extra and unlisted == "error":
         raise UserError(
             f"table: {len(extra)} images in {str(root / image_folder)!r} are in no row of {file.name}: "
-            f"{named([os.path.basename(path) for path in extra])}; the option unlisted: ignore leaves them out"
+            f"{some_of([os.path.basename(path) for path in extra])}; the option unlisted: ignore leaves them out"
         )
     masks = None if mask is None else named_files(rows[mask].tolist(), root, mask_folder, mask_file, "mask")
     labels, names, note = None, classes or ("background", "foreground"), ""
@@ -141,7 +141,7 @@ def table(
     )
 
 
-def _runs(rows: pd.DataFrame, image: str, rle: str, order: Order) -> tuple[pd.DataFrame, Runs]:
+def _runs(rows: pd.DataFrame, image: str, rle: str, order: RunOrder) -> tuple[pd.DataFrame, Runs]:
     """One row for each image, and the texts of all its rows."""
     texts = rows[rle].groupby(rows[image], sort=False).agg(tuple)
     return rows.drop_duplicates(image), Runs(tuple(texts), order)
@@ -158,7 +158,7 @@ def _check_columns(file: Path, read: Table, columns: Sequence[str]) -> None:
     lacking = [name for name in columns if name not in read.rows.columns]
     if lacking:
         raise UserError(
-            f"table: {file.name} has no column {named(lacking)}: it has {', '.join(map(str, read.rows.columns))}"
+            f"table: {file.name} has no column {some_of(lacking)}: it has {', '.join(map(str, read.rows.columns))}"
         )
     _require_once(file, read.header, columns)
 
@@ -226,6 +226,6 @@ def _parts(values: "pd.Series[str]", file: Path) -> list[str]:
     unknown = {value for value in values if value.strip().lower() not in PART_WORDS}
     if unknown:
         raise UserError(
-            f"table: column {values.name} of {file.name} holds {named(unknown)}: expected train, validation, test"
+            f"table: column {values.name} of {file.name} holds {some_of(unknown)}: expected train, validation, test"
         )
     return [PART_WORDS[value.strip().lower()] for value in values]

@@ -90,7 +90,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         shots_seed=recipe.split.shots_seed,
         classes=packed.classes if packed.task == "classification" else (),
         grouping=packed.grouping,
-        stratified=not unread,
+        stratified=recipe.split.stratify and not unread,
     )
     rows = {part: np.sort(divided.rows(part)) for part in PARTS}
     _check_parts(recipe, packed, rows)

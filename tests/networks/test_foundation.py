@@ -338,3 +338,13 @@ def test_positions_of_another_grid_are_resampled(tmp_path: Path):
     preset = PRESETS["uni"]
     network = load(preset, lone_bin(plain(preset).state_dict(), preset, tmp_path), size=2 * preset.patch)
     assert network.shapes["last"][-2:] == (2, 2)
+
+
+def test_weights_that_cannot_be_fetched_are_named_with_file_terms_and_licence(monkeypatch):
+    monkeypatch.setattr("preceptor.networks.foundation.out_of_reach", lambda *_, **__: "huggingface.co is not there")
+    with pytest.raises(UserError) as error:
+        load(PRESETS["uni2-h"], "imagenet")
+    said = str(error.value)
+    assert "huggingface.co is not there" in said
+    assert "Fetch pytorch_model.bin of https://huggingface.co/MahmoodLab/UNI2-h, agree to the terms there" in said
+    assert "Licence: CC-BY-NC-ND-4.0" in said

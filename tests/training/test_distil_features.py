@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
+from safetensors.torch import load_file
 
 from preceptor.data.prepare import prepare
 from preceptor.errors import InterruptedRunError, UserError
@@ -16,7 +17,7 @@ from preceptor.plan.stage import WarmStart
 from preceptor.recipe import parse_recipe
 from preceptor.training import run
 
-from .phantoms import NEW, last, stopping_fit, train
+from .phantoms import NEW, last, recipe_for, stopping_fit, train
 
 TEACHER = {"architecture": "vit_tiny_patch16_224", "input_size": 32, **NEW}
 SMALL_VIT = {"embed_dim": 24, "depth": 1, "num_heads": 2, "reg_tokens": 2}
@@ -80,7 +81,7 @@ def test_permuted_labels_change_no_bit_and_neither_does_a_stop(table, tmp_path, 
     straight, other = (recipe_of(table(seed, f"data{seed}"), tmp_path / "cache") for seed in (1, 2))
     train(straight, tmp_path / "straight")
     with monkeypatch.context() as patch:
-        patch.setattr(run, "fit", stopping_fit("features", 1, 1))
+        patch.setattr(run, "train_stage", stopping_fit("features", 1, 1))
         with pytest.raises(InterruptedRunError):
             train(other, tmp_path / "other")
     train(other, tmp_path / "other")
@@ -99,6 +100,16 @@ def test_the_stage_without_labels_sees_the_whole_training_part_and_the_other_the
     assert len(prepared.unlabelled) == 16
     assert set(prepared.rows["train"]) < set(prepared.unlabelled)
     assert "Split by group alone, without a look at the labels." in prepared.notes
+    used = "Labels used: 4 of the training part to learn from, 8 of the validation part to choose weights by."
+    assert used in prepared.notes
+
+
+def test_a_baseline_can_have_the_same_split(table, tmp_path):
+    recipe = recipe_of(table(1), tmp_path / "cache")
+    alone = recipe.with_({"technique.name": "baseline", "split.stratify": False})
+    assert "stratify" not in recipe.to_yaml()
+    assert "stratify: false" in alone.to_yaml()
+    assert prepare(alone).split_csv() == prepare(recipe).split_csv()
 
 
 def test_the_plan():
@@ -125,6 +136,15 @@ def test_the_plan():
     assert main.members["S1"].start == WarmStart("features", "S1")
     assert not main.edges
     assert tuple(main.members) == ("S1",)
+    going_on = recipe.with_({"technique.keep_teaching": 0.5}).plan().stages[1]
+    assert {edge.weight for edge in going_on.edges} == {0.5}
+    assert not going_on.unlabelled
+
+
+def test_what_is_said_of_a_teacher_without_a_head(tmp_path):
+    weights = {"networks.teacher.weights": str(tmp_path / "mine.pth")}
+    notes = recipe_of(tmp_path, tmp_path).with_(weights).plan().notes
+    assert f"T is '{tmp_path}/mine.pth' as it is, frozen; its features are copied, its head is not used." in notes
 
 
 def test_losses_on_logits_are_refused():
@@ -144,3 +164,17 @@ def test_statistics_are_of_the_whole_training_part_and_kept(table, tmp_path):
     teacher = trained.builder.cohort(trained.plan.stages[0]).networks["T"]
     with torch.no_grad():
         torch.testing.assert_close(mean, teacher(images).embedding.mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_a_unets_encoder_copies_the_map_of_a_foundation_model(packed, tmp_path):
+    """Whose tokens, without class token and registers, are a grid; the encoder's deepest map is brought to it."""
+    teacher = {"architecture": "virchow2", "input_size": 28, "options": SMALL_VIT | {"reg_tokens": 4}, **NEW}
+    technique = {"name": "distil_features", "losses": [{"loss": "cosine"}, {"loss": "token_kl"}], "epochs": 1}
+    recipe = recipe_for(
+        "segmentation", technique, packed, networks={"teacher": teacher}, training={"epochs": 1, "batch_size": 4}
+    )
+    result, _ = train(recipe, tmp_path / "run")
+    assert result.test["S1"]
+    assert not any("projector" in name for name in load_file(tmp_path / "run/networks/S1/model.safetensors"))
+    metrics = pd.read_csv(tmp_path / "run" / "metrics.csv")
+    assert {"loss:T->S1/cosine", "loss:T->S1/token_kl"} <= set(metrics["metric"])

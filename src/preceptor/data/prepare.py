@@ -99,9 +99,17 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         packed=packed,
         rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
-        notes=(*packed.notes, *settled, *divided.notes, *empty),
+        notes=(*packed.notes, *settled, *divided.notes, *empty, *(_labels_used(rows) if unread else ())),
         second=second,
         left_out=np.sort(divided.rows(UNUSED)),
+    )
+
+
+def _labels_used(rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
+    """How many labels a run uses that reads none at first."""
+    return (
+        f"Labels used: {len(rows['train'])} of the training part to learn from, {len(rows['validation'])} of the "
+        "validation part to choose weights by.",
     )
 
 

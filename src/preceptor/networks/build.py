@@ -12,6 +12,7 @@ from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import CONFIG, OWN_KEY
 from preceptor.networks.network import Network
 from preceptor.networks.preset import Pooling
+from preceptor.networks.presets import preset_of
 from preceptor.networks.verify import REMEDY
 from preceptor.networks.weights import read_config, read_weights
 from preceptor.own_code import is_code, is_own
@@ -31,6 +32,8 @@ def build_network(
     pooling: Pooling | None = None,
 ) -> Network:
     """A network for these classes and images, with its weights.
+
+    A foundation model of the table sees whole images, also where the task is one of masks: its features can be shared.
 
     Args:
         classes: names by label; the background first for masks.
@@ -59,7 +62,7 @@ def build_network(
             from preceptor.networks.build_own import build_own
 
             return build_own(blueprint)
-        if task == "segmentation":
+        if task == "segmentation" and not preset_of(spec.architecture):
             from preceptor.networks.build_segmenter import build_segmenter
 
             return build_segmenter(blueprint)
@@ -78,7 +81,7 @@ def mean_of(spec: NetworkSpec, task: Task) -> tuple[float, ...]:
         from preceptor.networks.build_own import mean_of_own
 
         return mean_of_own(spec)
-    if task == "segmentation":
+    if task == "segmentation" and not preset_of(spec.architecture):
         from preceptor.networks.build_segmenter import mean_of_segmenter
 
         return mean_of_segmenter(spec)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from preceptor.errors import UserError
-from preceptor.networks.hub import require_hub
+from preceptor.networks.hub import out_of_reach
 from preceptor.networks.preset import check_layers
 from preceptor.networks.presets import PRESETS, Preset, preset_of
 from preceptor.networks.weights import SavedWeights, reason_of
@@ -50,16 +50,18 @@ def fetched(preset: Preset) -> str:
     Raises:
         UserError: they cannot be had.
     """
-    try:
-        require_hub(preset.name, preset.repository, files=(preset.file,))
-        return huggingface_hub.hf_hub_download(preset.repository, preset.file)
-    except Exception as error:  # the hub's client raises what its transport raises
-        gated = ", agree to the terms there (the repository is gated)" if preset.access == "gated" else ""
-        raise UserError(
-            f"{preset.name}: its weights cannot be had: {reason_of(error)}.\nFetch {preset.file} of "
-            f"https://huggingface.co/{preset.repository}{gated}, and give it: `weights: PATH/{preset.file}`. "
-            f"Licence: {preset.licence}."
-        ) from None
+    reason = out_of_reach(preset.repository, files=(preset.file,))
+    if reason is None:
+        try:
+            return huggingface_hub.hf_hub_download(preset.repository, preset.file)
+        except Exception as error:  # the hub's client raises what its transport raises
+            reason = reason_of(error)
+    gated = ", agree to the terms there (the repository is gated)" if preset.access == "gated" else ""
+    raise UserError(
+        f"{preset.name}: its weights cannot be had: {reason}.\nFetch {preset.file} of "
+        f"https://huggingface.co/{preset.repository}{gated}, and give it: `weights: PATH/{preset.file}`. "
+        f"Licence: {preset.licence}."
+    )
 
 
 def layer_classes(options: Mapping[str, Any], named: str) -> dict[str, Any]:

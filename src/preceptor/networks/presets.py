@@ -60,7 +60,7 @@ def _row(
     )
 
 
-_SWIGLU: Mapping[str, str] = MappingProxyType({"mlp_layer": "SwiGLUPacked", "act_layer": "silu"})
+_SWIGLU: Mapping[str, Any] = MappingProxyType({"mlp_layer": "SwiGLUPacked", "act_layer": "silu"})
 
 
 def _kaiko(name: str, architecture: str, width: int, patch: int, parameters: int, **more: Any) -> Preset:

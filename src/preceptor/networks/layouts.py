@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from math import isqrt
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
 def _from_dinov2(state: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
     if not any("register_tokens" in name or ".mlp.w12." in name or "mask_token" in name for name in state):
         return None
-    if not any(name.endswith("patch_embed.proj.weight") for name in state):
+    if not all(any(name.endswith(one) for name in state) for one in ("patch_embed.proj.weight", "cls_token")):
         return None
     renamed = {}
     for name, tensor in state.items():
@@ -99,7 +100,7 @@ def _positions_of_patches(state: dict[str, Tensor]) -> dict[str, Tensor]:
     for name in [name for name in state if name.endswith("reg_token")]:
         prefix = name.removesuffix("reg_token")
         positions, token = state.get(f"{prefix}pos_embed"), state.get(f"{prefix}cls_token")
-        if positions is not None and token is not None:
+        if positions is not None and token is not None and isqrt(positions.shape[1] - 1) ** 2 == positions.shape[1] - 1:
             state[f"{prefix}cls_token"] = token + positions[:, :1]
             state[f"{prefix}pos_embed"] = positions[:, 1:]
     return state

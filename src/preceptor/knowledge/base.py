@@ -105,6 +105,8 @@ class Loss(nn.Module):
         needs_statistics: True measures the teacher's tensor over the training part, unaugmented, before a stage begins,
             and calls ``take_statistics(mean, deviation)``, (D,) both.
         keeps_batch: True when every batch must have the full size (incomplete ones are then dropped).
+        needs_shapes: True when it has adapters, or may have some, which depend on the shapes that it compares.
+        needs_classes: True when :meth:`build` must know how many classes there are.
 
     Attributes:
         notes: what the user should know about the loss on this edge, filled by :meth:`build`.
@@ -116,6 +118,8 @@ class Loss(nn.Module):
     needs_ids: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
     keeps_batch: ClassVar[bool] = False
+    needs_shapes: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()

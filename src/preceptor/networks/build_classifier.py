@@ -222,7 +222,8 @@ def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
 
 
 def _read(spec: NetworkSpec, preset: Preset | None) -> SavedWeights:
-    return read_weights(spec.weights, lambda: set(shapes_of(spec)), published_as=preset.file if preset else None)
+    published = preset.file if preset else None
+    return read_weights(spec.weights, lambda: set(shapes_of(spec)), spec.architecture, published_as=published)
 
 
 def _whole(blueprint: Blueprint, weights: SavedWeights) -> Classifier:

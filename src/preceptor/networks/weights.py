@@ -22,6 +22,7 @@ from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.layouts import in_timm_names
 from preceptor.networks.not_weights import require_weights
 from preceptor.networks.state_dicts import harmless_types, state_in
+from preceptor.networks.torchvision_names import in_timms_names
 from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
 from preceptor.opening import read_text, require_file
 from preceptor.sealed import is_zip, verify_zip
@@ -83,7 +84,11 @@ class SavedWeights:
 
 
 def read_weights(
-    given: str, names: Callable[[], Collection[str]] | None = None, *, published_as: str | None = None
+    given: str,
+    names: Callable[[], Collection[str]] | None = None,
+    architecture: str | None = None,
+    *,
+    published_as: str | None = None,
 ) -> SavedWeights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
 
@@ -92,6 +97,7 @@ def read_weights(
         published_as: what the file is called where it was published, if that is known: a folder may hold it alone.
         names: gives the names of the network's tensors, which tell what is meant in files that hold several things;
             not asked for what preceptor exported.
+        architecture: of timm, whose tensors torchvision may call otherwise.
 
     Raises:
         UserError: nothing there, damaged, no state dict, or a pickle that holds more than tensors.
@@ -116,7 +122,8 @@ def read_weights(
     require_weights(path)
     read, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
     found, library = in_timm_names(read) if exported is None else (read, "")
-    taken = state_in(found, names() if names is not None and exported is None else ())
+    taken = in_timms_names(found, architecture) if architecture is not None and exported is None else None
+    taken = taken or state_in(found, names() if names is not None and exported is None else ())
     if taken is None:
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
@@ -154,7 +161,11 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
 def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exception) -> UserError:
     """The error for weights of another architecture."""
     reason = "\n".join(str(error).splitlines()[:4])
-    return UserError(f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}")
+    return UserError(
+        f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}\n"
+        "Name the architecture that they are of; for torchvision's own, of which some layers have other names in timm, "
+        "`architecture: torchvision.models:NAME` takes them as they are."
+    )
 
 
 def reason_of(error: Exception) -> str:

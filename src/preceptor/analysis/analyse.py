@@ -9,7 +9,6 @@ import torch
 from lightning_fabric import Fabric
 
 from preceptor.analysis import alignment, disagreements, gradients, masks
-from preceptor.analysis.latency import latencies
 from preceptor.analysis.page import Page
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared
@@ -19,6 +18,7 @@ from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.machine.fabric import make_fabric
+from preceptor.machine.latency import latencies
 from preceptor.measures.arrays import Float64
 from preceptor.networks.network import Network
 from preceptor.opened_run import OpenedRun, open_run

@@ -8,6 +8,7 @@ from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.given import Given
 from preceptor.plan.network import Composed, NetworkUse
+from preceptor.plan.probe import Probe
 from preceptor.specs import TrainingSpec
 
 
@@ -104,6 +105,7 @@ class Stage:
         fold: (k, K) trains without the k-th of K grouped, stratified folds of the training part; k counts from 1.
         instead: the option by which a user may give what this stage leaves: ``technique.teacher`` takes one folder or
             file, an option in the plural (``technique.teachers``, ``technique.snapshots``) a list.
+        probe: takes the place of the epochs.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Stage:
     turns: tuple[tuple[str, ...], ...] = ()
     fold: tuple[int, int] | None = None
     instead: str = ""
+    probe: Probe | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "members", FrozenMap(self.members))
@@ -168,6 +171,7 @@ class Plan:
     Args:
         students: the networks that are reported and form the ensemble.
         teacher: whom fidelity is measured against, if anyone.
+        references: networks that are reported beside the students and belong to no ensemble.
         student_alone: the run with which the teacher is compared, where the user names one.
         notes: what the user should know before training, one sentence each.
         lacks: what the user must settle before it can be trained, in words; empty where nothing is open.
@@ -176,9 +180,15 @@ class Plan:
     stages: tuple[Stage, ...]
     students: tuple[str, ...]
     teacher: str | None = None
+    references: tuple[str, ...] = ()
     student_alone: Given | None = None
     notes: tuple[str, ...] = ()
     lacks: str = ""
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Every network that is scored and exported: the teacher, the students, and what they are compared with."""
+        return (*filter(None, [self.teacher]), *self.students, *self.references)
 
     @property
     def networks(self) -> dict[NetworkUse, str]:

@@ -34,7 +34,10 @@ def test_teacher_student_and_what_they_are_compared_with():
     ]
     assert not stage.edges
     text = "\n".join(plan_in_words(plan, "classification"))
-    assert "stage probe: nothing trains; linear heads solved on embeddings, C of 0.001, 0.01, 0.1, 1, 10" in text
+    assert (
+        "stage probe: nothing trains; linear heads solved on embeddings, C of 1e-05, 0.0001, 0.001, 0.01, 0.1, 1"
+        in text
+    )
     assert "S1_random: resnet10t, weights none, frozen below its head" in text
     assert "beside them: S1_imagenet, S1_random" in text
     assert "loss:" not in text

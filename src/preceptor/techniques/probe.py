@@ -36,7 +36,7 @@ class Probe(Technique):
     teacher: str | None = None
     student: str | None = None
     against: dict[str, str] = Field(default_factory=lambda: {"imagenet": "imagenet", "random": "none"})
-    strengths: Annotated[tuple[Strength, ...], Field(min_length=1)] = (0.001, 0.01, 0.1, 1.0, 10.0)
+    strengths: Annotated[tuple[Strength, ...], Field(min_length=1)] = (1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
     neighbours: Annotated[int, Field(ge=1)] = 20
     neighbour_temperature: Temperature = 0.07
 

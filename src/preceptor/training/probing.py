@@ -111,6 +111,8 @@ def _chosen(
     values = [score[monitor] * (1 if higher else -1) for score in scores]
     best = int(np.argmax(values))
     builder.notes.add(f"{name}: C = {heads[best].strength:g} of {len(heads)} by validation {monitor}")
+    if len(heads) > 1 and best in (0, len(heads) - 1):
+        builder.notes.add(f"{name}: that C is at the end of technique.strengths; others beyond it may do better")
     if not heads[best].has_converged:
         builder.notes.add(f"{name}: the logistic regression did not reach its optimum in 2,000 iterations")
     return heads[best]

@@ -29,6 +29,7 @@ from preceptor.kinds import kinds_at
 from preceptor.knowledge.catalogue import entry_for
 from preceptor.measures.measure import AnyMeasure, Measures
 from preceptor.measures.own import measures_in_recipe
+from preceptor.measures.segmentation import class_scored
 from preceptor.measures.table import MEASURES, main_measure
 from preceptor.own_code import is_own
 from preceptor.plan.cast import Cast, Facts, Usual
@@ -121,8 +122,8 @@ class Recipe(Model):
     def _require_monitor(self) -> None:
         known, monitor = self.measures_known, self.monitor
         monitors = [one.name for one in known.values() if one.may_monitor]
-        if monitor in monitors:
-            return
+        if monitor in monitors or (self.task == "segmentation" and class_scored(monitor) is not None):
+            return  # which classes there are, the data tell
         if monitor in known and monitor not in MEASURES[self.task]:
             raise ValueError(f"training.monitor: the entry of {monitor} must say may_monitor=True for that")
         raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors)}, got {monitor!r}")
@@ -192,9 +193,9 @@ class Recipe(Model):
         return measures_in_recipe(self.task, self.measures)
 
     @property
-    def monitored(self) -> AnyMeasure:
-        """The measure that chooses weights."""
-        return self.measures_known[self.monitor]
+    def monitored(self) -> AnyMeasure | None:
+        """The measure that chooses weights; None for one of a single class, which the data alone know."""
+        return self.measures_known.get(self.monitor)
 
     @property
     def monitor(self) -> str:

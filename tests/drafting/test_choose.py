@@ -1,5 +1,7 @@
 """What is chosen for a folder, by what it is like."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,14 @@ def why(found, key, machine=BARE):
 )
 def test_values(found, key, value):
     assert chosen(found)[key] == value
+
+
+def test_other_channels_than_three_are_taken_over():
+    found = folder()
+    found = replace(found, table=replace(found.table, channels=4))
+    made = chosen(found)
+    assert (made["data.channels"], "augment.colour" in made) == (4, False)
+    assert "data.channels" not in chosen(folder())
 
 
 def test_epochs_make_the_steps_that_the_comment_says():

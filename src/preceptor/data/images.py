@@ -5,12 +5,12 @@ What a file holds is read by ``data/pixels``, one format a file; what its values
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from preceptor.data.masks.meaning import Meaning, classes_of, meaning_by
 from preceptor.data.masks.rules import AS_USUAL, MaskRules
 from preceptor.data.masks.runs import Runs
 from preceptor.data.pixels import USUAL, PixelRules, StoredImage, to_pixels
-from preceptor.data.pixels.endings import DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
+from preceptor.data.pixels.endings import DICOM_MAGIC, DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
 from preceptor.data.pixels.facts import FileFacts
 from preceptor.data.pixels.levels import Range, range_of
 from preceptor.data.pixels.reading import (
@@ -122,6 +122,7 @@ class FileReader:
         rules: how files become pixels.
         in_tiles: images are to be cut into tiles, so that they may be larger than what is read at once.
         places: the slice or frame of each row's files, where these hold several.
+        unfit: rows whose files do not go together -> what is wrong with them.
         seen: what the images that were read so far hold.
     """
 
@@ -134,13 +135,28 @@ class FileReader:
     mask_rules: MaskRules = AS_USUAL
     runs: Runs | None = None
     second: tuple[tuple[str, ...], ...] | None = None
+    unfit: Mapping[int, str] = field(default_factory=dict)
     seen: FileFacts = field(default_factory=FileFacts, compare=False)
 
     def __call__(self, row: int) -> tuple[Pixels, Pixels | None]:
+        if row in self.unfit:
+            raise UserError(self.unfit[row])
         stored = read_stored(self._request(self.images[row], "image", row))
         self.seen.note(stored)
         image = to_pixels(stored, self.images[row], self.rules, self.range_found)
         return image, self._mask(row, image)
+
+    def take(self, rows: Sequence[int]) -> "FileReader":
+        """A reader of some of the rows, which has seen nothing yet."""
+        return replace(
+            self,
+            images=tuple(self.images[row] for row in rows),
+            masks=_taken(self.masks, rows),
+            runs=None if self.runs is None else self.runs.take(rows),
+            second=_taken(self.second, rows),
+            places=_taken(self.places, rows),
+            seen=FileFacts(),
+        )
 
     def _mask(self, row: int, image: Pixels) -> Pixels | None:
         if self.runs is not None:
@@ -187,12 +203,19 @@ class FileReader:
 
     @cached_property
     def range_found(self) -> Range | None:
-        """The values that the wanted percentiles of all images are, which takes reading all; None where not wanted."""
+        """The values that the wanted percentiles of all images are, which takes reading all; None where not wanted.
+
+        Damaged images are passed over: a run stops at them, and an inspection goes on.
+        """
         if self.rules.percentiles is None:
             return None
         with _FINDING:
-            images = (read_stored(self._request(path, "image", row)) for row, path in enumerate(self.images))
-            return range_of(images, len(self.images), self.rules)
+            return range_of(self._all_that_are_read(), len(self.images), self.rules)
+
+    def _all_that_are_read(self) -> Iterator[StoredImage]:
+        for row, path in enumerate(self.images):
+            with suppress(UserError):
+                yield read_stored(self._request(path, "image", row))
 
     @property
     def mask_meaning(self) -> Meaning:
@@ -287,13 +310,20 @@ def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadReques
     """Who reads a file that begins like this."""
     from preceptor.data.pixels import dicom, nifti, pillow, tiff
 
-    if head[128:132] == dicom.MAGIC or ending_of(str(request.path)) in DICOM_SUFFIXES:
+    if head[128:132] == DICOM_MAGIC or ending_of(str(request.path)) in DICOM_SUFFIXES:
         return dicom.read
     if ending_of(str(request.path)) in NIFTI_SUFFIXES:
         return nifti.read
     if head[:2] in (b"II", b"MM") and head[2:4] in (b"*\0", b"\0*", b"+\0", b"\0+"):
         return tiff.read
     return pillow.read
+
+
+_T = TypeVar("_T")
+
+
+def _taken(things: tuple[_T, ...] | None, rows: Sequence[int]) -> tuple[_T, ...] | None:
+    return None if things is None else tuple(things[row] for row in rows)
 
 
 def _request(

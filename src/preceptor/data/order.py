@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from preceptor.randomness import key, permutation
 
-Balance = Literal["over", "under"]
+Balance = Literal["over", "under", "both"]
 RowNumbers = NDArray[np.int64]
 
 
@@ -21,7 +21,8 @@ class SampleOrder:
         stream: what the order is for, such as the stage's name; another stream, another order.
         shuffle: whether each epoch has an order of its own.
         balance: ``over`` repeats samples of small classes up to the biggest, ``under`` takes as many of each
-            class as the smallest has; drawn anew in each epoch. Copies of a sample in an epoch are alike.
+            class as the smallest has, ``both`` as a class has on average; drawn anew in each epoch. Copies of a
+            sample in an epoch are alike.
         drop_last: leave out the last batch if it is smaller.
         smallest: leave out a last batch of fewer images than this, over all ranks.
     """
@@ -75,9 +76,10 @@ def balanced(labels: NDArray[np.int64], balance: Balance, stream: int) -> RowNum
 
     ``over``: as often as the most frequent, each sample floor or ceil of its class's ratio times.
     ``under``: as often as the rarest, no sample twice.
+    ``both``: as often as a class does on average: small classes as in ``over``, big ones as in ``under``.
     """
     found, counts = np.unique(labels, return_counts=True)
-    wanted = int(counts.max() if balance == "over" else counts.min())
+    wanted = {"over": int(counts.max()), "under": int(counts.min()), "both": round(float(counts.mean()))}[balance]
     chosen = []
     for label, count in zip(found.tolist(), counts.tolist(), strict=True):
         members = np.flatnonzero(labels == label)

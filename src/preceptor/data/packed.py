@@ -51,6 +51,7 @@ class PackedSet:
         keys: (N,) uint64, the key of each id, for everything random about a sample.
         channels, depth: of the images: how many, and bits of each value.
         ignores: masks may hold :data:`~preceptor.specs.IGNORED`.
+        has_border: masks have borders that were filled up, which are ignored.
         levels: how the values of the files became levels, where that was not as usual.
         images: (N, H, W, channels) on disk, uint8, or uint16 where ``depth`` is 16.
         masks: (N, H, W) uint8 on disk, or None.
@@ -78,6 +79,7 @@ class PackedSet:
         self.channels: int = about.get("channels", 3)
         self.depth: int = about.get("depth", 8)
         self.ignores: bool = about.get("ignores", False)
+        self.has_border: bool = "border" in about
         self.levels: dict[str, Any] = about.get("levels", {})
         dtype = np.uint8 if self.depth == 8 else np.uint16
         self.images = PackedRows(folder / images_name(self.depth), (*shape, self.channels), of_images, dtype)
@@ -100,6 +102,13 @@ class PackedSet:
 
     def __reduce__(self) -> tuple[Callable[[Path], "PackedSet"], tuple[Path]]:
         return open_packed, (self.folder,)
+
+    @property
+    def sticks_out(self) -> bool:
+        """Whether a tile with a mask is larger than its image, and so has a border that was filled up."""
+        if self.tile is None or self.masks is None:
+            return False
+        return bool((self.frame[["height", "width"]] < self.tile[0]).to_numpy().any())
 
     def content_hashes(self) -> NDArray[np.uint8]:
         """(N, 16) hash of each image's pixels before resizing, of a tile those of its parent; read from disk anew.

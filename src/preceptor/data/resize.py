@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from preceptor.data.samples import Pixels
-from preceptor.specs import Colour, ResizeRule
+from preceptor.specs import IGNORED, Colour, ResizeRule
 
-__all__ = ["ResizeRule", "fill", "rules_of", "to_image_size", "to_network_size"]
+__all__ = ["ResizeRule", "fill", "has_padding", "rules_of", "to_image_size", "to_network_size"]
 
 ImageSize = tuple[int, int]
 """Height and width."""
@@ -23,7 +23,8 @@ def to_network_size(
 
     Each rule computes what timm's evaluation transform of one ``crop_mode`` computes at ``crop_pct`` 1: ``squash``
     stretches; ``crop`` (timm's ``center``) scales the side that is relatively shorter and cuts the centre; ``pad``
-    (timm's ``border``) scales the other side and fills what is left around with ``padding``, the mask with class 0.
+    (timm's ``border``) scales the other side and fills what is left around with ``padding``, the mask with
+    :data:`~preceptor.specs.IGNORED`.
     """
     if image.shape[:2] == size:
         return image, mask
@@ -32,7 +33,12 @@ def to_network_size(
     mask = None if mask is None else _sample(mask, inner, Image.Resampling.NEAREST)
     if inner == size:
         return image, mask
-    return _centred(image, size, padding), None if mask is None else _centred(mask, size, 0)
+    return _centred(image, size, padding), None if mask is None else _centred(mask, size, IGNORED)
+
+
+def has_padding(found: ImageSize, wanted: ImageSize) -> bool:
+    """Whether ``pad`` has to fill up an image of this size."""
+    return _inner(found, wanted, "pad") != wanted
 
 
 def to_image_size(mask: Pixels, size: ImageSize, rule: ResizeRule) -> Pixels:
@@ -60,12 +66,12 @@ def rules_of(rule: ResizeRule, padding: Colour | None) -> dict[str, Any]:
 
 def fill(image: Pixels, mask: Pixels | None, height: int, width: int) -> tuple[Pixels, Pixels | None]:
     """Fill up to ``height`` × ``width`` below and to the right with the median colour of the image's border, the mask
-    with class 0."""
+    with :data:`~preceptor.specs.IGNORED`."""
     if image.shape[:2] == (height, width):
         return image, mask
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     whole = _placed(image, (height, width), (0, 0), np.median(border, axis=0).astype(image.dtype))
-    return whole, None if mask is None else _placed(mask, (height, width), (0, 0), 0)
+    return whole, None if mask is None else _placed(mask, (height, width), (0, 0), IGNORED)
 
 
 def _inner(found: ImageSize, wanted: ImageSize, rule: ResizeRule) -> ImageSize:

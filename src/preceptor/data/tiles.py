@@ -38,7 +38,7 @@ def cut(
 ) -> list[tuple[int, int, Pixels, Pixels | None]]:
     """The tiles of one image as (y, x, image, mask); small images are filled up at the bottom and right.
 
-    Filling takes the border's colour for the image and class 0 for the mask.
+    Filling takes the border's colour for the image and :data:`~preceptor.specs.IGNORED` for the mask.
     """
     height, width = image.shape[:2]
     image, mask = fill(image, mask, max(height, size), max(width, size))

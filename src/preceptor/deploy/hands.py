@@ -9,7 +9,8 @@ from pathlib import Path
 
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import file_lock
-from preceptor.study.crew import Crew, Death, stop_requests
+from preceptor.stopping import stop_requests
+from preceptor.study.crew import Crew, Death
 from preceptor.study.work import JobOutcome, JobRequest, Work
 
 _ATTEMPTS = 3
@@ -86,8 +87,8 @@ def _crew(hands: Hands, missing: int, parts: Parts) -> Crew:
 def _hand_out(waiting: list[int], count: int, parts: Parts, crew: Crew, watch: Watch) -> None:
     """Give parts to whoever is free; a part whose worker dies is given again, a few times."""
     done, attempts = count - len(waiting), dict.fromkeys(waiting, 0)
-    with stop_requests() as stop:
-        while (waiting or crew.busy) and not stop.requested:
+    with stop_requests() as asked:
+        while (waiting or crew.busy) and not asked.count:
             while waiting and crew.free:
                 number = waiting.pop(0)
                 attempts[number] += 1
@@ -103,7 +104,7 @@ def _hand_out(waiting: list[int], count: int, parts: Parts, crew: Crew, watch: W
                     watch(done, count)
                 elif isinstance(event, JobOutcome):
                     raise UserError(f"part {id} failed in a worker: {event.error}")
-    if stop.requested:
+    if asked.count:
         raise InterruptedRunError(f"stopped after {done} of {count} parts; the same command goes on from there")
 
 

@@ -26,11 +26,13 @@ class Pictures:
         masks: the mask of every image, grey, at the image's own size.
         overlay: masks over images.
         cam: what speaks for the class, over the image.
+        dicom: masks of DICOM images as DICOM segmentations.
     """
 
     masks: bool = False
     overlay: bool = False
     cam: bool = False
+    dicom: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from preceptor.deploy.dicom_seg import require_dicom, write_segmentations
 from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers
-from preceptor.deploy.images import find_images
+from preceptor.deploy.images import Item, find_images
 from preceptor.deploy.parts import cam_of, count_of, do_part, do_request, join_parts, part_file
 from preceptor.deploy.plan import TABLE, WORK, Pictures, PredictionTask, stamps_of
 from preceptor.deploy.predictor import Predictor, open_predictor
@@ -33,7 +34,7 @@ def predict(
     """
     predictor = open_predictor(source, device=device, tta=tta, is_calibrated=is_calibrated, note=note)
     items = tuple(find_images(paths, predictor.contract.reading))
-    _require_pictures(predictor, pictures)
+    _require_pictures(predictor, pictures, items)
     there = str(source.resolve())
     task = PredictionTask(there, predictor.identity, device, tta, is_calibrated, pictures, items, stamps_of(items))
     task.begin(out, paths)
@@ -50,6 +51,8 @@ def predict(
                 elsewhere=do_request,
             )
             do_parts(missing, count, parts, hands, watch)
+            if pictures.dicom:
+                write_segmentations(out, items, predictor.contract, predictor.identity, note)
             join_parts(out, count)
         _tidy(out)
     return read_answers(out)
@@ -63,7 +66,9 @@ def read_answers(out: Path) -> pd.DataFrame:
     return found.assign(**{name: pd.to_numeric(found[name], errors="coerce") for name in shares})
 
 
-def _require_pictures(predictor: Predictor, pictures: Pictures) -> None:
+def _require_pictures(predictor: Predictor, pictures: Pictures, items: Sequence[Item]) -> None:
+    if pictures.dicom:
+        require_dicom(items, predictor.contract)
     if pictures.cam:
         cam_of(predictor)
     if pictures.overlay and not predictor.contract.has_masks:

@@ -54,6 +54,8 @@ def _data(folder: DraftedFolder, machine: Machine) -> list[DraftedValue]:
     ]
     if folder.options:
         choices.append(DraftedValue("data.options", dict(folder.options), tuple(map(_sentence, folder.stored))))
+    if folder.table.channels != 3:
+        choices.append(DraftedValue("data.channels", folder.table.channels, ("As it was asked for.",)))
     return [*choices, *_size(folder, machine)]
 
 
@@ -123,11 +125,12 @@ def _augment(folder: DraftedFolder) -> list[DraftedValue]:
         ]
     height, width = folder.size
     square = DraftedValue("augment.transpose", True) if max(height, width) <= _UNLIKE * min(height, width) else None
+    colour = DraftedValue("augment.colour", 0.1, ("Brightness, contrast and saturation; `stain` is for H&E.",))
     return [
         DraftedValue("augment.flip_horizontal", True, ("Colour images, as of tissue or skin: no side is up.",)),
         DraftedValue("augment.flip_vertical", True, ("Set false where one is.",)),
         *([square] if square else []),
-        DraftedValue("augment.colour", 0.1, ("Brightness, contrast and saturation; `stain` is for H&E.",)),
+        *([colour] if folder.table.channels == 3 else []),
     ]
 
 

@@ -63,17 +63,19 @@ class DraftedFolder:
         return {name: int(counts.get(label, 0)) for label, name in enumerate(self.table.classes)}
 
 
-def look(path: str, source: str | None = None, options: Mapping[str, Any] | None = None) -> DraftedFolder:
+def look(
+    path: str, source: str | None = None, options: Mapping[str, Any] | None = None, channels: int = 3
+) -> DraftedFolder:
     """Look at a folder, at every name in it and at a few of its images.
 
     Args:
         path: as a recipe will name it.
-        source, options: see :func:`preceptor.data.inspect.inspect`.
+        source, options, channels: see :func:`preceptor.data.inspect.inspect`.
 
     Raises:
         UserError: no known layout, no image that can be read, or too few images for three parts.
     """
-    table, place, source, chosen, reasons = open_found(path, source, options)
+    table, place, source, chosen, reasons = open_found(path, source, options, channels)
     sizes, greys, unread = _read_some(table)
     reader = table.read if isinstance(table.read, FileReader) else None
     divided, why = _divided(table)

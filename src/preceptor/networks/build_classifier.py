@@ -46,7 +46,11 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(HUB) else None
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
-    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec))
+    weights = (
+        None
+        if spec.weights in ("imagenet", "none")
+        else read_weights(spec.weights, lambda: _names(spec), spec.architecture)
+    )
     adapter = blueprint.adapter
     if weights is not None:
         weights.require_plain()

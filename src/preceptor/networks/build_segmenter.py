@@ -19,7 +19,7 @@ from preceptor.networks.weights import SavedWeights, read_config, read_weights, 
 from preceptor.specs import NetworkSpec
 
 _OURS = ("encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params")
-_HEADS = ("fc.", "classifier.", "head.", "last_linear.", "conv_head.", "bn2.", "norm_head.")
+_HEADS = ("fc.", "classifier.", "head.", "last_linear.", "conv_head.", "bn2.", "norm_head.", "pre_logits.")
 
 _TIMM_ENCODERS = (smp.encoders.TimmUniversalEncoder, smp.encoders.TimmViTEncoder)
 
@@ -31,7 +31,9 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     _refuse_adapter(blueprint)
     encoder = encoder_name(spec.architecture, spec.encoder)
     weights = (
-        None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec, encoder))
+        None
+        if spec.weights in ("imagenet", "none")
+        else read_weights(spec.weights, lambda: _names(spec, encoder), _of_timm(encoder))
     )
     if weights is not None:
         weights.require_plain()
@@ -70,6 +72,11 @@ def _names(spec: NetworkSpec, encoder: str) -> set[str]:
     except Exception:  # whatever wrong options make a library raise, which is said when the network is built
         return set()
     return {*model.state_dict(), *_encoder_target(model.encoder).state_dict()}
+
+
+def _of_timm(encoder: str) -> str | None:
+    """timm's name of an encoder, where it is one of timm's."""
+    return encoder.removeprefix("tu-") if encoder.startswith("tu-") else None
 
 
 def _encoder_target(encoder: nn.Module) -> nn.Module:

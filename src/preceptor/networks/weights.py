@@ -20,6 +20,7 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.state_dicts import harmless_types, state_in
+from preceptor.networks.torchvision_names import in_timms_names
 from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
 from preceptor.opening import read_text, require_file
 from preceptor.sealed import is_zip, verify_zip
@@ -80,13 +81,16 @@ class SavedWeights:
         )
 
 
-def read_weights(given: str, names: Callable[[], Collection[str]] | None = None) -> SavedWeights:
+def read_weights(
+    given: str, names: Callable[[], Collection[str]] | None = None, architecture: str | None = None
+) -> SavedWeights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
 
     Args:
         given: the folder or file.
         names: gives the names of the network's tensors, which tell what is meant in files that hold several things;
             not asked for what preceptor exported.
+        architecture: of timm, whose tensors torchvision may call otherwise.
 
     Raises:
         UserError: nothing there, damaged, no state dict, or a pickle that holds more than tensors.
@@ -109,7 +113,8 @@ def read_weights(given: str, names: Callable[[], Collection[str]] | None = None)
         )
     note = None if exported is None else verified_weights(path, exported)
     found, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
-    taken = state_in(found, names() if names is not None and exported is None else ())
+    taken = in_timms_names(found, architecture) if architecture is not None and exported is None else None
+    taken = taken or state_in(found, names() if names is not None and exported is None else ())
     if taken is None:
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
@@ -146,7 +151,11 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
 def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exception) -> UserError:
     """The error for weights of another architecture."""
     reason = "\n".join(str(error).splitlines()[:4])
-    return UserError(f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}")
+    return UserError(
+        f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}\n"
+        "Name the architecture that they are of; for torchvision's own, of which some layers have other names in timm, "
+        "`architecture: torchvision.models:NAME` takes them as they are."
+    )
 
 
 def reason_of(error: Exception) -> str:

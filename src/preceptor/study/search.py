@@ -20,7 +20,8 @@ from preceptor.errors import InterruptedRunError, UserError
 from preceptor.extras import install_command
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, changed_recipe
-from preceptor.study.crew import Crew, Death, stop_requests
+from preceptor.stopping import stop_requests
+from preceptor.study.crew import Crew, Death
 from preceptor.study.space import Over
 from preceptor.study.trial import score_of, trial_request
 from preceptor.study.work import Epoch, JobOutcome, JobRequest
@@ -109,13 +110,13 @@ def run_search(search: Search, crew: Crew, console: Console, *, device: str = "a
     study = open_study(search)
     _take_up_what_was_left(study, search)
     trials = _Trials(search, study, crew, console, device)
-    with stop_requests() as stop:
+    with stop_requests() as asked:
         try:
-            while not stop.requested and (trials.running or trials.over < search.trials):
+            while not asked.count and (trials.running or trials.over < search.trials):
                 trials.begin()
                 trials.listen()
             crew.stop()
-            while crew.busy and stop.requested < 2:
+            while crew.busy and asked.count < 2:
                 trials.listen(stopping=True)
         finally:
             crew.close()

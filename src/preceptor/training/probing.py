@@ -58,7 +58,7 @@ def neighbours_of(stage: Stage, networks: Mapping[str, Network], kept: Checkpoin
     """The neighbours' vote beside each of ``networks``, where the stage was a probe; nothing of other stages."""
     if stage.probe is None:
         return {}
-    found = {}
+    found: dict[str, Network] = {}
     for name, network in networks.items():
         state = kept.load(kept.weights(stage.clock, _BANK.format(name=name)))
         votes = Neighbours(
@@ -106,7 +106,8 @@ def _chosen(
     classes = len(builder.prepared.packed.classes)
     heads = logistic_heads(training, labels, classes, sorted(stage.probe.strengths))
     validation, truth = _embedded(network, builder, "validation")
-    monitor, higher = builder.recipe.monitor, builder.recipe.monitored.higher_is_better
+    monitor = builder.recipe.monitor
+    higher = builder.measures[monitor].higher_is_better
     scores = [scores_of(builder.measures, ClassAnswers(head.probabilities(validation), truth)) for head in heads]
     values = [score[monitor] * (1 if higher else -1) for score in scores]
     best = int(np.argmax(values))

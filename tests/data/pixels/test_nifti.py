@@ -1,5 +1,6 @@
 """NIfTI: slices by hand, nibabel's own values, subjects as groups."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -80,11 +81,22 @@ def test_what_has_no_range_says_what_to_set(tmp_path):
     assert read_image(one, PixelRules(range=(-1000, 1550)))[0, 0, 0] == VALUES[0, 5, 0]
 
 
+def test_what_is_no_volume_is_named():
+    with pytest.raises(UserError, match="surfaces or networks"):
+        read_stored(ReadRequest(path=SHIPPED / "row_major.dconn.nii", place=0))
+
+
 def test_a_mask_with_other_slices_is_named(tmp_path):
-    save(tmp_path / "images" / "a.nii")
-    save(tmp_path / "masks" / "a.nii", VALUES[:, :, :5])
-    with pytest.raises(UserError, match=r"a\.nii' has 5 slices, its image '.*a\.nii' 7"):
-        open_source("folder", str(tmp_path))
+    for name, slices in (("a", 5), ("b", 7)):
+        save(tmp_path / "images" / f"{name}.nii")
+        save(tmp_path / "masks" / f"{name}.nii", (VALUES[:, :, :slices] > 200).astype(np.uint8))
+    found = inspect(str(tmp_path))
+    assert list(found.damaged) == ["a"]
+    assert re.search(r"a\.nii' has 5 slices, its image '.*a\.nii' 7", found.damaged["a"])
+    assert int(found.counts.to_numpy().sum()) == 8  # the one volume, and the slices of the other
+    assert (found.account.images, found.account.masks, found.account.unused) == (2, 2, ())
+    with pytest.raises(UserError, match=r"a\.nii' has 5 slices"):
+        open_source("folder", str(tmp_path)).read(0)
 
 
 def test_volumes_over_time_are_refused_or_channels(tmp_path):

@@ -15,11 +15,10 @@ import numpy as np
 
 from preceptor.data.pixels.reading import DamagedImageError, NotDecodableError, ReadRequest
 from preceptor.data.pixels.stored import StoredImage, Values, with_channels
+from preceptor.data.pixels.strangers import dicom_of, require_modest_dicom
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
-MAGIC = b"DICM"
-"""Stands at byte 128."""
 _END_OF_IMAGE = b"\xff\xd9"  # of every kind of JPEG
 _ENDS_SO = ("JPEG", "JPEG 2000", "JPEG-LS", "HTJ2K")
 _MEANT = 12  # bits up to which the stored range is what the machine measures; 16 are a container
@@ -35,8 +34,11 @@ def read(opened: BinaryIO, request: ReadRequest) -> StoredImage:
         Exception: of many kinds, from pydicom and its decoders.
     """
     with _quietly():
-        found = _opened(opened)
-        request.require_size(*(int(found.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel")))
+        found = _opened(dicom_of(opened) if request.is_from_stranger else opened)
+        if request.is_from_stranger:
+            require_modest_dicom(found, request)
+        size = (int(found.get(key) or 1) for key in ("Rows", "Columns", "SamplesPerPixel"))
+        request.require_size(*size, item=-(-int(found.get("BitsAllocated") or 8) // 8))
         frames = int(found.get("NumberOfFrames") or 1)
         if frames > 1 and request.place is None:
             raise request.several(frames, "frames")
@@ -51,15 +53,33 @@ def about(path: str) -> tuple[int, str | None, tuple[float, ...] | None]:
     """
     with _quietly(), open(path, "rb") as opened:
         found = _opened(opened, stop_before_pixels=True)
-        spacing = found.get("PixelSpacing") or found.get("ImagerPixelSpacing")
+        spacing = _spacing(found)
         apart = found.get("SpacingBetweenSlices") or found.get("SliceThickness")
-        both = (*map(float, spacing), *([float(apart)] if apart else [])) if spacing else None
+        both = (*spacing, *([float(apart)] if apart else [])) if spacing else None
         return int(found.get("NumberOfFrames") or 1), str(found.get("PatientID") or "").strip() or None, both
+
+
+def spacing_in(opened: BinaryIO) -> tuple[float, float] | None:
+    """Distance of rows and of columns in mm; None where the file does not say.
+
+    Raises:
+        Exception: of many kinds, from pydicom.
+    """
+    with _quietly():
+        return _spacing(_opened(opened, stop_before_pixels=True))
 
 
 def hashed(patient: str) -> str:
     """A name for a patient that does not show the PatientID; who knows all PatientIDs can find it."""
     return hashlib.blake2b(patient.encode(), digest_size=6).hexdigest()
+
+
+def _spacing(found: Any) -> tuple[float, float] | None:
+    shared = found.get("SharedFunctionalGroupsSequence")
+    measures = shared[0].get("PixelMeasuresSequence") if shared else None
+    places = (found.get("PixelSpacing"), found.get("ImagerPixelSpacing"), measures and measures[0].get("PixelSpacing"))
+    rows_columns = next((place for place in places if place), None)
+    return None if rows_columns is None else (float(rows_columns[0]), float(rows_columns[1]))
 
 
 @contextmanager
@@ -75,14 +95,20 @@ def _opened(opened: BinaryIO, *, stop_before_pixels: bool = False) -> Any:
         import pydicom
     except ImportError:
         raise UserError(f"DICOM files want pydicom, which is not installed: {install_command('dicom')}") from None
-    return pydicom.dcmread(opened, stop_before_pixels=stop_before_pixels)
+    try:
+        return pydicom.dcmread(opened, stop_before_pixels=stop_before_pixels)
+    except pydicom.errors.InvalidDicomError:
+        raise DamagedImageError(
+            "it does not begin as a DICOM file does (DICM at byte 128); where it is one without that header, write it "
+            "anew with a DICOM tool"
+        ) from None
 
 
 def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
     from pydicom.pixels import apply_color_lut, pixel_array
 
     if not any(name in found for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise NotDecodableError(f"is a DICOM file without pixels ({found.get('SOPClassUID', '')!s})")
+        raise NotDecodableError(f"is a DICOM file without pixels{_kind(found)}; leave it out")
     meaning = str(found.get("PhotometricInterpretation", ""))
     _require_whole(found)
     try:
@@ -92,7 +118,8 @@ def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
             raise
         raise NotDecodableError(
             f"is a DICOM file with {_syntax(found).name} compression, which no installed codec decodes: install the "
-            f"extra with `{install_command('dicom')}`, or decompress it first, for example with `gdcmconv --raw`"
+            f"extra with `{install_command('dicom')}` where it is missing, or decompress it first, for example with "
+            "`gdcmconv --raw`"
         ) from None
     if values.size == 0:
         raise DamagedImageError("it holds no pixels")
@@ -106,6 +133,12 @@ def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
     if meaning not in _GREY:
         raise NotDecodableError(f"is a DICOM file with one channel of {meaning or 'unknown'} values: grey was expected")
     return _shown(found, values, bits, place)
+
+
+def _kind(found: Any) -> str:
+    """What such a file is for, where it says so: ``: Basic Text SR Storage``."""
+    kind = found.get("SOPClassUID") or found.file_meta.get("MediaStorageSOPClassUID")
+    return f": {kind.name}" if kind else ""
 
 
 def _shown(found: Any, values: Values, bits: int, place: int) -> StoredImage:
@@ -184,7 +217,10 @@ def _first(value: Any) -> float | None:
 
 
 def _syntax(found: Any) -> Any:
-    return found.file_meta.TransferSyntaxUID
+    syntax = found.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise DamagedImageError("it does not say how its pixels are stored (no TransferSyntaxUID)")
+    return syntax
 
 
 def _require_whole(found: Any) -> None:

@@ -69,6 +69,8 @@ def range_of(images: Iterable[StoredImage], count: int, rules: PixelRules) -> Ra
     assert rules.percentiles is not None
     most = max(256, min(_SAMPLE, _SAMPLE_OF_ALL // max(count, 1)))
     pooled = np.concatenate([_some_values(stored, most) for stored in images])
+    if not pooled.size:
+        raise UserError("data.options.percentiles: the images hold no number but NaN and infinite ones; set them to 0")
     low, high = (float(value) for value in np.percentile(pooled, rules.percentiles))
     if not low < high:
         raise UserError(

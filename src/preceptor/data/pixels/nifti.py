@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from preceptor.data.pixels.reading import ReadRequest
+from preceptor.data.pixels.reading import NotDecodableError, ReadRequest
 from preceptor.data.pixels.stored import StoredImage, Values
 from preceptor.errors import UserError
 from preceptor.extras import install_command
@@ -68,10 +68,13 @@ def _loaded(path: str) -> Any:
 def _volume(path: str, time: int, size: int) -> tuple[Values, tuple[float, float] | None]:
     """All values of a file, which has this time of change and size, and the window that its header names."""
     import nibabel
+    from nibabel.spatialimages import SpatialImage
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _loaded(path)
+        if not isinstance(image, SpatialImage):
+            raise NotDecodableError("is a NIfTI file of surfaces or networks (CIFTI), not of a volume; leave it out")
         header = image.header
         low, high = float(header.get("cal_min", 0)), float(header.get("cal_max", 0))
         values: Values = np.asanyarray(nibabel.as_closest_canonical(image).dataobj)

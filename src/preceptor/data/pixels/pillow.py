@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 
 from preceptor.data.pixels.reading import MOST_PIXELS, ReadRequest
 from preceptor.data.pixels.stored import StoredImage, Values, on_disk, with_channels
+from preceptor.data.pixels.strangers import require_modest_picture
 from preceptor.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
@@ -41,6 +42,8 @@ def read(opened: BinaryIO, request: ReadRequest) -> StoredImage:
         warnings.simplefilter("ignore")  # Pillow's remarks on metadata and on large images
         with _open(opened, request) as file:
             request.require_size(file.height, file.width, len(file.getbands()))
+            if request.is_from_stranger:
+                require_modest_picture(opened, file, request)
             pages = getattr(file, "n_frames", 1)
             if pages > 1 and file.format != "MPO":  # of several pictures of a camera, the first is the whole one
                 raise request.several(pages)

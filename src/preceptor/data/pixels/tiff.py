@@ -14,7 +14,8 @@ import numpy as np
 from preceptor.data.pixels import pillow
 from preceptor.data.pixels.reading import MOST_PIXELS, DamagedImageError, NotDecodableError, ReadRequest
 from preceptor.data.pixels.stored import StoredImage, Values, on_disk, with_channels
-from preceptor.data.pixels.tiff_whole import require_stored, require_whole
+from preceptor.data.pixels.strangers import require_modest_page
+from preceptor.data.pixels.tiff_whole import require_few_directories, require_stored, require_whole
 from preceptor.extras import install_command
 
 ORIENTATION = 274
@@ -40,15 +41,21 @@ def read(file: BinaryIO, request: ReadRequest) -> StoredImage:
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told by whoever catches it
     require_whole(file)
+    if request.is_from_stranger:
+        require_few_directories(file)
     with tifffile.TiffFile(file) as opened:
         number, channels, about = _chosen(opened, request)
         page = opened.pages[number]
         pixels = page.imagewidth * page.imagelength
-        request.require_size(page.imagelength, page.imagewidth, page.samplesperpixel)
-        request.require_size(page.tilelength, page.tilewidth, page.samplesperpixel)  # of 0 where it has strips
+        samples, item = channels * page.samplesperpixel, -(-page.bitspersample // 8)
+        request.require_size(page.imagelength, page.imagewidth, samples, item=item)
+        request.require_size(page.tilelength, page.tilewidth, samples, item=item)  # of 0 where it has strips
         is_for_pillow = channels == 1 and _is_for_pillow(page) and pixels <= MOST_PIXELS
         if number or not is_for_pillow:
             require_stored(page, opened.filehandle.size)
+        if request.is_from_stranger:
+            for place in range(channels) if channels > 1 else [number]:
+                require_modest_page(file, opened.pages[place], request)
         stored: StoredImage | None
         if channels > 1:
             for place in range(1, channels):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from preceptor.data.masks.runs import EMPTY
 from preceptor.data.pixels.endings import parted
 from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, some_of
 from preceptor.data.sources._table_files import base_name
@@ -18,6 +19,7 @@ from preceptor.quoting import quoted
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
+_RUNS = re.compile(r"[0-9]+ [0-9]+( [0-9]+ [0-9]+)*")
 _MOST_CLASSES = 100
 _FEWEST_ONE_HOT = 3  # two columns of 0 and 1 may be anything, unless each row has exactly one 1
 
@@ -72,13 +74,20 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
     beside = [file for file in entries(path)[1] if file.lower().endswith(TABLES)]
     if (len(beside) > 1 or name not in beside) and not is_file:
         options["csv"] = name
-    places = [".", *(folder for folder in entries(path)[0] if image_names(entries(path / folder)[1]))]
+    places = [".", *(folder for folder in entries(path)[0] if image_names(path / folder, entries(path / folder)[1]))]
+    runs = [str(column) for column in rows if _are_runs(rows[column])]
+    once = {column: rows[column].drop_duplicates() if runs else rows[column] for column in rows}
     matches = [
-        found for column in rows for place in places if (found := _matching(rows[column], path, place, str(column)))
+        found
+        for column, values in once.items()
+        for place in places
+        if (found := _matching(values, path, place, str(column)))
     ]
     if not matches:
         everywhere = image_places(path)
-        matches = [found for column in rows if (found := _matching_names(rows[column], everywhere, str(column)))]
+        matches = [
+            found for column, values in once.items() if (found := _matching_names(values, everywhere, str(column)))
+        ]
     if not matches:
         raise UserError(
             f"{quoted(path / name)} has no column whose values are image files in {some_of(places)}.\n"
@@ -100,7 +109,9 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
             options["split"] = column
         elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
             options.setdefault("group", column)
-    if mask is None:
+    if mask is None and runs:
+        options |= _of_runs(rows, runs, [column for column in free if column not in options.values()])
+    elif mask is None:
         free = [column for column in free if column not in (options.get("split"), options.get("group"))]
         options["label"] = _one_hot(rows, free) or _label(rows, free, name)
     return options, (f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}",)
@@ -108,7 +119,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
     """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
-    files = image_names(entries(path / place)[1])
+    files = image_names(path / place, entries(path / place)[1])
     if not files:
         return None
     endings = {"", *(parted(file)[1] for file in files)}
@@ -134,6 +145,21 @@ def _matching_names(values: "pd.Series[str]", places: list[str], column: str) ->
     stands = sum(value.replace("\\", "/") in set(places) for value in values.head(20))
     folder = next(iter(folders)) if len(folders) == 1 and not stands else "."
     return {"column": column, "folder": folder, "ending": best}
+
+
+def _are_runs(values: "pd.Series[str]") -> bool:
+    """Whether a column holds masks as runs: pairs of whole numbers, several in some row."""
+    texts = values.str.strip()
+    texts = texts[~texts.isin(EMPTY)]
+    return bool(len(texts)) and bool(texts.str.fullmatch(_RUNS).all()) and bool((texts.str.count(" ") > 1).any())
+
+
+def _of_runs(rows: pd.DataFrame, runs: list[str], free: list[str]) -> dict[str, Any]:
+    """Options for columns of runs, one for each class where there are several, and the column of the classes."""
+    if len(runs) > 1:
+        return {"rle": runs}
+    classes = [column for column in free if _LABEL_NAME.search(column) and 2 <= rows[column].nunique() <= _MOST_CLASSES]
+    return {"rle": runs[0], **({"rle_class": classes[0]} if classes else {})}
 
 
 def _where(kind: str, match: dict[str, str]) -> dict[str, str]:

@@ -36,7 +36,7 @@ def labels_in(
     values = rows[label]
     if not classes or spellings == "join":
         values = _one_spelling(values, spellings)
-    present = sorted(set(values), key=_number_or_text)
+    present = sorted(set(values), key=number_or_text)
     if class_name is not None:
         pairs = rows[[class_name]].assign(**{label: values})[[label, class_name]].drop_duplicates()
         if len(pairs) != len(present) or pairs[class_name].nunique() != len(present):
@@ -79,7 +79,7 @@ def _spelling(value: str) -> str:
     return " ".join(value.split()).casefold() if as_number is None else repr(as_number)
 
 
-def _number_or_text(value: str) -> tuple[int, Any, str]:
+def number_or_text(value: str) -> tuple[int, Any, str]:
     as_number = number_or_none(value)
     return (1, 0, value) if as_number is None else (0, as_number, value)
 

@@ -143,7 +143,7 @@ def _by_class(
     if len(rows.classes) < 2:
         raise refuse("folder", root, f"one class folder, {shown(seen[0])}/", "two or more")
     for part, below in found.items():
-        loose = image_names(entries(below)[1])
+        loose = image_names(below, entries(below)[1])
         if loose:
             raise UserError(f"folder: {len(loose)} images in {quoted(below)} lie in no class folder: {some_of(loose)}")
         for label, name in enumerate(rows.classes):
@@ -229,7 +229,7 @@ def _is_pair(path: Path, images: str, masks: str) -> bool:
 
 
 def _has_class_folders(path: Path) -> bool:
-    return any(image_names(entries(path / name)[1]) for name in entries(path)[0])
+    return any(image_names(path / name, entries(path / name)[1]) for name in entries(path)[0])
 
 
 def _groups(

@@ -37,6 +37,7 @@ class FitNetSegLoss(Loss):
     """
 
     key: ClassVar[str] = "fitnet_seg"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=10.0, student_tap="decoder")}
 
     adapter: nn.Conv2d

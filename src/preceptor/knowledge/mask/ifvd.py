@@ -70,6 +70,8 @@ class IFVDLoss(Loss):
     """
 
     key: ClassVar[str] = "ifvd"
+    needs_shapes = True
+    needs_classes = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=200.0, student_tap="decoder")}
 
     classes: int

@@ -94,6 +94,7 @@ class SKDLoss(Loss):
     """
 
     key: ClassVar[str] = "skd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=1.0, student_tap=("logits", "decoder"))}
 
     def __init__(

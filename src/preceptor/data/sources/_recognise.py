@@ -175,7 +175,7 @@ def _fits(layout: FolderLayout, places: list[str]) -> bool:
 
 def _inside(path: Path, folders: list[str], files: list[str]) -> Recognised | None:
     """What is in the one folder that holds everything, as archives unpack."""
-    if _are_data(files):
+    if _are_data(path, files):
         return None
     holding = [name for name in folders if _holds_data(path / name)]
     if len(holding) != 1 or part_word(holding[0]):
@@ -191,11 +191,12 @@ def _inside(path: Path, folders: list[str], files: list[str]) -> Recognised | No
 
 def _holds_data(folder: Path) -> bool:
     folders, files = entries(folder)
-    return _are_data(files) or any(_holds_data(folder / name) for name in folders)
+    return _are_data(folder, files) or any(_holds_data(folder / name) for name in folders)
 
 
-def _are_data(files: list[str]) -> bool:
-    return bool(image_names(files)) or any(name.lower().endswith((*TABLES, ".npz", ".h5", ".gz")) for name in files)
+def _are_data(folder: Path, files: list[str]) -> bool:
+    archives = (*TABLES, ".npz", ".h5", ".gz")
+    return bool(image_names(folder, files)) or any(name.lower().endswith(archives) for name in files)
 
 
 def _pairs(path: Path, folders: list[str]) -> Recognised | None:

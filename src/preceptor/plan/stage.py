@@ -8,6 +8,7 @@ from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.given import Given
 from preceptor.plan.network import Composed, NetworkUse
+from preceptor.plan.probe import Probe
 from preceptor.specs import TrainingSpec
 
 
@@ -108,6 +109,7 @@ class Stage:
             ``train_fraction`` leave out of the others, is not validated, and leaves its last weights as the best.
         instead: the option by which a user may give what this stage leaves: ``technique.teacher`` takes one folder or
             file, an option in the plural (``technique.teachers``, ``technique.snapshots``) a list.
+        probe: takes the place of the epochs.
     """
 
     name: str
@@ -126,6 +128,7 @@ class Stage:
     fold: tuple[int, int] | None = None
     unlabelled: bool = False
     instead: str = ""
+    probe: Probe | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "members", FrozenMap(self.members))
@@ -173,6 +176,7 @@ class Plan:
     Args:
         students: the networks that are reported and form the ensemble.
         teacher: whom fidelity is measured against, if anyone.
+        references: networks that are reported beside the students and belong to no ensemble.
         student_alone: the run with which the teacher is compared, where the user names one.
         notes: what the user should know before training, one sentence each.
         lacks: what the user must settle before it can be trained, in words; empty where nothing is open.
@@ -181,9 +185,15 @@ class Plan:
     stages: tuple[Stage, ...]
     students: tuple[str, ...]
     teacher: str | None = None
+    references: tuple[str, ...] = ()
     student_alone: Given | None = None
     notes: tuple[str, ...] = ()
     lacks: str = ""
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Every network that is scored and exported: the teacher, the students, and what they are compared with."""
+        return (*filter(None, [self.teacher]), *self.students, *self.references)
 
     @property
     def networks(self) -> dict[NetworkUse, str]:

@@ -38,6 +38,7 @@ class CosineLoss(Loss):
         "classification": Setting(weight=1.0, student_tap="embedding"),
         "segmentation": Setting(weight=1.0, student_tap="last"),
     }
+    needs_shapes: ClassVar[bool] = True
 
     projector: nn.Module
 

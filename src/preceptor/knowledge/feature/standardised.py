@@ -48,6 +48,7 @@ class StandardisedLoss(Loss):
         "segmentation": Setting(weight=1.0, student_tap="last"),
     }
     needs_statistics: ClassVar[bool] = True
+    needs_shapes: ClassVar[bool] = True
 
     projector: nn.Module
     mean: Tensor

@@ -53,6 +53,7 @@ class QueueLoss(Loss):
 
     key: ClassVar[str] = "queue_kl"
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=1.0, student_tap="embedding")}
+    needs_shapes: ClassVar[bool] = True
 
     projector: nn.Module
     queue: Tensor

@@ -7,7 +7,14 @@ import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from preceptor.own_code import is_code
 
@@ -146,6 +153,8 @@ class SplitSpec(Model):
             contained in more.
         shots_seed: draws others of the same training part; by default it is the split's seed.
         seed: of the division; by default the recipe's.
+        stratify: whether classes are spread over the parts as evenly as groups allow; ``distil_features``, which reads
+            no labels at first, never does, and what is compared with it should not either.
     """
 
     by: Literal["auto", "group", "image", "official"] = "auto"
@@ -156,6 +165,15 @@ class SplitSpec(Model):
     shots: Images | None = None
     shots_seed: int | None = None
     seed: int | None = None
+    stratify: bool = True
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_usual(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it is; without ``stratify`` where it is as ever, as recipes were written before."""
+        found: dict[str, Any] = written(self)
+        if found.get("stratify", False):
+            del found["stratify"]
+        return found
 
     @model_validator(mode="after")
     def _fold_is_one_of_the_folds(self) -> Self:

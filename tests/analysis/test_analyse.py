@@ -6,10 +6,10 @@ from tests.training.phantoms import recipe_for, train
 
 from preceptor.analysis import analyse
 from preceptor.analysis.alignment import cka_between
-from preceptor.analysis.latency import latencies
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
+from preceptor.machine.latency import latencies
 from preceptor.measures.cka import linear_cka
 
 

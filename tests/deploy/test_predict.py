@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from preceptor.deploy import predict as module
+from preceptor.deploy.hands import Hands
 from preceptor.deploy.plan import Pictures
-from preceptor.deploy.predict import Hands, predict
+from preceptor.deploy.predict import predict
 from preceptor.deploy.predictor import open_predictor
 from preceptor.measures import mask_counts
 

@@ -34,12 +34,13 @@ PERFECT = (
     "dist",
     "logit_std_kd",
     "grafting",
+    "token_kl",
 )
-PERFECT_ON_MASKS = ("kd", "feature_mse", "at", "seg_kd", "dist_seg", "cwd", "ifvd", "dsd", "emkd")
+PERFECT_ON_MASKS = ("kd", "feature_mse", "at", "seg_kd", "dist_seg", "cwd", "ifvd", "dsd", "emkd", "token_kl")
 EPSILON_BESIDE_NORMS = ("dist", "dist_seg")
 """Equal answers correlate a little less than fully, as in their reference."""
-PLACE_IN_BATCH_MATTERS = ("cc", "semckd", "mgd", "crd")
-"""Consecutive samples, layers sized by the batch, random masks, random negatives."""
+PLACE_IN_BATCH_MATTERS = ("cc", "semckd", "mgd", "crd", "queue_kl")
+"""Consecutive samples, layers sized by the batch, random masks, random negatives, a queue."""
 
 UNLIKE = [("cnn", "wide"), ("cnn", "transformer"), ("transformer", "wide"), ("odd", "wide"), ("wide", "odd")]
 
@@ -150,6 +151,8 @@ def test_masks_of_one_class_are_finite(key: str, label: int, classes: int) -> No
 @pytest.mark.parametrize(("student", "teacher"), UNLIKE)
 def test_unlike_architectures_teach_each_other(key: str, task: Task, student: str, teacher: str) -> None:
     """The student's tensors and every adapter parameter get a gradient; the teacher's tensors get none."""
+    if (key, teacher) == ("token_kl", "odd"):
+        pytest.skip("its last map has one position, which the loss refuses")
     one = made(key, task, student=student, teacher=teacher, batch=8)
     before = [tensor.clone() for tensor in tensors(one.teacher)]
 

@@ -1,6 +1,7 @@
 """From a finished run to figures in ``RUN/analysis``."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
@@ -8,8 +9,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 
-from preceptor.analysis import alignment, disagreements, gradients, masks
-from preceptor.analysis.latency import latencies
+from preceptor.analysis import alignment, disagreements, gradients, masks, robustness
 from preceptor.analysis.page import Page
 from preceptor.data.batches import Batches
 from preceptor.data.prepare import Prepared
@@ -19,12 +19,13 @@ from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.machine.fabric import make_fabric
+from preceptor.machine.latency import latencies
 from preceptor.measures.arrays import Float64
 from preceptor.networks.network import Network
 from preceptor.opened_run import OpenedRun, open_run
 from preceptor.own_files import own_files, require_trust
 from preceptor.places import without_places
-from preceptor.runs.analysis import Gradients, write_alignment, write_gradients, write_latency
+from preceptor.runs.analysis import Gradients, write_alignment, write_gradients, write_latency, write_robustness
 from preceptor.training.evaluate import whole_images, whole_part
 
 _CKA_BATCH = {"classification": 128, "segmentation": 16}
@@ -80,6 +81,8 @@ def _analyse(
     write_latency(page.folder, latencies(networks))
     _alignment(page, networks, chosen, fabric, prepared, part)
     _gradients(page, opened, prepared, fabric, list(networks))
+    if robustness.can_be_shifted(prepared):
+        _robustness(page, networks, fabric, prepared, part)
     if recipe.task == "classification":
         _disagreements(page, networks, chosen, whole_part(fabric, prepared, part, 64), prepared, part, most)
     else:
@@ -118,6 +121,21 @@ def _alignment(
             f"unbiased HSIC averaged over batches of {size}, maps flattened.",
         )
     write_alignment(page.folder, numbers)
+
+
+def _robustness(page: Page, networks: Mapping[str, Network], fabric: Fabric, prepared: Prepared, part: str) -> None:
+    found = robustness.shifts_of(networks, prepared, part, fabric)
+    numbers = {name: [asdict(shift) for shift in shifts] for name, shifts in found.items()}
+    write_robustness(page.folder, numbers)
+    kinds = "; ".join(f"{kind}: random changes of {what}" for kind, what in robustness.KINDS.items())
+    page.figure(
+        "robustness",
+        robustness.curves(found),
+        title="Another stain, another scanner",
+        caption=f"The same images of the {part} part ({robustness.MOST_IMAGES} at most), coloured otherwise; {kinds}, "
+        "up to the strength, as augment.stain and augment.colour have it. At strength "
+        f"{max(robustness.STRENGTHS):g}: {robustness.in_words(found)}.",
+    )
 
 
 def _gradients(page: Page, opened: OpenedRun, prepared: Prepared, fabric: Fabric, networks: Sequence[str]) -> None:

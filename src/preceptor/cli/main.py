@@ -290,6 +290,29 @@ def predict(
 
 
 @app.command()
+def embed(
+    source: Annotated[str, typer.Argument(help="A finished run, RUN/networks/NAME, a recipe, or a network's name.")],
+    paths: Annotated[list[Path], typer.Argument(help="Folders, images, or a CSV with a column of images.")],
+    out: Annotated[Path, typer.Option(help="Where the shards and their index go.")],
+    network: Annotated[str, typer.Option(help="Of a recipe: teacher, S1, S2, …")] = "teacher",
+    what: Annotated[str, typer.Option(help="embedding, the token grid (grid), or that grid at 4×4 (pooled).")] = (
+        "embedding"
+    ),
+    dtype: Annotated[str, typer.Option(help="float16, or float32 as the network says it.")] = "float16",
+    most: Annotated[float, typer.Option(min=0, help="GB that may be written.")] = 20.0,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes side by side.")] = 1,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
+) -> None:
+    """Write what a network makes of images before it decides; the same command again goes on where it was stopped."""
+    from preceptor.cli.embed import embed_folder
+    from preceptor.deploy.embedder import Wanted
+
+    wanted = Wanted(source, network, what, dtype, device)  # type: ignore[arg-type]  # checked by it
+    embed_folder(wanted, paths, out, most=most, workers=workers, ray=ray)
+
+
+@app.command()
 def serve(
     bundle: Annotated[Path, typer.Argument(help="A folder that `preceptor export` made.")],
     host: Annotated[str, typer.Option(help="The address to listen at; this machine alone by default.")] = "127.0.0.1",
@@ -451,6 +474,14 @@ def methods(
         say(methods_page(), nl=False)
     else:
         print_methods()
+
+
+@app.command()
+def teachers() -> None:
+    """Foundation models that a recipe can name as teachers: what file to fetch, licence, access, sizes."""
+    from preceptor.cli.teachers import print_teachers
+
+    print_teachers()
 
 
 def main() -> None:

@@ -29,8 +29,9 @@ def predict_images(
         from preceptor.study.ray import require_ray
 
         require_ray(ray)
+    from preceptor.deploy.hands import Hands
     from preceptor.deploy.plan import TABLE, Pictures
-    from preceptor.deploy.predict import Hands, predict
+    from preceptor.deploy.predict import predict
 
     console = Screen(farewell=FAREWELL)
     columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,7 +1,7 @@
 """From a recipe's data part to packed images with a split: everything before the first batch."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from preceptor.data.masks.observers import SecondObserver, second_observer
 from preceptor.data.samples import PARTS, Pixels, SampleTable
 from preceptor.data.sources import open_source, options_of_files
-from preceptor.data.splits import fold_numbers, settle_duplicates, split
+from preceptor.data.splits import UNUSED, fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.data.subsets import drawn
 from preceptor.errors import UserError
@@ -31,6 +31,7 @@ class Prepared:
         grouped_by: what a group is, or None where the split is by image.
         notes: what was done with duplicates, groups and parts, one sentence each.
         second: who else has drawn masks of these images, if anybody.
+        left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending.
     """
 
     packed: PackedSet
@@ -38,6 +39,12 @@ class Prepared:
     grouped_by: str | None
     notes: tuple[str, ...]
     second: SecondObserver | None = None
+    left_out: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+
+    @property
+    def unlabelled(self) -> NDArray[np.int64]:
+        """The whole training part: what is learned from where labels are not read."""
+        return np.sort(np.concatenate([self.rows["train"], self.left_out]))
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Class of each sample of some rows, None for masks."""
@@ -69,7 +76,10 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         UserError: whatever is wrong with the data, by name.
     """
     packed, second = _packed(recipe, _opened(recipe, recipe.data.path, recipe.data.subset), note)
-    frame, settled = _settled(packed.frame, recipe.data.duplicates)
+    unread = recipe.technique.leaves_labels_unread
+    blind = packed.frame.assign(label=packed.frame["label"].clip(upper=0)) if unread else packed.frame
+    kept, settled = _settled(blind, recipe.data.duplicates)
+    frame = packed.frame.loc[kept.index] if unread else kept
     divided = split(
         frame,
         by=recipe.split.by,
@@ -81,6 +91,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         shots_seed=recipe.split.shots_seed,
         classes=packed.classes if packed.task == "classification" else (),
         grouping=packed.grouping,
+        stratified=recipe.split.stratify and not unread,
     )
     rows = {part: np.sort(divided.rows(part)) for part in PARTS}
     _check_parts(recipe, packed, rows)
@@ -89,8 +100,17 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         packed=packed,
         rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
-        notes=(*packed.notes, *settled, *divided.notes, *empty),
+        notes=(*packed.notes, *settled, *divided.notes, *empty, *(_labels_used(rows) if unread else ())),
         second=second,
+        left_out=np.sort(divided.rows(UNUSED)),
+    )
+
+
+def _labels_used(rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
+    """How many labels a run uses that reads none at first."""
+    return (
+        f"Labels used: {len(rows['train'])} of the training part to learn from, {len(rows['validation'])} of the "
+        "validation part to choose weights by.",
     )
 
 

@@ -58,6 +58,7 @@ def split(
     shots_seed: int | None = None,
     classes: Sequence[str] = (),
     grouping: str | None = None,
+    stratified: bool = True,
 ) -> Split:
     """Part of each row of ``frame``.
 
@@ -76,6 +77,8 @@ def split(
         shots_seed: which images these are; ``seed`` by default.
         classes: class names by label: each must have samples, and messages use them.
         grouping: what a group is, for messages.
+        stratified: False spreads samples by group alone, whatever their labels, which then decide on no part; what a
+            part lacks of the classes is only said.
 
     Raises:
         UserError: no such column, an empty class, too few samples or groups, or a leak.
@@ -95,6 +98,9 @@ def split(
             f"{int(frame['group'].isna().sum())} samples have no {what} and others have: give all or none one"
         )
     _check_classes(frame, classes)
+    labelled = frame
+    if not stratified:
+        frame = frame.assign(label=0)
 
     notes: list[str] = []
     units = _units(frame, by_group=has_groups and chosen != "image")
@@ -119,7 +125,11 @@ def split(
     if chosen == "image":
         notes.append(_image_note(frame, parts, what, has_groups))
     check_leaks(frame, parts, by_group=chosen != "image", what=what)
-    notes += _missing_classes(frame, parts, classes, may_lack=("validation", "test") if fold else ("validation",))
+    frame = labelled
+    may_lack = PARTS if not stratified else ("validation", "test") if fold else ("validation",)
+    notes += _missing_classes(frame, parts, classes, may_lack=may_lack)
+    if not stratified:
+        notes.append(f"Split by {chosen} alone, without a look at the labels.")
     if train_fraction < 1:
         train = np.flatnonzero(parts == "train")
         kept = subset(frame.iloc[train], train_fraction, seed=seed)

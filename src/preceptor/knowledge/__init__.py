@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from preceptor.knowledge.base import KnowledgeLoss, Loss, Probe
     from preceptor.knowledge.catalogue import entry_for, losses
     from preceptor.knowledge.feature.attention import AttentionTransferLoss
+    from preceptor.knowledge.feature.cosine import CosineLoss
     from preceptor.knowledge.feature.exits import ExitFeatureLoss
     from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
     from preceptor.knowledge.feature.fitnet import FitNetLoss
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from preceptor.knowledge.feature.simkd import SimKDLoss
     from preceptor.knowledge.feature.srrl import SRRLLoss
     from preceptor.knowledge.feature.srrl_pooled import PooledSRRLLoss
+    from preceptor.knowledge.feature.standardised import StandardisedLoss
     from preceptor.knowledge.feature.vid import VIDLoss
     from preceptor.knowledge.logits.dist import DISTLoss
     from preceptor.knowledge.logits.dkd import DKDLoss
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
     from preceptor.knowledge.relation.crd import CRDLoss
     from preceptor.knowledge.relation.nst import NSTLoss
     from preceptor.knowledge.relation.pkt import NeighbourLoss
+    from preceptor.knowledge.relation.queue import QueueLoss
     from preceptor.knowledge.relation.rkd import RelationalLoss
     from preceptor.knowledge.relation.sp import SimilarityLoss
+    from preceptor.knowledge.relation.tokens import TokenSimilarityLoss
     from preceptor.knowledge.setting import Setting, Tap
     from preceptor.knowledge.task_loss import ClassificationLoss, MaskLoss, build_task_loss
 
@@ -49,6 +53,7 @@ __all__ = [
     "CWDLoss",
     "ClassificationLoss",
     "CorrelationLoss",
+    "CosineLoss",
     "DISTLoss",
     "DISTSegLoss",
     "DKDLoss",
@@ -71,6 +76,7 @@ __all__ = [
     "OFALoss",
     "PooledSRRLLoss",
     "Probe",
+    "QueueLoss",
     "RelationalLoss",
     "ReviewKDLoss",
     "SKDLoss",
@@ -82,7 +88,9 @@ __all__ = [
     "SimilarityLoss",
     "SoftTargetLoss",
     "StandardisedLogitLoss",
+    "StandardisedLoss",
     "Tap",
+    "TokenSimilarityLoss",
     "VIDLoss",
     "build_task_loss",
     "entry_for",
@@ -95,6 +103,7 @@ __getattr__ = lazy_names(
         "base": ["KnowledgeLoss", "Loss", "Probe"],
         "catalogue": ["entry_for", "losses"],
         "feature.attention": ["AttentionTransferLoss"],
+        "feature.cosine": ["CosineLoss"],
         "feature.exits": ["ExitFeatureLoss"],
         "feature.feature_mse": ["FeatureMSELoss"],
         "feature.fitnet": ["FitNetLoss"],
@@ -105,6 +114,7 @@ __getattr__ = lazy_names(
         "feature.simkd": ["SimKDLoss"],
         "feature.srrl": ["SRRLLoss"],
         "feature.srrl_pooled": ["PooledSRRLLoss"],
+        "feature.standardised": ["StandardisedLoss"],
         "feature.vid": ["VIDLoss"],
         "logits.dist": ["DISTLoss"],
         "logits.dkd": ["DKDLoss"],
@@ -125,8 +135,10 @@ __getattr__ = lazy_names(
         "relation.crd": ["CRDLoss"],
         "relation.nst": ["NSTLoss"],
         "relation.pkt": ["NeighbourLoss"],
+        "relation.queue": ["QueueLoss"],
         "relation.rkd": ["RelationalLoss"],
         "relation.sp": ["SimilarityLoss"],
+        "relation.tokens": ["TokenSimilarityLoss"],
         "setting": ["Setting", "Tap"],
         "task_loss": ["ClassificationLoss", "MaskLoss", "build_task_loss"],
     },

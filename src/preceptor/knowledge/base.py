@@ -102,6 +102,8 @@ class Loss(nn.Module):
         key: name in recipes.
         settings: task -> :class:`~preceptor.knowledge.setting.Setting`; its keys are the tasks that the loss serves.
         needs_ids: True adds ``ids=`` (N,) int64, positions in the training set, to every call.
+        needs_statistics: True measures the teacher's tensor over the training part, unaugmented, before a stage begins,
+            and calls ``take_statistics(mean, deviation)``, (D,) both.
         keeps_batch: True when every batch must have the full size (incomplete ones are then dropped).
         needs_shapes: True when it has adapters, or may have some, which depend on the shapes that it compares.
         needs_classes: True when :meth:`build` must know how many classes there are.
@@ -114,6 +116,7 @@ class Loss(nn.Module):
     key: ClassVar[str]
     settings: ClassVar[dict[Task, Setting]]
     needs_ids: ClassVar[bool] = False
+    needs_statistics: ClassVar[bool] = False
     keeps_batch: ClassVar[bool] = False
     needs_shapes: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False
@@ -132,6 +135,9 @@ class Loss(nn.Module):
 
     def build(self, probe: Probe) -> None:
         """Make adapters for the probed shapes; raise UserError for an edge on which the loss has no signal."""
+
+    def take_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Mean and standard deviation of each of the teacher's dimensions, for a loss with ``needs_statistics``."""
 
     def known(self, targets: Tensor, like: Tensor) -> Tensor | None:
         """(N, H, W) True where a position of the map ``like`` counts; None where masks ignore nothing, or for classes.

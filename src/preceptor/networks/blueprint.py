@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from preceptor.networks.normalisation import in_channels
+from preceptor.networks.preset import Pooling
 from preceptor.specs import NetworkSpec, Task
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -57,6 +58,7 @@ class Blueprint:
         channels: of the images it is called with.
         adapter: channels of the teacher-side adapter between the last map and the pooling.
         code_sha256: of the user's own file that holds the architecture, if one does.
+        pooling: of a foundation model: what its embedding is made of.
     """
 
     spec: NetworkSpec
@@ -66,6 +68,7 @@ class Blueprint:
     adapter: int | None = None
     code_sha256: str | None = None
     channels: int = 3
+    pooling: Pooling | None = None
 
     @property
     def logit_channels(self) -> int:
@@ -106,6 +109,7 @@ class Blueprint:
             "adapter": self.adapter,
             **({"code_sha256": self.code_sha256} if self.code_sha256 else {}),
             "channels": self.channels,
+            **({"pooling": self.pooling} if self.pooling else {}),
         }
 
     @classmethod
@@ -120,4 +124,5 @@ class Blueprint:
             adapter=saved["adapter"],
             code_sha256=saved.get("code_sha256"),
             channels=saved.get("channels", 3),
+            pooling=saved.get("pooling"),
         )

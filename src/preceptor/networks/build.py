@@ -11,6 +11,8 @@ from preceptor.inside import inside
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.export import CONFIG, OWN_KEY
 from preceptor.networks.network import Network
+from preceptor.networks.preset import Pooling
+from preceptor.networks.presets import preset_of
 from preceptor.networks.verify import REMEDY
 from preceptor.networks.weights import read_config
 from preceptor.own_code import is_code, is_own
@@ -27,14 +29,18 @@ def build_network(
     seed: int,
     adapter: int | None = None,
     channels: int = 3,
+    pooling: Pooling | None = None,
 ) -> Network:
     """A network for these classes and images, with its weights.
+
+    A foundation model of the table sees whole images, also where the task is one of masks: its features can be shared.
 
     Args:
         classes: names by label; the background first for masks.
         image_size: (height, width) of the images that it will see.
         seed: whatever starts at random depends on it alone; torch's global generator is left as it was.
         channels: of the images.
+        pooling: of a foundation model that was saved under timm's name: what its embedding is made of.
         adapter: channels of a teacher-side adapter (methods of Niyaz et al., classifiers only).
 
     Raises:
@@ -43,14 +49,20 @@ def build_network(
     if len(classes) < 2:
         raise UserError(f"a network needs at least 2 classes, the data has {len(classes)}: {', '.join(classes)}")
     blueprint = Blueprint(
-        spec=spec, task=task, classes=tuple(classes), image_size=image_size, adapter=adapter, channels=channels
+        spec=spec,
+        task=task,
+        classes=tuple(classes),
+        image_size=image_size,
+        adapter=adapter,
+        channels=channels,
+        pooling=pooling,
     )
     with seeded(seed):
         if is_code(spec.architecture):
             from preceptor.networks.build_own import build_own
 
             return build_own(blueprint)
-        if task == "segmentation":
+        if task == "segmentation" and not preset_of(spec.architecture):
             from preceptor.networks.build_segmenter import build_segmenter
 
             return build_segmenter(blueprint)
@@ -69,7 +81,7 @@ def mean_of(spec: NetworkSpec, task: Task) -> tuple[float, ...]:
         from preceptor.networks.build_own import mean_of_own
 
         return mean_of_own(spec)
-    if task == "segmentation":
+    if task == "segmentation" and not preset_of(spec.architecture):
         from preceptor.networks.build_segmenter import mean_of_segmenter
 
         return mean_of_segmenter(spec)
@@ -111,6 +123,7 @@ def load_plain_network(folder: Path | str, *, trust: bool = False) -> Network:
         seed=0,
         adapter=blueprint.adapter,
         channels=blueprint.channels,
+        pooling=blueprint.pooling,
     )
     return network.eval()
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import timm
-import torch
 from torch import nn
 
 from preceptor.errors import UserError
@@ -15,9 +14,11 @@ from preceptor.networks import heads
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.classifier import Classifier
 from preceptor.networks.export import OWN_KEY
+from preceptor.networks.foundation import fetched, layer_classes, settle_preset, shapes_of, told_by
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import require_classifier
 from preceptor.networks.normalisation import in_channels
+from preceptor.networks.presets import Preset, preset_of
 from preceptor.networks.weights import (
     SavedWeights,
     read_config,
@@ -44,20 +45,20 @@ _PRETRAINING_CLASSES = 1000  # heads with at least so many outputs are ImageNet'
 def build_classifier(blueprint: Blueprint) -> Classifier:
     """Raises UserError as :func:`preceptor.networks.build.build_network` does."""
     hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(HUB) else None
+    preset = preset_of(blueprint.spec.architecture)
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
-    weights = (
-        None
-        if spec.weights in ("imagenet", "none")
-        else read_weights(spec.weights, lambda: _names(spec), spec.architecture)
-    )
+    if preset is not None and spec.weights == "imagenet":
+        spec = spec.model_copy(update={"weights": fetched(preset)})
+    weights = None if spec.weights in ("imagenet", "none") else _read(spec, preset)
     adapter = blueprint.adapter
     if weights is not None:
         weights.require_plain()
         weights.require_classes(blueprint.classes)
-        spec = _settle_saved(spec, weights.config)
+        spec = told_by(weights, spec if preset else _settle_saved(spec, weights.config), preset)
         adapter = _settle_adapter(adapter, weights)
-    blueprint = replace(blueprint, spec=spec, adapter=adapter)
+    pooling = preset.pooling if preset else blueprint.pooling
+    blueprint = replace(blueprint, spec=spec, adapter=adapter, pooling=pooling)
     blueprint = replace(blueprint, spec=spec.model_copy(update={"options": _options(blueprint)}))
     if weights is not None and (weights.adapter or weights.own.get("head")):
         network = _whole(blueprint, weights)
@@ -85,7 +86,7 @@ def mean_of_classifier(spec: NetworkSpec) -> tuple[float, ...]:
 
 
 def _settle_name(spec: NetworkSpec) -> NetworkSpec:
-    """A plain timm name for ``local-dir:`` and ``hf-hub:``, with the options and normalisation saved there."""
+    """A plain timm name for a foundation model, ``local-dir:`` and ``hf-hub:``, with its options and normalisation."""
     if spec.architecture.startswith(LOCAL):
         folder = spec.architecture.removeprefix(LOCAL)
         config = read_config(Path(folder).expanduser())
@@ -102,7 +103,7 @@ def _settle_name(spec: NetworkSpec) -> NetworkSpec:
             raise no_weights(spec.architecture, reason_of(error)) from error
         config = {"architecture": architecture, "model_args": options, "pretrained_cfg": cfg}
         return _settle_saved(spec.model_copy(update={"architecture": architecture}), config)
-    return spec
+    return settle_preset(spec)
 
 
 def _settle_saved(spec: NetworkSpec, config: Mapping[str, Any]) -> NetworkSpec:
@@ -220,13 +221,9 @@ def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
     return model, True
 
 
-def _names(spec: NetworkSpec) -> set[str]:
-    """Names of the architecture's tensors; none where it cannot be built, which is said when it is."""
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return set(timm.create_model(spec.architecture, **spec.options).state_dict())
-    except Exception:  # whatever wrong options make a library raise
-        return set()
+def _read(spec: NetworkSpec, preset: Preset | None) -> SavedWeights:
+    published = preset.file if preset else None
+    return read_weights(spec.weights, lambda: set(shapes_of(spec)), spec.architecture, published_as=published)
 
 
 def _whole(blueprint: Blueprint, weights: SavedWeights) -> Classifier:
@@ -244,9 +241,10 @@ def _whole(blueprint: Blueprint, weights: SavedWeights) -> Classifier:
 
 def _create(blueprint: Blueprint, name: str | None = None, **arguments: Any) -> nn.Module:
     spec = blueprint.spec
+    options = layer_classes(spec.options, repr(spec.architecture))
     try:
         model: nn.Module = timm.create_model(
-            name or spec.architecture, in_chans=blueprint.channels, **spec.options, **arguments
+            name or spec.architecture, in_chans=blueprint.channels, **options, **arguments
         )
     except (TypeError, AssertionError) as error:
         height, width = blueprint.network_size

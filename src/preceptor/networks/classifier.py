@@ -68,7 +68,21 @@ class Classifier(Network):
                 return Outputs(self.fc(embedding), embedding, maps)
         embedding = self.model.forward_head(features, pre_logits=True)
         logits = self._own_classifier()(embedding) if self._ends_linear else self.model.forward_head(features)
-        return Outputs(logits, embedding.flatten(start_dim=1), maps)
+        return Outputs(logits, self._pooled(features, embedding), maps)
+
+    def _pooled(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """The vector that is shared: the head's own, or of a foundation model what its row says."""
+        if self._shares_the_heads_own:
+            return embedding.flatten(start_dim=1)
+        if self.blueprint.pooling == "cls":
+            return features[:, 0]
+        patches = features[:, self.model.num_prefix_tokens :]  # registers belong to no mean
+        return torch.cat([features[:, 0], patches.mean(dim=1)], dim=1)
+
+    @property
+    def _shares_the_heads_own(self) -> bool:
+        pooling = self.blueprint.pooling
+        return pooling is None or (pooling == "cls" and self.model.global_pool == "token")
 
     @property
     def classifier(self) -> nn.Module | None:
@@ -151,6 +165,8 @@ class Classifier(Network):
                 "so its taps cannot be trusted; choose another architecture"
             )
         own = self._own_classifier()
+        if not self._shares_the_heads_own:
+            return self._note_shapes(outputs)
         if isinstance(own, nn.Linear) and own.in_features == outputs.embedding.shape[1]:
             self._ends_linear = torch.allclose(own(outputs.embedding), reference, rtol=1e-4, atol=1e-5)
         self._note_shapes(outputs)

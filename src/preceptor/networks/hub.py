@@ -23,10 +23,18 @@ def no_weights(name: str, reason: str) -> UserError:
 
 def require_hub(name: str, repository: str, revision: str | None = None, files: tuple[str, ...] = FILES) -> None:
     """Raise the helpful error at once where the hub's name does not resolve and nothing is in the cache."""
+    reason = out_of_reach(repository, revision, files)
+    if reason is not None:
+        raise no_weights(name, reason)
+
+
+def out_of_reach(repository: str, revision: str | None = None, files: tuple[str, ...] = FILES) -> str | None:
+    """Why nothing can be had of a repository, known at once; None where it lies in the cache, or the hub may answer."""
     host = urlparse(huggingface_hub.constants.ENDPOINT).hostname or ""
     if is_cached(repository, revision, files) or any(os.environ.get(proxy) for proxy in _PROXIES):
-        return
+        return None
     try:
         socket.getaddrinfo(host, 443)
     except OSError:
-        raise no_weights(name, f"{host} cannot be reached and {repository} is not in the cache") from None
+        return f"{host} cannot be reached and {repository} is not in the cache"
+    return None

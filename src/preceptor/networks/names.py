@@ -7,6 +7,7 @@ import segmentation_models_pytorch as smp
 import timm
 
 from preceptor.errors import UserError
+from preceptor.networks.presets import PRESETS
 
 
 def require_classifier(architecture: str) -> None:
@@ -20,8 +21,8 @@ def require_classifier(architecture: str) -> None:
     if architecture.lower() in smp.MODEL_ARCHITECTURES_MAPPING:
         raise UserError(f"architecture {architecture!r} is for masks, this task is classification; try `resnet18`")
     raise UserError(
-        f"unknown architecture {architecture!r}{_nearest(architecture, timm.list_models())}.\n"
-        "Give a timm name, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`."
+        f"unknown architecture {architecture!r}{_nearest(architecture, [*PRESETS, *timm.list_models()])}.\n"
+        "Give a timm name, `hf-hub:OWNER/NAME`, `local-dir:FOLDER`, or a foundation model (`preceptor teachers`)."
     )
 
 

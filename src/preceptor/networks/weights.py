@@ -19,6 +19,8 @@ from torch import Tensor
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
+from preceptor.networks.layouts import in_timm_names
+from preceptor.networks.not_weights import require_weights
 from preceptor.networks.state_dicts import harmless_types, state_in
 from preceptor.networks.torchvision_names import in_timms_names
 from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
@@ -82,12 +84,17 @@ class SavedWeights:
 
 
 def read_weights(
-    given: str, names: Callable[[], Collection[str]] | None = None, architecture: str | None = None
+    given: str,
+    names: Callable[[], Collection[str]] | None = None,
+    architecture: str | None = None,
+    *,
+    published_as: str | None = None,
 ) -> SavedWeights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
 
     Args:
         given: the folder or file.
+        published_as: what the file is called where it was published, if that is known: a folder may hold it alone.
         names: gives the names of the network's tensors, which tell what is meant in files that hold several things;
             not asked for what preceptor exported.
         architecture: of timm, whose tensors torchvision may call otherwise.
@@ -100,8 +107,8 @@ def read_weights(
     config: dict[str, Any] = {}
     exported: Mapping[str, Any] | None = None  # our part of the config that speaks of this file
     if path.is_dir():
-        config = read_config(path)
-        path, exported = _file_in(path, config), config.get(OWN_KEY)
+        config = read_config(path) if published_as is None or (path / CONFIG).exists() else {}
+        path, exported = _file_in(path, config, published_as), config.get(OWN_KEY)
     elif path.name == WEIGHTS and (path.parent / CONFIG).is_file():
         exported = read_config(path.parent).get(OWN_KEY)
     if path.exists():
@@ -112,19 +119,22 @@ def read_weights(
             "Give a folder with config.json and model.safetensors, a .safetensors file, `imagenet` or `none`."
         )
     note = None if exported is None else verified_weights(path, exported)
-    found, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
+    require_weights(path)
+    read, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
+    found, library = in_timm_names(read) if exported is None else (read, "")
     taken = in_timms_names(found, architecture) if architecture is not None and exported is None else None
     taken = taken or state_in(found, names() if names is not None and exported is None else ())
     if taken is None:
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
     said = f"weights {given}: took {taken.said}" if taken.said else None
+    renamed = f"weights {given}: named as {library} names them, taken by timm's names" if library else None
     return SavedWeights(
         path=given,
         state=taken.state,
         classes=_claimed(config) or classes,
         config=config,
-        notes=tuple(filter(None, (note, said))),
+        notes=tuple(filter(None, (note, renamed, said))),
     )
 
 
@@ -189,13 +199,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _file_in(folder: Path, config: Mapping[str, Any]) -> Path:
-    for name in (WEIGHTS,) if OWN_KEY in config else _IN_FOLDERS:
+def _file_in(folder: Path, config: Mapping[str, Any], published_as: str | None = None) -> Path:
+    usual = _IN_FOLDERS if published_as is None else (published_as, *_IN_FOLDERS)
+    for name in (WEIGHTS,) if OWN_KEY in config else usual:
         if (folder / name).is_file():
             return folder / name
     if OWN_KEY in config:
         raise UserError(f"weights {str(folder)!r}: its {WEIGHTS} is missing.\n{REMEDY}")
-    raise UserError(f"weights {str(folder)!r}: holds none of {', '.join(_IN_FOLDERS)}")
+    raise UserError(f"weights {str(folder)!r}: holds none of {', '.join(dict.fromkeys(usual))}")
 
 
 def _claimed(config: Mapping[str, Any]) -> tuple[str, ...] | None:

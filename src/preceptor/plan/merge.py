@@ -96,6 +96,8 @@ def why_unshared(plan: Plan) -> str | None:
             f"a run of {len(plan.stages)} stages cannot be trained as one with others; "
             "give it its teacher (technique.teacher), or train it alone"
         )
+    if stage.probe:
+        return "a probe trains nothing, so there is nothing to train as one with others"
     if stage.turns:
         return "networks that are updated in turn (technique.sequential) cannot be trained with other runs"
     if stage.choices:

@@ -22,6 +22,7 @@ def plan_in_words(plan: Plan, task: Task) -> list[str]:
     lines.append(f"reported: {', '.join(plan.students)}" + (", and their ensemble" if len(plan.students) > 1 else ""))
     if plan.teacher:
         lines.append(f"compared with what {plan.teacher} says (fidelity), and {plan.teacher} with a student alone")
+    lines += [f"beside them: {', '.join(plan.references)}"] if plan.references else []
     lines += [f"note: {note}" for note in plan.notes]
     lines += [f"open: {plan.lacks}"] if plan.lacks else []
     lines.append("from outside:")
@@ -101,7 +102,7 @@ def _words_of(network: Composed) -> dict[str, object]:
 def _member_lines(stage: Stage, name: str, task: Task) -> Iterator[str]:
     member = stage.members[name]
     yield f"  {name}: {architecture_of_use(member.network)}, {', '.join(_state(stage, name, member))}"
-    if member.trains:
+    if member.trains and not stage.probe:
         yield f"    loss: {formula(stage, name, task)}"
 
 
@@ -122,7 +123,7 @@ def _state(stage: Stage, name: str, member: Member) -> Iterator[str]:
     if isinstance(member.network, NetworkUse) and (rule := member.network.adapter):
         yield _convolution(rule)
     rates = {member.lr} if isinstance(member.lr, float | int) else set(member.lr.values())
-    yield "trains" if member.trains else "frozen"
+    yield "frozen below its head" if stage.probe else "trains" if member.trains else "frozen"
     if member.trains and rates != {1.0}:
         yield f"learning rate × {', '.join(f'{rate:g}' for rate in sorted(rates))}"
 
@@ -135,6 +136,8 @@ def _convolution(rule: SharedWidth | int) -> str:
 
 
 def _training(stage: Stage) -> str:
+    if stage.probe:
+        return str(stage.probe)
     spec = stage.training
     epochs = f"{stage.last_epoch - stage.first_epoch} epochs"
     if stage.phase_end != stage.last_epoch or stage.first_epoch:

@@ -8,6 +8,7 @@ from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.given import Given
 from preceptor.plan.network import Composed, NetworkUse
+from preceptor.plan.probe import Probe
 from preceptor.specs import TrainingSpec
 
 
@@ -33,6 +34,7 @@ class Member:
             with ``""`` for all others.
         kept_with: the network of the stage whose validation score chooses the weights of this one too, so that both
             are of one epoch; itself unless given.
+        features_only: nobody reads what it says of the classes, so its head may be one of random numbers.
     """
 
     network: NetworkUse | Composed
@@ -42,6 +44,7 @@ class Member:
     lr: float | Mapping[str, float] = 1.0
     weight_decay: float = 1.0
     kept_with: str | None = None
+    features_only: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.lr, Mapping):
@@ -102,8 +105,11 @@ class Stage:
         snapshots: epochs (of the phase, from 1) after which the weights are kept.
         turns: groups of networks updated one after another in each step; empty updates all at once.
         fold: (k, K) trains without the k-th of K grouped, stratified folds of the training part; k counts from 1.
+        unlabelled: labels are not read: it trains on the whole training part, also what ``shots`` and
+            ``train_fraction`` leave out of the others, is not validated, and leaves its last weights as the best.
         instead: the option by which a user may give what this stage leaves: ``technique.teacher`` takes one folder or
             file, an option in the plural (``technique.teachers``, ``technique.snapshots``) a list.
+        probe: takes the place of the epochs.
     """
 
     name: str
@@ -120,7 +126,9 @@ class Stage:
     snapshots: frozenset[int] = frozenset()
     turns: tuple[tuple[str, ...], ...] = ()
     fold: tuple[int, int] | None = None
+    unlabelled: bool = False
     instead: str = ""
+    probe: Probe | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "members", FrozenMap(self.members))
@@ -168,6 +176,7 @@ class Plan:
     Args:
         students: the networks that are reported and form the ensemble.
         teacher: whom fidelity is measured against, if anyone.
+        references: networks that are reported beside the students and belong to no ensemble.
         student_alone: the run with which the teacher is compared, where the user names one.
         notes: what the user should know before training, one sentence each.
         lacks: what the user must settle before it can be trained, in words; empty where nothing is open.
@@ -176,9 +185,15 @@ class Plan:
     stages: tuple[Stage, ...]
     students: tuple[str, ...]
     teacher: str | None = None
+    references: tuple[str, ...] = ()
     student_alone: Given | None = None
     notes: tuple[str, ...] = ()
     lacks: str = ""
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Every network that is scored and exported: the teacher, the students, and what they are compared with."""
+        return (*filter(None, [self.teacher]), *self.students, *self.references)
 
     @property
     def networks(self) -> dict[NetworkUse, str]:

@@ -49,6 +49,10 @@ def _on_teacher(plan: Plan, network: NetworkUse, technique: str, *, goes_on: boo
     if network.given:
         option = network.given.option.partition(",")[0]
         yield f"{name} is what {option} gives; the weights that networks names, {where}, are not used."
+    elif all(stage.members[name].features_only for stage in stages):
+        yield f"{name} is {where} as it is, frozen; its features are copied, its head is not used."
+    elif all(stage.probe for stage in stages):
+        yield f"{name} is {where} as it is, frozen; a head is computed on its embeddings."
     elif not any(stage.members[name].trains for stage in stages):
         yield f"{name} is {where} as it is, frozen; teacher_training would train it further first."
     elif not any(stage.instead and stage.learners == (name,) for stage in stages):

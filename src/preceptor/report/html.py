@@ -21,6 +21,7 @@ from preceptor.report.drawing import figures, points
 from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.operating import good_enough, operated, rates
+from preceptor.report.probes import probes
 from preceptor.report.reading.published import read_published
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.results import results
@@ -101,6 +102,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         tables.differences(study, statistics),
         teachers(study, statistics),
         good_enough(study, margin),
+        probes(study, statistics, margin),
         rates(study),
         tables.scores(study, statistics),
         tables.costs(study),

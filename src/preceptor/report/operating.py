@@ -160,19 +160,10 @@ def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
     for cell in study.cells:
         if cell.kind != "run":
             continue
-        sides = [stacked(cell.runs, network, {study.metric: measure}) for network in (study.network, "T")]
-        if any(side is None for side in sides) or not cell.runs:
+        gap = gap_between(study, cell, study.network, "T")
+        if gap is None:
             continue
-        (ids, own), (_, teachers) = (side for side in sides if side is not None)
-        groups = groups_of(list(cell.runs.values()), ids)
-        resampler = Resampler(len(ids), groups=groups)
-        pairs = zip(own, teachers, strict=True)
-        gaps = [
-            [measure.finished(np.concatenate(resampler.sums(blocks[measure.addends]))) for blocks in pair]
-            for pair in pairs
-        ]
-        values = np.mean([first - second for first, second in gaps], axis=0)
-        gap = percentile_interval(float(values[0]), values[1:][~np.isnan(values[1:])], resampler.units)
+        groups = groups_of(list(cell.runs.values()), _ids(cell))
         drawn = "samples" if groups is None else "groups"
         words = words_on("the student", "its teacher", study.label(study.metric), gap, margin, drawn)
         ends = f"{100 * gap.low:+.2f} to {100 * gap.high:+.2f}"
@@ -186,6 +177,31 @@ def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
     return Grid(
         "good-enough", "Student in its teacher's place", (("method", "gap", "in words"),), tuple(rows), 1, caption
     )
+
+
+def gap_between(study: StudyRecord, cell: CellRecord, first: str, second: str) -> Interval | None:
+    """Score of the first network minus that of the second on test, mean over seeds, with its paired interval.
+
+    None where it cannot be drawn: a network is missing, or the study's measure does not add up over samples.
+    """
+    measure = study.measures.get(study.metric)
+    if measure is None or measure.addends is None or not cell.runs:
+        return None
+    sides = [stacked(cell.runs, network, {study.metric: measure}) for network in (first, second)]
+    if any(side is None for side in sides):
+        return None
+    (ids, own), (_, others) = (side for side in sides if side is not None)
+    resampler = Resampler(len(ids), groups=groups_of(list(cell.runs.values()), ids))
+    gaps = [
+        [measure.finished(np.concatenate(resampler.sums(blocks[measure.addends]))) for blocks in pair]
+        for pair in zip(own, others, strict=True)
+    ]
+    values = np.mean([one - other for one, other in gaps], axis=0)
+    return percentile_interval(float(values[0]), values[1:][~np.isnan(values[1:])], resampler.units)
+
+
+def _ids(cell: CellRecord) -> list[str]:
+    return [str(name) for run in cell.runs.values() if run.predictions for name in run.predictions.ids]
 
 
 def _rate(found: Interval, count: int, of: int) -> Datum:

@@ -20,6 +20,7 @@ LARGEST = 64 * 2**20
 """Bytes of a picture or text that goes into a page."""
 
 _INDEX, _LATENCY, _GRADIENTS, _ALIGNMENT = "index.json", "latency.json", "gradients.json", "cka.json"
+_ROBUSTNESS = "robustness.json"
 _FIGURES = "figures"
 _Read = TypeVar("_Read")
 
@@ -106,6 +107,11 @@ def write_gradients(folder: Path, found: Gradients) -> None:
 def write_alignment(folder: Path, found: Mapping[str, Any]) -> None:
     """Keep how alike the taps of two networks arrange images, by pair."""
     _write(folder, _ALIGNMENT, found)
+
+
+def write_robustness(folder: Path, found: Mapping[str, Any]) -> None:
+    """Keep what another stain and another scanner change, by network."""
+    _write(folder, _ROBUSTNESS, found)
 
 
 def _write(folder: Path, name: str, values: Mapping[str, Any]) -> None:

@@ -83,12 +83,14 @@ class Technique(Model):
         instead: why not in the other one, and what to take there.
         fewest_students: how many it takes to make sense.
         takes_teachers: whether ``networks.teachers`` may list several.
+        leaves_labels_unread: whether a stage reads no labels, so that no label may decide on the split either.
     """
 
     tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
     instead: ClassVar[str] = ""
     fewest_students: ClassVar[int] = 1
     takes_teachers: ClassVar[bool] = False
+    leaves_labels_unread: ClassVar[bool] = False
 
     name: str
 

@@ -66,6 +66,8 @@ def trained_teachers(stage: Stage, cohort: Cohort, known: set[tuple[object, ...]
 
 
 def _is_trained(member: Member, network: Network) -> bool:
+    if member.features_only:
+        return False
     return not member.trains or bool(member.starts) or not network.has_new_head
 
 

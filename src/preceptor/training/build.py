@@ -27,6 +27,7 @@ from preceptor.networks.network import Network
 from preceptor.plan.merge import unshared
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.recipe import Recipe
+from preceptor.specs import TaskLossSpec
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.choose import make_choices
 from preceptor.training.computing import Computing
@@ -101,14 +102,15 @@ class StageBuilder:
             network = networks[name] = self._network(stage, name, member, networks, starts=starts)
             if isinstance(network, ComposedNetwork) and network.wants_scores:
                 network.take_scores(self._scores(unshared(name), network.among(networks), starts=starts))
-        packed, found = self.prepared.packed, self.prepared.labels(self._rows(stage))
+        packed = self.prepared.packed
+        found = None if stage.unlabelled else self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
         cohort = Cohort(
             task=self.recipe.task,
             networks=networks,
             transfers=self.workshop.transfers(stage.edges),
             task_loss=build_task_loss(
-                self.recipe.task_loss,
+                TaskLossSpec() if stage.unlabelled else self.recipe.task_loss,
                 self.recipe.task,
                 classes=len(packed.classes),
                 train_labels=labels,
@@ -136,7 +138,7 @@ class StageBuilder:
         for note in network.notes:
             self.notes.add(note)
         if not member.trains:
-            if network.has_new_head and not member.starts:
+            if network.has_new_head and not member.starts and not member.features_only:
                 raise UserError(
                     f"{name} has a head of random numbers for these classes and cannot teach; "
                     "give as technique.teacher weights that were trained on this data"
@@ -161,6 +163,8 @@ class StageBuilder:
 
     def _rows(self, stage: Stage) -> NDArray[np.int64]:
         """What the stage trains on."""
+        if stage.unlabelled:
+            return self.prepared.unlabelled
         if stage.fold is None:
             return self.prepared.rows["train"]
         number, count = stage.fold
@@ -172,6 +176,16 @@ class StageBuilder:
     def _steps(self, stage: Stage) -> int:
         """Steps of an epoch, but for what is left out or repeated."""
         return -(-len(self._rows(stage)) // stage.training.batch_size)
+
+    def in_order(self, stage: Stage) -> Batches:
+        """What the stage trains on, every image once, as it is, in every process."""
+        return Batches(
+            self.prepared.packed,
+            self._rows(stage),
+            batch_size=stage.training.batch_size,
+            order=SampleOrder(stream="evaluation"),
+            loading=Loading(device=self.fabric.device),
+        )
 
     def batches(self, stage: Stage, cohort: Cohort, *, resident: bool | None = None) -> Batches:
         """What the stage shows its networks; on the device as a whole where ``resident`` says so.

@@ -15,6 +15,7 @@ from preceptor import __version__
 from preceptor.composed.base import ComposedNetwork
 from preceptor.composed.committee import teachers_in
 from preceptor.data.prepare import Prepared, padding_of
+from preceptor.machine.latency import latencies
 from preceptor.measures.measure import MaskAnswers, scores_of
 from preceptor.measures.segmentation import mask_counts
 from preceptor.measures.table import with_own
@@ -25,15 +26,18 @@ from preceptor.networks.preprocessing import Preprocessing
 from preceptor.places import without_places
 from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe
+from preceptor.runs.analysis import write_latency
 from preceptor.runs.folder import RunFolder
 from preceptor.runs.predictions import write_predictions
 from preceptor.runs.result import RunResult
 from preceptor.sealed import write_sealed
 from preceptor.specs import IGNORED
 from preceptor.training.audit import audit_teacher
+from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.evaluate import Evaluation, Evaluator
 from preceptor.training.fit import StageProgress
 from preceptor.training.notes import Notes
+from preceptor.training.probing import neighbours_of
 from preceptor.training.scored import said_of_own
 
 
@@ -73,9 +77,9 @@ class Finishing:
         What is chosen stands in a folder of its own and answers alone; ensembles are scored beside it.
         """
         fabric = self.evaluator.fabric
-        names = (*filter(None, [self.plan.teacher]), *self.plan.students)
-        reported = {name: trained.networks[name].deployed() for name in names}
-        evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported}
+        reported = {name: trained.networks[name].deployed() for name in self.plan.reported}
+        beside = neighbours_of(self.plan.stages[-1], reported, Checkpoints(self.folder))
+        evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported, **beside}
         validation = self._evaluate(evaluated, "validation")
         test = self._evaluate(evaluated, "test") if self.opens_test else None
         images = self._preprocessing(reported)
@@ -87,6 +91,8 @@ class Finishing:
             write_predictions(files.predictions_of("validation"), validation.table)
             for name, network in reported.items():
                 network.save(files.network(name), images)
+            if beside:  # a probe's question is what each network costs for what it knows
+                write_latency(self.folder.path, latencies(reported))
             write_sealed(files.environment, self._environment())
             self.folder.write_result(result)
         fabric.barrier()

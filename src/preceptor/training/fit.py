@@ -140,7 +140,7 @@ def train_stage(
             every = standing({**cohort.networks, **(averages.networks if averages else {})})
             evaluated = {name: every[name] for name in stage.learners}
             at = replace(at, epoch=at.epoch + 1, step=0, seen=0, sums={})
-            is_due = at.epoch % spec.validate_every == 0 or at.epoch == stage.phase_end
+            is_due = not stage.unlabelled and (at.epoch % spec.validate_every == 0 or at.epoch == stage.phase_end)
             scores = validate(evaluated) if is_due else {}
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))
             _keep_weights(stage, evaluated, scores, at, checkpoints, monitor)
@@ -169,6 +169,8 @@ def _keep_weights(
     for name, network in networks.items():
         if at.epoch in stage.snapshots:
             checkpoints.save(checkpoints.weights(stage.clock, name, at.epoch), network.state_dict())
+        if stage.unlabelled and at.epoch == stage.phase_end:
+            checkpoints.save(checkpoints.weights(stage.clock, name), network.state_dict())
         if scores:
             score = scores[stage.members[name].kept_with or name][monitor]
             _keep_best(stage, name, network, score, at, checkpoints, stage.training.patience)

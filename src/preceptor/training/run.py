@@ -32,9 +32,11 @@ from preceptor.training.finish import Finishing, Trained
 from preceptor.training.fit import StageProgress, Watcher, train_stage
 from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
+from preceptor.training.probing import probe_stage
 from preceptor.training.progress import ProgressPanel
 from preceptor.training.run_folder import folder_for, keep_own
 from preceptor.training.same_data import require_unseen, write_pixel_keys
+from preceptor.training.statistics import take_statistics
 from preceptor.training.trackers import require_trackers, trackers_for
 
 
@@ -180,7 +182,7 @@ class TrainingRun:
     def train(self) -> Trained:
         """Train every stage."""
         networks: dict[str, Network] = {}
-        reported = {*filter(None, [self.plan.teacher]), *self.plan.students}
+        reported = {*self.plan.reported}
         ended: dict[str, StageProgress] = {}  # stages that no other goes on from
         self.builder.try_out(self.plan.stages[1:])
         with (
@@ -213,8 +215,11 @@ class TrainingRun:
     def _train_stage(self, stage: Stage, watchers: Sequence[Watcher]) -> tuple[Cohort, StageProgress]:
         """The networks of a stage as it left them, and where it ended."""
         cohort = self.builder.cohort(stage)
+        if stage.probe:
+            return cohort, probe_stage(stage, cohort, self.builder)
         self._audit(stage, cohort)
         batches = self.builder.batches(stage, cohort)
+        take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device)
         evaluator = self.builder.evaluator
         with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
             ended = train_stage(

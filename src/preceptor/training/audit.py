@@ -88,9 +88,9 @@ def audit_teacher(
     """Compare the teacher's validation score with that of the student trained alone, and with a constant answer.
 
     The student alone is the run ``technique.student_alone``, or a finished baseline beside ``run`` with the
-    same data, split, student, training and seed. Returns None for a plan without teacher.
+    same data, split, student, training and seed. Returns None for a plan without teacher, and for a probe.
     """
-    if plan.teacher is None:
+    if plan.teacher is None or plan.stages[-1].probe:  # whose own table compares them
         return None
     metric = recipe.monitor
     teacher = validation.scores[plan.teacher][metric]

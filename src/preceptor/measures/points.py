@@ -173,7 +173,7 @@ def _share(columns: Float64, groups: Sequence[object] | None) -> Interval:
     resampler = Resampler(len(columns), groups=groups)
     whole, sums = resampler.sums(columns)
     known, counted = sums[:, 1] > 0, columns[:, 1] > 0
-    units = int(counted.sum()) if groups is None else len({groups[row] for row in np.flatnonzero(counted)})
+    units = int(counted.sum()) if groups is None else len({groups[row] for row in np.flatnonzero(counted).tolist()})
     return percentile_interval(float(whole[0, 0] / whole[0, 1]), sums[known, 0] / sums[known, 1], units)
 
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
 from preceptor.measures import (
     auroc,
@@ -14,13 +13,12 @@ from preceptor.measures import (
     classification_scores,
     delong,
     fidelity_scores,
-    holm,
     mcnemar,
     paired_permutation,
     segmentation_scores,
-    wilcoxon,
 )
-from preceptor.report.comparison import seed_p_value
+from preceptor.measures.claims import corrected, shares_of_level
+from preceptor.report.comparison import compare
 from preceptor.report.reading.find import find_studies
 from preceptor.report.reading.runs import read_run
 from preceptor.report.statistics import Statistics
@@ -190,21 +188,37 @@ def test_only_common_seeds_are_compared(tmp_path):
     assert "kd_ml · predictions" not in {difference.first.title for difference in statistics.differences}
 
 
-def test_masks_are_compared_by_wilcoxon_over_groups(tmp_path):
+def ious(run):
+    """(20,) IoU per image of each of 20 patients with 3 images, and the pooled one."""
+    table = counts(run)
+    each = table[:, 0] / table[:, :3].sum(axis=1)
+    totals = table.sum(axis=0)
+    return each, totals[0] / totals[:3].sum()
+
+
+def test_masks_are_compared_in_the_score_that_is_shown(tmp_path):
+    """Pooled IoU by what each patient adds to it, IoU per image by the images: each row is of one score."""
     alone = make_run(tmp_path / "a", ALONE, task="segmentation", per_group=3, skill=0.6)
     other = make_run(tmp_path / "b", technique("ml"), task="segmentation", per_group=3, skill=0.8)
-    statistics = statistics_of(tmp_path)
-    found = found_for(statistics, "ml · predictions", metric="iou")
-    means = []
+    groups = [number // 3 for number in range(60)]
+    layout_free = statistics_of(tmp_path)
+    found = found_for(layout_free, "ml · predictions", metric="iou")
+    assert found.tested == "IoU"
+    assert found.seed_differences == pytest.approx([ious(other)[1] - ious(alone)[1]])
+    left_out = []
     for run in (other, alone):
-        table = counts(run)
-        each = table[:, 0] / table[:, :3].sum(axis=1)
-        assert segmentation_scores(table)["iou_per_image"] == pytest.approx(each.mean())
-        means.append(each.reshape(20, 3).mean(axis=1))
-    assert found.comparison.p_value == pytest.approx(wilcoxon(*means).p_value)
-    assert found.tested == "IoU per image"
+        table = counts(run).reshape(20, 3, 4).sum(axis=1)
+        rest = table.sum(axis=0) - table
+        left_out.append(20 * ious(run)[1] - 19 * rest[:, 0] / rest[:, :3].sum(axis=1))
+    assert found.comparison.p_value == paired_permutation(*left_out).p_value
+    assert found.comparison.variance == pytest.approx(np.var(left_out[0] - left_out[1], ddof=1) / 20)
     assert found.comparison.p_value < 0.001
     assert found.word == "not distinguishable", "one seed shows nothing"
+
+    measure = layout_free.study.measures["iou_per_image"]
+    each = compare(found.first, found.second, "S1", measure, 10_000)
+    assert each.comparison == paired_permutation(ious(other)[0], ious(alone)[0], groups=groups)
+    assert each.tested == "IoU per image"
 
 
 def test_auroc_is_compared_by_delong(tmp_path):
@@ -225,9 +239,12 @@ def test_p_values_of_one_score_are_corrected_together(tmp_path):
         for number, name in enumerate(("ml", "kd_ml", "kd_online")):
             make_run(tmp_path / f"{name}{seed}", technique(name), skill=0.72 + 0.05 * number, seed=seed)
     family = [d for d in statistics_of(tmp_path).differences if d.metric == "accuracy"]
-    # per network S1, S2, ensemble: three against the baseline, the best against the two others
+    # per network S1, S2, ensemble: three against the baseline, the best against the two others; six pairs there are
     assert len(family) == 3 * (3 + 2)
-    assert [d.corrected for d in family] == pytest.approx(holm([max(d.comparison.p_value, d.seed_p) for d in family]))
+    shares = shares_of_level(np.array([d.against_alone for d in family]), 3 * 6)
+    assert set(shares) == {0.5 / 9}
+    largest = [max(d.comparison.p_value, d.seed_p, d.both_p) for d in family]
+    assert [d.corrected for d in family] == pytest.approx(corrected(largest, shares))
 
 
 def test_seeds_that_disagree_are_no_difference(tmp_path):
@@ -298,6 +315,8 @@ def test_few_groups_bound_the_p_value(tmp_path):
     assert found.comparison.units == 4
     assert found.least_p == pytest.approx(0.125)
     assert found.comparison.p_value >= found.least_p
+    assert found.word == "no verdict possible"
+    assert "no verdict is possible with 4 groups" in found.words
 
 
 def test_splits_that_follow_the_seed_are_put_together(tmp_path):
@@ -344,37 +363,3 @@ def test_a_student_with_another_budget_is_no_baseline(tmp_path):
     make_run(tmp_path / "b", technique("ml"))
     statistics = statistics_of(tmp_path)
     assert statistics.baseline_of(cell(statistics, "ml · predictions")) is None
-
-
-def test_choosing_the_best_by_the_same_samples_costs_nothing():
-    """Of equally good networks, one seldom differs from all others at 0.05, even without Holm's correction."""
-    generator = np.random.default_rng(0)
-    found = 0
-    for _ in range(400):
-        difficulty = generator.random(120)
-        answers = generator.random((4, 120)) < 0.5 + 0.45 * difficulty  # correlated, as on the same samples
-        best, *others = answers[np.argsort(-answers.mean(axis=1), kind="stable")]
-        found += all(mcnemar(best, other).p_value <= 0.05 for other in others)
-    assert found / 400 <= 0.05
-
-
-def test_the_seeds_p_value_is_that_of_pooled_variances():
-    """With two methods it is Student's two-sample test; others only tell how much seeds differ."""
-    first, second = [0.71, 0.74, 0.75], [0.64, 0.66, 0.71]
-    gap = np.mean(first) - np.mean(second)
-    assert seed_p_value(gap, 3, [first, second]) == pytest.approx(stats.ttest_ind(first, second).pvalue)
-    others = [[0.5, 0.51, 0.52], [0.9, 0.88, 0.89]]
-    everything = [first, second, *others]
-    within = sum(np.var(own, ddof=1) for own in everything) / 4
-    expected = 2 * stats.t.sf(gap / np.sqrt(within * 2 / 3), df=8)
-    assert seed_p_value(gap, 3, everything) == pytest.approx(expected)
-    assert seed_p_value(gap, 1, [[0.7], [0.6]]) == 1.0
-    assert seed_p_value(0.0, 2, [[0.7, 0.7]]) == 1.0
-
-
-def test_luck_of_the_seeds_is_seldom_called_a_difference():
-    """Equal methods whose seeds differ by far more than the samples can tell: a test of samples alone would claim."""
-    generator = np.random.default_rng(1)
-    values = generator.normal(0.7, 0.03, size=(1000, 2, 3))
-    found = [seed_p_value(one.mean() - other.mean(), 3, [one, other]) for one, other in values]
-    assert 0.03 < np.mean(np.array(found) <= 0.05) < 0.07

@@ -36,7 +36,7 @@ PUBLISHED = """table,technique,strategy,network,kind,metric,mean,std
 """
 
 
-def study_of(tmp_path, **more):
+def study_of(tmp_path, seeds=2, **more):
     def run(name, strategy, seed, skill):
         return (
             "run",
@@ -48,7 +48,7 @@ def study_of(tmp_path, **more):
         )
 
     jobs = [("teacher", {}, 0, "done", None, {"chosen": TEACHER, "skill": 0.95, "samples": 1500})]
-    for seed in range(2):
+    for seed in range(seeds):
         jobs += [
             ("baseline", {}, seed, "done", None, {"chosen": ALONE, "skill": 0.6, "samples": 1500}),
             run("ml", "predictions", seed, 0.62),
@@ -105,7 +105,7 @@ def test_several_metrics_and_no_columns(tmp_path):
 
 
 def test_bold_and_marks_stand_only_where_the_difference_holds(tmp_path):
-    found = rows(results(study_of(tmp_path)))
+    found = rows(results(study_of(tmp_path, seeds=4)))
     assert [d.is_best for d in found[("ml", "S1")]] == [False, True]
     assert found[("ml", "S1")][0].text[-1].isdigit()
     assert found[("ml", "S1")][1].text.endswith("▲")

@@ -86,15 +86,22 @@ class Paired(Generic[A]):
 
     Args:
         test: ``mcnemar`` for right and wrong answers (a permutation test where samples are grouped, or seeds
-            averaged), ``permutation`` for other scores of samples, ``wilcoxon`` for those of images, ``delong`` for
-            the ranking of two classes.
+            averaged), ``permutation`` for other scores of samples, ``wilcoxon`` by their ranks, ``pooled`` for a score
+            of all samples' sums (the permutation test of what each adds to it), ``delong`` for the ranking of two
+            classes.
         label: what is compared, as printed.
-        values: (N,) score of each sample, whose mean stands for the measure; for ``delong`` what ranks them.
+        values: (N,) score of each sample, of which the measure is the mean; for ``delong`` what ranks them; none for
+            ``pooled``.
     """
 
-    test: Literal["mcnemar", "permutation", "wilcoxon", "delong"]
+    test: Literal["mcnemar", "permutation", "wilcoxon", "pooled", "delong"]
     label: str
-    values: Callable[[A], Floats]
+    values: Callable[[A], Floats] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.values is None) != (self.test == "pooled"):
+            needs = "takes no" if self.test == "pooled" else "wants"
+            raise UserError(f"paired test {self.test} {needs} `values`; `pooled` compares the measure itself")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

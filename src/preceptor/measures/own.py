@@ -137,12 +137,18 @@ def require_sound(measure: AnyMeasure, answers: Answers) -> None:
     measure.of(answers)
     rows = measure.rows(answers)
     measure.finished(np.stack([rows.sum(axis=0), 2 * rows.sum(axis=0), rows[0]]))
-    if measure.paired is not None and measure.paired.test != "delong":
+    if measure.paired is not None and measure.paired.values is not None and measure.paired.test != "delong":
         values = np.asarray(measure.paired.values(answers))
         if values.shape != (len(rows),):
             raise UserError(
                 f"measure {measure.name}: paired.values gives the shape {values.shape}; a score for each of the "
                 f"{len(rows)} samples was wanted"
+            )
+        score = measure.of(answers)
+        if score is not None and not np.isclose(values.mean(), score, rtol=1e-4, atol=1e-6):
+            raise UserError(
+                f"measure {measure.name}: the mean of paired.values is {values.mean():.6g}, the measure {score:.6g}; a "
+                'report would test another score than it shows. Give values of which it is the mean, or test="pooled"'
             )
 
 

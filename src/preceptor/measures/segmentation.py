@@ -111,7 +111,7 @@ def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, 
         finish=ratio,
         # One mean over images and classes: with several classes a mean of means rounds otherwise.
         score=lambda answers: float(of_counts(answers.counts).mean()),
-        paired=Paired(test="wilcoxon", label=label, values=values),
+        paired=Paired(test="permutation", label=label, values=values),
         may_monitor=is_main,
         is_printed=is_main,
     )
@@ -170,7 +170,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         may_monitor=True,
         is_printed=True,
         is_tabled=True,
-        paired=_IOU_PER_IMAGE.paired,
+        paired=Paired(test="pooled", label="IoU"),
     ),
     Measure(
         name="f1",
@@ -181,7 +181,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         may_monitor=True,
         is_printed=True,
         is_tabled=True,
-        paired=_F1_PER_IMAGE.paired,
+        paired=Paired(test="pooled", label="F1"),
     ),
     _IOU_PER_IMAGE,
     _F1_PER_IMAGE,

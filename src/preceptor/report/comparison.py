@@ -1,16 +1,15 @@
 """Are two methods different on the same test samples, and would they be with other seeds?
 
-Two questions, two tests, and a difference is claimed only where both say so:
+One score a comparison: what is shown is what is tested. Three p-values, and the largest one counts (an
+intersection-union test, Berger 1982):
 
-* Would other patients say the same of these networks? For every test sample, a method's score is averaged over
-  the seeds that both methods have, and the averages are compared in a paired test over samples or whole groups.
-* Would other seeds say the same? The difference of the means is compared with how much the seeds of one method
-  differ, pooled over all methods of the table (the error term of a one-way analysis of variance). With a handful of
-  seeds each, a method's own deviation says too little.
+* Would other patients say the same of these networks? Two methods are exchanged in single samples or whole groups, with
+  every sample's answers averaged over the seeds that both have; DeLong's test of AUROC.
+* Would other seeds say the same? Welch's test of the means over seeds, each method with its own variance.
+* Would other seeds and other patients say the same? The difference against the sum of both variances.
 
-The larger p-value of the two is the pair's (an intersection-union test, Berger 1982); these are corrected by Holm.
-Besides, two seeds or more are wanted, each of which points the same way. Where seeds differ much, as they do with
-small sets, a test over samples alone would call luck a gain.
+They are corrected together (:mod:`preceptor.measures.claims`). One seed shows nothing, and fewer than six groups can
+show nothing, however large the difference.
 """
 
 from collections.abc import Sequence
@@ -18,27 +17,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from preceptor.measures import (
-    Comparison,
-    Paired,
-    delong,
-    is_distinguishable,
-    mcnemar,
-    paired_permutation,
-    verdict,
-    wilcoxon,
-)
-from preceptor.measures.classification import ranking_area
-from preceptor.measures.measure import AnyMeasure
+from preceptor.measures import Comparison, delong, mcnemar, paired_permutation, verdict, wilcoxon
+from preceptor.measures.claims import LEVEL, least_p_value, seeds_and_units_p_value, seeds_p_value
+from preceptor.measures.jackknife import pseudo_values
+from preceptor.measures.measure import AnyMeasure, Paired
 from preceptor.report.names import network_name
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.samples import answers_of, groups_of
 from preceptor.report.reading.studies import Cell
 from preceptor.runs.predictions import Predictions
 
-LEVEL = 0.05
+NO_VERDICT = "no verdict possible"
+NO_DIFFERENCE = "not distinguishable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +37,13 @@ class Difference:
     """What may be said of two cells on one network and metric.
 
     Args:
-        tested: the mean over samples that the test compares, such as IoU per image for IoU.
-        seed_differences: first minus second, seed by seed, in ``tested``.
-        gap: mean of the differences of the metric itself, over the seeds that both have.
-        seed_p: p-value of ``gap`` against the spread over seeds; 1 where no method has two seeds.
-        corrected: the larger p-value, corrected for all comparisons of this metric.
-        holds: the corrected p-value holds, and two seeds or more point the same way, in the metric itself too.
+        against_alone: the second one is the students alone of the first.
+        tested: the metric as it is printed.
+        seed_differences: first minus second, seed by seed.
+        seed_p: p-value over seeds; 1 where there is one seed.
+        both_p: p-value over seeds and samples or groups together.
+        corrected: the largest p-value, corrected for all comparisons of this metric.
+        least_corrected: the smallest that any difference could have with so few samples or groups.
         words: a sentence on it.
     """
 
@@ -59,37 +51,56 @@ class Difference:
     second: Cell
     network: str
     metric: str
+    against_alone: bool
     higher_is_better: bool
     tested: str
     comparison: Comparison
     seed_differences: tuple[float, ...]
     samples: int
     groups: int | None
-    gap: float
     seed_p: float
-    corrected: float
-    holds: bool
-    words: str
+    both_p: float
+    corrected: float = 1.0
+    least_corrected: float = 0.0
+    words: str = ""
+
+    @property
+    def p_value(self) -> float:
+        """The largest, not corrected."""
+        return max(self.comparison.p_value, self.seed_p, self.both_p)
 
     @property
     def least_p(self) -> float:
         """The smallest p-value, not corrected, that any difference could have with so few samples or groups."""
-        return 0.0 if self.comparison.test == "DeLong" else 2.0 ** (1 - self.comparison.units)
+        return least_p_value(self.comparison.units)
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether there are enough samples or groups for any difference to be claimed."""
+        return self.least_corrected <= LEVEL
+
+    @property
+    def holds(self) -> bool:
+        """Whether it may be claimed."""
+        return self.is_possible and self.corrected <= LEVEL
 
     @property
     def word(self) -> str:
-        """``better``, ``worse`` or ``not distinguishable``."""
+        """``better``, ``worse``, ``not distinguishable`` or ``no verdict possible``."""
+        if not self.is_possible:
+            return NO_VERDICT
         if not self.holds:
-            return "not distinguishable"
+            return NO_DIFFERENCE
         is_higher = bool(np.mean(self.seed_differences) > 0)
         return "better" if is_higher == self.higher_is_better else "worse"
 
 
-def compare(first: Cell, second: Cell, network: str, measure: AnyMeasure | None, resamples: int) -> Difference | None:
-    """The paired test of two cells; None where there is no test, no common seed or no common samples."""
-    if measure is None or measure.paired is None:
+def compare(
+    first: Cell, second: Cell, network: str, measure: AnyMeasure, resamples: int, *, against_alone: bool = False
+) -> Difference | None:
+    """The paired tests of two cells; None where there is no test, no common seed or no common samples."""
+    if measure.paired is None:
         return None
-    metric = measure.key
     seeds = [seed for seed in first.runs if seed in second.runs]
     runs = [run for seed in seeds for run in (first.runs[seed], second.runs[seed])]
     answers = [(first.runs[seed].predictions, second.runs[seed].predictions) for seed in seeds]
@@ -98,66 +109,52 @@ def compare(first: Cell, second: Cell, network: str, measure: AnyMeasure | None,
         for one, other in answers
         if one and other and network in one.networks and network in other.networks and _same_samples(one, other)
     ]
-    if not seeds or len(pairs) < len(seeds):
-        return None
-    of_metric = [
-        (a - b)
-        for seed in seeds
-        if (a := first.runs[seed].score(network, metric)) is not None
-        and (b := second.runs[seed].score(network, metric)) is not None
+    scores = [
+        [score for seed in seeds if (score := cell.runs[seed].score(network, measure.key)) is not None]
+        for cell in (first, second)
     ]
-    if measure.paired.test == "delong":
-        found = _ranking(pairs, network, measure.paired, runs)
-    else:
-        found = _mean(pairs, network, measure.paired, runs, resamples)
+    if not seeds or min(len(pairs), *map(len, scores)) < len(seeds):
+        return None
+    test = {"delong": _ranking, "pooled": _pooled}.get(measure.paired.test, _mean)
+    found = test(pairs, network, measure, runs, resamples)
     if found is None:
         return None
-    comparison, differences, samples, groups = found
-    agrees = len(of_metric) == len(seeds) and is_distinguishable(of_metric, 0.0)
+    comparison, samples, groups = found
+    seed_p, both_p = 1.0, 1.0
+    if len(seeds) > 1:
+        seed_p = float(seeds_p_value(*scores))
+        both_p = float(seeds_and_units_p_value(*scores, comparison.variance, comparison.units))
     return Difference(
         first=first,
         second=second,
         network=network,
-        metric=metric,
+        metric=measure.key,
+        against_alone=against_alone,
         higher_is_better=measure.higher_is_better,
         tested=measure.paired.label,
         comparison=comparison,
-        seed_differences=tuple(differences),
+        seed_differences=tuple(one - other for one, other in zip(*scores, strict=True)),
         samples=samples,
         groups=groups,
-        gap=float(np.mean(of_metric)) if of_metric else 0.0,
-        seed_p=1.0,
-        corrected=1.0,
-        holds=agrees
-        and len(seeds) > 1
-        and np.sign(of_metric[0]) == np.sign(differences[0]) == np.sign(comparison.difference),
-        words="",
+        seed_p=seed_p,
+        both_p=both_p,
     )
 
 
-_Tested = tuple[Comparison, list[float], int, int | None]
+_Pairs = Sequence[tuple[Predictions, Predictions]]
+_Tested = tuple[Comparison, int, int | None]
 
 
-def _mean(
-    pairs: Sequence[tuple[Predictions, Predictions]],
-    network: str,
-    paired: Paired[Any],
-    runs: Sequence[Run],
-    resamples: int,
-) -> _Tested:
-    """A score of single samples, averaged over seeds: accuracy, or the IoU or F1 of images."""
-    ids = list(dict.fromkeys(str(name) for one, _ in pairs for name in one.ids))
-    place = {name: row for row, name in enumerate(ids)}
-    sums, counts, differences = np.zeros((2, len(ids))), np.zeros(len(ids)), []
-    for pair in pairs:
-        rows = [place[str(name)] for name in pair[0].ids]
-        both = np.stack([paired.values(answers_of(answer, network)) for answer in pair])
-        sums[:, rows] += both
+def _mean(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run], resamples: int) -> _Tested:
+    """A mean of samples' scores, each averaged over seeds: accuracy, or the IoU or F1 of images."""
+    paired, (ids, places) = _of(measure), _samples(pairs)
+    assert paired.values is not None
+    sums, counts = np.zeros((2, len(ids))), np.zeros(len(ids))
+    for pair, rows in zip(pairs, places, strict=True):
+        sums[:, rows] += np.stack([paired.values(answers_of(answer, network)) for answer in pair])
         counts[rows] += 1
-        differences.append(float(both[0].mean() - both[1].mean()))
     first, second = sums / counts
     groups = groups_of(runs, ids)
-    known = None if groups is None else len(set(groups))
     if paired.test == "wilcoxon":
         if groups is not None:  # images of one patient are not independent
             numbers = np.unique(groups, return_inverse=True)[1]
@@ -167,26 +164,55 @@ def _mean(
         comparison = mcnemar(first > 0, second > 0)
     else:
         comparison = paired_permutation(first, second, groups=groups, resamples=resamples)
-    return comparison, differences, len(ids), known
+    return comparison, len(ids), _count(groups)
 
 
-def _ranking(
-    pairs: Sequence[tuple[Predictions, Predictions]], network: str, paired: Paired[Any], runs: Sequence[Run]
-) -> _Tested | None:
+def _pooled(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run], resamples: int) -> _Tested:
+    """A score of all samples' sums, by what each sample or group adds to it, averaged over seeds."""
+    ids, places = _samples(pairs)
+    groups = groups_of(runs, ids)
+    added = []
+    for pair, rows in zip(pairs, places, strict=True):
+        for answer in pair:
+            found = measure.rows(answers_of(answer, network))
+            every = np.zeros((len(ids), found.shape[1]))
+            every[rows] = found
+            added.append(pseudo_values(measure, every, groups))
+    first, second = np.mean(added[::2], axis=0), np.mean(added[1::2], axis=0)
+    return paired_permutation(first, second, resamples=resamples), len(ids), _count(groups)
+
+
+def _ranking(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run], resamples: int) -> _Tested | None:
     """DeLong's test; for two classes, and seeds that share their samples."""
-    labels, ids = pairs[0][0].labels, [str(name) for name in pairs[0][0].ids]
-    sides = [[answers_of(answer, network) for answer in side] for side in zip(*pairs, strict=True)]
+    paired, labels, ids = _of(measure), pairs[0][0].labels, [str(name) for name in pairs[0][0].ids]
     alike = all([str(name) for name in one.ids] == ids for one, _ in pairs)
     if labels is None or not alike or pairs[0][0].networks[network].shape[1] != 2:
         return None
     if np.bincount(labels, minlength=2).min() < 2:
         return None
+    values = paired.values
+    assert values is not None
     groups = groups_of(runs, ids)
-    first, second = (np.stack([paired.values(answers) for answers in side]) for side in sides)
-    areas = [[ranking_area(values, labels == 1) for values in side] for side in (first, second)]
-    differences = [a - b for a, b in zip(*areas, strict=True)]
-    comparison = delong(labels == 1, first, second, groups=groups)
-    return comparison, differences, len(ids), None if groups is None else len(set(groups))
+    first, second = (
+        np.stack([values(answers_of(answer, network)) for answer in side]) for side in zip(*pairs, strict=True)
+    )
+    return delong(labels == 1, first, second, groups=groups), len(ids), _count(groups)
+
+
+def _of(measure: AnyMeasure) -> Paired[Any]:
+    assert measure.paired is not None
+    return measure.paired
+
+
+def _samples(pairs: _Pairs) -> tuple[list[str], list[list[int]]]:
+    """The samples of all seeds, and the place of each seed's among them."""
+    ids = list(dict.fromkeys(str(name) for one, _ in pairs for name in one.ids))
+    place = {name: row for row, name in enumerate(ids)}
+    return ids, [[place[str(name)] for name in one.ids] for one, _ in pairs]
+
+
+def _count(groups: Sequence[str] | None) -> int | None:
+    return None if groups is None else len(set(groups))
 
 
 def _same_samples(one: Predictions, other: Predictions) -> bool:
@@ -195,41 +221,32 @@ def _same_samples(one: Predictions, other: Predictions) -> bool:
     return np.array_equal(one.ids, other.ids) and np.array_equal(one.labels, other.labels)
 
 
-def seed_p_value(gap: float, seeds: int, values: Sequence[Sequence[float]]) -> float:
-    r"""Two-sided p-value of a difference of two means over ``seeds``, by the spread over seeds pooled over methods.
-
-    .. math:: t = \frac{\mathrm{gap}}{s \sqrt{2 / S}}, \quad
-        s^2 = \frac{\sum_m \sum_i (x_{mi} - \bar{x}_m)^2}{\sum_m (S_m - 1)}
+def judged(found: Difference, corrected: float, largest_share: float) -> Difference:
+    """With the corrected p-value, the smallest that there could be, and the verdict in words.
 
     Args:
-        values: the scores of each method's seeds. 1 where none has two.
+        largest_share: of the level that a comparison of the family has; without a first claim there is no second.
     """
-    free = sum(len(own) - 1 for own in values)
-    if free < 1:
-        return 1.0
-    variance = sum(float(np.var(own)) * len(own) for own in values) / free
-    if variance == 0:
-        return 1.0 if gap == 0 else 0.0
-    return 2 * float(stats.t.sf(abs(gap) / (variance * 2 / seeds) ** 0.5, df=free))
-
-
-def judged(found: Difference, corrected: float) -> Difference:
-    """With the corrected p-value and the verdict in words."""
-    holds = found.holds and is_distinguishable(found.seed_differences, corrected, level=LEVEL)
-    words = verdict(
-        found.first.title,
-        found.second.title,
-        metric=f"{found.tested} of {network_name(found.network)}",
-        seed_differences=found.seed_differences,
-        p_value=corrected,
-        samples=found.samples,
-        groups=found.groups,
-        level=LEVEL,
-        higher_is_better=found.higher_is_better,
-    )
-    if not holds and is_distinguishable(found.seed_differences, corrected, level=LEVEL):
-        words = (
-            f"{found.first.title} and {found.second.title}: not distinguishable: {found.tested} and {found.metric} "
-            f"of {network_name(found.network)} do not point the same way in every seed."
+    least_corrected = found.least_p if found.comparison.test == "DeLong" else found.least_p / largest_share
+    done = replace(found, corrected=corrected, least_corrected=least_corrected)
+    if done.is_possible:
+        words = verdict(
+            found.first.title,
+            found.second.title,
+            metric=f"{found.tested} of {network_name(found.network)}",
+            seed_differences=found.seed_differences,
+            p_value=corrected,
+            samples=found.samples,
+            groups=found.groups,
+            level=LEVEL,
+            higher_is_better=found.higher_is_better,
         )
-    return replace(found, corrected=corrected, holds=holds, words=words)
+    else:
+        what = "samples" if found.groups is None else "groups"
+        gap = 100 * float(np.mean(found.seed_differences))
+        words = (
+            f"{found.first.title} and {found.second.title}: no verdict is possible with {found.comparison.units} "
+            f"{what}: {found.tested} of {network_name(found.network)} {gap:+.2f} points, but the smallest p-value that "
+            f"there could be, corrected, is {min(1.0, least_corrected):.2g}."
+        )
+    return replace(done, words=words)

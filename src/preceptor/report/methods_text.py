@@ -5,11 +5,11 @@ from typing import Any
 
 from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
+from preceptor.measures.claims import LEVEL
 from preceptor.measures.table import main_measure
 from preceptor.own_code import is_own
 from preceptor.plan.show import formula
 from preceptor.recipe import parse_recipe
-from preceptor.report.comparison import LEVEL
 from preceptor.report.names import architecture
 from preceptor.report.reading.runs import Run
 from preceptor.report.reading.studies import Study
@@ -156,10 +156,11 @@ def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[s
     tests = list(dict.fromkeys(difference.comparison.test for difference in statistics.differences))
     if tests:
         yield (
-            f"Methods were compared on the same test samples, with scores averaged over seeds sample by sample "
-            f"({', '.join(tests)}; two-sided) and by the difference of their means against the spread over seeds, "
-            f"pooled over methods (t-test); the larger p-value was Holm-corrected over all comparisons of a score "
-            f"(level {LEVEL:g}), and a difference was claimed only where every seed pointed the same way."
+            f"Methods were compared on the same test samples, with samples averaged over seeds "
+            f"({', '.join(tests)}; two-sided), by their means over seeds (Welch's t-test) and by the sum of both "
+            f"variances (t-test with Satterthwaite's degrees of freedom); the largest p-value was corrected over all "
+            f"comparisons of a score by Holm's weighted method (level {LEVEL:g}), half of the level for comparisons "
+            f"with students alone and half for all other pairs of methods."
         )
     packages = run.environment.get("packages") or {}
     if run.environment:

@@ -138,13 +138,13 @@ def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
         words.append(f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {what}.")
         if units[0] < _FEW:
             words.append("So few make them too narrow.")
-    if any(difference.word != "not distinguishable" for difference in statistics.differences):
+    if any(difference.holds for difference in statistics.differences):
         words.append(
             f"{BETTER} better and {WORSE} worse than the student alone; bold: better than every other of its network; "
-            "both only where the difference holds (paired test and spread over seeds, Holm-corrected)."
+            "both only where the difference holds (over samples and seeds, corrected for all comparisons)."
         )
     elif statistics.differences:
-        words.append("Nothing is in bold: no difference holds (paired tests and spread over seeds, Holm-corrected).")
+        words.append("Nothing is in bold: no difference holds (over samples and seeds, corrected for all comparisons).")
     if published:
         words.append("Published figures stand beside ours where the paper prints them.")
     return " ".join(words)

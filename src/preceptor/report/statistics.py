@@ -1,7 +1,7 @@
 """Mean ± deviation over seeds, intervals over patients, and which differences hold."""
 
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -11,16 +11,14 @@ from preceptor.measures import (
     Resampler,
     Spread,
     basic_interval,
-    holm,
     percentile_interval,
     spread,
 )
-from preceptor.report.comparison import LEVEL, Difference, compare, judged, seed_p_value
+from preceptor.measures.claims import corrected, pairs_to_compare, resamples_for, shares_of_level
+from preceptor.report.comparison import Difference, compare, judged
 from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.reading.samples import Blocks, groups_of, stacked
 from preceptor.report.reading.studies import Cell, Study
-
-_RESAMPLES = 10_000
 
 _Entry = tuple[int, str, list[Blocks]]
 """Place of a cell, network, addends of every seed."""
@@ -128,38 +126,43 @@ class Statistics:
     def differences(self) -> tuple[Difference, ...]:
         """Every cell against its baseline, and the best of each network against every other.
 
-        The p-values of a metric are corrected together (Holm), over all networks. That the best is chosen by
-        the same samples needs no further correction: it is called best only where it differs from every other
-        one, the runner-up included, whose distance is the smallest there is (simulated in the tests).
+        The p-values of a metric are corrected together, over all networks: half of the level is that of the
+        comparisons with students alone, the other half that of all other pairs, of which the best's are shown.
         """
         done: list[Difference] = []
         for metric in self.study.tested:
+            measure = self.study.measures.get(metric)
+            if measure is None or measure.paired is None:
+                continue
             networks = [network for network in self.study.networks if network != "T"]
-            pairs = [(*pair, network) for network in networks for pair in self._pairs(network, metric)]
-            resamples = max(_RESAMPLES, 2 * round(len(pairs) / LEVEL))  # else no corrected p-value could be small
+            listed = [(*pair, network) for network in networks for pair in self._pairs(network, metric)]
+            every = sum(math.comb(len(self._compared(network, metric)), 2) for network in networks)
+            resamples = resamples_for(shares_of_level(np.array([alone for *_, alone, _ in listed], dtype=bool), every))
             family = [
                 found
-                for first, second, network in pairs
-                if (found := compare(first, second, network, self.study.measures.get(metric), resamples))
+                for first, second, alone, network in listed
+                if (found := compare(first, second, network, measure, resamples, against_alone=alone))
             ]
-            family = [replace(found, seed_p=self._seed_p(found)) for found in family]
-            corrected = holm([max(found.comparison.p_value, found.seed_p) for found in family]) if family else []
-            done += [judged(found, p_value) for found, p_value in zip(family, corrected, strict=True)]
+            if family:
+                shares = shares_of_level(np.array([one.against_alone for one in family]), every)
+                p_values = corrected([one.p_value for one in family], shares)
+                done += [
+                    judged(found, float(p_value), float(shares.max()))
+                    for found, p_value in zip(family, p_values, strict=True)
+                ]
         return tuple(done)
 
-    def _seed_p(self, found: Difference) -> float:
-        cells = [cell for cell in self.study.cells if cell.kind != "teacher"]
-        scores = [[run.score(found.network, found.metric) for run in cell.runs.values()] for cell in cells]
-        known = [[score for score in own if score is not None] for own in scores]
-        return seed_p_value(found.gap, len(found.seed_differences), [own for own in known if own])
+    def _compared(self, network: str, metric: str) -> list[Cell]:
+        return [cell for cell in self.study.cells if cell.kind != "teacher" and self.spread(cell, network, metric)]
 
-    def _pairs(self, network: str, metric: str) -> list[tuple[Cell, Cell]]:
-        cells = [cell for cell in self.study.cells if cell.kind != "teacher" and self.spread(cell, network, metric)]
-        pairs = [(cell, base) for cell in cells if cell.kind == "run" and (base := self.baseline_of(cell))]
-        if best := self.best(network, metric):
-            met = [pair for pair in pairs if best in pair]
-            pairs += [(best, c) for c in cells if c is not best and (best, c) not in met and (c, best) not in met]
-        return pairs
+    def _pairs(self, network: str, metric: str) -> list[tuple[Cell, Cell, bool]]:
+        """First, second, whether that is the first's students alone."""
+        cells = self._compared(network, metric)
+        sign = 1 if self.study.higher_is_better(metric) else -1
+        means = [sign * found.mean for cell in cells if (found := self.spread(cell, network, metric))]
+        bases = [self.baseline_of(cell) if cell.kind == "run" else None for cell in cells]
+        alone = [next((n for n, cell in enumerate(cells) if cell is base), None) for base in bases]
+        return [(cells[first], cells[second], is_alone) for first, second, is_alone in pairs_to_compare(means, alone)]
 
     def against_baseline(self, cell: Cell, network: str, metric: str) -> Difference | None:
         """The comparison with the students alone, if it could be made."""

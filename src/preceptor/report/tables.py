@@ -59,14 +59,15 @@ def differences(study: Study, statistics: Statistics) -> Grid:
                 label(found.first.title),
                 label(found.second.title),
                 label(found.network),
+                label(found.tested),
                 Datum(f"{100 * gap.mean:+.2f}{deviation}", gap.mean, numbers={"": 100 * gap.mean, "±": _percent(gap)}),
                 Datum(found.word, is_best=found.word == "better", is_warning=found.word == "worse"),
                 Datum(_p(found.corrected), found.corrected),
                 Datum(_p(found.comparison.p_value), found.comparison.p_value),
                 Datum(_p(found.seed_p), found.seed_p),
+                Datum(_p(found.both_p), found.both_p),
                 Datum(f"{gap.count}", gap.count),
                 Datum(seen, found.samples),
-                label(found.tested),
                 label(found.comparison.test),
             )
         )
@@ -74,22 +75,24 @@ def differences(study: Study, statistics: Statistics) -> Grid:
         "first",
         "second",
         "network",
+        "score",
         "difference, points",
         "verdict",
         "p, corrected",
         "p, samples",
         "p, seeds",
+        "p, both",
         "seeds",
     ]
     caption = (
-        "First minus second on the same test samples. Scores are averaged over seeds sample by sample, then tested; "
+        "First minus second on the same test samples, in one score a row: the difference and every p-value are of it. "
         "± is the deviation of the difference over seeds. p of samples: would other patients say the same of these "
-        "networks? p of seeds: is the difference beyond what another seed changes, by the spread over seeds pooled "
-        "over all methods? The larger one counts; those of one score are corrected together (Holm). "
-        "One seed shows nothing."
+        "networks? p of seeds: would other seeds, each method with its own spread (Welch)? p of both: would others of "
+        "both at once? The largest counts. Those of one score are corrected together (Holm): half of the level is that "
+        "of comparisons with students alone, half that of all other pairs of methods. One seed shows nothing."
     )
-    heads += ["test samples (in groups)", "score", "test"]
-    return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 3, caption)
+    heads += ["test samples (in groups)", "test"]
+    return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 4, caption)
 
 
 def _percent(found: Spread) -> float | None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from preceptor.report.comparison import LEVEL
+from preceptor.measures.claims import LEVEL
+from preceptor.report.comparison import NO_VERDICT, Difference
 from preceptor.report.names import network_name
 from preceptor.report.reading.studies import STATUSES, Cell, Study
 from preceptor.report.statistics import Statistics
@@ -53,6 +54,8 @@ def _headline(study: Study, statistics: Statistics) -> str:
     better = [title for title, difference in made.items() if difference.word == "better"]
     worse = [title for title, difference in made.items() if difference.word == "worse"]
     if not better and not worse:
+        if set(words) == {NO_VERDICT}:
+            return f"No verdict is possible on {what}: {_too_few(next(iter(made.values())))}."
         who = f"{next(iter(made))} is not" if len(made) == 1 else f"None of {len(made)} methods is"
         return f"{who} distinguishable from the student alone in {what}."
     parts = []
@@ -61,7 +64,7 @@ def _headline(study: Study, statistics: Statistics) -> str:
     if worse:
         tail = "" if better else f" than the student alone in {what}"
         parts.append(f"{_named(worse)} {_is(worse)} worse{tail}")
-    rest = words.count("not distinguishable")
+    rest = len(words) - len(better) - len(worse)
     if rest:
         parts.append(f"{rest} {'is' if rest == 1 else 'are'} not distinguishable from it")
     return "; ".join(parts) + "."
@@ -104,10 +107,15 @@ def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
         around = f", 95 % interval {100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else ""
         extreme = "Highest" if study.higher_is_better(metric) else "Lowest"
         leads = statistics.is_best(best, network, metric)
-        words = "better than every other one" if leads else "not distinguishable from every other one"
+        if leads:
+            words = "it is better than every other one"
+        elif any(d.is_possible for d in statistics.differences if d.metric == metric):
+            words = "it is not distinguishable from every other one"
+        else:
+            words = "whether it is the best cannot be told"
         yield (
             f"{extreme} test {study.label(metric)} of {network_name(network)}: {best.title}, "
-            f"{100 * found.mean:.2f}{spread} %{around}; it is {words}."
+            f"{100 * found.mean:.2f}{spread} %{around}; {words}."
         )
         mine = statistics.against_baseline(best, network, metric) if best.kind == "run" else None
         if mine:
@@ -138,22 +146,26 @@ def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
     cells = [cell for cell in study.cells if cell.kind == "run" and cell.runs]
     if cells and max(len(cell.runs) for cell in cells) == 1:
         yield "One seed: another seed may order the methods otherwise, so these figures show no method to be better."
-    units = {d.least_p: d for d in statistics.differences if d.metric == study.metric and d.comparison.test != "DeLong"}
-    if units:
-        least = max(units)
-        found, family = units[least], sum(d.metric == study.metric for d in statistics.differences)
-        if least * family > LEVEL:
-            what = "groups" if found.groups is not None else "samples"
-            alone = "no difference, however large, could be shown with them" if least > LEVEL else (
-                f"a difference must be nearly one-sided to be shown among {family} comparisons")  # fmt: skip
-            yield (
-                f"The test split has {found.comparison.units} independent {what}: the smallest p-value that the paired "
-                f"test can give is {least:.2g}, so {alone}."
-            )
+    impossible = [d for d in statistics.differences if d.metric == study.metric and d.word == NO_VERDICT]
+    if impossible:
+        yield f"No verdict is possible: {_too_few(max(impossible, key=lambda one: one.least_corrected))}."
     yield from _teacher_warnings(study, statistics)
     for note in dict.fromkeys(note for run in study.finished for note in run.notes):
         if "generated" in note or "optimistic" in note:
             yield note
+
+
+def _too_few(found: Difference) -> str:
+    """How many groups there are, and what they cannot show."""
+    what = "samples" if found.groups is None else "groups"
+    least, then = f"{found.least_p:.2g}", "so no difference, however large, could be shown with them"
+    if found.least_p <= LEVEL:
+        least += f", {min(1.0, found.least_corrected):.2g} when corrected for all comparisons"
+        then += "; compare fewer methods, or test on more"
+    return (
+        f"with {found.comparison.units} independent {what} the smallest p-value that the paired test can give is "
+        f"{least}, {then}"
+    )
 
 
 def _teacher_warnings(study: Study, statistics: Statistics) -> Iterable[str]:

@@ -118,13 +118,13 @@ def run(path: Path, overrides: list[str], out: Path) -> str:
     """Train one cell unless it is finished; a failure is told and stops no other."""
     if (out / "result.json").exists():
         return f"{out.name}: was done"
-    from preceptor.training.run import train
+    from preceptor.training.run import train_recipe
 
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.with_suffix(".log").open("w") as log:
         try:
             recipe, _ = load_recipe(path, overrides)
-            train(recipe, out, device="cpu", console=Console(file=log, width=160))
+            train_recipe(recipe, out, device="cpu", console=Console(file=log, width=160))
         except Exception:
             traceback.print_exc(file=log)
             return f"{out.name}: FAILED, see {log.name}"

@@ -24,7 +24,7 @@ from torch import Tensor
 from plain_cells import MEAN, STD, folder_loader
 from preceptor.data.batches import Batches
 from preceptor.data.loading import Loading
-from preceptor.data.order import Order
+from preceptor.data.order import SampleOrder
 from preceptor.data.prepare import prepare
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources.phantom import NAMES, phantom
@@ -32,7 +32,7 @@ from preceptor.data.store import pack
 from preceptor.machine.fabric import make_fabric
 from preceptor.recipe import parse_recipe
 from preceptor.specs import AugmentSpec
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 from preceptor.training.run import run_of
 
 SIDE, BATCH = 96, 32
@@ -47,7 +47,7 @@ def folder_epochs(folder: Path, *, affine: bool) -> Callable[[int], Iterator[Ten
     return lambda view: (images for images, _ in loader)
 
 
-ORDER = Order(shuffle=True, drop_last=True)
+ORDER = SampleOrder(shuffle=True, drop_last=True)
 
 
 def packed_epochs(table: SampleTable, folder: Path, augment: AugmentSpec) -> Callable[[int], Iterator[Tensor]]:
@@ -136,7 +136,7 @@ def waiting(student: str, images: int, threads: int, folder: Path, rounds: int) 
         for number in range(rounds):
             waits = Waits()
             stage = replace(run.plan.stages[0], name=f"main{number}", first_epoch=number)
-            fit(
+            train_stage(
                 run.fabric,
                 stage,
                 cohort,

@@ -47,7 +47,7 @@ from preceptor.recipe import Recipe, parse_recipe
 from preceptor.teacher_cache.facts import arithmetic_facts, network_facts
 from preceptor.teacher_cache.folder import CacheEntry
 from preceptor.teacher_cache.replay import Replay
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 from preceptor.training.run import run_of
 from timing import Stamps, spread
 
@@ -173,7 +173,7 @@ class Placement:
     def times(self, batches: list[Batch]) -> list[float]:
         ours, stamps = self.ours, Stamps()
         ours.cohort.frozen_outputs = self.ask
-        fit(
+        train_stage(
             ours.run.fabric,
             replace(ours.stage, name=f"main{time.perf_counter_ns()}"),
             ours.cohort,

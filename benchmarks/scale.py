@@ -134,9 +134,9 @@ class Size:
 
     def training(self) -> float:
         """Images per second of training steps."""
-        from preceptor.training.fit import fit
+        from preceptor.training.fit import train_stage
 
-        at = fit(
+        at = train_stage(
             self._run.fabric,
             replace(self._stage, name=f"main{time.perf_counter_ns()}", epochs=1),
             self._cohort,
@@ -189,9 +189,9 @@ class Counted:
 
 def train_in_this_process(file: Path, out: Path, steps: int) -> None:
     import preceptor.cli.main  # noqa: F401  # what the command imports first
-    from preceptor.training.run import train
+    from preceptor.training.run import train_recipe
 
-    train(load_recipe(file)[0], out, device="cpu", watchers=[Counted(steps)])
+    train_recipe(load_recipe(file)[0], out, device="cpu", watchers=[Counted(steps)])
 
 
 def processes(recipes: dict[int, Recipe], folder: Path, rounds: int, steps: int) -> None:

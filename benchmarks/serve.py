@@ -28,7 +28,7 @@ from rich.console import Console
 
 from preceptor.deploy.export import Options, export
 from preceptor.recipe import parse_recipe
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 RECIPE = {
     "name": "served",
@@ -115,7 +115,7 @@ def main() -> None:
     print(f"{len(os.sched_getaffinity(0))} processors, load at the beginning {load}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         run, bundle = Path(folder) / "run", Path(folder) / "bundle"
-        train(parse_recipe(RECIPE), run, device="cpu", console=Console(file=io.StringIO()))
+        train_recipe(parse_recipe(RECIPE), run, device="cpu", console=Console(file=io.StringIO()))
         export(run, bundle, Options(int8="off"))
         with served(bundle, rate=0) as (pid, port):
             seen, before, after = asyncio.run(measured(pid, port, given.connections, given.seconds))

@@ -1,6 +1,6 @@
 """What the training loop costs beside forward, backward and optimiser.
 
-A baseline of one ResNet-18 at 96 px, batch 32, is trained by :func:`preceptor.training.fit.fit` and by a bare
+A baseline of one ResNet-18 at 96 px, batch 32, is trained by :func:`preceptor.training.fit.train_stage` and by a bare
 hand-written loop doing the same mathematics on the same batches, held in memory, in turn. Printed: medians,
 quartiles, and the ratio.
 
@@ -29,7 +29,7 @@ from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Member, Stage
 from preceptor.recipe import Recipe
 from preceptor.specs import NetworkSpec, TrainingSpec
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 from preceptor.training.optim import Group, make_optimizer
 from preceptor.training.run_folder import folder_for
 from timing import spread
@@ -75,7 +75,7 @@ def timed_fit(batches: Held, fabric: Fabric) -> float:
         facts=DataFacts(classes=len(CLASSES), batch_size=BATCH),
     )
     with tempfile.TemporaryDirectory() as folder:
-        at = fit(
+        at = train_stage(
             fabric,
             stage,
             cohort,

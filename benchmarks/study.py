@@ -61,10 +61,10 @@ from preceptor.recipe import Recipe, parse_recipe
 from preceptor.teacher_cache.of_stage import frozen_of
 from preceptor.training.build import builder_for
 from preceptor.training.checkpoints import Checkpoints
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
-from preceptor.training.run import Run
+from preceptor.training.run import TrainingRun
 from preceptor.training.run_folder import folder_for
 from timing import Stamps, spread
 
@@ -159,7 +159,7 @@ class Ours:
         builder = builder_for(
             recipes[0], self.prepared, make_fabric("cpu"), Checkpoints(nowhere), Notes(quiet), workshop
         )
-        self.run = Run(builder, plan, quiet)
+        self.run = TrainingRun(builder, plan, quiet)
         self.cohort = self.run.builder.cohort(self.stage)
         self.batches = self.run.builder.batches(self.stage, self.cohort)
 
@@ -169,7 +169,7 @@ class Ours:
         stage = replace(self.stage, name=f"main{time.perf_counter_ns()}", first_epoch=view)
         with frozen_of(recipe, stage, self.cohort, self.batches, self.run.fabric, lambda line: None) as ask:
             self.cohort.frozen_outputs = ask
-            fit(
+            train_stage(
                 self.run.fabric,
                 stage,
                 self.cohort,

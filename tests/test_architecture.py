@@ -10,6 +10,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "preceptor"
 GROUND = {
+    "calls",
     "catalogue",
     "errors",
     "explain",
@@ -18,6 +19,7 @@ GROUND = {
     "hub",
     "inside",
     "kinds",
+    "lazy_names",
     "notes",
     "opening",
     "own_code",
@@ -30,6 +32,7 @@ GROUND = {
     "sealed",
     "shipped",
     "signatures",
+    "stopping",
     "knowledge.setting",
     "knowledge.catalogue",
     "specs",

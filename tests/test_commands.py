@@ -8,6 +8,7 @@ import typer
 
 from preceptor.cli.main import app
 from preceptor.recipe import load_recipe
+from preceptor.study.spec import load_study
 
 from .pages import PAGES, ROOT, Block, blocks, named
 
@@ -32,7 +33,8 @@ def test_the_command_line_takes_it(block: Block, words: list[str]) -> None:
     assert not stray
     recipe = context.params.get("recipe")
     if isinstance(recipe, Path) and (ROOT / recipe).is_file():
-        load_recipe(ROOT / recipe, [*(context.params.get("overrides") or []), *context.args])
+        load = load_study if recipe.parts[0] == "studies" else load_recipe
+        load(ROOT / recipe, overrides=[*(context.params.get("overrides") or []), *context.args])
 
 
 @pytest.mark.parametrize("block", EVERY, ids=where)

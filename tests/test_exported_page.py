@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from preceptor.recipe import parse_recipe
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 PAGE = (Path(__file__).parents[1] / "docs" / "exported.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
@@ -67,7 +67,7 @@ def trained(tmp_path, images, network, split=(0.4, 0.2, 0.4), **more):
             **more,
         }
     )
-    train(recipe, tmp_path / "run", device="cpu", console=Console(file=said, width=500))
+    train_recipe(recipe, tmp_path / "run", device="cpu", console=Console(file=said, width=500))
     return tmp_path / "run", said.getvalue()
 
 

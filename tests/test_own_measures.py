@@ -14,11 +14,11 @@ from rich.console import Console
 from preceptor.cli.train import print_result
 from preceptor.errors import UserError
 from preceptor.measures import MEASURES, ClassAnswers, Measure, classification_scores, counted, ratio
-from preceptor.measures.own import described, facts_of, from_facts, loaded, require_sound
+from preceptor.measures.own import described_measure, facts_of, from_facts, loaded, require_sound
 from preceptor.recipe import parse_recipe
 from preceptor.runs.result import RunResult
 from preceptor.study.board import layout_of
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.training.run_folder import folder_for, keep_own
 
 from .command import preceptor
@@ -174,7 +174,7 @@ def test_a_measure_that_cannot_score_is_refused(here, before, after, message):
 
 
 def test_what_is_known_of_a_measure_can_be_kept_and_read(here):
-    found = described("mine.py:MINE")
+    found = described_measure("mine.py:MINE")
     facts = facts_of(loaded("mine.py:MINE"))
     assert facts == {"name": "doubt", "label": "Doubt", "task": "classification", "higher_is_better": False}
     assert from_facts(facts, "it") == found
@@ -207,7 +207,7 @@ def test_a_new_entry_is_all_that_a_new_measure_wants(monkeypatch):
     scores = classification_scores(student, labels)
     assert scores["sureness"] == pytest.approx(0.75)
     assert parse_recipe(recipe_for(training={"monitor": "sureness"})).monitored is new
-    assert layout_of(study(), plan(study()).jobs)["metrics"] == ["accuracy", "sureness"]
+    assert layout_of(study(), plan_study(study()).jobs)["metrics"] == ["accuracy", "sureness"]
     console = Console(record=True, width=200)
     rest = {"task": "classification", "technique": "x", "strategy": None, "fidelity": {}, "parameters": {}}
     known = {"status": "complete", "chosen": "S1", "test": {"S1": scores}, "validation": {"S1": scores}}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from preceptor.plotting import as_svg, key, panel, round_numbers, styled
+from preceptor.plotting import as_svg, draw_key, panel, round_numbers, styled
 
 
 def texts(svg):
@@ -20,7 +20,7 @@ def drawn(name="one", *, label="", low=0.0, high=10.0, log=False, whole=False, k
     axes.set_xscale("log" if log else "linear")
     axes.set_xlim(low, high)
     round_numbers(axes.xaxis, whole=whole)
-    key(axes, dict.fromkeys(keys, line))
+    draw_key(axes, dict.fromkeys(keys, line))
     return as_svg(axes, name)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from preceptor.cli.complete import recipe_names, study_names
 from preceptor.errors import UserError
-from preceptor.shipped import described, find_file, shipped_folder, shipped_names
+from preceptor.shipped import described_files, find_file, shipped_folder, shipped_names
 
 from .command import preceptor
 
@@ -53,7 +53,7 @@ def test_a_folder_is_refused_where_it_is_read():
 @pytest.mark.parametrize("kind", ["recipes", "studies"])
 def test_every_one_is_listed_with_a_sentence(kind):
     told = preceptor("recipes").out
-    for name, sentence in described(kind).items():
+    for name, sentence in described_files(kind).items():
         assert len(sentence) > 20, f"{kind}/{name}.yaml begins with no comment that says what it is"
         assert f"  {name} " in told
         assert sentence in told

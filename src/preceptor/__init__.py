@@ -8,19 +8,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from preceptor.errors import UserError
     from preceptor.face.cohort import Cohort
     from preceptor.face.edges import frozen, mutual, teach
     from preceptor.face.fit import fit
-    from preceptor.face.losses import *  # noqa: F403  # the table of losses is written down once
     from preceptor.face.run import load_run, train
     from preceptor.face.taps import taps
+    from preceptor.plan.edge import Ramp
     from preceptor.recipe import Recipe
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Cohort": "face.cohort",
+    "Ramp": "plan.edge",
     "Recipe": "recipe",
+    "UserError": "errors",
     "fit": "face.fit",
     "frozen": "face.edges",
     "load_run": "face.run",
@@ -31,7 +34,9 @@ _HOMES = {
 }
 """Public name -> where it is; all others are losses."""
 
-__all__ = ["Cohort", "Recipe", "fit", "frozen", "load_run", "mutual", "taps", "teach", "train"]
+__all__ = [
+    "Cohort", "Ramp", "Recipe", "UserError", "fit", "frozen", "load_run", "mutual", "taps", "teach", "train",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,9 +1,9 @@
 """A finished run, opened: its result, its networks and its data, each loaded when it is asked for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preceptor.errors import UserError
 from preceptor.measures.own import of_a_run
@@ -11,7 +11,7 @@ from preceptor.measures.table import with_own
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.files import RunFiles
 from preceptor.runs.finished import FinishedRun, finished_run, unverified
-from preceptor.runs.result import RunResult, Scores
+from preceptor.runs.result import RunResult, ScoresByNetwork
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -60,12 +60,12 @@ class OpenedRun:
         return self.finished.result
 
     @property
-    def test(self) -> Scores:
+    def test(self) -> ScoresByNetwork:
         """Scores on the test part by network; empty while that is sealed."""
         return self.result.test
 
     @property
-    def validation(self) -> Scores:
+    def validation(self) -> ScoresByNetwork:
         """Scores on the validation part by network."""
         return self.result.validation
 
@@ -143,6 +143,8 @@ class OpenedRun:
         self,
         *,
         data: str | None = None,
+        source: str | None = None,
+        options: Mapping[str, Any] | None = None,
         device: str = "auto",
         masks: Path | None = None,
         names: "ClassMap | None" = None,
@@ -151,6 +153,8 @@ class OpenedRun:
         """What its networks say of its test part, or of all of other ``data``, and how well.
 
         Args:
+            source: how other data lie, where that is not as the recipe's do.
+            options: of that source, or some that differ from the recipe's.
             masks: where every network's mask of every image is written, for segmentation.
             names: what the classes of other data are called here.
             note: called with what the user should know of the networks, one sentence each.
@@ -169,7 +173,7 @@ class OpenedRun:
             note(f"left out is {left_out}, of Python files in {self.files.own}; give --trust to run them")
 
         def evaluation() -> "Evaluation":
-            prepared = self.data() if data is None else prepare_whole(self.recipe, data)
+            prepared = self.data() if data is None else prepare_whole(self.recipe, data, source, options)
             measures = with_own(self.recipe.task, own if self.trust else (), prepared.packed.classes)
             batch_size = self.recipe.training.batch_size
             networks = self.networks(note)

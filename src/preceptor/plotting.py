@@ -83,7 +83,7 @@ def round_numbers(axis: "Axis", *, most: int = 6, whole: bool = False) -> None:
     axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
 
 
-def key(axes: "Axes", handles: Mapping[str, "Artist"]) -> None:
+def draw_key(axes: "Axes", handles: Mapping[str, "Artist"]) -> None:
     """What colours and marks mean, below everything; the figure grows by its lines."""
     if not handles:
         return

@@ -28,7 +28,8 @@ from preceptor.explain import explain, unknown
 from preceptor.kinds import kinds_at
 from preceptor.knowledge.catalogue import entry_for
 from preceptor.measures.measure import AnyMeasure, Measures
-from preceptor.measures.own import checked
+from preceptor.measures.own import measures_in_recipe
+from preceptor.measures.segmentation import class_scored
 from preceptor.measures.table import MEASURES, main_measure
 from preceptor.own_code import is_own
 from preceptor.plan.cast import Cast, Facts, Usual
@@ -38,7 +39,7 @@ from preceptor.plan.weights import notes_on_weights, require_weights_meant
 from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
 from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
 from preceptor.techniques.base import LossSpec
-from preceptor.techniques.own import options_of
+from preceptor.techniques.own import technique_options
 from preceptor.yaml_text import read_value, read_yaml_file
 
 
@@ -121,8 +122,8 @@ class Recipe(Model):
     def _require_monitor(self) -> None:
         known, monitor = self.measures_known, self.monitor
         monitors = [one.name for one in known.values() if one.may_monitor]
-        if monitor in monitors:
-            return
+        if monitor in monitors or (self.task == "segmentation" and class_scored(monitor) is not None):
+            return  # which classes there are, the data tell
         if monitor in known and monitor not in MEASURES[self.task]:
             raise ValueError(f"training.monitor: the entry of {monitor} must say may_monitor=True for that")
         raise ValueError(f"training.monitor: {self.task} has {', '.join(monitors)}, got {monitor!r}")
@@ -189,12 +190,12 @@ class Recipe(Model):
     @property
     def measures_known(self) -> Measures:
         """Every measure by which networks are scored, as its text describes it: a user's own have no functions."""
-        return checked(self.task, self.measures)
+        return measures_in_recipe(self.task, self.measures)
 
     @property
-    def monitored(self) -> AnyMeasure:
-        """The measure that chooses weights."""
-        return self.measures_known[self.monitor]
+    def monitored(self) -> AnyMeasure | None:
+        """The measure that chooses weights; None for one of a single class, which the data alone know."""
+        return self.measures_known.get(self.monitor)
 
     @property
     def monitor(self) -> str:
@@ -315,7 +316,7 @@ def _leave_out(technique: object, before: Mapping[str, Any], changed: Sequence[s
 def _options_of(technique: str) -> set[str]:
     """What a technique can be told, its name included; nothing where there is no such technique."""
     if is_own(technique):
-        return {"name", *(option.name for option in options_of(technique))}
+        return {"name", *(option.name for option in technique_options(technique))}
     return set(TECHNIQUES[technique].model_fields) if technique in TECHNIQUES else set()
 
 

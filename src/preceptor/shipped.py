@@ -8,18 +8,18 @@ from typing import Literal
 from preceptor.errors import UserError
 from preceptor.extras import CHECKOUT
 
-Kind = Literal["recipes", "studies"]
+ShippedKind = Literal["recipes", "studies"]
 
-_ONE: dict[Kind, str] = {"recipes": "recipe", "studies": "study"}
+_ONE: dict[ShippedKind, str] = {"recipes": "recipe", "studies": "study"}
 
 
-def shipped_folder(kind: Kind) -> Path:
+def shipped_folder(kind: ShippedKind) -> Path:
     """Where they lie: in the installed package, or at the top of a checkout."""
     inside = Path(__file__).parent / kind
     return inside if inside.is_dir() else CHECKOUT / kind
 
 
-def shipped_names(kind: Kind) -> list[str]:
+def shipped_names(kind: ShippedKind) -> list[str]:
     """Their names, in order."""
     return sorted(file.stem for file in shipped_folder(kind).glob("*.yaml"))
 
@@ -33,7 +33,7 @@ def shipped_recipe(name: str) -> Path:
     return find_file(Path("recipes") / name, ["recipes"])
 
 
-def find_file(given: Path, kinds: Sequence[Kind]) -> Path:
+def find_file(given: Path, kinds: Sequence[ShippedKind]) -> Path:
     """The file that a user means by ``given``: one of their own, or else a shipped one.
 
     Shipped ones are named ``phantom``, ``recipes/phantom`` or ``recipes/phantom.yaml``; a file of the user's with that
@@ -66,7 +66,7 @@ def _is_name(given: Path) -> bool:
     return len(given.parts) == 1 and not given.suffix and given.name not in ("", "..")
 
 
-def described(kind: Kind) -> dict[str, str]:
+def described_files(kind: ShippedKind) -> dict[str, str]:
     """Name -> the first sentence of the comment that heads its file."""
     return {name: _first_sentence(shipped_folder(kind) / f"{name}.yaml") for name in shipped_names(kind)}
 

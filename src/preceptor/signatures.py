@@ -78,7 +78,7 @@ class ClassText:
     @property
     def source(self) -> str:
         """What follows ``Source:`` in the docstring."""
-        return source_of(self.docstring)
+        return source_line(self.docstring)
 
     def attribute(self, name: str) -> ast.expr | None:
         """The expression assigned to a class attribute."""
@@ -176,7 +176,7 @@ def summary_of(docstring: str) -> str:
     return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", docstring.partition("\n")[0])
 
 
-def source_of(docstring: str) -> str:
+def source_line(docstring: str) -> str:
     """What follows ``Source:``, on one line."""
     return _paragraph(docstring, "Source")
 

@@ -28,7 +28,7 @@ LOCAL, HUB = "local-dir:", "hf-hub:"
 # Upper ends far above what anybody trains with: beyond them stands a typing mistake, which would take all memory, all
 # threads, or for ever.
 Epochs = Annotated[int, Field(gt=0, le=1_000_000)]
-Pixels = Annotated[int, Field(gt=0, le=32_768)]
+PixelCount = Annotated[int, Field(gt=0, le=32_768)]
 Side = Annotated[int, Field(ge=4, le=32_768)]  # of an image: below, there is nothing to see
 Images = Annotated[int, Field(gt=0, le=1_000_000)]
 Networks = Annotated[int, Field(gt=0, le=100)]
@@ -74,8 +74,22 @@ class TileSpec(Model):
         overlap: pixels that neighbours share.
     """
 
-    size: Pixels
+    size: PixelCount
     overlap: Annotated[int, Field(ge=0, le=32_768)] = 0
+
+
+class SubsetSpec(Model):
+    """A random part of all images, drawn before the split.
+
+    Args:
+        count: how many images.
+        balanced: equally many of each class.
+        seed: draws them; the runs of several seeds see the same unless they say otherwise.
+    """
+
+    count: Images
+    balanced: bool = False
+    seed: int = 0
 
 
 class DataSpec(Model):
@@ -90,6 +104,7 @@ class DataSpec(Model):
             the centre, ``pad`` scales the long side and fills with the mean colour by which the first student
             normalises, as timm's ``border`` does.
         tile: cut images into tiles instead.
+        subset: draw some of the images, before they are split and packed, and use no others.
         channels: how many channels images have and networks take.
         depth: how many bits each packed value has.
         duplicates: what happens to images with equal pixels: ``drop`` keeps one where the labels agree and none where
@@ -104,6 +119,7 @@ class DataSpec(Model):
     image_size: Side | tuple[Side, Side] = 224
     resize: ResizeRule = "squash"
     tile: TileSpec | None = None
+    subset: SubsetSpec | None = None
     channels: Channels = 3
     depth: Depth = 8
     duplicates: Literal["drop", "keep", "error"] = "drop"
@@ -229,7 +245,7 @@ class NetworkSpec(Model):
     architecture: str
     encoder: str | None = None
     weights: str = "imagenet"
-    input_size: Pixels | None = None
+    input_size: PixelCount | None = None
     mean: Annotated[tuple[Mean, ...], Field(min_length=1)] | None = None
     std: Annotated[tuple[Deviation, ...], Field(min_length=1)] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -383,8 +399,11 @@ class TrainingSpec(Model):
         patience: validations without a better score after which a network's weights are settled; the stage ends
             when all are. None never does.
         ema: decay of an exponential moving average of the weights, which is then what is evaluated.
-        monitor: the validation score that chooses weights; by default the first of the task.
-        balance: over- or under-sample classes in training.
+        monitor: the validation score that chooses weights; by default the first of the task. Of masks of several
+            classes also that of one, as ``iou.gland``.
+        balance: show each class equally often in training: ``over`` as often as the biggest, by repeating images,
+            ``under`` as often as the smallest, by leaving images out, ``both`` as often as a class has images on
+            average, by either; drawn anew in each epoch.
         drop_last: leave out the last batch of an epoch where it is smaller.
         threads: compute threads; results are bit-identical for equal threads.
         workers: threads that prepare batches ahead; they change nothing but speed.
@@ -416,7 +435,7 @@ class TrainingSpec(Model):
     patience: Epochs | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     monitor: str | None = None
-    balance: Literal["over", "under"] | None = None
+    balance: Literal["over", "under", "both"] | None = None
     drop_last: bool = False
     threads: Threads | None = None
     workers: Annotated[int, Field(ge=0, le=256)] = 1

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from preceptor.analysis.masks import FALSE, FOUND, MISSED, _marked, gallery, hardest
+from preceptor.analysis.masks import FALSE, FOUND, MISSED, _marked, hardest, mask_gallery
 
 
 def image(name, right, truth):
@@ -33,5 +33,5 @@ def test_regions_are_marked():
 
 def test_the_gallery_has_a_panel_for_mask_and_heat_map():
     found = hardest([image("one", 8, np.eye(4, dtype=np.int64))], most=1)
-    figure = gallery(found, {"one": np.zeros((4, 4, 3))}, ("background", "foreground"))
+    figure = mask_gallery(found, {"one": np.zeros((4, 4, 3))}, ("background", "foreground"))
     assert len(figure.axes) == 3

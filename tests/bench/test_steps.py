@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from preceptor.bench import steps as module
-from preceptor.bench.steps import DATA, Clock, Steps, in_order
+from preceptor.bench.steps import DATA, Clock, Steps, parts_in_order
 from preceptor.data.prepare import prepare
 from preceptor.machine.fabric import make_fabric
 from preceptor.networks.cost import cost_of
@@ -30,7 +30,7 @@ def test_every_part_is_timed_and_the_student_alone_learns(steps):
     teacher = {name: value.clone() for name, value in steps.cohort.frozen["T"].state_dict().items()}
     found = steps.measure(2, "computed")
     parts = [DATA, "T forward, frozen", "S1 forward", "losses", "backward", "optimiser"]
-    assert in_order(found.shares) == parts
+    assert parts_in_order(found.shares) == parts
     assert all(share > 0 for share in found.shares.values())
     assert sum(found.shares.values()) <= 1
     now = steps.cohort.state_dict()

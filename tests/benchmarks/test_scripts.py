@@ -53,7 +53,7 @@ RUNS = {
         ["| ResNet-18 | 32 | 1 | 1 |", "| U-Net", "ONNX of MixNet-S at 32 px written in"],
     ),
     "serve": (("serve", "--seconds", "3", "--connections", "8"), ["p50"]),
-    "outside": (("outside", "RECIPE"), ["| recipe | "]),
+    "outside": (("outside", "RECIPE", "--out", "OUT"), ["| recipe | "]),
     "losses of classes": (("losses", "--tiny", "--rounds", "1"), ["kd ", "crd ", "reviewkd "]),
     "losses of masks": (
         ("losses", "--tiny", "--rounds", "1", "--task", "segmentation"),

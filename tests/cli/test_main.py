@@ -62,7 +62,7 @@ def asked(monkeypatch):
     """The overrides that `preceptor train` hands on, in place of training."""
     given = []
     monkeypatch.setattr(
-        "preceptor.cli.train.train_recipe", lambda recipe, overrides, out, device, trust: given.extend(overrides)
+        "preceptor.cli.train.train_file", lambda recipe, overrides, out, device, trust: given.extend(overrides)
     )
     return given
 
@@ -97,7 +97,7 @@ def raising(error):
 
 
 def failing(monkeypatch, error, *options):
-    monkeypatch.setattr("preceptor.cli.train.train_recipe", raising(error))
+    monkeypatch.setattr("preceptor.cli.train.train_file", raising(error))
     return preceptor(*options, "train", "phantom")
 
 

@@ -8,7 +8,7 @@ from preceptor.cli.places import STUDIES
 from preceptor.extras import install_command
 from preceptor.sealed import write_sealed
 from preceptor.study.board import Board
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.spec import load_study
 
 from ..command import preceptor
@@ -37,6 +37,15 @@ def test_changes_reach_the_recipe(written, tmp_path):
     before = preceptor("study", written, "--dry-run").out
     assert preceptor("study", written, "--dry-run", "--set", "training.lr=0.001", "training.epochs=1").out == before
     assert preceptor("study", written, "--dry-run", "--set", "training.lr=0.5", "training.epochs=1").out != before
+
+
+def test_a_seed_of_a_study_is_its_part(written):
+    written.write_text(yaml.safe_dump(sort_keys=False, data=raw(seeds=[0, 1])))
+    whole, part = (preceptor("study", written, "--dry-run", *only).out for only in ((), ("--seed", 1)))
+    jobs = {line.split()[0] for line in part.splitlines() if "-seed" in line}
+    assert jobs
+    assert jobs == {line.split()[0] for line in whole.splitlines() if "-seed1-" in line}
+    assert preceptor("study", written, "--dry-run", "--seed", 7).error.endswith("has the seeds 0, 1\n")
 
 
 def test_two_studies_in_one_folder_are_refused(written, tmp_path):
@@ -122,7 +131,7 @@ def test_a_damaged_index_is_written_anew(written, tmp_path):
 
 def test_a_resolved_study_that_was_changed_is_refused(written, tmp_path):
     study = load_study(written)
-    board = Board(study, plan(study).jobs, tmp_path / "out")
+    board = Board(study, plan_study(study).jobs, tmp_path / "out")
     board.begin()
     resolved = tmp_path / "out" / "study.yaml"
     assert f"study folder: {tmp_path / 'out'}" in preceptor("study", resolved, "--dry-run").out.replace("\n", "")

@@ -18,7 +18,7 @@ def written(tmp_path):
 
 
 def called(path, *overrides):
-    recipe, folder = train.named(path, load_recipe(path, overrides)[0])
+    recipe, folder = train.named_after_file(path, load_recipe(path, overrides)[0])
     return recipe.name, folder
 
 
@@ -45,14 +45,14 @@ def test_data_are_called_by_the_end_of_their_path(tmp_path, monkeypatch):
 
 def test_what_an_older_version_began_goes_on_under_its_name(written, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr("preceptor.training.run.train", lambda recipe, out, **_: calls.append(recipe.name) or {})
+    monkeypatch.setattr("preceptor.training.run.train_recipe", lambda recipe, out, **_: calls.append(recipe.name) or {})
     monkeypatch.setattr(train, "print_result", lambda *_: None)
     changes = ["data.source=folder", f"data.path={tmp_path / 'slides'}", "data.options={}"]
     out = tmp_path / "out"
-    train.train_recipe(written, changes, out, "cpu")
+    train.train_file(written, changes, out, "cpu")
     out.mkdir()
     (out / "recipe.yaml").write_text(load_recipe(written, changes)[0].to_yaml())
-    train.train_recipe(written, changes, out, "cpu")
+    train.train_file(written, changes, out, "cpu")
     assert calls == ["slides", "tiny"]
 
 

@@ -15,7 +15,7 @@ import torch
 from preceptor.data.ahead import in_order
 from preceptor.data.batches import Batches
 from preceptor.data.loading import Loading, compute_alone
-from preceptor.data.order import Order, Share, balanced
+from preceptor.data.order import SampleOrder, Share, balanced
 from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
 from preceptor.errors import UserError
@@ -45,7 +45,7 @@ def batches_of(packed, rows, *, batch_size, augment=None, **options):
     """Batches whose options need not say to which of their parts they belong."""
     groups = [
         kind(**{name: options.pop(name) for name in kind.__dataclass_fields__ if name in options})
-        for kind in (Order, Share, Loading)
+        for kind in (SampleOrder, Share, Loading)
     ]
     assert not options
     order, share, loading = groups

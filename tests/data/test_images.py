@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from preceptor.data.images import FileReader, pixel_hash, read_image, read_mask
+from preceptor.data.images import FileReader, read_image, read_mask
 from preceptor.errors import UserError
 
 from .trees import save_array, save_image, save_mask, truncate
@@ -253,16 +253,6 @@ def test_reader_joins_masks_and_checks_their_size(tmp_path):
     other = str(save_mask(tmp_path / "small.png", size=(4, 8)))
     with pytest.raises(UserError, match=r"small\.png' is 4 x 8 pixels .* is 8 x 8"):
         FileReader((image,), ((other,),))(0)
-
-
-def test_pixel_hash_tells_shape_and_values_apart():
-    pixels = np.zeros((2, 8, 3), dtype=np.uint8)
-    assert pixel_hash(pixels) == pixel_hash(pixels.copy())
-    assert pixel_hash(pixels) != pixel_hash(pixels.reshape(4, 4, 3))
-    other = pixels.copy()
-    other[1, 7, 2] = 1
-    assert pixel_hash(pixels) != pixel_hash(other)
-    assert pixel_hash(pixels[:, ::2]) == pixel_hash(np.ascontiguousarray(pixels[:, ::2]))
 
 
 def test_no_real_image_is_refused(real_data: Path):

@@ -1,6 +1,7 @@
 """Inspection finds what is wrong before anything is trained."""
 
 import os
+import re
 import shutil
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from preceptor.data.contact_sheet import write_sheet
 from preceptor.data.depths import stored_kind
 from preceptor.data.inspect import inspect
-from preceptor.data.looks import look_at
+from preceptor.data.looks import look_at_images
 from preceptor.data.next_step import next_command
 from preceptor.data.sources import open_source
 from preceptor.errors import UserError
@@ -88,6 +89,7 @@ def test_generated_data_need_no_path():
     assert found.equal == ()
 
 
+@pytest.mark.slow
 def test_real_crchistophenotypes_has_three_equal_pairs(real_data):
     found = inspect(str(real_data / "CRCHistoPhenotypes"))
     assert {equal.ids: equal.conflicting for equal in found.equal} == {
@@ -170,7 +172,7 @@ def test_several_processes_see_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr("preceptor.data.looks._ENOUGH", 1)
     monkeypatch.setattr("preceptor.data.looks._CHUNK", 3)
     table = open_source("folder", str(class_folders(tmp_path)))
-    assert look_at(table, processes=2) == look_at(table)
+    assert look_at_images(table, processes=2) == look_at_images(table)
 
 
 @pytest.mark.parametrize(
@@ -210,6 +212,17 @@ def test_the_next_command_passes_on_what_was_given(tmp_path, options, end):
     assert next_command(inspect(str(root), "folder", options)) == f"preceptor init '{root}' --source folder{end}"
 
 
+def test_images_of_other_channels_are_looked_at_with_as_many(tmp_path):
+    for name in ("a/0", "a/1", "b/0", "b/1"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        values = np.random.default_rng(0).integers(0, 256, (8, 8, 4), dtype=np.uint8)
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, photometric="minisblack", planarconfig="contig")
+    assert len(inspect(str(tmp_path)).damaged) == 4
+    found = inspect(str(tmp_path), channels=4)
+    assert not found.damaged
+    assert next_command(found).endswith(" --channels 4")
+
+
 def test_generated_images_are_those_of_the_demo():
     assert next_command(inspect(None, "phantom", {"images": 48, "size": 16})) == "preceptor demo"
 
@@ -233,6 +246,15 @@ def test_contact_sheets(tmp_path, make, ending):
         assert page.index("class=none") < page.index("<img")
     with pytest.raises(UserError, match=r"give a file that ends in \.html or \.png"):
         write_sheet(tmp_path / "sheet.pdf", "x", table, {}, {})
+
+
+def test_odd_images_on_a_sheet_are_of_every_kind_and_from_all_over_the_set(tmp_path):
+    table = open_source("folder", str(class_folders(tmp_path / "set", per_class=10)))
+    names = table.frame["id"].tolist()
+    odd = dict.fromkeys(names[:-1], "nothing in its mask") | {names[-1]: "one value all over, 0"}
+    write_sheet(tmp_path / "sheet.html", "x", table, {}, odd, most=4)
+    shown = re.findall("<figcaption>([^<]*): ", (tmp_path / "sheet.html").read_text())
+    assert shown == [names[0], names[-2], names[-1]]
 
 
 def test_masks_are_outlined(tmp_path):

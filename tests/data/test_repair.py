@@ -14,7 +14,7 @@ import pytest
 from preceptor.data import cache, store
 from preceptor.data.packed import open_packed
 from preceptor.data.repair import on_sound_pixels
-from preceptor.data.rows import DamagedRowError, Rows
+from preceptor.data.rows import DamagedRowError, PackedRows
 from preceptor.data.store import pack
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.specs import TileSpec
@@ -156,7 +156,7 @@ def test_rows_that_changed_places_and_a_file_that_ends_early_are_noticed(made):
 def test_rows_are_indexed_like_an_array(tmp_path):
     array = np.random.default_rng(0).integers(0, 256, (5, 3, 2), dtype=np.uint8)
     (tmp_path / "rows").write_bytes(array.tobytes())
-    rows = Rows(tmp_path / "rows", array.shape)
+    rows = PackedRows(tmp_path / "rows", array.shape)
     for index in (0, -1, slice(1, 4), slice(None), [3, 0], np.array([[1], [2]]), np.array([], dtype=np.int64)):
         np.testing.assert_array_equal(rows[index], array[index])
     with pytest.raises(IndexError):

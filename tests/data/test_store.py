@@ -20,13 +20,14 @@ import pytest
 from PIL import Image
 
 from preceptor.data import store
-from preceptor.data.decoded import row_hash
+from preceptor.data.decoded import pixel_hash
 from preceptor.data.packed import PackedSet, open_packed, save_about, save_sums
 from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
 from preceptor.errors import UserError
 from preceptor.randomness import keys
-from preceptor.specs import TileSpec
+from preceptor.sealed import read_sealed
+from preceptor.specs import IGNORED, TileSpec
 
 
 def decoded(path: str):
@@ -135,7 +136,7 @@ def test_content_hashes_tell_equal_images_in_any_packed_set(tmp_path):
     hashes = whole.content_hashes()
     assert hashes.shape == (5, 16)
     assert hashes.dtype == np.uint8
-    assert bytes(hashes[0]).hex() == row_hash(table.read(0)[0])
+    assert bytes(hashes[0]).hex() == pixel_hash(table.read(0)[0])
     np.testing.assert_array_equal(hashes[0], hashes[2])
     assert bytes(hashes[0]) != bytes(hashes[1])
     parents = tiled.frame["parent"].map(dict(zip(whole.frame["id"], map(bytes, hashes), strict=True)))
@@ -242,6 +243,35 @@ def test_tiles_inherit_and_the_image_stands_in_for_a_missing_group(tmp_path):
         y, x = frame.loc[row, ["y", "x"]]
         np.testing.assert_array_equal(packed.images[row], image[y : y + 8, x : x + 8])
         np.testing.assert_array_equal(packed.masks[row], mask[y : y + 8, x : x + 8])
+
+
+PADDED = {"size": (16, 16), "resize": "pad"}
+STICKING_OUT = {"size": (9, 9), "tile": TileSpec(size=16)}
+WITHIN = {"size": (9, 9), "tile": TileSpec(size=12)}
+
+
+@pytest.mark.parametrize(("how", "ignores"), [(PADDED, True), (STICKING_OUT, True), (WITHIN, False)])
+def test_what_is_filled_up_around_an_image_counts_nowhere(tmp_path, how, ignores):
+    packed = pack(files_table(tmp_path / "src", masks=True), folder=tmp_path / "cache", **how)
+    assert packed.ignores is ignores
+    assert (packed.masks[1] == IGNORED).any() == ignores
+    if how is STICKING_OUT:
+        assert (packed.masks[0] == IGNORED).sum() == 16 * 16 - 12 * 12
+    table, reads = counted(files_table(tmp_path / "src", masks=True))
+    assert pack(table, folder=tmp_path / "cache", **how).fingerprint == packed.fingerprint
+    assert not reads
+    assert not pack(files_table(tmp_path / "src"), folder=tmp_path / "cache", **how).ignores  # there are no masks
+
+
+def test_tiles_from_before_borders_were_ignored_are_packed_anew(tmp_path):
+    made = pack(files_table(tmp_path / "src", masks=True), folder=tmp_path / "cache", **STICKING_OUT)
+    about, _ = read_sealed(made.folder / "meta.json", "")
+    older = {key: value for key, value in about.items() if key not in ("border", "ignores", "table_sha256")}
+    save_about(made.folder, {**older, "fingerprint": "0" * 32})
+    old = made.folder.rename(made.folder.with_name(f"{made.folder.name.rpartition('-')[0]}-{'0' * 12}"))
+    table, reads = counted(files_table(tmp_path / "src", masks=True))
+    assert pack(table, folder=tmp_path / "cache", **STICKING_OUT).ignores
+    assert (len(reads), old.exists()) == (5, False)
 
 
 def test_tiles_of_ungrouped_images_are_grouped_by_image(tmp_path):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from preceptor.data.tiles import cut, stitch, stitch_masks, tile_grid
 from preceptor.errors import UserError
+from preceptor.specs import IGNORED
 
 
 def test_grid_by_hand():
@@ -40,7 +41,7 @@ def test_overlap_that_goes_nowhere_is_refused(overlap):
         tile_grid(10, 10, 4, overlap)
 
 
-def test_filling_takes_the_border_colour_and_class_zero():
+def test_filling_takes_the_border_colour_and_counts_nowhere():
     image = np.full((3, 3, 3), 200, dtype=np.uint8)
     image[1, 1] = 10  # not on the border
     ((y, x, tile, mask),) = cut(image, np.ones((3, 3), dtype=np.uint8), 5)
@@ -48,7 +49,9 @@ def test_filling_takes_the_border_colour_and_class_zero():
     assert mask is not None
     np.testing.assert_array_equal(tile[:3, :3], image)
     assert (tile[3:] == 200).all()
-    assert mask.sum() == 9
+    assert (mask == 1).sum() == 9
+    assert (mask[3:] == IGNORED).all()
+    assert (mask[:, 3:] == IGNORED).all()
 
 
 def _rows(name, height, width, size, overlap):

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from preceptor.recipe import parse_recipe
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 from .pictures import class_folders, image_and_mask_folders
 
@@ -32,7 +32,7 @@ def trained(out, images, network, *, task="classification", data=None, **more):
         "training": {"epochs": 1, "batch_size": 8, "lr": 0.01, "threads": 1},
         **more,
     }
-    train(parse_recipe(raw), out, device="cpu", console=Console(file=StringIO(), width=500))
+    train_recipe(parse_recipe(raw), out, device="cpu", console=Console(file=StringIO(), width=500))
     return out
 
 

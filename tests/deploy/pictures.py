@@ -14,7 +14,7 @@ def coloured(rng, number, shape, dtype=np.uint8):
 
 
 def class_folders(root):
-    """Two classes of PNG, JPEG and grey 16-bit TIFF of odd sizes, wide and tall, larger and smaller than 24 px."""
+    """Two classes of PNG, JPEG and grey 16-bit TIFF (0.5 µm a pixel), wide and tall, larger and smaller than 24 px."""
     rng = np.random.default_rng(3)
     shapes = [(37, 61), (64, 41), (19, 23), (50, 50), (24, 33), (31, 24)]
     for number in range(48):
@@ -25,7 +25,8 @@ def class_folders(root):
             image = Image.fromarray(coloured(rng, number, shape))
             image.save(folder / f"{number}.{'png' if kind else 'jpg'}")
         else:
-            tifffile.imwrite(folder / f"{number}.tif", coloured(rng, number, shape, np.uint16)[..., 0])
+            values = coloured(rng, number, shape, np.uint16)[..., 0]
+            tifffile.imwrite(folder / f"{number}.tif", values, resolution=(20_000, 20_000), resolutionunit=3)
     return root
 
 

@@ -2,11 +2,13 @@
 
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from preceptor.deploy.compare import compare
+from preceptor.deploy.compare import compare_networks
 from preceptor.deploy.export import Options, export
+from preceptor.deploy.predictor import open_predictor
 from preceptor.errors import UserError
 from preceptor.opened_run import open_run
 
@@ -30,7 +32,7 @@ def abroad(class_data, tmp_path_factory):
 
 def test_a_run_and_its_bundle_are_as_good(class_run, class_data, tmp_path):
     export(class_run, tmp_path / "bundle", Options(int8="off"))
-    found = compare(class_run, tmp_path / "bundle", str(class_data), device="cpu")
+    found = compare_networks(class_run, tmp_path / "bundle", str(class_data), device="cpu")
     accuracy = found.rows[0]
     assert found.samples == 48
     assert (accuracy.gap.value, accuracy.gap.low, accuracy.gap.high) == (0, 0, 0)
@@ -43,9 +45,42 @@ def test_a_run_and_its_bundle_are_as_good(class_run, class_data, tmp_path):
 
 
 def test_masks_are_compared_by_their_pixels(mask_run, mask_data):
-    found = compare(mask_run, mask_run, str(mask_data), device="cpu")
+    found = compare_networks(mask_run, mask_run, str(mask_data), device="cpu")
     assert found.rows[0].label == "IoU"
     assert found.samples == 20
+
+
+def test_classifiers_of_tiles_are_compared_by_image(class_run, class_data, tmp_path):
+    """A run on tiles and one on whole images: of an image counts the mean over its tiles."""
+    tiles = trained(tmp_path / "tiles", class_data, RESNET, data={"tile": {"size": 32, "overlap": 0}})
+    found = compare_networks(tiles, class_run, str(class_data), device="cpu")
+    assert found.samples == 48
+    assert "scores are of images, by the mean of their tiles' probabilities" in found.notes[-1]
+    rows = open_predictor(tiles, device="cpu").predict([class_data])
+    means = rows.groupby(rows["file"].str.split("@").str[0])[["p_class0", "p_class1"]].mean()
+    right = means.to_numpy().argmax(axis=1) == [int(name.split("/")[0].removeprefix("class")) for name in means.index]
+    assert found.rows[0].first == pytest.approx(np.mean(right))
+
+
+def test_tables_are_compared_and_evaluated_where_the_recipe_knew_folders(class_run, class_data, tmp_path):
+    """Another hospital has its labels in a CSV, and whoever trained on folders says so."""
+    files = sorted(file for file in class_data.rglob("*.*") if file.is_file())
+    lines = [f"{file.relative_to(class_data)},{file.parent.name},p{number % 7}" for number, file in enumerate(files)]
+    table = class_data.parent / "labels.csv"
+    table.write_text("Picture,Finding,Who\n" + "\n".join(lines) + "\n")
+    options = {"image": "Picture", "label": "Finding", "group": "Who", "image_folder": class_data.name}
+    given = [word for name, value in options.items() for word in ("--option", f"{name}={value}")]
+    found = compare_networks(class_run, class_run, str(table), source="table", options=options, device="cpu")
+    assert found.samples == 48
+    assert "over 7 Who groups" in found.words
+    said = preceptor("compare", class_run, class_run, table, "--source", "table", *given, "--device", "cpu")
+    assert said.code == 0, said.error
+    plain = open_run(class_run).evaluate(data=str(class_data), device="cpu").scores["S1"]
+    said = preceptor("evaluate", class_run, "--data", table, "--source", "table", *given, "--device", "cpu")
+    assert said.code == 0, said.error
+    assert f"{plain['accuracy']:.3f}" in said.out
+    said = preceptor("evaluate", class_run, "--source", "table")
+    assert (said.code, "give --data too" in said.error) == (2, True)
 
 
 def test_other_names_for_classes(class_run, class_data, abroad):
@@ -55,7 +90,7 @@ def test_other_names_for_classes(class_run, class_data, abroad):
     )
     assert said.code == 0, said.error
     assert f"{plain['accuracy']:.3f}" in said.out
-    found = compare(
+    found = compare_networks(
         class_run, class_run, str(abroad / "images"), names={"malignant": "class1", "benign": "class0", "blurred": None}
     )
     assert found.samples == 48
@@ -83,9 +118,9 @@ def test_bad_maps(case, class_run, abroad, tmp_path):
 
 def test_what_cannot_be_compared(class_run, mask_run, class_data, abroad):
     with pytest.raises(UserError, match="two models of the same classes were wanted"):
-        compare(class_run, mask_run, str(class_data), device="cpu")
+        compare_networks(class_run, mask_run, str(class_data), device="cpu")
     with pytest.raises(UserError, match=r"has class 'benign', and the models know class0, class1; give --map"):
-        compare(class_run, class_run, str(abroad / "images"), device="cpu")
+        compare_networks(class_run, class_run, str(abroad / "images"), device="cpu")
     said = preceptor("evaluate", class_run, "--map", abroad / "classes.yaml")
     assert said.code == 2
     assert "give --data too" in said.error

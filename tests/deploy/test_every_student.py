@@ -7,7 +7,7 @@ from rich.console import Console
 
 from preceptor.deploy.export import Options, export
 from preceptor.recipe import parse_recipe
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 NEW = {"weights": "none"}
 RESNET = {"architecture": "test_resnet", **NEW}
@@ -60,7 +60,7 @@ def test_every_network_of_a_run_exports(kind, tmp_path):
         "technique": technique,
         "training": {"epochs": 1, "batch_size": 8, "lr": 1e-3, "threads": 1},
     }
-    train(parse_recipe(recipe), tmp_path / "run", device="cpu", console=Console(file=StringIO(), width=500))
+    train_recipe(parse_recipe(recipe), tmp_path / "run", device="cpu", console=Console(file=StringIO(), width=500))
     names = sorted(file.parent.name for file in (tmp_path / "run" / "networks").glob("*/config.json"))
     assert names
     for name in names:

@@ -6,15 +6,18 @@ import shutil
 import subprocess
 import sys
 import warnings
+from importlib.util import find_spec
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from preceptor.deploy import parity
+from preceptor.deploy.engines import OnnxEngine
 from preceptor.deploy.export import Options, export
 from preceptor.deploy.plan import Pictures
-from preceptor.deploy.predict import predict, read_predictions
+from preceptor.deploy.predict import predict, read_answers
 from preceptor.errors import UserError
 
 from ..command import preceptor
@@ -44,7 +47,7 @@ def run_script(bundle, images, out, *more):
         env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
     )
     assert done.returncode == 0, done.stderr
-    return read_predictions(out)
+    return read_answers(out)
 
 
 def require_same_table(found, expected, atol=1e-4):
@@ -324,6 +327,29 @@ def test_torchscript_for_qupath(class_run, tmp_path):
     config = json.loads((tmp_path / "b" / "wsinfer" / "config.json").read_text())
     assert config["spacing_um_px"] == 0.5
     assert [step["name"] for step in config["transform"]] == ["Resize", "ToTensor", "Normalize"]
+
+
+def test_openvino_gets_the_file_that_is_there_in_full_precision(class_run, tmp_path, monkeypatch):
+    """With the library where it is installed; without, what it is asked to do."""
+    is_there = find_spec("openvino") is not None
+    if not is_there:
+        fake = ModuleType("openvino")
+        fake.convert_model = lambda path: path.read_bytes()
+        fake.save_model = lambda model, path, *, compress_to_fp16: path.write_bytes(model[int(compress_to_fp16) :])
+        monkeypatch.setitem(sys.modules, "openvino", fake)
+        monkeypatch.setattr("preceptor.deploy.formats.find_spec", lambda name: True)
+    bundle = export(class_run, tmp_path / "b", Options(int8="off", formats=("onnx", "openvino")))
+    assert "model.openvino.xml" in bundle.facts["files"]
+    if not is_there:
+        assert (tmp_path / "b" / "model.openvino.xml").read_bytes() == (tmp_path / "b" / "model.onnx").read_bytes()
+        return
+    import openvino
+
+    images = np.random.default_rng(0).random((3, 3, 24, 24), dtype=np.float32)
+    path, exactly = tmp_path / "b" / "model.openvino.xml", {"INFERENCE_PRECISION_HINT": "f32"}
+    (said, *_) = openvino.Core().compile_model(path, "CPU", exactly)(images).values()
+    wanted = OnnxEngine(str(tmp_path / "b" / "model.onnx"), (24, 24)).of_floats(images)
+    np.testing.assert_allclose(said, wanted, atol=1e-3)
 
 
 @pytest.mark.parametrize("network", [{**RESNET, "input_size": 40}, {**RESNET, "mean": [0.7, 0.6, 0.3]}], ids=str)

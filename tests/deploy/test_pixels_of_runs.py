@@ -47,8 +47,8 @@ def test_a_run_predicts_as_it_was_trained_and_so_does_its_bundle(name, tmp_path)
     for row in range(len(packed)):
         path = images / f"{packed.frame['id'][row]}.png"
         (item,) = find_images([path], predictor.contract.reading)
-        ((_, image),) = [predictor._read(item)]
-        (seen,) = pieces_of(item.name, image, predictor.contract).pixels
+        (answered,) = predictor.rows([item])
+        (seen,) = pieces_of(item.name, answered.pixels, predictor.contract).pixels
         np.testing.assert_array_equal(seen, packed.images.read(np.array([row]))[0])
         assert seen.dtype == (np.uint16 if packed.depth == 16 else np.uint8)
 

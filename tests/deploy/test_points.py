@@ -4,12 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from preceptor.deploy.alone import predict as script
 from preceptor.deploy.answers import class_answer
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.export import Options, export
+from preceptor.deploy.images import find_images
 from preceptor.deploy.looks import Ranges, looks_of, unmixing
 from preceptor.deploy.plan import Pictures
 from preceptor.deploy.points import Points
@@ -121,6 +123,37 @@ def test_a_risk_that_no_certainty_reaches_is_refused(many, tmp_path, monkeypatch
     assert not (tmp_path / "b").exists()
 
 
+def test_unfamiliar_images_and_other_pixel_sizes_are_outside(many, class_run, class_data, tmp_path):
+    """Noise with the brightness and the colours of training; a file of twice the pixels per millimetre."""
+    facts = json.loads((many / "bundle" / "bundle.json").read_text())
+    assert facts["outside"]["seen"]["validation_outside"] < 24
+    assert facts["input"]["microns_per_pixel"] is None
+    predictor, rng = open_predictor(many / "bundle"), np.random.default_rng(2)
+    (tmp_path / "images").mkdir()
+    known = [np.array(Image.open(path)) for path in sorted((many / "images" / "class0").iterdir())[:6]]
+    for number, image in enumerate(known):
+        Image.fromarray(rng.permuted(image, axis=0)).save(tmp_path / "images" / f"{number}.png")
+    found = predictor.rows(find_images([tmp_path / "images"]))
+    assert {name for row in found for name in row.outside} == {"embedding distance"}
+    alone = run_script(many / "bundle", tmp_path / "images", tmp_path / "alone")
+    assert alone["outside"].tolist() == [int(bool(row.outside)) for row in found]
+
+    bundle = export(class_run, tmp_path / "sized", Options(int8="off"))
+    assert bundle.facts["input"]["microns_per_pixel"] == pytest.approx(0.5)
+    values = tifffile.imread(class_data / "class0" / "6.tif")
+    for name, dots in (("same", 20_000), ("nearly", 21_000), ("finer", 40_000)):
+        file = tmp_path / "sizes" / f"{name}.tif"
+        file.parent.mkdir(exist_ok=True)
+        tifffile.imwrite(file, values, resolution=(dots, dots), resolutionunit=3)
+    rows = open_predictor(tmp_path / "sized").rows(find_images([tmp_path / "sizes"]))
+    assert {row.name: row.outside for row in rows} == {
+        "same.tif": (), "nearly.tif": (), "finer.tif": ("microns per pixel",),
+    }  # fmt: skip
+    assert run_script(tmp_path / "sized", tmp_path / "sizes", tmp_path / "s")["outside"].tolist() == [1, 0, 0]
+    with pytest.raises(UserError, match=r"--mpp 0\.25: the files of the training images say 0\.5 to 0\.5 microns"):
+        export(class_run, tmp_path / "b", Options(int8="off", mpp=0.25))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_script_sees_the_same_looks(channels):
     image = np.random.default_rng(0).integers(0, 256, (9, 7, channels), dtype=np.uint8)
@@ -129,7 +162,7 @@ def test_the_script_sees_the_same_looks(channels):
     for name, value in looks.items():
         for ends, wanted in (((value - 1e-9, value + 1e-9), 0), ((value + 1e-9, value + 1), 1)):
             facts = {"outside": {"ranges": {name: ends}, "unmixing": unmixing().tolist()}}
-            assert script.outside([image], image, facts) == wanted
+            assert script.outside([image], image, facts, {}) == wanted
             assert Ranges({name: ends}).left(looks) == ((name,) if wanted else ())
 
 

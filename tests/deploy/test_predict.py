@@ -66,44 +66,6 @@ def test_from_python(class_run, class_data):
     np.testing.assert_allclose(found[["p_class0", "p_class1"]].sum(axis=1), 1)
 
 
-def test_damaged_and_odd_files_are_rows_with_their_reason(class_run, tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    good = Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8))
-    good.save(folder / "a good one.png")
-    good.convert("P").save(folder / "palette.png")
-    good.convert("CMYK").save(folder / "cmyk.jpg")
-    good.resize((1, 1)).save(folder / "dot.png")
-    exif = Image.Exif()
-    exif[274] = 6
-    good.save(folder / "turned.jpg", exif=exif)
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "text.jpg").write_text("no image")
-    (folder / "cut.png").write_bytes((folder / "a good one.png").read_bytes()[:900])
-    good.save(folder / "film.webp", save_all=True, append_images=[good.rotate(90)])
-    (folder / "lost.png").symlink_to(tmp_path / "nowhere.png")
-    found = predict(class_run, [folder], tmp_path / "out", pictures=Pictures(), device="cpu").set_index("file")
-    assert found.index[found["error"] == ""].tolist() == [
-        "a good one.png",
-        "cmyk.jpg",
-        "dot.png",
-        "palette.png",
-        "turned.jpg",
-    ]
-    reasons = {
-        "empty.png": "damaged or no image",
-        "text.jpg": "it is no PNG, JPEG",
-        "cut.png": "damaged or no image",
-        "film.webp": "2 pages or frames",
-        "lost.png": "which does not exist",
-    }
-    for name, reason in reasons.items():
-        assert reason in found.loc[name, "error"]
-        assert found.loc[name, "label"] == ""
-        assert np.isnan(found.loc[name, "p_class0"])
-
-
 def test_a_table_of_images_from_windows_with_a_mark_and_a_lost_file(class_run, class_data, tmp_path):
     (tmp_path / "sub").mkdir()
     shutil.copy(class_data / "class0" / "0.jpg", tmp_path / "sub" / "a.jpg")
@@ -191,3 +153,13 @@ def test_several_workers_give_the_same_bytes(mask_run, mask_data, tmp_path):
             hands=Hands(workers),
         )
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_of_this_machine_gives_the_same_bytes(mask_run, mask_data, tmp_path, monkeypatch):
+    """Where Ray is installed: a cluster that begins and ends with the call."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    for name, hands in (("plain", Hands(1)), ("ray", Hands(ray="local"))):
+        predict(mask_run, [mask_data / "images"], tmp_path / name, pictures=MASKS, device="cpu", hands=hands)
+    assert contents(tmp_path / "plain") == contents(tmp_path / "ray")

@@ -14,7 +14,7 @@ from preceptor.deploy.export import Options, export
 from preceptor.deploy.plan import Pictures
 from preceptor.deploy.predict import predict
 from preceptor.recipe import load_recipe
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 from .test_export import run_script
 
@@ -24,7 +24,7 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 def trained(name, changes, real_data, out, monkeypatch):
     monkeypatch.setenv("PRECEPTOR_DATA", str(real_data))
     recipe, _ = load_recipe(RECIPES / f"{name}.yaml", ["technique.name=baseline", "networks.count=1", *changes])
-    train(recipe, out, device="cpu", console=Console(file=StringIO(), width=500))
+    train_recipe(recipe, out, device="cpu", console=Console(file=StringIO(), width=500))
     table = pd.read_csv(out / "predictions" / "test.csv", dtype={"id": str})
     return table[table["network"] == "S1"].set_index("id")
 

@@ -86,13 +86,15 @@ def turned(path):
     picture("RGB").save(path, exif=exif)
 
 
+def chunk(name, content):
+    """A part of a PNG file."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
 def deep_colours(path):
     """A PNG of 16 bits and colours, chunk by chunk: Pillow writes none."""
     height, width = 6, 5
     rows = b"".join(b"\0" + RNG.integers(0, 256, width * 6, dtype=np.uint8).tobytes() for _ in range(height))
-
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
     head = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     parts = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from preceptor.deploy.contract import Contract
-from preceptor.deploy.views import turns, with_views
+from preceptor.deploy.views import Views, turns
+
+
+class Silent:
+    """An engine that says logits, and how far its first pixel is from black."""
+
+    def __init__(self, logits):
+        self.logits = logits
+
+    def with_distance(self, batch):
+        return self.logits(batch), batch[:, 0, 0, 0].astype(np.float32)
 
 
 @pytest.mark.parametrize(("shape", "count"), [((5, 5), 8), ((4, 6), 4)])
@@ -23,7 +33,7 @@ def test_a_network_that_follows_the_image_says_the_same_of_all_views():
     def first_channel(batch):
         return batch[..., 0].astype(np.float32)[:, None]
 
-    np.testing.assert_allclose(with_views(first_channel, contract)(pixels), first_channel(pixels))
+    np.testing.assert_allclose(Views(Silent(first_channel), contract)(pixels), first_channel(pixels))
 
 
 def test_probabilities_are_averaged_by_hand():
@@ -37,5 +47,12 @@ def test_probabilities_are_averaged_by_hand():
         asked.append(batch)
         return np.array([[np.log(3.0), 0.0]] if len(asked) == 1 else [[0.0, 0.0]], dtype=np.float32)
 
-    (logits,) = with_views(engine, contract)(pixels)
+    (logits,) = Views(Silent(engine), contract)(pixels)
     np.testing.assert_allclose(np.exp(logits), [17 / 32, 15 / 32], rtol=1e-6)
+
+
+def test_the_distance_is_that_of_the_image_itself():
+    contract = Contract(task="classification", classes=("a", "b"), image_size=(2, 2))
+    pixels = np.array([[[7, 1], [2, 3]]], dtype=np.uint8)[..., None]
+    engine = Silent(lambda batch: np.zeros((len(batch), 2), dtype=np.float32))
+    assert Views(engine, contract).with_distance(pixels)[1].tolist() == [7]

@@ -1,11 +1,13 @@
 """What is chosen for a folder, by what it is like."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.splits import split
-from preceptor.drafting import Folder, Machine, as_mapping, choose
+from preceptor.drafting import DraftedFolder, Machine, as_mapping, choose
 from preceptor.drafting.networks import _CLASSIFIERS, _ENCODERS
 from preceptor.recipe import parse_recipe
 
@@ -28,7 +30,7 @@ def folder(count=100, task="classification", shares=(0.5, 0.5), size=(96, 96), g
     )
     usual = {"reasons": ("saw folders",), "is_grey": False, "unread": (), "stored": (), "options": {}}
     divided = split(table.frame, classes=table.classes, grouping=table.grouping)
-    return Folder(table, "x", "folder", sizes=(size,), split=divided, **usual | more)
+    return DraftedFolder(table, "x", "folder", sizes=(size,), split=divided, **usual | more)
 
 
 def chosen(found, machine=BARE):
@@ -66,6 +68,14 @@ def why(found, key, machine=BARE):
 )
 def test_values(found, key, value):
     assert chosen(found)[key] == value
+
+
+def test_other_channels_than_three_are_taken_over():
+    found = folder()
+    found = replace(found, table=replace(found.table, channels=4))
+    made = chosen(found)
+    assert (made["data.channels"], "augment.colour" in made) == (4, False)
+    assert "data.channels" not in chosen(folder())
 
 
 def test_epochs_make_the_steps_that_the_comment_says():

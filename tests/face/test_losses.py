@@ -55,7 +55,7 @@ def test_what_needs_shapes_is_what_makes_parameters(key):
         student=student, teacher=teacher, classes=3, teacher_classifier=nn.Linear(32, 3), train_labels=labels, **more
     )
     assert built is loss
-    assert loss.needs_shapes == (bool([*loss.parameters()]) or key == "ifvd")
+    assert loss.kind.needs_shapes == (bool([*loss.parameters()]) or key == "ifvd")
     targets = labels if task == "classification" else torch.randint(3, (16, 16, 16))
     value = loss(tensors(student), tensors(teacher), targets, ids=torch.arange(16))
     assert value.ndim == 0

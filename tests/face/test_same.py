@@ -48,8 +48,8 @@ def run(mine, tmp_path, monkeypatch):
             cohort.register_forward_hook(note)
         return fit(fabric, stage, cohort, *more, **options)
 
-    fit = training_run.fit
-    monkeypatch.setattr(training_run, "fit", noting)
+    fit = training_run.train_stage
+    monkeypatch.setattr(training_run, "train_stage", noting)
     network = {"architecture": mine[0], "taps": ["early", "late"], "weights": "none"}
     still = dict.fromkeys(("flip_horizontal", "flip_vertical", "transpose"), False)
     recipe = parse_recipe(

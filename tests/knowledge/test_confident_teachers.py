@@ -14,7 +14,7 @@ from torch import Tensor
 from preceptor.knowledge.feature.grafting import normalised_logit_distance
 from preceptor.knowledge.logits.dist import correlation_gaps
 from preceptor.knowledge.logits.dkd import decoupled_kl
-from preceptor.knowledge.logits.integration import entropy_weights, integrated_logits, weighted_kl
+from preceptor.knowledge.logits.integration import entropy_weights, integrated_logits
 from preceptor.knowledge.logits.logit_std_kd import standardised
 from preceptor.knowledge.logits.nkd import normalised_cross_entropy
 from preceptor.knowledge.logits.ofa import adaptive_target_cross_entropy
@@ -137,7 +137,11 @@ Formula = Callable[[Array, Array, NDArray[np.int64]], float]
 
 def _two_teachers(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     teachers = torch.stack([teacher, teacher.flip(0) / 2])
-    return weighted_kl(student, teachers, entropy_weights(teachers), temperature=4.0)
+    divergences = [
+        [soft_target_kl(mine[None], one[None], temperature=4.0) for mine, one in zip(student, teacher, strict=True)]
+        for teacher in teachers
+    ]
+    return (entropy_weights(teachers) * torch.stack([torch.stack(row) for row in divergences])).sum(dim=0).mean()
 
 
 def _integrated(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:

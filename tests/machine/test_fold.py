@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from preceptor.machine.fold import folded
+from preceptor.machine.fold import with_folded_norms
 from preceptor.networks.build import build_network
 from preceptor.networks.outputs import Outputs
 from preceptor.specs import NetworkSpec
@@ -40,7 +40,7 @@ def tensors(outputs):
 def test_every_answer_is_the_same_with_fewer_steps(architecture, encoder):
     network = frozen(architecture, encoder)
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    twin = folded(network)
+    twin = with_folded_norms(network)
     assert norms(twin) == 0 < norms(network)
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
     images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(2))
@@ -52,7 +52,7 @@ def test_every_answer_is_the_same_with_fewer_steps(architecture, encoder):
 
 def test_nothing_to_fold():
     network = frozen("convnext_atto")
-    assert folded(network) is network
+    assert with_folded_norms(network) is network
 
 
 class Read(nn.Module):
@@ -76,4 +76,4 @@ class Read(nn.Module):
 @pytest.mark.parametrize("twice", [False, True])
 def test_what_folding_would_change_stays(twice):
     network = Read(twice)
-    assert folded(network) is network
+    assert with_folded_norms(network) is network

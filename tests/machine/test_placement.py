@@ -11,7 +11,7 @@ from preceptor.data.prepare import prepare
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.machine import placement
 from preceptor.machine.fabric import make_fabric
-from preceptor.machine.placement import MeasuredPlacement, Placement, choose, largest_batch_group
+from preceptor.machine.placement import MeasuredPlacement, Placement, fastest_placement, largest_batch_group
 from preceptor.networks.build import build_network
 from preceptor.recipe import load_recipe
 from preceptor.specs import NetworkSpec
@@ -42,7 +42,7 @@ PLAIN, LAST, HALF, FOLDED = Placement(), Placement(channels_last=True), Placemen
     ],
 )
 def test_the_plain_way_unless_another_is_clearly_faster(times, best):
-    found = choose(times)
+    found = fastest_placement(times)
     assert found.placement == best
     assert len(found.times) == len(times)
 
@@ -118,14 +118,14 @@ def test_what_is_remembered_serves_where_nothing_can_be_written(remembered, caps
 def placed(monkeypatch, tmp_path):
     """What every network is to be found best at; yields the cohorts that were trained."""
     cohorts, placements = [], {}
-    fit = run.fit
+    fit = run.train_stage
     monkeypatch.setenv("PRECEPTOR_CACHE", str(tmp_path / "cache"))
 
     def noting(fabric, stage, cohort, *more, **options):
         cohorts.append(cohort)
         return fit(fabric, stage, cohort, *more, **options)
 
-    monkeypatch.setattr(run, "fit", noting)
+    monkeypatch.setattr(run, "train_stage", noting)
     monkeypatch.setattr(placement, "_times", lambda *_: dict(placements))
     return placements, cohorts
 
@@ -229,7 +229,9 @@ def test_a_frozen_network_is_asked_about_several_batches_where_that_is_faster(ne
     assert place(network, 4, trains=False, precision=None, epochs=1, steps=8).placement.batch_group == 8
 
 
-@pytest.mark.parametrize("batch_group", [1, 2, 4])
+@pytest.mark.parametrize(
+    "batch_group", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_a_stop_amid_a_batch_group_leaves_no_trace(packed, tmp_path, placed, monkeypatch, batch_group):
     """All in one go, and stopped: the same weights, whether what the teacher says is kept or not."""
     placements, cohorts = placed
@@ -246,7 +248,7 @@ def test_a_stop_amid_a_batch_group_leaves_no_trace(packed, tmp_path, placed, mon
         folder = tmp_path / f"{kept}"
         for at in ((0, 1), (1, 2)):
             with monkeypatch.context() as patch:
-                patch.setattr(run, "fit", stopping_fit("main", *at))
+                patch.setattr(run, "train_stage", stopping_fit("main", *at))
                 with pytest.raises(InterruptedRunError):
                     train(recipe, folder)
         train(recipe, folder)

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-from sklearn.metrics import brier_score_loss
 
-from preceptor.measures import brier_score, expected_calibration_error, reliability
+from preceptor.measures import expected_calibration_error, reliability
 
 
 def binary(confidence):
@@ -40,11 +39,3 @@ def test_full_confidence_falls_into_the_last_bin():
 def test_a_sure_and_right_network_is_calibrated():
     assert expected_calibration_error(binary([1.0, 1.0]), np.array([0, 0])) == 0.0
     assert expected_calibration_error(binary([1.0, 1.0]), np.array([1, 1])) == 1.0
-
-
-def test_brier_by_hand_and_by_scikit_learn():
-    assert brier_score(np.array([[0.7, 0.2, 0.1]]), np.array([1])) == pytest.approx(0.49 + 0.64 + 0.01)
-    generator = np.random.default_rng(1)
-    probabilities, labels = generator.dirichlet(np.ones(3), size=50), generator.integers(3, size=50)
-    expected = brier_score_loss(labels, probabilities, labels=[0, 1, 2], scale_by_half=False)
-    assert brier_score(probabilities, labels) == pytest.approx(expected)

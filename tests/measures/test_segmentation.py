@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from preceptor.measures import MaskAnswers, mask_counts, masks_from_logits, segmentation_scores, sum_by_parent
+from preceptor.measures import MaskAnswers, mask_counts, masks_from_logits, segmentation_scores
 from preceptor.measures.measure import scores_of
 from preceptor.measures.segmentation import measures_of
 
@@ -64,15 +64,6 @@ def test_f1_follows_from_pooled_iou(seed):
     predicted, target = np.random.default_rng(seed).integers(2, size=(2, 3, 4, 4))
     scores = segmentation_scores(mask_counts(predicted, target))
     assert scores["f1"] == pytest.approx(2 * scores["iou"] / (1 + scores["iou"]))
-
-
-def test_tiles_add_up_to_their_image():
-    generator = np.random.default_rng(1)
-    predicted, target = generator.integers(2, size=(2, 2, 8, 8))
-    halves = [half for mask in (predicted, target) for half in [mask.reshape(2, 2, 4, 8).reshape(4, 4, 8)]]
-    names, counts = sum_by_parent(mask_counts(*halves), ["a", "a", "b", "b"])
-    assert names == ["a", "b"]
-    np.testing.assert_array_equal(counts, mask_counts(predicted, target))
 
 
 def test_masks_from_logits():

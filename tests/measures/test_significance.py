@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from preceptor.measures import delong, holm, mcnemar, paired_permutation, verdict, wilcoxon
+from preceptor.measures import delong, difference_in_words, holm, mcnemar, paired_permutation, wilcoxon
 
 
 def answers(both, only_first, only_second, neither):
@@ -138,13 +138,15 @@ def test_holm_by_hand():
 
 def test_verdict_in_words():
     common = {"metric": "accuracy", "samples": 1200}
-    assert verdict("kd_ml", "baseline", seed_differences=[0.01, 0.02, 0.03], p_value=0.004, groups=56, **common) == (
+    assert difference_in_words(
+        "kd_ml", "baseline", seed_differences=[0.01, 0.02, 0.03], p_value=0.004, groups=56, **common
+    ) == (
         "kd_ml is better than baseline: accuracy +2.00 ± 1.00 points, p=0.004, with 3 seeds and n=1,200 in 56 groups."
     )
-    assert verdict("kd_ml", "baseline", seed_differences=[-0.01], p_value=0.0001, **common) == (
+    assert difference_in_words("kd_ml", "baseline", seed_differences=[-0.01], p_value=0.0001, **common) == (
         "kd_ml is worse than baseline: accuracy -1.00 points, p<0.001, with 1 seed and n=1,200."
     )
-    assert "not distinguishable with 2 seeds and n=1,200" in verdict(
+    assert "not distinguishable with 2 seeds and n=1,200" in difference_in_words(
         "a", "b", seed_differences=[0.01, 0.02], p_value=0.2, **common
     )
 

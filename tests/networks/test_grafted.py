@@ -6,7 +6,7 @@ import torch
 from preceptor.composed import load_network
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.networks.grafted import Chain, Grafted, folded, resized
+from preceptor.networks.grafted import Chain, Grafted, as_one_convolution, resized_map
 from preceptor.specs import NetworkSpec
 
 
@@ -97,9 +97,9 @@ def test_resizing_and_a_1x1_convolution_change_places():
     torch.manual_seed(0)
     conv, x = torch.nn.Conv2d(3, 5, 1).double(), torch.randn(2, 3, 6, 6).double()
     for size in ((3, 3), (4, 4), (9, 9), (3, 12)):
-        torch.testing.assert_close(conv(resized(x, size)), resized(conv(x), size))
-        assert resized(x, size).shape[-2:] == size
-    assert resized(x, (6, 6)) is x
+        torch.testing.assert_close(conv(resized_map(x, size)), resized_map(conv(x), size))
+        assert resized_map(x, size).shape[-2:] == size
+    assert resized_map(x, (6, 6)) is x
 
 
 def test_two_adapters_are_one_by_hand():
@@ -109,7 +109,7 @@ def test_two_adapters_are_one_by_hand():
         first.bias.fill_(5.0)
         second.weight.copy_(torch.tensor([[1.0], [-1.0]])[:, :, None, None])
         second.bias.copy_(torch.tensor([0.0, 7.0]))
-    one = folded(first, second)
+    one = as_one_convolution(first, second)
     assert one.weight.flatten(1).tolist() == [[2.0, 3.0], [-2.0, -3.0]]
     assert one.bias.tolist() == [5.0, 2.0]
 

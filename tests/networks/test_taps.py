@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from preceptor.networks.taps import pooled, stage_indices
+from preceptor.networks.taps import mean_over_positions, stage_indices
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ def test_stage_indices(reductions, expected):
 
 def test_pooled_is_the_mean_over_positions():
     feature_map = torch.arange(8.0).reshape(1, 2, 2, 2)
-    torch.testing.assert_close(pooled(feature_map), torch.tensor([[1.5, 5.5]]))
+    torch.testing.assert_close(mean_over_positions(feature_map), torch.tensor([[1.5, 5.5]]))

@@ -25,17 +25,11 @@ from preceptor.knowledge.feature.srrl_pooled import PooledSRRLLoss
 from preceptor.knowledge.feature.vid import VIDLoss, gaussian_misfit
 from preceptor.knowledge.logits.dist import correlation_gaps
 from preceptor.knowledge.logits.dkd import decoupled_kl
-from preceptor.knowledge.logits.fusion import FusionHead, fusion_terms
-from preceptor.knowledge.logits.integration import (
-    cross_entropy_weights,
-    entropy_weights,
-    weighted_feature_error,
-    weighted_kl,
-)
+from preceptor.knowledge.logits.integration import cross_entropy_weights, entropy_weights
 from preceptor.knowledge.logits.logit_std_kd import standardised
 from preceptor.knowledge.logits.nkd import normalised_cross_entropy
 from preceptor.knowledge.logits.ofa import adaptive_target_cross_entropy
-from preceptor.knowledge.logits.soft_target import Direction, soft_target_cross_entropy, soft_target_kl
+from preceptor.knowledge.logits.soft_target import Direction, soft_target_kl
 from preceptor.knowledge.maps import spatial_mean, to_common_size
 from preceptor.knowledge.relation.cc import consecutive_correlation
 from preceptor.knowledge.relation.crd import CRDLoss
@@ -44,6 +38,13 @@ from preceptor.knowledge.relation.pkt import neighbour_kl
 from preceptor.knowledge.relation.rkd import relation_gaps
 from preceptor.knowledge.relation.sp import similarity_gap
 
+from ..knowledge.references import (
+    FusionHead,
+    fusion_terms,
+    soft_target_cross_entropy,
+    weighted_feature_error,
+    weighted_kl,
+)
 from .computed import Computed
 from .draws import Case
 

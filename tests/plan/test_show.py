@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 import pytest
 
 from preceptor.plan.draw import cohort_svg
-from preceptor.plan.show import described, formula, outside
+from preceptor.plan.show import formula, plan_in_words, wanted_from_outside
 from preceptor.recipe import parse_recipe
 from preceptor.techniques import TECHNIQUES
 
@@ -66,7 +66,7 @@ def test_a_loss_is_a_formula_with_its_numbers(name, options, network, expected):
 
 
 def test_a_plan_in_words():
-    lines = described(plan_of("kd_offline", strategy="features"), "classification")
+    lines = plan_in_words(plan_of("kd_offline", strategy="features"), "classification")
     adapter = "1x1 convolution inside to the width of the narrowest student at last, where it is wider"
     assert lines == [
         "stage teacher: 20 epochs; batches of 8; adam at 0.0001, constant; spared by technique.teacher",
@@ -89,12 +89,12 @@ def test_what_comes_from_outside_and_whether_it_is_there(tmp_path):
     (tmp_path / "t.safetensors").touch()
     networks = {"teacher": SMALL, "student": {**SMALL, "weights": "imagenet"}}
     options = {"teacher": str(tmp_path / "t.safetensors"), "student_alone": str(tmp_path / "alone")}
-    assert outside(plan_of("kd_offline", networks=networks, **options)) == [
+    assert wanted_from_outside(plan_of("kd_offline", networks=networks, **options)) == [
         "ImageNet weights of resnet10t, fetched by their library unless it has them",
         f"technique.teacher: {tmp_path}/t.safetensors: there, {tmp_path}/t.safetensors",
         f"technique.student_alone: {tmp_path}/alone: MISSING: no finished run",
     ]
-    (line,) = outside(plan_of("kd_offline", teacher="nowhere"))
+    (line,) = wanted_from_outside(plan_of("kd_offline", teacher="nowhere"))
     assert line == "technique.teacher: nowhere: MISSING: 'nowhere' does not exist."
 
 

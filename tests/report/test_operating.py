@@ -1,11 +1,13 @@
 """Operating points and the student in its teacher's place, as a report tells them."""
 
+import re
 import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from preceptor.measures.points import threshold_interval
 from preceptor.report import write_report
 from preceptor.report.operating import good_enough, operated, rates
 from preceptor.report.reading.find import find_studies
@@ -50,8 +52,28 @@ def test_the_page_has_the_curves_and_says_whether_the_student_is_good_enough(run
         assert words in page
 
 
-def test_few_validation_samples_have_no_points(tmp_path):
-    folder = make_run(tmp_path / "run", technique("kd_offline"), samples=60)
-    shutil.copy(folder / "predictions" / "test.csv", folder / "predictions" / "validation.csv")
+def test_thresholds_have_intervals_over_patients_of_validation(run):
+    """The bootstrap draws whole patients of the validation part."""
+    (study,) = find_studies([run], lambda line: None)
+    found = operated(study.cells[0], study.network)
+    labels, chances = found.validation.labels, found.validation.chances
+    threshold = rates(study).rows[1][2]
+    by_patient = threshold_interval(chances[:, 1], labels == 1, [f"patient-{n // 3}" for n in range(300)])
+    assert by_patient.units == 100
+    assert threshold.value == by_patient.value
+    assert threshold.beside == (f"{by_patient.low:.3f}–{by_patient.high:.3f}",)
+    assert by_patient.low < by_patient.high
+    assert threshold_interval(chances[:, 1], labels == 1).low != by_patient.low
+
+
+def test_few_validation_images_have_no_points_which_is_said(tmp_path):
+    """Tiles of one image are one image."""
+    folder = make_run(tmp_path / "run", technique("kd_offline"), samples=300)
+    table = (folder / "predictions" / "test.csv").read_text()
+    tiles = re.sub(r"image-(\d+)(\d)", r'"image-\g<1>@0,\2"', table)
+    (folder / "predictions" / "validation.csv").write_text(tiles)
     (study,) = find_studies([folder], lambda line: None)
-    assert rates(study) is None
+    assert operated(study.cells[0], study.network) is None
+    (row,) = rates(study).rows
+    assert row[1].text == "none: validation has 30 images, none are fitted on fewer than 200"
+    assert "none: validation has 30 images" in write_report([folder], tmp_path / "out").read_text()

@@ -9,7 +9,7 @@ from preceptor.report.own_measures import with_own_measures
 from preceptor.report.reading.find import find_studies
 from preceptor.report.reading.runs import read_run
 from preceptor.report.statistics import Statistics
-from preceptor.report.verdict import verdict
+from preceptor.report.verdict import study_verdict
 
 from .folders import ALONE, make_study, technique
 
@@ -75,7 +75,7 @@ def test_less_is_better_in_intervals_tests_and_words(folder):
     found = statistics.against_baseline(distilled, "S1", "error")
     assert (found.word, found.comparison.difference < 0) == ("better", True)
     assert "is better than student alone: error rate of S1 -" in found.words
-    words = verdict(statistics.study, statistics)
+    words = study_verdict(statistics.study, statistics)
     assert "better than the student alone in Error rate of S1" in words.headline
     assert words.sentences[0].startswith("Lowest test Error rate of S1: kd_offline, 10.00")
 

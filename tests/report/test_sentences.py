@@ -7,7 +7,7 @@ from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.reading.find import find_studies
 from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.statistics import Statistics
-from preceptor.report.verdict import verdict
+from preceptor.report.verdict import study_verdict
 
 from .folders import ALONE, TEACHER, make_run, technique
 
@@ -19,7 +19,7 @@ def study_in(folder):
 
 def verdict_of(folder):
     study = study_in(folder)
-    return verdict(study, Statistics(study))
+    return study_verdict(study, Statistics(study))
 
 
 def make(folder, skills, seeds=2, **more):
@@ -159,7 +159,7 @@ def test_the_verdict_is_about_the_networks_that_were_chosen(tmp_path):
     assert {run.chosen for cell in study.cells if cell.kind == "run" for run in cell.runs.values()} == {"S2"}
     assert {run.chosen for cell in study.cells if cell.kind == "baseline" for run in cell.runs.values()} == {"S1"}
     statistics = Statistics(study, resamples=200)
-    assert "accuracy of the chosen student" in verdict(study, statistics).headline
+    assert "accuracy of the chosen student" in study_verdict(study, statistics).headline
     (ml,) = [cell for cell in study.cells if cell.kind == "run"]
     assert statistics.spread(ml, CHOSEN, "accuracy") == statistics.spread(ml, "S2", "accuracy")
     assert statistics.interval(ml, CHOSEN, "accuracy") == statistics.interval(ml, "S2", "accuracy")

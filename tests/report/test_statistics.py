@@ -18,7 +18,7 @@ from preceptor.measures import (
     segmentation_scores,
 )
 from preceptor.measures.claims import corrected, shares_of_level
-from preceptor.report.comparison import compare
+from preceptor.report.comparison import difference_of_cells
 from preceptor.report.reading.find import find_studies
 from preceptor.report.reading.runs import read_run
 from preceptor.report.statistics import Statistics
@@ -216,7 +216,7 @@ def test_masks_are_compared_in_the_score_that_is_shown(tmp_path):
     assert found.word == "not distinguishable", "one seed shows nothing"
 
     measure = layout_free.study.measures["iou_per_image"]
-    each = compare(found.first, found.second, "S1", measure, 10_000)
+    each = difference_of_cells(found.first, found.second, "S1", measure, 10_000)
     assert each.comparison == paired_permutation(ious(other)[0], ious(alone)[0], groups=groups)
     assert each.tested == "IoU per image"
 

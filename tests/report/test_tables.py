@@ -13,12 +13,12 @@ from preceptor.report import tables
 from preceptor.report.drawing.grid import Datum, Grid, as_csv, as_latex, as_markdown
 from preceptor.report.reading.find import find_studies
 from preceptor.report.reading.published import figure_for, read_published
-from preceptor.report.reading.studies import Cell
+from preceptor.report.reading.studies import CellRecord
 from preceptor.report.results import results as results_of
 from preceptor.report.statistics import Statistics
 from preceptor.report.tables import gradients
 from preceptor.report.teachers import teachers
-from preceptor.report.verdict import verdict
+from preceptor.report.verdict import study_verdict
 from preceptor.runs.analysis import Gradients, Pull, write_gradients, write_index, write_latency
 
 from .folders import ALONE, TEACHER, make_run, make_study, technique
@@ -133,9 +133,9 @@ def test_published_figures_stand_beside_ours(tmp_path):
 
 def test_a_figure_that_several_rows_fit_is_not_shown(tmp_path):
     study = study_of(tmp_path)
-    cell = Cell("run", {"technique": "ml"}, ())
+    cell = CellRecord("run", {"technique": "ml"}, ())
     assert figure_for(read_published(study), cell, "S1", ACCURACY) is None
-    exact = Cell("run", {"technique": "ml", "strategy": "diverse"}, ())
+    exact = CellRecord("run", {"technique": "ml", "strategy": "diverse"}, ())
     assert figure_for(read_published(study), exact, "S1", ACCURACY) == (95.04, 0.095)
     assert figure_for(read_published(study), exact, "S2", ACCURACY) is None
 
@@ -188,7 +188,7 @@ def test_a_teacher_that_a_constant_answer_equals_is_marked(tmp_path):
     assert audit.is_warning
     assert any(
         "Teacher of kd_offline · predictions not clearly better than a constant answer in 1 of 2 seeds" in warning
-        for warning in verdict(study, Statistics(study)).warnings
+        for warning in study_verdict(study, Statistics(study)).warnings
     )
 
 
@@ -284,11 +284,11 @@ def test_the_published_table_of_a_shipped_study_finds_its_places(tmp_path, table
     """Every figure of the paper stands somewhere in the study's layout, though nothing has been run."""
     pytest.importorskip("preceptor.study.board")
     from preceptor.study.board import Board
-    from preceptor.study.plan import plan
+    from preceptor.study.plan import plan_study
     from preceptor.study.spec import load_study
 
     given = load_study(STUDIES / f"learning_styles_{table}.yaml")
-    Board(given, plan(given).jobs, tmp_path / "out").begin()
+    Board(given, plan_study(given).jobs, tmp_path / "out").begin()
     (study,) = find_studies([tmp_path / "out"])
     grid = results(study)
     shown = sorted(d.numbers["published"] for row in grid.rows for d in row if "published" in d.numbers)
@@ -339,5 +339,5 @@ def test_damaged_numbers_of_an_analysis_stop_no_report(tmp_path, name, text):
     found = study.jobs[0].run.analysis
     assert bool(found.latency) == (name != "latency.json")
     assert bool(found.figures) == (name != "index.json")
-    warnings = verdict(study, Statistics(study)).warnings
+    warnings = study_verdict(study, Statistics(study)).warnings
     assert any(f"without {name}, which is damaged" in words for words in warnings)

@@ -6,6 +6,7 @@ import io
 import signal
 import socket
 import struct
+import time
 import zlib
 from contextlib import AsyncExitStack
 
@@ -36,6 +37,15 @@ def picture(colour, size=(20, 12), kind="PNG"):
     Image.new("RGB", size, colour).save(held, kind)
     return held.getvalue()
 
+
+def noise(side):
+    held = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(held, "PNG")
+    return held.getvalue()
+
+
+NOISE = noise(1000)
+"""Its answer with pictures is 8 MB, more than the system holds for whoever does not read."""
 
 RED, GREY, DARK = picture((200, 60, 60)), picture((90, 90, 90)), picture((5, 5, 5))
 
@@ -100,6 +110,7 @@ REFUSED = [
     ("a smaller bomb", 422, "25,000,000 are read", {"body": bomb(6_000, 6_000)}),
     ("a bomb of a TIFF", 422, "25,000,000 are read", {"body": tiff(6000)}),
     ("a bomb of one tile", 422, "25,000,000 are read", {"body": tiff(10, tile=(6016, 6016))}),
+    ("a deflated DICOM", 422, "is a deflated DICOM", {"body": bytes(128) + b"DICM" + b"1.2.840.10008.1.2.1.99"}),
     ("a slow sender", 408, "had not arrived after 0.5 s", {"headers": {"content-length": "100"}}),
     ("a text named .png", 422, "is damaged or no image", {"body": b"no image at all"}),
     ("half an image", 422, "is damaged or no image", {"body": RED[:60]}),
@@ -209,6 +220,60 @@ def test_images_that_wait_have_room_for_ten_of_the_largest():
             assert refused.value.status == 503
         async with inbox.image(Sent(b"later")) as image:
             assert image == b"later"
+
+    asyncio.run(fill())
+
+
+def begun(port, body, length=None, path="/predict"):
+    """A connection on which an image, or the beginning of one, was sent, and from which nothing is read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(5)
+    connection.connect(("127.0.0.1", port))
+    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {length or len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body)
+    return connection
+
+
+def test_whoever_does_not_take_the_answer_is_dropped(tmp_path):
+    folder = bundle(tmp_path / "masks", task="segmentation")
+    with serving(folder, "--timeout", 0.5) as port, begun(port, NOISE, path="/predict?pictures=true") as reader:
+        time.sleep(2.5)
+        answer = answer_of(reader)
+        assert len(answer.body) < int(answer.headers["content-length"])  # what the system held, and no more
+        assert call(port, body=RED).status == 200
+
+
+def test_nobody_keeps_it_from_ending(tmp_path):
+    """A slow sender, a slow reader, and a decoder that is busy for a minute, which nothing can interrupt."""
+    folder = bundle(tmp_path / "masks", task="segmentation")
+    busy = (
+        "import time\nfrom preceptor.serve import answer, server\nserver._FAREWELL = 0.5\nwas = answer.Desk.answer\n"
+        "answer.Desk.answer = lambda *a, **k: time.sleep(60) if a[1] == b'busy' else was(*a, **k)"
+    )
+    with serving(folder, before=busy) as port:
+        sender, reader = begun(port, b"", 100), begun(port, NOISE, path="/predict?pictures=true")
+        decoder = begun(port, b"busy")
+        time.sleep(0.7)
+    with sender, reader, decoder:
+        answer = answer_of(sender)
+        assert (answer.status, answer.json) == (503, {"error": "the server is being stopped"})
+
+
+def test_answers_that_are_not_taken_have_the_same_room():
+    inbox = Inbox(Limits(most_bytes=10))
+
+    async def fill():
+        async with AsyncExitStack() as waiting:
+            with inbox.sending(95):
+                await waiting.enter_async_context(inbox.image(Sent(bytes(5))))
+                with pytest.raises(RefusedError) as refused:
+                    await waiting.enter_async_context(inbox.image(Sent(bytes(1))))
+                assert refused.value.status == 503
+            inbox.require_room()
+            with inbox.sending(96), pytest.raises(RefusedError, match="too many"):
+                inbox.require_room()  # what arrived before is not answered either
+        assert inbox.held == 0
 
     asyncio.run(fill())
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from preceptor.study.board import Board
 from preceptor.study.local import LocalCrew
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
 
@@ -32,7 +32,7 @@ def scripted(tmp_path, fake):
     def run(script=None, workers=1, **changes):
         (tmp_path / "script.json").write_text(json.dumps(script or {}))
         made = study(**changes)
-        board = Board(made, plan(made).jobs, tmp_path)
+        board = Board(made, plan_study(made).jobs, tmp_path)
         board.begin()
         text = io.StringIO()
         with Overview(Console(file=text, width=200), board) as overview:

@@ -5,7 +5,7 @@ from tests.runs.results import COMPLETE
 
 from preceptor.errors import UserError
 from preceptor.study.board import Board, is_finished, layout_of
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study_index import read_index
 
 from .studies import study
@@ -14,7 +14,7 @@ from .studies import study
 @pytest.fixture
 def board(tmp_path):
     made = study(title="A tiny study")
-    found = Board(made, plan(made).jobs, tmp_path)
+    found = Board(made, plan_study(made).jobs, tmp_path)
     found.begin()
     return found
 
@@ -64,7 +64,7 @@ def test_only_jobs_whose_teacher_and_baseline_are_over_are_ready(board):
 def test_published_figures_lie_in_the_study_folder(tmp_path):
     (tmp_path / "table.csv").write_text("table,mean\n3,94.25\n")
     made = study(published={"file": str(tmp_path / "table.csv"), "table": 3})
-    board = Board(made, plan(made).jobs, tmp_path / "out")
+    board = Board(made, plan_study(made).jobs, tmp_path / "out")
     board.begin()
     assert read_index(board.out)[0]["published"] == {"file": "published.csv", "table": "3"}
     assert (board.out / "published.csv").read_text() == "table,mean\n3,94.25\n"
@@ -85,7 +85,7 @@ def test_a_run_is_finished_by_exactly_its_recipe_wherever_its_teacher_lay(board,
 
 def laid_out(**changes):
     made = study(**changes)
-    return layout_of(made, plan(made).jobs)
+    return layout_of(made, plan_study(made).jobs)
 
 
 def test_the_layout_is_filled_in():

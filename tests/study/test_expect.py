@@ -6,7 +6,7 @@ import yaml
 from preceptor.bench.expect import Expected, expected
 from preceptor.cli.expect import summary, table_of
 from preceptor.study.expect import kinds_of
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.spec import parse_study
 
 from ..command import preceptor
@@ -25,7 +25,7 @@ AXES = {"alpha": {"low": {"technique.alpha": 0.1}, "high": {"technique.alpha": 0
 
 @pytest.fixture
 def jobs():
-    return plan(parse_study({"name": "small", "recipe": RECIPE, "seeds": [0, 1], "axes": AXES})).jobs
+    return plan_study(parse_study({"name": "small", "recipe": RECIPE, "seeds": [0, 1], "axes": AXES})).jobs
 
 
 def test_runs_of_other_seeds_are_of_one_kind_and_train_no_teacher_that_is_given(jobs):

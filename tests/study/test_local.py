@@ -14,7 +14,7 @@ from rich.console import Console
 
 from preceptor.study.board import Board
 from preceptor.study.local import LocalCrew, fair_workers, visible_gpus
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.run import run_jobs
 from preceptor.study.show import Overview
 from preceptor.study_index import read_index
@@ -108,12 +108,12 @@ def child(tmp_path, script):
         "from rich.console import Console\n"
         "from preceptor.study.board import Board\n"
         "from preceptor.study.local import LocalCrew\n"
-        "from preceptor.study.plan import plan\n"
+        "from preceptor.study.plan import plan_study\n"
         "from preceptor.study.run import run_jobs\n"
         "from preceptor.study.show import Overview\n"
         "from tests.study.studies import study\n"
         "if __name__ == '__main__':\n"
-        f"    board = Board(study(), plan(study()).jobs, Path({str(tmp_path)!r}))\n"
+        f"    board = Board(study(), plan_study(study()).jobs, Path({str(tmp_path)!r}))\n"
         "    board.begin()\n"
         "    with Overview(Console(), board) as overview:\n"
         "        run_jobs(board, overview, LocalCrew(1, 1, device='cpu', work=fake_work.work))\n"
@@ -176,6 +176,6 @@ def test_cores_are_shared_fairly(monkeypatch):
 def test_nothing_to_do_starts_no_worker(tmp_path, scripted, fake, monkeypatch):
     scripted()
     monkeypatch.setattr("preceptor.study.local.get_context", None)
-    board = Board(study(), plan(study()).jobs, tmp_path)
+    board = Board(study(), plan_study(study()).jobs, tmp_path)
     with Overview(Console(file=io.StringIO()), board) as overview:
         run_jobs(board, overview, LocalCrew(2, 1, device="cpu", work=fake))

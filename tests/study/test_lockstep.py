@@ -5,7 +5,7 @@ import json
 import pytest
 
 from preceptor.study.lockstep import lockstep
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 
 from ..command import preceptor
 from .studies import raw, study
@@ -18,7 +18,7 @@ AXES = {
 
 def groups(**changes):
     """What is trained with what, by the names of the cells, singles left out."""
-    jobs = plan(study(**({"axes": AXES, "together": True} | changes))).jobs
+    jobs = plan_study(study(**({"axes": AXES, "together": True} | changes))).jobs
     found = {group[0].id: group for group in lockstep(jobs).values() if len(group) > 1}
     return sorted(sorted("-".join((*job.cell.values(), str(job.seed))) for job in group) for group in found.values())
 
@@ -34,11 +34,11 @@ def test_runs_of_a_seed_that_wait_for_the_same_go_together():
 def test_one_online_teacher_for_all_strategies():
     """Where one cell shares features, all online teachers have the convolution inside; without `together` their own."""
     for together, found in ((True, {"always"}), (False, {"auto"})):
-        jobs = plan(study(axes=AXES, together=together)).jobs
+        jobs = plan_study(study(axes=AXES, together=together)).jobs
         online = [job.recipe.technique for job in jobs if job.recipe.technique.name in ("kd_online", "kd_ml")]
         assert {technique.adapter for technique in online} == found
     only_predictions = AXES | {"strategy": {"predictions": ["technique.strategy=predictions"]}}
-    jobs = plan(study(axes=only_predictions, together=True)).jobs
+    jobs = plan_study(study(axes=only_predictions, together=True)).jobs
     assert {job.recipe.technique.adapter for job in jobs if job.recipe.technique.name == "kd_ml"} == {"auto"}
 
 

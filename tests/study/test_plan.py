@@ -1,7 +1,7 @@
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 
 from .studies import RAW, raw, study
 
@@ -10,7 +10,7 @@ OFFLINE = {"technique": {"kd_offline": ["technique.name=kd_offline"]}}
 
 
 def planned(**changes):
-    return plan(study(**changes)).jobs
+    return plan_study(study(**changes)).jobs
 
 
 def kinds(jobs):
@@ -139,7 +139,7 @@ def test_threads_are_the_studys_then_the_recipes_then_one():
 
 def test_options_that_a_technique_does_not_have_are_left_out_and_said():
     graph = {"technique": {"graph": {"technique.name": "graph", "technique.edges": EDGES}}}
-    found = plan(study(set=["technique.temperature=3"], axes=graph))
+    found = plan_study(study(set=["technique.temperature=3"], axes=graph))
     assert found.notes == ["graph: technique.temperature of the recipe is no option of graph: left out"]
 
 

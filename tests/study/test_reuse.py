@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.report.reading.find import find_studies
 from preceptor.report.tables import runs
 from preceptor.study.board import Board
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.reuse import find_runs, take_over
 from preceptor.study_index import read_index
 
@@ -25,7 +25,7 @@ RENAMED = {  # other axes and names, one equal cell, whose teacher's place in th
 
 def board_of(folder, **changes):
     made = study(**changes)
-    board = Board(made, plan(made).jobs, folder)
+    board = Board(made, plan_study(made).jobs, folder)
     board.begin()
     return board
 

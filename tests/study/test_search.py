@@ -16,7 +16,7 @@ from preceptor.recipe import load_recipe
 from preceptor.study.local import LocalCrew
 from preceptor.study.search import Search, open_study, run_search
 from preceptor.study.space import parse_over
-from preceptor.study.work import Answer, Epoch
+from preceptor.study.work import Epoch, JobOutcome
 
 from .studies import raw
 
@@ -111,7 +111,7 @@ class Stopped:
     def events(self, seconds):
         if self.heard is not None:
             self.busy = False
-            return [(self.job, Answer("stopped"))]
+            return [(self.job, JobOutcome("stopped"))]
         os.kill(os.getpid(), signal.SIGINT)
         return [(self.job, Epoch(1, 0.5))]
 

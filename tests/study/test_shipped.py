@@ -10,7 +10,7 @@ import yaml
 
 from preceptor.recipe import read_mapping
 from preceptor.study.board import layout_of
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.search import Search, settings_of
 from preceptor.study.space import parse_over
 from preceptor.study.spec import load_study, merged, parse_study
@@ -28,14 +28,14 @@ def sizes():
 def test_a_study_can_be_planned(path, scale):
     study = load_study(path, scale)
     assert study.name == path.stem
-    found = plan(study)
+    found = plan_study(study)
     assert found.notes == []
     assert found.jobs
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_published_loss_weights_exist_for_every_cell_that_asks_for_them(path):
-    for job in plan(load_study(path)).jobs:
+    for job in plan_study(load_study(path)).jobs:
         technique = job.recipe.technique
         if getattr(technique, "weights", "given") == "published":
             shares = technique.shares(job.recipe.cast())
@@ -46,7 +46,7 @@ def test_published_loss_weights_exist_for_every_cell_that_asks_for_them(path):
 def test_each_has_a_small_size(path):
     small = load_study(path, "small")
     assert not small.is_published_protocol
-    runs, of_whole = ([job for job in plan(one).jobs if job.kind == "run"] for one in (small, load_study(path)))
+    runs, of_whole = ([job for job in plan_study(one).jobs if job.kind == "run"] for one in (small, load_study(path)))
     assert len(runs) <= len(of_whole)
 
 
@@ -62,7 +62,7 @@ def test_the_example_of_the_page_is_a_study():
     for one in (raw, small):
         one = {key: value for key, value in one.items() if key != "scales"}
         recipe = yaml.safe_load((STUDIES[0].parents[1] / "recipes" / "crc_small.yaml").read_text())
-        assert plan(parse_study({**one, "recipe": recipe})).jobs
+        assert plan_study(parse_study({**one, "recipe": recipe})).jobs
 
 
 @pytest.mark.parametrize("words", commands("preceptor study"), ids=lambda words: words[2])
@@ -87,12 +87,12 @@ def test_every_published_figure_has_one_place(path):
     study = load_study(path)
     if study.published is None:
         return
-    cells = {tuple(job.cell.items()) for job in plan(study).jobs if job.kind == "run"}
-    layout = layout_of(study, plan(study).jobs)
+    cells = {tuple(job.cell.items()) for job in plan_study(study).jobs if job.kind == "run"}
+    layout = layout_of(study, plan_study(study).jobs)
     metrics = {name.removeprefix("fidelity.").replace("agreement", "accuracy") for name in layout["metrics"]}
     with Path(study.published.file).open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["table"] == study.published.table]
-    task = plan(study).jobs[0].recipe.task
+    task = plan_study(study).jobs[0].recipe.task
     rows = [row for row in rows if row["task"] == task]
     assert rows
     for row in rows:

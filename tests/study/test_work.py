@@ -10,10 +10,10 @@ import yaml
 from preceptor.recipe import parse_recipe
 from preceptor.report.reading.find import find_studies
 from preceptor.study.board import Board
-from preceptor.study.plan import plan
+from preceptor.study.plan import plan_study
 from preceptor.study.work import request_for, train_job
 from preceptor.study_index import read_index
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 from ..command import preceptor
 from .studies import raw, study
@@ -69,7 +69,7 @@ def test_two_workers_leave_the_bits_of_one_and_the_same_command_again_does_nothi
 def test_a_run_that_cannot_be_is_told_and_gives_1(written, tmp_path):
     axes = {"technique": {"ml": ["technique.name=ml"], "off": ["technique.name=ml", "technique.temperature=3"]}}
     made = study(axes=axes)
-    board = Board(made, plan(made).jobs, tmp_path / "out")
+    board = Board(made, plan_study(made).jobs, tmp_path / "out")
     board.begin()
     off = next(job for job in board.jobs.values() if job.id.startswith("off"))
     off.folder(tmp_path / "out").parent.mkdir(parents=True)
@@ -90,12 +90,12 @@ def test_a_run_that_cannot_be_is_told_and_gives_1(written, tmp_path):
 
 def test_a_run_goes_on_where_its_study_has_moved_with_its_teacher(tmp_path, monkeypatch):
     made = study()
-    job = next(job for job in plan(made).jobs if job.teachers)
+    job = next(job for job in plan_study(made).jobs if job.teachers)
     folder = job.folder(tmp_path / "new")
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(job.recipe_in(tmp_path / "old").to_yaml())
     given = []
-    monkeypatch.setattr("preceptor.training.run.train", lambda recipe, *more, **named: given.append(recipe))
+    monkeypatch.setattr("preceptor.training.run.train_recipe", lambda recipe, *more, **named: given.append(recipe))
 
     train_job(request_for(job, tmp_path / "new", "cpu"), lambda number, score: True)
 
@@ -104,11 +104,11 @@ def test_a_run_goes_on_where_its_study_has_moved_with_its_teacher(tmp_path, monk
 
 
 def test_another_recipe_in_the_folder_is_left_for_the_run_to_refuse(tmp_path, monkeypatch):
-    job = next(job for job in plan(study()).jobs if job.teachers)
+    job = next(job for job in plan_study(study()).jobs if job.teachers)
     folder = job.folder(tmp_path)
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(job.recipe_in(tmp_path).to_yaml().replace("batch_size: 8", "batch_size: 4"))
-    monkeypatch.setattr("preceptor.training.run.train", lambda *given, **named: None)
+    monkeypatch.setattr("preceptor.training.run.train_recipe", lambda *given, **named: None)
     train_job(request_for(job, tmp_path, "cpu"), lambda number, score: True)
     assert "batch_size: 4" in (folder / "recipe.yaml").read_text()
 
@@ -116,11 +116,11 @@ def test_another_recipe_in_the_folder_is_left_for_the_run_to_refuse(tmp_path, mo
 def test_kept_snapshots_leave_the_bits_of_a_run_that_trains_its_teacher_itself(tmp_path):
     technique = {"technique": {"name": "multi_part", "every": 1}}
     changes = {"set": {"training.epochs": 2, "networks.count": 1}, "axes": {"method": {"multi_part": technique}}}
-    jobs = {job.kind: job for job in plan(study(**changes)).jobs}
+    jobs = {job.kind: job for job in plan_study(study(**changes)).jobs}
     for kind in ("teacher", "run"):
         train_job(request_for(jobs[kind], tmp_path, "cpu"), lambda number, score: True)
     shared = jobs["run"].folder(tmp_path)
-    train(jobs["run"].recipe, tmp_path / "own", device="cpu")
+    train_recipe(jobs["run"].recipe, tmp_path / "own", device="cpu")
     student = "networks/S1/model.safetensors"
     assert (shared / student).read_bytes() == (tmp_path / "own" / student).read_bytes()
     result, own = (json.loads((folder / "result.json").read_text()) for folder in (shared, tmp_path / "own"))

@@ -9,7 +9,7 @@ import pytest
 
 from preceptor.teacher_cache import shards
 from preceptor.teacher_cache.shards import (
-    DamagedError,
+    DamagedShardError,
     Form,
     Shard,
     ShardWriter,
@@ -70,7 +70,7 @@ def test_equal_shards_have_one_name(tmp_path):
 def test_a_file_cut_short_is_refused(tmp_path, kept):
     path = written(tmp_path)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(DamagedError):
+    with pytest.raises(DamagedShardError):
         Shard(path)
 
 
@@ -80,7 +80,7 @@ def test_a_changed_index_is_refused(tmp_path, place):
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DamagedError):
+    with pytest.raises(DamagedShardError):
         Shard(path)
 
 
@@ -91,7 +91,7 @@ def test_a_changed_record_is_refused_and_the_others_are_not(tmp_path):
     path.write_bytes(content)
     shard = Shard(path)
     assert np.array_equal(read(shard, [0, 1, 3, 4]), RECORDS[[0, 1, 3, 4]])
-    with pytest.raises(DamagedError, match="record 2"):
+    with pytest.raises(DamagedShardError, match="record 2"):
         read(shard, [2])
 
 

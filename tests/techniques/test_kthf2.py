@@ -6,10 +6,10 @@ import torch
 from preceptor.composed.base import answers, standing
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
-from preceptor.knowledge.logits.fusion import fusion_terms
 from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.recipe import parse_recipe
 
+from ..knowledge.references import fusion_terms
 from . import workshop
 
 FAMILIES = ("test_resnet", "mobilenetv3_small_050", "test_efficientnet")

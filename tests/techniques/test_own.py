@@ -7,7 +7,7 @@ from preceptor.plan.given import Given
 from preceptor.plan.merge import why_unshared
 from preceptor.recipe import changed_recipe, parse_recipe
 from preceptor.study.lockstep import lockstep
-from preceptor.study.plan import plan as plan_study
+from preceptor.study.plan import plan_study
 from preceptor.study.spec import parse_study
 
 from ..own_technique import OWN

@@ -5,8 +5,8 @@ import pytest
 
 from preceptor.errors import UserError
 from preceptor.specs import Task
-from preceptor.techniques.published import Weights, published_cells, published_weights
-from preceptor.techniques.shares import Strategy
+from preceptor.techniques.published import published_cells, published_weights
+from preceptor.techniques.shares import Shares, Strategy
 
 SETUPS = {
     3: ("histopathologic_cancer", "classification", "resnet18"),
@@ -47,16 +47,16 @@ def test_weights_sum_to_one_and_fit_the_technique(cell):
 @pytest.mark.parametrize(
     ("table", "technique", "strategy", "first", "second"),
     [
-        (3, "kd_ml", "diverse", Weights(0.2, 0.4, 0.4), Weights(0.4, 0.3, 0.3)),
-        (3, "ml", "diverse", Weights(0.1, 0.0, 0.9), Weights(0.2, 0.0, 0.8)),
-        (8, "ml", "features", Weights(0.1, 0.0, 0.9), Weights(0.2, 0.0, 0.8)),
-        (8, "kd_online", "predictions", Weights(0.1, 0.9, 0.0), Weights(0.2, 0.8, 0.0)),
-        (4, "kd_online", "diverse", Weights(0.1, 0.9, 0.0), Weights(0.2, 0.8, 0.0)),
-        (4, "kd_ml", "diverse", Weights(0.1, 0.45, 0.45), Weights(0.1, 0.45, 0.45)),
-        (9, "ml", "diverse", Weights(0.1, 0.0, 0.9), Weights(0.2, 0.0, 0.8)),
-        (14, "ml", "diverse", Weights(0.2, 0.0, 0.8), Weights(0.4, 0.0, 0.6)),
-        (14, "kd_offline", "diverse", Weights(0.1, 0.9, 0.0), Weights(0.2, 0.8, 0.0)),
-        (15, "kd_online", "predictions", Weights(0.1, 0.9, 0.0), Weights(0.1, 0.9, 0.0)),
+        (3, "kd_ml", "diverse", Shares(0.2, 0.4, 0.4), Shares(0.4, 0.3, 0.3)),
+        (3, "ml", "diverse", Shares(0.1, 0.0, 0.9), Shares(0.2, 0.0, 0.8)),
+        (8, "ml", "features", Shares(0.1, 0.0, 0.9), Shares(0.2, 0.0, 0.8)),
+        (8, "kd_online", "predictions", Shares(0.1, 0.9, 0.0), Shares(0.2, 0.8, 0.0)),
+        (4, "kd_online", "diverse", Shares(0.1, 0.9, 0.0), Shares(0.2, 0.8, 0.0)),
+        (4, "kd_ml", "diverse", Shares(0.1, 0.45, 0.45), Shares(0.1, 0.45, 0.45)),
+        (9, "ml", "diverse", Shares(0.1, 0.0, 0.9), Shares(0.2, 0.0, 0.8)),
+        (14, "ml", "diverse", Shares(0.2, 0.0, 0.8), Shares(0.4, 0.0, 0.6)),
+        (14, "kd_offline", "diverse", Shares(0.1, 0.9, 0.0), Shares(0.2, 0.8, 0.0)),
+        (15, "kd_online", "predictions", Shares(0.1, 0.9, 0.0), Shares(0.1, 0.9, 0.0)),
     ],
 )
 def test_cells_as_printed(table, technique, strategy, first, second):

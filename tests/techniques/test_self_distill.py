@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.knowledge.feature.exits import active_feature_distance
-from preceptor.knowledge.logits.soft_target import soft_target_cross_entropy, soft_target_kl
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.recipe import parse_recipe
 
+from ..knowledge.references import soft_target_cross_entropy
 from . import workshop
 
 TARGETS = torch.tensor([0, 1, 2, 0])

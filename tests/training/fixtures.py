@@ -3,7 +3,7 @@
 import pytest
 
 from preceptor.training import run
-from preceptor.training.fit import InterruptedRunError, fit
+from preceptor.training.fit import InterruptedRunError, train_stage
 
 from .phantoms import DATA, recipe_for, stopping_fit, train
 
@@ -33,9 +33,9 @@ def starts(monkeypatch):
     def noting(fabric, stage, cohort, *more, **options):
         learning = {name for name, parameter in cohort.named_parameters() if parameter.requires_grad}
         found[stage.name] = {name: value.clone() for name, value in cohort.state_dict().items() if name in learning}
-        return fit(fabric, stage, cohort, *more, **options)
+        return train_stage(fabric, stage, cohort, *more, **options)
 
-    monkeypatch.setattr(run, "fit", noting)
+    monkeypatch.setattr(run, "train_stage", noting)
     return found
 
 
@@ -45,7 +45,7 @@ def interrupted(monkeypatch):
 
     def start(recipe, out, *, epoch, step, stage="main"):
         with monkeypatch.context() as patch:
-            patch.setattr(run, "fit", stopping_fit(stage, epoch, step))
+            patch.setattr(run, "train_stage", stopping_fit(stage, epoch, step))
             with pytest.raises(InterruptedRunError):
                 train(recipe, out)
 

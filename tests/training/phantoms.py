@@ -12,7 +12,7 @@ from preceptor.files import cache_root
 from preceptor.machine import placement
 from preceptor.recipe import parse_recipe
 from preceptor.training import run
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 
 NEW = {"weights": "none"}
 UNET = {"architecture": "unet", "options": {"decoder_channels": [16, 8, 8, 8, 8]}, **NEW}
@@ -51,7 +51,7 @@ def recipe_for(task, technique, cache, *, classes=None, **changes):
 def train(recipe, out):
     """The result, and what was printed."""
     text = StringIO()
-    return run.train(recipe, out, device="cpu", console=Console(file=text, width=1000)), text.getvalue()
+    return run.train_recipe(recipe, out, device="cpu", console=Console(file=text, width=1000)), text.getvalue()
 
 
 def last(folder, stage="main"):
@@ -89,14 +89,14 @@ def stopping_fit(stage_name, epoch, step):
     def stopping(fabric, stage, cohort, batches, *more, **options):
         if stage.name == stage_name:
             batches = Stopping(batches, epoch, step)
-        return fit(fabric, stage, cohort, batches, *more, **options)
+        return train_stage(fabric, stage, cohort, batches, *more, **options)
 
     return stopping
 
 
 def place(network, batch_size, **options):
     """The placement of a network, remembered in the cache of the tests."""
-    return placement.place(network, batch_size, folder=cache_root() / placement.PLACEMENTS, **options)
+    return placement.placement_for(network, batch_size, folder=cache_root() / placement.PLACEMENTS, **options)
 
 
 def forget_placements(packed):

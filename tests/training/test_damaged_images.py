@@ -91,7 +91,7 @@ def test_what_a_process_with_a_quiet_console_repairs_is_said_too(calm, tmp_path,
     """Under torchrun any process may be the one that packs."""
     recipe, cache, _ = calm
     flip(packed_in(cache) / "table.npz", 900)
-    run.train(recipe, tmp_path / "run", device="cpu", console=Console(quiet=True))
+    run.train_recipe(recipe, tmp_path / "run", device="cpu", console=Console(quiet=True))
     assert capsys.readouterr().err.count("the images are packed anew") == 1
 
 
@@ -100,7 +100,7 @@ def test_damage_while_a_run_trains(calm, tmp_path, at):
     """The run goes on from its last checkpoint with images that were packed anew, to the same bits."""
     recipe, cache, undamaged = calm
     watcher = Spoiling(cache, *at)
-    run.train(recipe, tmp_path / "run", device="cpu", watchers=[watcher])
+    run.train_recipe(recipe, tmp_path / "run", device="cpu", watchers=[watcher])
     assert watcher.at is None
     assert same(tmp_path / "run", undamaged)
 
@@ -108,7 +108,7 @@ def test_damage_while_a_run_trains(calm, tmp_path, at):
 def test_damage_between_a_kill_and_the_resume(calm, tmp_path, monkeypatch):
     recipe, cache, undamaged = calm
     with monkeypatch.context() as patch:
-        patch.setattr(run, "fit", stopping_fit("main", 1, 2))
+        patch.setattr(run, "train_stage", stopping_fit("main", 1, 2))
         with pytest.raises(InterruptedRunError):
             train(recipe, tmp_path / "run")
     spoil(packed_in(cache) / "images.u8")

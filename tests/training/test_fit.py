@@ -22,7 +22,7 @@ from preceptor.plan.stage import Member, Stage
 from preceptor.recipe import parse_recipe
 from preceptor.specs import TrainingSpec
 from preceptor.training.checkpoints import Checkpoints
-from preceptor.training.fit import InterruptedRunError, NonFiniteLossError, fit
+from preceptor.training.fit import InterruptedRunError, NonFiniteLossError, train_stage
 from preceptor.training.optim import make_optimizer
 from preceptor.training.run_folder import folder_for
 
@@ -105,7 +105,7 @@ def trainer(tiny, tmp_path):
             given = scores(len(seen)) if scores else 0.5
             return {name: {"accuracy": given[name] if isinstance(given, dict) else given} for name in networks}
 
-        at = fit(
+        at = train_stage(
             Fabric(accelerator="cpu", devices=1),
             stage,
             cohort,

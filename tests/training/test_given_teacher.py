@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.networks.build import build_network
-from preceptor.training.same_data import Seen, write_pixel_keys
+from preceptor.training.same_data import SeenImages, write_pixel_keys
 
 from .phantoms import TEACHERS, exported, recipe_for, train
 
@@ -45,7 +45,7 @@ def untrained(folder, packed, task):
     network.save(folder / "networks" / "T")
     (folder / "recipe.yaml").write_text(recipe.to_yaml())
     (folder / "split.csv").write_text(prepared.split_csv())
-    write_pixel_keys(folder, prepared, Seen())
+    write_pixel_keys(folder, prepared, SeenImages())
     return folder
 
 

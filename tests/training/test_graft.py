@@ -11,7 +11,7 @@ from preceptor.composed import load_network
 from preceptor.networks.grafted import Chain, Grafted
 from preceptor.opened_run import open_run
 from preceptor.training import run
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 
 from .phantoms import NEW, exported, last, recipe_for, train
 
@@ -64,14 +64,14 @@ def apart(tmp_path_factory, grafted):
         host, student = made[-1]
         tensors = [t for net in (host, student) for t in (*net.parameters(), *net.buffers()) if id(t) not in held]
         before = [tensor.clone() for tensor in tensors]
-        at = fit(fabric, stage, cohort, *more, **options)
+        at = train_stage(fabric, stage, cohort, *more, **options)
         if all(torch.equal(tensor, one) for tensor, one in zip(tensors, before, strict=True)):
             unchanged.append((stage.name, len(tensors)))
         return at
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(instantiate, "Grafted", making)
-        patch.setattr(run, "fit", watching)
+        patch.setattr(run, "train_stage", watching)
         result, _ = train(grafted(at_once=False), folder)
     return folder, result, unchanged
 

@@ -187,9 +187,18 @@ MIXTURES = {
 }
 
 
-@pytest.mark.parametrize("name", MIXTURES)
-@pytest.mark.parametrize("task", ["classification", "segmentation"])
-def test_recorded_steps_are_the_steps(alike, tapes, packed, teachers, name, task):
+QUICK = {("classification", "online"), ("segmentation", "mutual")}
+
+
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        pytest.param(task, name, marks=() if (task, name) in QUICK else pytest.mark.slow)
+        for task in ("classification", "segmentation")
+        for name in MIXTURES
+    ],
+)
+def test_recorded_steps_are_the_steps(alike, tapes, packed, teachers, task, name):
     technique = MIXTURES[name] | ({"teacher": str(teachers[task])} if name == "offline" else {})
     students = {"count": 1 if name == "alone" else 2}
     text = alike(recipe_for(task, technique, packed, networks=students, training=EXACT))
@@ -201,10 +210,10 @@ def test_recorded_steps_are_the_steps(alike, tapes, packed, teachers, name, task
 @pytest.mark.parametrize(
     "training",
     [
-        {"optimizer": "sgd", "nesterov": True},
-        {"optimizer": "adamw", "max_grad_norm": 0.1, "weight_decay": 0.1},
+        pytest.param({"optimizer": "sgd", "nesterov": True}, marks=pytest.mark.slow),
+        pytest.param({"optimizer": "adamw", "max_grad_norm": 0.1, "weight_decay": 0.1}, marks=pytest.mark.slow),
         {"ema": 0.9},
-        {"precision": "bf16-mixed"},
+        pytest.param({"precision": "bf16-mixed"}, marks=pytest.mark.slow),
         {"schedule": "step", "step_epochs": 1, "decay": 0.5},
         {"drop_last": True, "balance": "over"},
     ],
@@ -410,7 +419,7 @@ def test_cuda_graphs_are_the_steps(packed, tmp_path, monkeypatch, deterministic,
         with monkeypatch.context() as patch:
             if name != "recorded":
                 patch.delitem(recorder.RECORDERS, "cuda")
-            run.train(recipe, tmp_path / name, device="cuda")
+            run.train_recipe(recipe, tmp_path / name, device="cuda")
     assert recorded
     plain = last(tmp_path / "plain")
     for name in ("plain again", "recorded"):

@@ -30,7 +30,7 @@ class Counts:
 @pytest.fixture
 def counts(monkeypatch):
     found, online = Counts(), {}
-    ask, augment, fit = FixedSize.__call__, loading.augment, run.fit
+    ask, augment, fit = FixedSize.__call__, loading.augment, run.train_stage
 
     def asking(self, name, network, batch, epoch):
         found.asked.update((name, row, batch.view) for row in batch.rows.tolist())
@@ -54,7 +54,7 @@ def counts(monkeypatch):
 
     monkeypatch.setattr(FixedSize, "__call__", asking)
     monkeypatch.setattr(loading, "augment", augmenting)
-    monkeypatch.setattr(run, "fit", noting)
+    monkeypatch.setattr(run, "train_stage", noting)
     handle = register_optimizer_step_post_hook(updated)
     yield found
     handle.remove()

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from preceptor.data.sources.phantom import phantom
+from preceptor.errors import UserError
 from preceptor.knowledge import catalogue
 from preceptor.specs import IGNORED
 
@@ -35,8 +36,8 @@ def marked(tmp_path_factory):
 def test_every_class_has_scores_and_ignored_pixels_have_none(tmp_path, packed, marked):
     augment = {"flip_horizontal": True, "rotate": 20.0, "shift": 0.1}
     recipe = recipe_for(
-        "segmentation", {"name": "ml"}, packed, data=marked, augment=augment, training={"epochs": 1},
-        networks={"count": 2},
+        "segmentation", {"name": "ml"}, packed, data=marked, augment=augment, networks={"count": 2},
+        training={"epochs": 1, "monitor": "iou.lymphocytes"},
     )  # fmt: skip
     result, _ = train(recipe, tmp_path)
     scores = result.test["S1"]
@@ -47,6 +48,21 @@ def test_every_class_has_scores_and_ignored_pixels_have_none(tmp_path, packed, m
     mine = counts[(counts["network"] == "S1") & (counts["class"] == 2)].sum()
     assert scores["iou.lymphocytes"] == pytest.approx(mine["tp"] / (mine["tp"] + mine["fp"] + mine["fn"]))
     assert "25.0% of the masks' pixels are ignored" in " ".join(result.notes)
+
+
+def test_the_class_that_chooses_weights_is_one_of_the_masks(tmp_path, packed, marked):
+    def refused(monitor, data=marked):
+        recipe = recipe_for("segmentation", {"name": "baseline"}, packed, data=data, training={"monitor": monitor})
+        with pytest.raises(UserError) as error:
+            train(recipe, tmp_path)
+        return str(error.value)
+
+    assert "these masks have iou.tumour, iou.lymphocytes, iou.adipose, got 'iou.nerve'" in refused("iou.nerve")
+    assert "f1.tumour, f1.lymphocytes" in refused("f1.background")
+    more = {**marked, "options": {**marked["options"], "classes": [*CLASSES, "nerve"]}}
+    assert "no mask of the validation part holds nerve" in refused("iou.nerve", more)
+    with pytest.raises(UserError, match=r"segmentation has iou.*, got 'iou\.'"):
+        recipe_for("segmentation", {"name": "baseline"}, packed, data=marked, training={"monitor": "iou."})
 
 
 TECHNIQUES = [

@@ -13,7 +13,7 @@ from preceptor.knowledge.base import class_logits
 from preceptor.networks.classifier import Classifier
 from preceptor.techniques.multi_part import LatestWithin
 from preceptor.training import build, choose, run
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 from preceptor.training.planning import workshop_of
 
 from .phantoms import exported, last, recipe_for, train
@@ -40,15 +40,18 @@ def snapshots(folder):
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory, packed):
-    """A finished run of two parts with a teacher of its own, by task."""
-    found = {}
-    for task in ("classification", "segmentation"):
-        found[task] = tmp_path_factory.mktemp(f"route-{task}")
-        train(parts(packed, task), found[task])
-    return found
+    """A finished run of two parts with a teacher of its own, by task; trained where it is first wanted."""
+
+    class Routes(dict):
+        def __missing__(self, task):
+            self[task] = tmp_path_factory.mktemp(f"route-{task}")
+            train(parts(packed, task), self[task])
+            return self[task]
+
+    return Routes()
 
 
-TASKS = pytest.mark.parametrize("task", ["classification", "segmentation"])
+TASKS = pytest.mark.parametrize("task", ["classification", pytest.param("segmentation", marks=pytest.mark.slow)])
 WEIGHTS = {"alpha": 0.5, "beta": 0.5, "temperature": 5.0}
 
 
@@ -67,8 +70,8 @@ def test_with_one_snapshot_it_is_offline_distillation(tmp_path, packed, routes, 
     ("task", "every", "more"),
     [
         ("classification", 2, {"schedule": "cosine"}),
-        ("segmentation", 2, {"schedule": "cosine"}),
-        ("classification", 1, {"validate_every": 2}),  # the first part ends without a validation
+        pytest.param("segmentation", 2, {"schedule": "cosine"}, marks=pytest.mark.slow),
+        pytest.param("classification", 1, {"validate_every": 2}, marks=pytest.mark.slow),  # no validation in part 1
         ("classification", 1, {"patience": 1, "lr": 1e-12}),  # nothing gets better: most parts have nothing to do
     ],
 )
@@ -133,6 +136,7 @@ def test_one_teacher_is_in_memory_at_a_time(tmp_path, packed, monkeypatch):
     assert len(alive) > 10
 
 
+@pytest.mark.slow
 def test_the_candidates_of_a_choice_are_in_memory_one_at_a_time(tmp_path, packed, monkeypatch):
     counted = []
     real = choose.distances_from
@@ -178,7 +182,7 @@ def test_a_run_stopped_as_often_as_it_takes_ends_with_the_same_bits(tmp_path, pa
     assert [note for note in whole.notes if "KL" in note] == [note for note in resumed.notes if "KL" in note]
 
 
-@pytest.mark.parametrize("place", ["make_choices", "fit"])
+@pytest.mark.parametrize("place", ["make_choices", "train_stage"])
 def test_a_power_cut_between_two_parts_changes_nothing(tmp_path, packed, routes, monkeypatch, place):
     """Before the part has decided on its teacher, and after that, before its first step."""
 
@@ -186,19 +190,19 @@ def test_a_power_cut_between_two_parts_changes_nothing(tmp_path, packed, routes,
         pass
 
     def cut(*arguments, **options):
-        stage = arguments[1] if place == "fit" else arguments[0]
+        stage = arguments[1] if place == "train_stage" else arguments[0]
         if stage.name == "main-2":
             raise PowerCutError
-        return fit(*arguments, **options)
+        return train_stage(*arguments, **options)
 
     given = [str(path) for path in snapshots(routes["classification"])]
     recipe = parts(packed, epochs=3, every=1, anchors="greedy", snapshots=given)
     train(recipe, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr(run if place == "fit" else build, place, cut)
+        patch.setattr(run if place == "train_stage" else build, place, cut)
         with pytest.raises(PowerCutError):
             train(recipe, tmp_path / "cut")
-    assert (tmp_path / "cut" / "checkpoints" / "main-2").exists() == (place == "fit")
+    assert (tmp_path / "cut" / "checkpoints" / "main-2").exists() == (place == "train_stage")
     train(recipe, tmp_path / "cut")
     same_run(tmp_path / "whole", tmp_path / "cut")
 

@@ -10,7 +10,7 @@ from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.opened_run import open_run
 from preceptor.training import run
-from preceptor.training.fit import fit
+from preceptor.training.fit import train_stage
 
 from .phantoms import NEW, exported, recipe_for, train
 
@@ -101,9 +101,9 @@ def test_each_teacher_is_trained_without_its_fold_and_the_student_on_all(tmp_pat
 
     def noting(fabric, stage, cohort, batches, *more, **options):
         given[stage.name] = batches.rows.tolist()
-        return fit(fabric, stage, cohort, batches, *more, **options)
+        return train_stage(fabric, stage, cohort, batches, *more, **options)
 
-    monkeypatch.setattr(run, "fit", noting)
+    monkeypatch.setattr(run, "train_stage", noting)
     technique = {"name": "multi_teacher", "folds": 3, "integration": "average"}
     recipe = recipe_for("classification", technique, packed, networks={"teacher": OTHER}, training={"epochs": 1})
     train(recipe, tmp_path)

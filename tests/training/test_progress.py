@@ -7,7 +7,7 @@ import pytest
 from preceptor.recipe import load_recipe
 from preceptor.screen import Screen
 from preceptor.shipped import shipped_recipe
-from preceptor.training.progress import Progress, WholeRun
+from preceptor.training.progress import ProgressPanel, WholeRun
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_stage_that_was_not_told_of_has_no_share():
 @pytest.mark.parametrize("width", [30, 80, 200])
 def test_the_panel_shows_the_run_and_the_stage_at_any_width(stages, width):
     screen = Screen(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    progress = Progress(screen, "accuracy", stages)
+    progress = ProgressPanel(screen, "accuracy", stages)
     progress.stage(stages[0], first_epoch=0, steps=10)
     for step in range(1, 6):
         progress.step(4, step, images=8, waited=0.0)  # 3.5 of 8 epochs are done

@@ -24,7 +24,7 @@ from preceptor.files import file_lock
 from preceptor.opened_run import open_run
 from preceptor.recipe import load_recipe, parse_recipe
 from preceptor.runs.begun import read_begun, write_begun
-from preceptor.training.run import train
+from preceptor.training.run import train_recipe
 
 TINY = {"architecture": "mobilenetv3_small_050", "weights": "none"}
 UNET = {
@@ -51,11 +51,17 @@ def recipe_for(task="classification", **changes):
     return parse_recipe(raw)
 
 
-@pytest.mark.parametrize("task", ["classification", "segmentation"])
-@pytest.mark.parametrize("strategy", ["predictions", "features", "diverse"])
+@pytest.mark.parametrize(
+    ("task", "strategy"),
+    [
+        *(("classification", strategy) for strategy in ("predictions", "features", "diverse")),
+        *(pytest.param("segmentation", strategy, marks=pytest.mark.slow) for strategy in ("predictions", "features")),
+        ("segmentation", "diverse"),
+    ],
+)
 @pytest.mark.parametrize("name", ["kd_offline", "kd_online", "ml", "kd_ml"])
 def test_all_twelve_cells_run(tmp_path, task, name, strategy):
-    result = train(recipe_for(task, technique={"name": name, "strategy": strategy}), tmp_path)
+    result = train_recipe(recipe_for(task, technique={"name": name, "strategy": strategy}), tmp_path)
 
     networks = {"S1", "S2"} | ({"T"} if name != "ml" else set())
     assert set(result.test) == networks | {"ensemble", "ensemble_mean"}
@@ -74,7 +80,7 @@ def test_all_twelve_cells_run(tmp_path, task, name, strategy):
 
 
 def test_predictions_give_the_scores_again(tmp_path):
-    result = train(recipe_for(), tmp_path)
+    result = train_recipe(recipe_for(), tmp_path)
     table = pd.read_csv(tmp_path / "predictions" / "test.csv")
     probabilities = table.filter(regex="^p_").to_numpy()
     right = probabilities.argmax(axis=1) == table["label"]
@@ -83,7 +89,7 @@ def test_predictions_give_the_scores_again(tmp_path):
 
 
 def test_no_sample_and_no_group_is_on_two_sides(tmp_path):
-    train(recipe_for(), tmp_path)
+    train_recipe(recipe_for(), tmp_path)
     split = pd.read_csv(tmp_path / "split.csv")
     assert split["id"].is_unique
     assert split.groupby("group")["split"].nunique().max() == 1
@@ -91,7 +97,7 @@ def test_no_sample_and_no_group_is_on_two_sides(tmp_path):
 
 def test_evaluating_the_exported_networks_gives_the_result_again(tmp_path):
     recipe = recipe_for(technique={"name": "kd_ml", "strategy": "diverse"})
-    result = train(recipe, tmp_path)
+    result = train_recipe(recipe, tmp_path)
     assert open_run(tmp_path).evaluate().scores == result.test
 
 
@@ -105,7 +111,7 @@ def test_mixtures_without_shares_are_the_simpler_method(tmp_path):
     }
     weights = {}
     for name, technique in cases.items():
-        train(recipe_for(technique=technique), tmp_path / name)
+        train_recipe(recipe_for(technique=technique), tmp_path / name)
         weights[name] = load_file(tmp_path / name / "networks" / "S1" / "model.safetensors")
 
     def equal(one, other):
@@ -118,50 +124,54 @@ def test_mixtures_without_shares_are_the_simpler_method(tmp_path):
 
 def test_a_teacher_trained_once_serves_later_runs(tmp_path):
     """A run folder as teacher gives the bits of a run that trained the teacher itself."""
-    train(recipe_for(technique={"name": "baseline", "network": "teacher"}), tmp_path / "teacher")
-    own = train(recipe_for(technique={"name": "kd_offline"}), tmp_path / "own")
-    given = train(
+    train_recipe(recipe_for(technique={"name": "baseline", "network": "teacher"}), tmp_path / "teacher")
+    own = train_recipe(recipe_for(technique={"name": "kd_offline"}), tmp_path / "own")
+    given = train_recipe(
         recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "teacher")}), tmp_path / "given"
     )
     assert own.test == given.test
 
 
 def test_a_teacher_that_has_seen_the_test_images_is_refused(tmp_path):
-    train(recipe_for(technique={"name": "baseline", "network": "teacher"}, split={"seed": 1}), tmp_path / "teacher")
+    train_recipe(
+        recipe_for(technique={"name": "baseline", "network": "teacher"}, split={"seed": 1}), tmp_path / "teacher"
+    )
     with pytest.raises(UserError, match=r"was trained on .* images that are validation or test here"):
-        train(recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "teacher")}), tmp_path / "run")
+        train_recipe(
+            recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "teacher")}), tmp_path / "run"
+        )
 
 
 @pytest.mark.parametrize("technique", [{"name": "baseline"}, {"name": "kd_offline"}])
 @pytest.mark.parametrize("how", ["weights", "architecture"])
 def test_weights_that_have_seen_the_test_images_start_nothing(tmp_path, technique, how):
     """A network that takes no part may have seen what it will."""
-    train(recipe_for(split={"seed": 1}), tmp_path / "first")
+    train_recipe(recipe_for(split={"seed": 1}), tmp_path / "first")
     folder = str(tmp_path / "first" / "networks" / "S1")
     network = {**TINY, "weights": folder} if how == "weights" else {"architecture": f"local-dir:{folder}"}
     which = "student" if technique["name"] == "baseline" else "teacher"
     with pytest.raises(
         UserError, match=rf"weights of {which[0].upper()}.*: .* images that are validation or test here"
     ):
-        train(recipe_for(networks={which: network}, technique=technique), tmp_path / "second")
-    train(recipe_for(networks={which: network}, split={"seed": 1}), tmp_path / "third")
-    train(recipe_for(networks={"teacher": network}), tmp_path / "fourth")
+        train_recipe(recipe_for(networks={which: network}, technique=technique), tmp_path / "second")
+    train_recipe(recipe_for(networks={which: network}, split={"seed": 1}), tmp_path / "third")
+    train_recipe(recipe_for(networks={"teacher": network}), tmp_path / "fourth")
 
 
 def test_a_run_does_not_go_on_with_other_data(tmp_path):
     recipe = recipe_for()
-    train(recipe, tmp_path)
+    train_recipe(recipe, tmp_path)
     write_begun(tmp_path, replace(read_begun(tmp_path), data="other pixels"))
     with pytest.raises(UserError, match="the data has changed since this run began"):
         open_run(tmp_path).evaluate()
     (tmp_path / "result.json").unlink()
     with pytest.raises(UserError, match="the data has changed since this run began"):
-        train(recipe, tmp_path)
+        train_recipe(recipe, tmp_path)
 
 
 def test_a_damaged_split_is_written_anew_where_the_data_are_the_same(tmp_path):
     recipe = recipe_for()
-    train(recipe, tmp_path)
+    train_recipe(recipe, tmp_path)
     split = tmp_path / "split.csv"
     whole = split.read_bytes()
     split.write_bytes(b"\xff\xfebad")
@@ -170,7 +180,7 @@ def test_a_damaged_split_is_written_anew_where_the_data_are_the_same(tmp_path):
     before = (tmp_path / "result.json").read_text()
     (tmp_path / "result.json").unlink()
     told = StringIO()
-    train(recipe, tmp_path, device="cpu", console=Console(file=told, width=1000))
+    train_recipe(recipe, tmp_path, device="cpu", console=Console(file=told, width=1000))
     assert "split.csv was changed or damaged" in told.getvalue()
     assert split.read_bytes() == whole
     assert json.loads((tmp_path / "result.json").read_text())["sha256"] == json.loads(before)["sha256"]
@@ -178,32 +188,34 @@ def test_a_damaged_split_is_written_anew_where_the_data_are_the_same(tmp_path):
 
 def test_a_teacher_that_cannot_be_found_is_named(tmp_path):
     with pytest.raises(UserError, match=r"technique.teacher: '.*absent' does not exist"):
-        train(recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "absent")}), tmp_path / "run")
+        train_recipe(
+            recipe_for(technique={"name": "kd_offline", "teacher": str(tmp_path / "absent")}), tmp_path / "run"
+        )
 
 
 def test_worker_count_changes_nothing(tmp_path):
     for workers in (0, 2):
-        train(recipe_for(training={"workers": workers}), tmp_path / str(workers))
+        train_recipe(recipe_for(training={"workers": workers}), tmp_path / str(workers))
     paths = [tmp_path / str(workers) / "networks" / "S1" / "model.safetensors" for workers in (0, 2)]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_the_teacher_is_audited_against_the_baseline_beside_it(tmp_path):
-    file_lock = train(recipe_for(), tmp_path / "alone")
-    result = train(recipe_for(technique={"name": "kd_online"}), tmp_path / "distilled")
+    alone = train_recipe(recipe_for(), tmp_path / "alone")
+    result = train_recipe(recipe_for(technique={"name": "kd_online"}), tmp_path / "distilled")
     audit = result.teacher_audit
-    student = max(file_lock.validation[name]["accuracy"] for name in ("S1", "S2"))
+    student = max(alone.validation[name]["accuracy"] for name in ("S1", "S2"))
     assert audit.student_alone == student
     assert audit.run == "../alone"
     assert str(tmp_path) not in (tmp_path / "distilled" / "result.json").read_text()
     assert ("NOT better" in audit.verdict) == (audit.teacher <= student)
-    elsewhere = train(recipe_for(technique={"name": "kd_online"}, seed=1), tmp_path / "other-seed")
+    elsewhere = train_recipe(recipe_for(technique={"name": "kd_online"}, seed=1), tmp_path / "other-seed")
     assert "not audited" in elsewhere.teacher_audit.verdict
 
 
 def test_tiles_are_put_together_for_evaluation(tmp_path):
     options = {**recipe_for("segmentation").data.options, "size": 48}
-    train(recipe_for("segmentation", data={"tile": {"size": 32, "overlap": 8}, "options": options}), tmp_path)
+    train_recipe(recipe_for("segmentation", data={"tile": {"size": 32, "overlap": 8}, "options": options}), tmp_path)
     counts = pd.read_csv(tmp_path / "predictions" / "test.csv")
     assert set(counts[["tp", "fp", "fn", "tn"]].sum(axis=1)) == {48 * 48}
 
@@ -211,7 +223,7 @@ def test_tiles_are_put_together_for_evaluation(tmp_path):
 def test_masks_are_written_on_request(tmp_path):
     """The pixels of a written mask are the true and false positives that were counted."""
     recipe = recipe_for("segmentation")
-    train(recipe, tmp_path / "run")
+    train_recipe(recipe, tmp_path / "run")
     open_run(tmp_path / "run").evaluate(masks=tmp_path / "masks")
     counts = pd.read_csv(tmp_path / "run" / "predictions" / "test.csv")
     for row in counts.itertuples():
@@ -313,19 +325,19 @@ def test_two_processes_train_as_one(tmp_path, written):
 
 def test_a_run_folder_has_one_writer(tmp_path):
     with file_lock(tmp_path / ".lock"), pytest.raises(UserError, match="another process is training"):
-        train(recipe_for(), tmp_path)
-    assert train(recipe_for(), tmp_path).status == "complete"
+        train_recipe(recipe_for(), tmp_path)
+    assert train_recipe(recipe_for(), tmp_path).status == "complete"
 
 
 def test_tensorboard_events_are_written_on_request(tmp_path):
-    train(recipe_for(training={"tensorboard": True}), tmp_path)
+    train_recipe(recipe_for(training={"tensorboard": True}), tmp_path)
     assert list((tmp_path / "tensorboard").glob("events.*"))
 
 
 def test_the_recipe_in_a_run_folder_repeats_the_run(tmp_path):
-    train(recipe_for(), tmp_path / "first")
+    train_recipe(recipe_for(), tmp_path / "first")
     again, _ = load_recipe(tmp_path / "first" / "recipe.yaml")
-    train(again, tmp_path / "second")
+    train_recipe(again, tmp_path / "second")
     files = [tmp_path / run / "networks" / "S1" / "model.safetensors" for run in ("first", "second")]
     assert files[0].read_bytes() == files[1].read_bytes()
     assert yaml.safe_load((tmp_path / "first" / "recipe.yaml").read_text()) == again.model_dump(mode="json")
@@ -333,7 +345,7 @@ def test_the_recipe_in_a_run_folder_repeats_the_run(tmp_path):
 
 def test_a_last_batch_of_one_image_is_left_out_where_batchnorm_cannot_use_it(tmp_path):
     """32 training images in batches of 31, and networks that end in maps of one position."""
-    result = train(recipe_for(training={"batch_size": 31}), tmp_path)
+    result = train_recipe(recipe_for(training={"batch_size": 31}), tmp_path)
     assert "1 training images, others each time, sit out every epoch: BatchNorm wants two images of their size" in (
         result.notes
     )

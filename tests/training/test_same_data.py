@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
 from preceptor.runs.names import PIXELS
 from preceptor.training.pixel_keys import read_pixel_keys
-from preceptor.training.same_data import Seen, require_unseen, write_pixel_keys
+from preceptor.training.same_data import SeenImages, require_unseen, write_pixel_keys
 
 from ..data.trees import save_image, write
 from ..own_technique import OWN
@@ -49,7 +49,7 @@ def left_by(recipe, run, seen=None):
     write(run / "recipe.yaml", recipe.to_yaml())
     prepared = prepare(recipe)
     write(run / "split.csv", prepared.split_csv())
-    write_pixel_keys(run, prepared, seen or Seen())
+    write_pixel_keys(run, prepared, seen or SeenImages())
     return run
 
 

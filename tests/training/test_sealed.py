@@ -35,14 +35,14 @@ def test_the_test_part_is_not_evaluated_until_it_is_opened(tmp_path, packed, mon
     )
     watcher = Noting()
 
-    sealed = run.train(recipe, tmp_path / "sealed", device="cpu", watchers=[watcher], opens_test=False)
+    sealed = run.train_recipe(recipe, tmp_path / "sealed", device="cpu", watchers=[watcher], opens_test=False)
 
     assert (sealed.status, sealed.test, sealed.fidelity) == ("validated", {}, {})
     assert sealed.validation["S1"]["accuracy"] >= 0
     assert set(parts) == {"validation"}
     assert not (tmp_path / "sealed" / "predictions" / "test.csv").exists()
     assert watcher.heard == [("main", 0), (1, ["S1"]), (2, ["S1"])]
-    assert run.train(recipe, tmp_path / "sealed", device="cpu", opens_test=False) == sealed
+    assert run.train_recipe(recipe, tmp_path / "sealed", device="cpu", opens_test=False) == sealed
 
     opened, _ = train(recipe, tmp_path / "sealed")
     straight, _ = train(recipe, tmp_path / "straight")
@@ -62,7 +62,7 @@ def test_a_watcher_may_end_a_run_and_it_goes_on_from_its_checkpoint(tmp_path, pa
 
     recipe = recipe_for("classification", BASELINE, packed)
     with pytest.raises(EndingError):
-        run.train(recipe, tmp_path / "ended", device="cpu", watchers=[Ending()], opens_test=False)
+        run.train_recipe(recipe, tmp_path / "ended", device="cpu", watchers=[Ending()], opens_test=False)
     ended, _ = train(recipe, tmp_path / "ended")
     straight, _ = train(recipe, tmp_path / "straight")
     assert ended.test == straight.test

@@ -32,7 +32,7 @@ def together(found, out, names=tuple(CELLS)):
     return train_together({out / name: found[name] for name in names}, out / "shared", device="cpu")
 
 
-@pytest.mark.parametrize("task", ["classification", "segmentation"])
+@pytest.mark.parametrize("task", [pytest.param("classification", marks=pytest.mark.slow), "segmentation"])
 def test_every_run_ends_as_it_does_alone(task, packed, tmp_path):
     """Weights, metrics, scores and predictions, dropout and adapters included."""
     found = recipes(packed, task)
@@ -54,13 +54,13 @@ def test_every_run_ends_as_it_does_alone(task, packed, tmp_path):
 def test_the_teacher_is_there_once(packed, tmp_path, monkeypatch):
     """Three runs with an online teacher: one update of it per step, and one forward pass."""
     seen = []
-    fit = run.fit
+    fit = run.train_stage
 
     def noting(fabric, stage, cohort, *more, **options):
         seen.append(tuple(stage.members))
         return fit(fabric, stage, cohort, *more, **options)
 
-    monkeypatch.setattr(run, "fit", noting)
+    monkeypatch.setattr(run, "train_stage", noting)
     together(recipes(packed, training={"epochs": 1}), tmp_path)
     assert [name for name in seen[0] if name.startswith("T")] == ["T#0"]
     assert len(seen[0]) == 1 + 4 * 2
@@ -70,7 +70,7 @@ def test_a_killed_training_goes_on(packed, tmp_path, monkeypatch):
     found = recipes(packed)
     together(found, tmp_path / "straight", ("online", "diverse"))
     with monkeypatch.context() as patch:
-        patch.setattr(run, "fit", stopping_fit("main", 1, 2))
+        patch.setattr(run, "train_stage", stopping_fit("main", 1, 2))
         with pytest.raises(InterruptedRunError):
             together(found, tmp_path / "killed", ("online", "diverse"))
     together(found, tmp_path / "killed", ("online", "diverse"))
@@ -168,7 +168,7 @@ def test_a_folder_holds_one_training(packed, tmp_path):
 def test_lost_metrics_of_several_runs_are_refused(packed, tmp_path, monkeypatch):
     found = recipes(packed)
     with monkeypatch.context() as patch:
-        patch.setattr(run, "fit", stopping_fit("main", 1, 2))
+        patch.setattr(run, "train_stage", stopping_fit("main", 1, 2))
         with pytest.raises(InterruptedRunError):
             together(found, tmp_path, ("online", "alone"))
     metrics = tmp_path / "shared" / "metrics.csv"

@@ -35,7 +35,7 @@ def killed(tmp_path_factory, packed):
     )
     train(recipe, folder / "straight")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "fit", stopping_fit("main-2", 1, 2))
+        patch.setattr(run, "train_stage", stopping_fit("main-2", 1, 2))
         with pytest.raises(InterruptedRunError):
             train(recipe, folder / "killed")
     return recipe, folder / "killed", folder / "straight"
@@ -110,7 +110,7 @@ def test_a_hundred_flipped_bits_of_the_split_are_mended(killed, tmp_path, monkey
     recipe, stopped, straight = killed
     shutil.copytree(stopped, tmp_path / "run")
     split = tmp_path / "run" / "split.csv"
-    monkeypatch.setattr(run.Run, "train", begun)
+    monkeypatch.setattr(run.TrainingRun, "train", begun)
     for bit in map(int, np.random.default_rng(2).integers(8 * split.stat().st_size, size=100)):
         flip(split, bit)
         with pytest.raises(BegunError):

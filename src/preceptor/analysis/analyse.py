@@ -19,6 +19,7 @@ from preceptor.data.tiles import stitch
 from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.machine.fabric import make_fabric
+from preceptor.measures.arrays import Float64
 from preceptor.networks.network import Network
 from preceptor.opened_run import OpenedRun, open_run
 from preceptor.own_files import own_files, require_trust
@@ -165,7 +166,7 @@ def _disagreements(
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).to(batches.device)
         page.figure(
             f"disagreements-{first}-{second}",
-            disagreements.gallery(
+            disagreements.disagreement_gallery(
                 images,
                 labels[chosen].tolist(),
                 {name: networks[name] for name in (first, second)},
@@ -187,7 +188,7 @@ def _hardest(
         hard = masks.hardest(whole_images(batches, networks, prepared), most)
     page.figure(
         "hardest",
-        masks.gallery(hard, {one.name: _picture(prepared, one.name) for one in hard}, prepared.packed.classes),
+        masks.mask_gallery(hard, {one.name: _picture(prepared, one.name) for one in hard}, prepared.packed.classes),
         title="The hardest images",
         caption=f"The {len(hard)} images of the {part} part with the lowest mean IoU over {', '.join(networks)}: "
         "outline of the truth, then each network's mask and "
@@ -195,7 +196,7 @@ def _hardest(
     )
 
 
-def _picture(prepared: Prepared, name: str) -> masks.Floats:
+def _picture(prepared: Prepared, name: str) -> Float64:
     """(H, W, 3) in [0, 1] of a whole image, put together where it was cut into tiles."""
     frame = prepared.packed.frame
     tiled = "parent" in frame
@@ -203,5 +204,5 @@ def _picture(prepared: Prepared, name: str) -> masks.Floats:
     pixels, _ = prepared.packed.read(rows)
     planes = (pixels.transpose(0, 3, 1, 2) / np.iinfo(pixels.dtype).max).astype(np.float32)
     whole = stitch(planes, frame.iloc[rows])[name] if tiled else planes[0]
-    picture: masks.Floats = whole.transpose(1, 2, 0).astype(np.float64)
+    picture: Float64 = whole.transpose(1, 2, 0).astype(np.float64)
     return masks.in_colour(picture)

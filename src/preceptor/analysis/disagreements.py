@@ -11,9 +11,8 @@ from torch import Tensor
 
 from preceptor.analysis.cam import cam_tap, grad_cam
 from preceptor.data.batches import Batches
+from preceptor.measures.arrays import Float64
 from preceptor.networks.network import Network
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Disagreements:
     second_right: int
 
 
-def find_disagreements(first: Floats, second: Floats, labels: NDArray[np.int64], most: int) -> Disagreements:
+def find_disagreements(first: Float64, second: Float64, labels: NDArray[np.int64], most: int) -> Disagreements:
     """The ``most`` samples on which both are surest of different classes, right ones of either turn about.
 
     Shapes:
@@ -55,7 +54,7 @@ def find_disagreements(first: Floats, second: Floats, labels: NDArray[np.int64],
     )
 
 
-def gallery(
+def disagreement_gallery(
     images: Tensor, labels: Sequence[int], networks: dict[str, Network], classes: Sequence[str], ids: Sequence[str]
 ) -> Figure:
     """A row per image: the image, and for each network its class with a class-activation map.
@@ -89,9 +88,9 @@ def gallery(
 
 
 @torch.no_grad()
-def probabilities_of(network: Network, batches: Batches) -> Floats:
+def probabilities_of(network: Network, batches: Batches) -> Float64:
     """(N, C) in the order of the part."""
-    found: Floats = np.concatenate(
+    found: Float64 = np.concatenate(
         [network(batch.images).logits.double().softmax(dim=1).cpu().numpy() for batch in batches.epoch(0)]
     )
     return found

@@ -8,12 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from preceptor.measures.arrays import Flags, Float64
 from preceptor.plotting import styled
 from preceptor.specs import IGNORED
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 FOUND, MISSED, FALSE = (0.0, 0.62, 0.45), (0.90, 0.62, 0.0), (0.80, 0.47, 0.65)
 """Colours that colour-blind readers tell apart (Okabe & Ito 2008)."""
@@ -39,12 +38,12 @@ class Hard:
 
     name: str
     iou: float
-    foreground: Mapping[str, Floats]
+    foreground: Mapping[str, Float64]
     masks: Mapping[str, Mask]
     truth: Mask
 
 
-def hardest(images: Iterable[tuple[str, Mapping[str, Floats], Mask]], most: int) -> list[Hard]:
+def hardest(images: Iterable[tuple[str, Mapping[str, Float64], Mask]], most: int) -> list[Hard]:
     """The ``most`` images of the lowest IoU, worst first; only so many are held at a time.
 
     Shapes:
@@ -67,7 +66,7 @@ def foreground_iou(mask: Mask, truth: Mask) -> float:
 
 
 @styled()
-def gallery(hard: list[Hard], pictures: Mapping[str, Floats], classes: Sequence[str]) -> Figure:
+def mask_gallery(hard: list[Hard], pictures: Mapping[str, Float64], classes: Sequence[str]) -> Figure:
     """A row per image: the image with the true outline, and for each network its mask and its heat map.
 
     Of several foreground classes the truth and the masks are in the colours of the classes instead, each mask beside
@@ -108,7 +107,7 @@ def gallery(hard: list[Hard], pictures: Mapping[str, Floats], classes: Sequence[
     return figure
 
 
-def in_colour(picture: Floats) -> Floats:
+def in_colour(picture: Float64) -> Float64:
     """(H, W, C) as (H, W, 3) to look at: of several channels the first three; a missing third is black."""
     if picture.shape[2] == 1:
         return picture.repeat(3, axis=2)
@@ -117,7 +116,7 @@ def in_colour(picture: Floats) -> Floats:
     return shown
 
 
-def _marked(picture: Floats, mask: Mask, truth: Mask) -> Floats:
+def _marked(picture: Float64, mask: Mask, truth: Mask) -> Float64:
     counts = truth != IGNORED
     regions = (
         (FOUND, (mask == truth) & (truth > 0)),
@@ -127,22 +126,22 @@ def _marked(picture: Floats, mask: Mask, truth: Mask) -> Floats:
     return _darkened(_filled(picture, regions), truth)
 
 
-def _coloured(picture: Floats, mask: Mask) -> Floats:
+def _coloured(picture: Float64, mask: Mask) -> Float64:
     """The picture in grey, each foreground class of ``mask`` in its colour, and ignored pixels dark."""
     present = [int(value) for value in np.unique(mask) if value not in (0, IGNORED)]
     return _darkened(_filled(picture, [(_colour_of(value), mask == value) for value in present]), mask)
 
 
-def _filled(picture: Floats, regions: Iterable[tuple[tuple[float, float, float], Flags]]) -> Floats:
-    filled: Floats = picture.mean(axis=2, keepdims=True).repeat(3, axis=2)
+def _filled(picture: Float64, regions: Iterable[tuple[tuple[float, float, float], Flags]]) -> Float64:
+    filled: Float64 = picture.mean(axis=2, keepdims=True).repeat(3, axis=2)
     for colour, where in regions:
         filled[where] = 0.45 * filled[where] + 0.55 * np.array(colour)
     return filled
 
 
-def _darkened(picture: Floats, truth: Mask) -> Floats:
+def _darkened(picture: Float64, truth: Mask) -> Float64:
     """Ignored pixels dark."""
-    dark: Floats = np.where((truth == IGNORED)[..., None], _DARK * picture, picture)
+    dark: Float64 = np.where((truth == IGNORED)[..., None], _DARK * picture, picture)
     return dark
 
 

@@ -8,7 +8,7 @@ from preceptor.bench.steps import DATA, Timed
 from preceptor.recipe import Recipe
 from preceptor.specs import TrainingSpec
 
-Costs = Literal["", "rounding", "training"]
+Risk = Literal["", "rounding", "training"]
 WORTH = 1.1
 """A change must save this much to be recommended: the noise of a short measurement shall not."""
 
@@ -30,7 +30,7 @@ class Change:
     """
 
     settings: tuple[tuple[str, Any], ...]
-    costs: Costs
+    costs: Risk
     why: str
 
     @property

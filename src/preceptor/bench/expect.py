@@ -28,7 +28,7 @@ from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.evaluate import whole_part
 from preceptor.training.notes import Notes
 from preceptor.training.planning import workshop_of
-from preceptor.training.run import Run
+from preceptor.training.run import TrainingRun
 from preceptor.training.run_folder import folder_for
 
 EVALUATED = 8
@@ -82,7 +82,7 @@ def expected(recipe: Recipe, spared: Collection[str], *, steps: int, device: str
     with tempfile.TemporaryDirectory() as scratch:
         quiet = Console(quiet=True)
         checkpoints = Checkpoints(folder_for(Path(scratch) / "run", recipe, writes=False))
-        run = Run(builder_for(recipe, prepared, fabric, checkpoints, Notes(quiet), workshop), plan, quiet)
+        run = TrainingRun(builder_for(recipe, prepared, fabric, checkpoints, Notes(quiet), workshop), plan, quiet)
         found = [_of_phase(run, alike, steps, Path(scratch) / alike[0].name) for alike in phases(run.plan.stages)]
     trained = sum(one.steps for one in found)
     packed = prepared.packed.folder
@@ -110,7 +110,7 @@ class _Phase:
     kept: int
 
 
-def _of_phase(run: Run, alike: Sequence[Stage], steps: int, scratch: Path) -> _Phase:
+def _of_phase(run: TrainingRun, alike: Sequence[Stage], steps: int, scratch: Path) -> _Phase:
     scratch.mkdir()
     stage, keeps = alike[0], run.recipe.training.teacher_cache.enabled
     ready = Steps(run, stage, scratch)

@@ -20,7 +20,7 @@ from preceptor.machine.fabric import make_fabric
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe, changed_recipe
 from preceptor.training.computing import DTYPES
-from preceptor.training.run import Run, run_of
+from preceptor.training.run import TrainingRun, run_of
 
 ROUNDS = 2
 """How often a change and the recipe as it is are timed in turn."""
@@ -124,15 +124,15 @@ class _Bench:
             advice=first_thing(tried),
         )
 
-    def _ready(self, run: Run, stage: Stage) -> Steps:
+    def _ready(self, run: TrainingRun, stage: Stage) -> Steps:
         return Steps(run, stage, Path(tempfile.mkdtemp(dir=self.scratch)))
 
-    def _stage(self, run: Run, alike: Sequence[Stage]) -> StageReport:
+    def _stage(self, run: TrainingRun, alike: Sequence[Stage]) -> StageReport:
         pace = pace_of(self._ready(run, alike[0]), alike, self.steps)
         seconds = pace.seconds(keeps=run.recipe.training.teacher_cache.enabled)
         return StageReport(name=alike[0].name, batch_size=alike[0].training.batch_size, pace=pace, seconds=seconds)
 
-    def _try(self, run: Run, stage: Stage, pace: Pace) -> list[Tried]:
+    def _try(self, run: TrainingRun, stage: Stage, pace: Pace) -> list[Tried]:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         threads = torch.get_num_threads()
         changes = to_try(stage.training, pace, threads=threads, cores=cores)
@@ -140,7 +140,7 @@ class _Bench:
         teacher: Teacher = "read" if keeps else "computed"
         return [Tried(change, self._gain(run, stage, change, teacher)) for change in changes]
 
-    def _gain(self, run: Run, stage: Stage, change: Change, teacher: Teacher) -> float:
+    def _gain(self, run: TrainingRun, stage: Stage, change: Change, teacher: Teacher) -> float:
         """Images per second after the change over those before, the two timed in turn."""
         self.note(f"trying {change.words}")
         recipe, _ = changed_recipe(run.recipe.model_dump(mode="json"), change.settings)

@@ -21,7 +21,7 @@ from preceptor.networks.outputs import Outputs
 from preceptor.plan.stage import Stage
 from preceptor.randomness import key
 from preceptor.teacher_cache.of_stage import frozen_of
-from preceptor.training.run import Run
+from preceptor.training.run import TrainingRun
 from preceptor.training.update import Update
 
 Teacher = Literal["computed", "read"]
@@ -86,7 +86,7 @@ class Steps:
         scratch: an empty folder, where what frozen networks say is kept for a while.
     """
 
-    def __init__(self, run: Run, stage: Stage, scratch: Path) -> None:
+    def __init__(self, run: TrainingRun, stage: Stage, scratch: Path) -> None:
         builder = run.builder
         self.stage, self._device = stage, run.fabric.device
         self._threads, self._seed = torch.get_num_threads(), run.recipe.seed
@@ -209,7 +209,7 @@ def _part(name: str, network: Network) -> str:
     return f"{name} forward{', frozen' if network.is_frozen else ''}"
 
 
-def in_order(parts: Collection[str]) -> list[str]:
+def parts_in_order(parts: Collection[str]) -> list[str]:
     """``parts`` as they follow one another in a step."""
     last = [LOSSES, BACKWARD, OPTIMISER]
     return [*(part for part in parts if part not in last), *(part for part in last if part in parts)]

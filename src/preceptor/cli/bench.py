@@ -53,7 +53,7 @@ def print_report(console: Console, report: BenchReport) -> None:
 
 
 def _table(report: BenchReport, stage: StageReport) -> Table:
-    from preceptor.bench.steps import in_order
+    from preceptor.bench.steps import parts_in_order
 
     pace = stage.pace
     columns = [("teacher computed", pace.computed), ("teacher read", pace.read)] if pace.read else [("", pace.computed)]
@@ -64,7 +64,7 @@ def _table(report: BenchReport, stage: StageReport) -> Table:
         table.add_column(name, justify="right")
     table.add_row("images per second", *(f"{stage.batch_size / one.seconds:.1f}" for one in timed))
     table.add_row("a step", *(f"{1e3 * one.seconds:.1f} ms" for one in timed))
-    for part in in_order(pace.computed.shares):
+    for part in parts_in_order(pace.computed.shares):
         table.add_row(f"  {part}", *(_percent(one.shares.get(part, 0.0)) for one in timed))
     table.add_row("  everything else", *(_percent(1.0 - sum(one.shares.values())) for one in timed))
     table.add_row("multiply-adds", *(_rate(one.multiply_adds / one.seconds) for one in timed))

@@ -9,8 +9,8 @@ from preceptor.streams import say
 
 app = typer.Typer(help="Look at, verify and prune what teachers said, kept by earlier runs.", no_args_is_help=True)
 
-Keys = Annotated[list[str] | None, typer.Argument(help="Keys, or how they begin; all by default.")]
-Folder = Annotated[
+CacheKeys = Annotated[list[str] | None, typer.Argument(help="Keys, or how they begin; all by default.")]
+CacheFolder = Annotated[
     str | None, typer.Option(help="The cache, as data.cache in a recipe; by default $PRECEPTOR_CACHE or the user's.")
 ]
 
@@ -23,7 +23,7 @@ def _root(folder: str | None) -> Path:
 
 
 @app.command(name="list")
-def list_(folder: Folder = None) -> None:
+def list_(folder: CacheFolder = None) -> None:
     """What is kept, of which network, how much of it, and since when nobody has used it."""
     from preceptor.teacher_cache.folder import everything_kept, size_of
     from preceptor.teacher_cache.shards import tap_of, view_of
@@ -40,9 +40,9 @@ def list_(folder: Folder = None) -> None:
 
 @app.command()
 def verify(
-    keys: Keys = None,
+    keys: CacheKeys = None,
     entries: Annotated[int, typer.Option(min=0, help="Random outputs of each key to compute again.")] = 64,
-    folder: Folder = None,
+    folder: CacheFolder = None,
     device: Annotated[str, typer.Option(help="cpu or cuda: where the outputs were computed.")] = "cpu",
 ) -> None:
     """Compare checksums, and random entries with what the network says now; what is wrong is removed."""
@@ -63,10 +63,10 @@ def verify(
 
 @app.command()
 def prune(
-    keys: Keys = None,
+    keys: CacheKeys = None,
     unused_for: Annotated[float | None, typer.Option(min=0, help="Remove what nobody used for so many days.")] = None,
     down_to: Annotated[float | None, typer.Option(min=0, help="Remove the longest unused until so many GiB.")] = None,
-    folder: Folder = None,
+    folder: CacheFolder = None,
 ) -> None:
     """Remove kept outputs by key, age or size; without any, only what killed runs left behind."""
     from preceptor.teacher_cache.folder import prune as remove

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from preceptor.shipped import Kind
+    from preceptor.shipped import ShippedKind
 
 
 def recipe_names(incomplete: str) -> list[str]:
@@ -17,7 +17,7 @@ def study_names(incomplete: str) -> list[str]:
     return _offered(incomplete, "studies")
 
 
-def _offered(incomplete: str, kind: "Kind") -> list[str]:
+def _offered(incomplete: str, kind: "ShippedKind") -> list[str]:
     from preceptor.shipped import shipped_names
 
     names = [name for name in shipped_names(kind) if name.startswith(incomplete)]

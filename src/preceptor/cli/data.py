@@ -19,6 +19,7 @@ def inspect(
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the layout, name=value. May be given several times.")
     ] = None,
+    channels: Annotated[int, typer.Option(min=1, max=16, help="Channels that images are to have.")] = 3,
     json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     look: Annotated[
         Path | None,
@@ -45,13 +46,14 @@ def inspect(
         path,
         source,
         options,
+        channels=channels,
         track=lambda rows: track(
             rows, "reading images", console=progress, transient=True, disable=not progress.is_terminal
         ),
         processes=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
     )
     if look is not None:
-        table = open_found(found.path, found.source, found.options)[0]
+        table = open_found(found.path, found.source, found.options, channels)[0]
         write_sheet(look, str(found.path or "generated images"), table, found.damaged, found.odd)
     if json:
         say(dumps(as_json(found), ensure_ascii=False, indent=2))

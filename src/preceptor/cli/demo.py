@@ -23,7 +23,7 @@ _RUNS = {
 def run_demo(out: Path) -> None:
     """Train the five runs below ``out``, print one table and write a report; finished runs are not repeated."""
     from preceptor.report import write_report
-    from preceptor.training.run import train
+    from preceptor.training.run import train_recipe
 
     console = Screen()
     began = time.monotonic()
@@ -32,7 +32,7 @@ def run_demo(out: Path) -> None:
         teacher = [f"technique.teacher={out / 'teacher'}"] if name == "kd_offline" else []
         recipe, _ = load_recipe(shipped_recipe("phantom"), [*overrides, *teacher])
         console.rule(name)
-        results[name] = train(recipe, out / name, device="cpu", console=console)
+        results[name] = train_recipe(recipe, out / name, device="cpu", console=console)
     console.print(_table(results))
     for name, result in results.items():
         if result.teacher_audit:
@@ -42,7 +42,11 @@ def run_demo(out: Path) -> None:
         f"One seed on a small generated test set: see how it works here, not which method is best.\n"
         f"{time.monotonic() - began:.0f} s; run folders in {out}"
     )
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+    console.print(f"report: {page}\n\n{NEXT}", highlight=False, soft_wrap=True)
+
+
+NEXT = """next: preceptor init FOLDER     a recipe for images of your own, with its reasons
+      preceptor plan phantom    what the demo's runs are: stages, losses as formulas"""
 
 
 def _table(results: dict[str, RunResult]) -> Table:

@@ -11,7 +11,7 @@ from rich.table import Table
 from preceptor.errors import UserError
 from preceptor.recipe import read_mapping
 from preceptor.screen import Screen
-from preceptor.study.expect import JobKind, kinds_of
+from preceptor.study.expect import EqualJobs, kinds_of
 
 if TYPE_CHECKING:
     from preceptor.bench.expect import Expected
@@ -32,13 +32,13 @@ def show_expected(
         raise UserError(f"--measure is for a study, {path} is a recipe: `preceptor bench {path}` measures that")
     from preceptor.cli.study import settle_study
     from preceptor.study.local import fair_workers
-    from preceptor.study.plan import plan
+    from preceptor.study.plan import plan_study
     from preceptor.study.spec import load_study
 
     console = Screen(highlight=False, soft_wrap=True)
     study = load_study(path, scale, overrides)
     settle_study(study, path, console, trust=trust)
-    kinds = kinds_of(plan(study).jobs)
+    kinds = kinds_of(plan_study(study).jobs)
     from preceptor.bench.expect import expected_apart
 
     found = []
@@ -52,7 +52,7 @@ def show_expected(
         console.print(line)
 
 
-def table_of(kinds: Sequence[JobKind], found: Sequence[Expected], workers: int) -> Table:
+def table_of(kinds: Sequence[EqualJobs], found: Sequence[Expected], workers: int) -> Table:
     """A row for each kind, and one for all."""
     table = Table(box=None)
     columns = ("kind", "runs", "steps", "s/step", "time, one process", f"with {workers}", "peak memory", "run folders")
@@ -79,7 +79,7 @@ def table_of(kinds: Sequence[JobKind], found: Sequence[Expected], workers: int) 
     return table
 
 
-def summary(kinds: Sequence[JobKind], found: Sequence[Expected], workers: int, *, together: bool) -> list[str]:
+def summary(kinds: Sequence[EqualJobs], found: Sequence[Expected], workers: int, *, together: bool) -> list[str]:
     """What else takes space, and what the numbers mean."""
     packed = sum(dict(one.packed for one in found).values())
     kept = sum(len(kind.jobs) * one.teachers for kind, one in zip(kinds, found, strict=True))

@@ -11,7 +11,7 @@ from preceptor.files import write_text
 from preceptor.screen import Screen
 
 if TYPE_CHECKING:
-    from preceptor.drafting import Choice, Folder
+    from preceptor.drafting import DraftedFolder, DraftedValue
 
 _SHIPPED = {
     "breakhis": "kthf2_breakhis_binary",
@@ -25,7 +25,13 @@ _SHIPPED = {
 
 
 def init_recipe(
-    path: str, source: str | None, options: Mapping[str, Any], out: Path | None, *, force: bool = False
+    path: str,
+    source: str | None,
+    options: Mapping[str, Any],
+    out: Path | None,
+    *,
+    channels: int = 3,
+    force: bool = False,
 ) -> None:
     """Write a recipe for the images at ``path``, its reasons as comments, and say what to type next."""
     from preceptor.drafting import as_mapping, ask_hub, choose, look, recipe_text, this_machine
@@ -35,7 +41,7 @@ def init_recipe(
     out = out or Path(f"{name}.yaml")
     _require_free(out, path, force=force)
     has_hub = ask_hub()
-    folder = look(path, source, options)
+    folder = look(path, source, options, channels)
     choices = choose(folder, name, this_machine(has_hub))
     parse_recipe(as_mapping(choices), origin=str(out))
     shipped = _SHIPPED.get(folder.source)
@@ -59,7 +65,7 @@ def _require_free(out: Path, path: str, *, force: bool) -> None:
         raise UserError(f"{out} is there already: give another name with --out, or overwrite it by {again}")
 
 
-def _say(screen: Screen, choices: "Sequence[Choice]", folder: "Folder", out: Path) -> None:
+def _say(screen: Screen, choices: "Sequence[DraftedValue]", folder: "DraftedFolder", out: Path) -> None:
     """What was chosen, a line each, and the next command."""
     from preceptor.drafting.choose import first_why
 

@@ -23,6 +23,7 @@ def as_json(found: "Inspection") -> dict[str, Any]:
         "source": found.source,
         "options": found.options,
         "reasons": list(found.reasons),
+        "channels": found.channels,
         "task": found.task,
         "classes": list(found.classes),
         "counts": {str(name): {str(key): int(n) for key, n in row.items()} for name, row in found.counts.iterrows()},

@@ -21,7 +21,7 @@ from preceptor.refusals import own_files_run, refusal
 from preceptor.streams import drop_output, flush_output, is_output_closed, open_standard_streams, say
 
 if TYPE_CHECKING:
-    from preceptor.shipped import Kind
+    from preceptor.shipped import ShippedKind
 
 
 class _Commands(TyperGroup):
@@ -96,13 +96,14 @@ def init(
     option: Annotated[
         list[str] | None, typer.Option(help="Option of the layout, name=value. May be given several times.")
     ] = None,
+    channels: Annotated[int, typer.Option(min=1, max=16, help="Channels that images are to have.")] = 3,
     out: Annotated[Path | None, typer.Option(help="The recipe; by default NAME.yaml, NAME being the folder's.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a recipe that is there.")] = False,
 ) -> None:
     """Write a first recipe for a folder of images, with the reasons as comments."""
     from preceptor.cli.init import init_recipe
 
-    init_recipe(folder, source, data.parse_options(option or []), out, force=force)
+    init_recipe(folder, source, data.parse_options(option or []), out, channels=channels, force=force)
 
 
 @app.command(context_settings={"allow_extra_args": True})
@@ -115,9 +116,9 @@ def train(
     trust: Trust = False,
 ) -> None:
     """Train one run; the same command again resumes it."""
-    from preceptor.cli.train import train_recipe
+    from preceptor.cli.train import train_file
 
-    train_recipe(_file(recipe, "recipes"), _changes(context, overrides), out, device, trust=trust)
+    train_file(_file(recipe, "recipes"), _changes(context, overrides), out, device, trust=trust)
 
 
 def _changes(context: typer.Context, overrides: list[str] | None) -> list[str]:
@@ -131,7 +132,7 @@ def _changes(context: typer.Context, overrides: list[str] | None) -> list[str]:
     return changes
 
 
-def _file(given: Path, *kinds: "Kind") -> Path:
+def _file(given: Path, *kinds: "ShippedKind") -> Path:
     """The file of the user's, or the shipped one, that ``given`` names."""
     from preceptor.shipped import find_file
 
@@ -149,6 +150,7 @@ def study(
     out: Annotated[Path | None, typer.Option(help="Study folder; by default below runs/studies/.")] = None,
     workers: Workers = None,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only the runs of this seed of the study; repeat it.")] = None,
     reuse: Annotated[
         list[Path] | None, typer.Option(help="A study folder whose finished runs are taken over; repeat it.")
     ] = None,
@@ -168,6 +170,7 @@ def study(
         ray=ray,
         device=device,
         dry=dry_run,
+        seeds=seed or [],
         reuse=reuse or [],
         trust=trust,
     )
@@ -213,7 +216,9 @@ def search(
 @app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    data: Annotated[str | None, typer.Option(help="Other data: a path for the recipe's source.")] = None,
+    data: Annotated[str | None, typer.Option(help="Other data: a path for the source.")] = None,
+    source: Annotated[str | None, typer.Option(help="How other data lie; by default as the recipe's.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="Of that source, name=value; repeat it.")] = None,
     device: Device = "auto",
     masks: Annotated[Path | None, typer.Option(help="Write every predicted mask as PNG below this folder.")] = None,
     names: Annotated[
@@ -224,7 +229,7 @@ def evaluate(
     """Evaluate a finished run again, on its own test split or on other data."""
     from preceptor.cli.evaluate import evaluate_run
 
-    evaluate_run(run, data, device, masks, names=names, trust=trust)
+    evaluate_run(run, data, device, masks, source=source, options=option or [], names=names, trust=trust)
 
 
 @app.command()
@@ -232,7 +237,8 @@ def compare(
     first: Annotated[Path, typer.Argument(help="A run, RUN/networks/NAME, or a bundle: the new one.")],
     second: Annotated[Path, typer.Argument(help="Another, in whose place the first would come.")],
     data: Annotated[str, typer.Argument(help="Labelled images: a path for the source.")],
-    source: Annotated[str, typer.Option(help="How they lie; `preceptor data list` names all ways.")] = "folder",
+    source: Annotated[str, typer.Option(help="How they lie; `preceptor data sources` names all ways.")] = "folder",
+    option: Annotated[list[str] | None, typer.Option(help="Of the source, name=value; repeat it.")] = None,
     names: Annotated[
         Path | None, typer.Option("--map", help="YAML: what the classes of the data are called by both.")
     ] = None,
@@ -240,9 +246,11 @@ def compare(
     device: Device = "auto",
 ) -> None:
     """Two models on the same labelled images: is the first at least as good as the second, but for a margin?"""
-    from preceptor.cli.compare import compare_models
+    from preceptor.cli.compare import compare_networks
 
-    compare_models(first, second, data, source=source, names=names, margin=margin, device=device)
+    compare_networks(
+        first, second, data, source=source, options=option or [], names=names, margin=margin, device=device
+    )
 
 
 @app.command()
@@ -252,6 +260,9 @@ def predict(
     out: Annotated[Path, typer.Option(help="Where predictions.csv and pictures go.")],
     overlay: Annotated[bool, typer.Option("--overlay", help="Draw masks over the images.")] = False,
     cam: Annotated[bool, typer.Option("--cam", help="Draw what speaks for the class; runs only.")] = False,
+    dicom_seg: Annotated[
+        bool, typer.Option("--dicom-seg", help="Write masks of DICOM images as DICOM SEG, too.")
+    ] = False,
     tta: Annotated[bool, typer.Option("--tta", help="Average over mirrored and turned views.")] = False,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Probabilities at the bundle's temperature, not the network's own.")
@@ -269,6 +280,7 @@ def predict(
         out,
         overlay=overlay,
         cam=cam,
+        dicom_seg=dicom_seg,
         tta=tta,
         calibrated=calibrated,
         device=device,
@@ -302,7 +314,10 @@ def export(
         list[Path] | None, typer.Option(help="A real image whose pixels may leave; repeat it. Else images are made up.")
     ] = None,
     anonymous: Annotated[bool, typer.Option("--anonymous", help="No names of files, patients or the run.")] = False,
-    mpp: Annotated[float | None, typer.Option(min=0.01, max=1000, help="Microns per pixel of the images.")] = None,
+    mpp: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1000, help="Microns per pixel of the images, if their files do not say it."),
+    ] = None,
     sensitivity: Annotated[
         float | None, typer.Option(min=0.01, max=1, help="Of thresholds; else that of the largest Youden index.")
     ] = None,
@@ -392,7 +407,7 @@ def plan(
     trust: Trust = False,
 ) -> None:
     """What a recipe or study will do: stages, losses as formulas, what is shared, which weights it wants."""
-    kinds: tuple[Kind, ...] = ("studies", "recipes") if measure or scale else ("recipes", "studies")
+    kinds: tuple[ShippedKind, ...] = ("studies", "recipes") if measure or scale else ("recipes", "studies")
     recipe, changes = _file(recipe, *kinds), _changes(context, overrides)
     if measure:
         from preceptor.cli.expect import show_expected

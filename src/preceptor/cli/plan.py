@@ -10,7 +10,7 @@ from preceptor.own_files import settle
 from preceptor.plan.cast import Usual
 from preceptor.plan.draw import cohort_svg
 from preceptor.plan.ready import require_trainable
-from preceptor.plan.show import described, outside
+from preceptor.plan.show import plan_in_words, wanted_from_outside
 from preceptor.recipe import load_recipe, read_mapping
 from preceptor.screen import Screen
 
@@ -30,7 +30,7 @@ def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path |
     facts = Usual()
     plan = recipe.plan(facts)
     console.print(" ".join(filter(None, (recipe.technique.name, recipe.technique.shared, f"({recipe.task})"))))
-    for line in (*(f"note: {note}" for note in notes), *described(plan, recipe.task)):
+    for line in (*(f"note: {note}" for note in notes), *plan_in_words(plan, recipe.task)):
         console.print(line)
     for assumed in facts.assumed:
         console.print(f"note: {assumed}")
@@ -43,12 +43,12 @@ def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path |
 def _show_study(console: Console, path: Path, overrides: list[str], scale: str | None, trust: bool) -> None:
     from preceptor.cli.study import settle_study
     from preceptor.study.lockstep import lockstep, name_of
-    from preceptor.study.plan import plan
+    from preceptor.study.plan import plan_study
     from preceptor.study.spec import load_study
 
     study = load_study(path, scale, overrides)
     settle_study(study, path, console, trust=trust)
-    made = plan(study)
+    made = plan_study(study)
     kinds = Counter(job.kind for job in made.jobs)
     words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items()]
     console.print(f"{study.name}: {', '.join(words)}; seeds {', '.join(map(str, study.seeds))}")
@@ -68,7 +68,9 @@ def _show_study(console: Console, path: Path, overrides: list[str], scale: str |
         for name, group in groups.items():
             console.print(f"  {name}: {', '.join(job.id for job in group)}")
     console.print("from outside:")
-    wanted = dict.fromkeys(line for job in made.jobs for line in outside(job.recipe.plan(Usual(trained=False))))
+    wanted = dict.fromkeys(
+        line for job in made.jobs for line in wanted_from_outside(job.recipe.plan(Usual(trained=False)))
+    )
     for line in wanted or ["nothing"]:
         console.print(f"  {line}")
 

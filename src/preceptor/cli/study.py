@@ -18,7 +18,7 @@ from preceptor.study.board import Board
 from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.crew import Crew
 from preceptor.study.local import LocalCrew, fair_workers
-from preceptor.study.plan import plan, recipes_of
+from preceptor.study.plan import plan_study, recipes_of
 from preceptor.study.ray import RayCrew, require_ray
 from preceptor.study.reuse import Fingerprint, find_runs, require_same_images, take_over
 from preceptor.study.run import run_jobs
@@ -37,14 +37,16 @@ def run_study(
     ray: str | None,
     device: str,
     dry: bool,
+    seeds: Sequence[int] = (),
     reuse: Sequence[Path] = (),
     trust: bool = False,
 ) -> bool:
     """Do what is missing of a study; True when every job is done."""
     study, data = _named(path, scale, overrides)
+    study = _of_seeds(study, seeds)
     console = Screen()
     settle_study(study, path, console, trust=trust)
-    made = plan(study)
+    made = plan_study(study)
     out = out or _default_folder(path, data, scale)
     if scale:
         console.print(f"{study.name}, scale {scale}: this is not the published protocol", style="bold")
@@ -98,6 +100,14 @@ def _named(path: Path, scale: str | None, overrides: list[str]) -> tuple[Study, 
     return study.model_copy(
         update={"name": f"{study.name}-{data}", "title": title, "set": {**study.set, **renamed}}
     ), data
+
+
+def _of_seeds(study: Study, seeds: Sequence[int]) -> Study:
+    """The part of a study that has these of its seeds: no run of one seed needs another's."""
+    strange = [seed for seed in seeds if seed not in study.seeds]
+    if strange:
+        raise UserError(f"--seed {strange[0]}: {study.name} has the seeds {', '.join(map(str, study.seeds))}")
+    return study.model_copy(update={"seeds": tuple(dict.fromkeys(seeds))}) if seeds else study
 
 
 def _default_folder(path: Path, data: str | None, scale: str | None) -> Path:

@@ -26,7 +26,7 @@ FAREWELL = "stopped: nobody reads the output any more. The same command again go
 """Said where `| head` or the like has ended."""
 
 
-def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str, *, trust: bool = False) -> None:
+def train_file(path: Path, overrides: list[str], out: Path | None, device: str, *, trust: bool = False) -> None:
     """Train one recipe and print its scores."""
     recipe, notes = load_recipe(path, overrides)
     console = console_of_first_process(farewell=FAREWELL)
@@ -34,12 +34,12 @@ def train_recipe(path: Path, overrides: list[str], out: Path | None, device: str
     for note in notes:
         console.print(f"note: {note}")
     written = recipe
-    recipe, name = named(path, recipe)
+    recipe, name = named_after_file(path, recipe)
     out = out or default_folder(name, recipe)
     recipe = _as_begun(out, recipe, written)
-    from preceptor.training.run import train
+    from preceptor.training.run import train_recipe
 
-    result = train(recipe, out, device=device, console=console)
+    result = train_recipe(recipe, out, device=device, console=console)
     print_result(console, result)
     console.print(f"run folder: {out}", soft_wrap=True)
     console.print(f"next: {shlex.join(['preceptor', 'report', str(out)])}", highlight=False, soft_wrap=True)
@@ -50,7 +50,7 @@ def console_of_first_process(farewell: str = "") -> Screen:
     return Screen(quiet=os.environ.get("RANK", "0") != "0", farewell=farewell)
 
 
-def named(path: Path, recipe: Recipe) -> tuple[Recipe, str]:
+def named_after_file(path: Path, recipe: Recipe) -> tuple[Recipe, str]:
     """The recipe under a name of its own, and what to call the folder of its runs.
 
     Both are those of the file ``path``, unless the user gave another name, or the recipe is about other data than its

@@ -16,7 +16,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Probe
 from preceptor.knowledge.setting import Tap
 from preceptor.machine.compiled import compiled as compiled_call
-from preceptor.machine.fold import folded as folded_copy
+from preceptor.machine.fold import with_folded_norms
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Knowledge, Outputs
 from preceptor.plan.merge import unshared
@@ -87,7 +87,7 @@ class Cohort(nn.Module):
         self._build_losses(facts, seed)
         _limit_taps(self.networks, self.transfers, task)
         folded = computing.folded
-        self.calls = {name: folded_copy(net) if name in folded else net for name, net in self.networks.items()}
+        self.calls = {name: with_folded_norms(net) if name in folded else net for name, net in self.networks.items()}
         self.calls |= {name: compiled_call(self.calls[name]) for name in computing.compiled}
         self._stochastic = {name for name, network in self.networks.items() if network.is_stochastic}
 

@@ -18,7 +18,7 @@ from preceptor.networks import build
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.network import Network
 from preceptor.networks.verify import verified_weights
-from preceptor.networks.weights import first_line, read_config
+from preceptor.networks.weights import read_config, reason_of
 
 COMPOSED: dict[str, Callable[..., Network]] = {
     **{kind.kind: kind for kind in (Committee, Exit, FusedClassifier, MeanLogits)},
@@ -53,7 +53,7 @@ def load_network(folder: Path | str, *, trust: bool = False) -> Network:
     try:
         bare.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{folder / WEIGHTS}: missing, damaged or of another network: {first_line(error)}") from error
+        raise UserError(f"{folder / WEIGHTS}: missing, damaged or of another network: {reason_of(error)}") from error
     network = (bare.alone(sources) if isinstance(bare, ComposedNetwork) else bare).eval()
     network.notes = (*filter(None, [note]), *(one for source in sources.values() for one in source.notes))
     return network

@@ -66,7 +66,7 @@ class Exit(ComposedNetwork):
 
     def __init__(self, sources: Mapping[str, Network], *, stage: int) -> None:
         ((name, network),) = sources.items()
-        stages = stages_of(network)
+        stages = stages_with_exits(network)
         if not 1 <= stage < len(stages):
             raise UserError(
                 f"{name} ({network.blueprint.spec.architecture}) has no exit {stage}: it has {len(stages)} stages, so "
@@ -113,7 +113,7 @@ class EarlyExit(Network):
         self.has_new_head = False
         self.stage = stage
         self.stride = stride
-        self.tap = stages_of(network)[stage - 1]
+        self.tap = stages_with_exits(network)[stage - 1]
         self.trunk = network.up_to(self.tap)
         self.branch = branch
         self.to(network.mean.device).eval().measure_shapes()
@@ -155,12 +155,12 @@ def early_exit(
         channels=whole.channels,
         seed=0,
     )
-    (channels, *_), (height, across) = network.shapes[stages_of(network)[stage - 1]], stride
+    (channels, *_), (height, across) = network.shapes[stages_with_exits(network)[stage - 1]], stride
     branch = Branch(channels, (height, across), width, whole.logit_channels)
     return EarlyExit(cast(Classifier, network), branch, stage=stage, stride=(height, across))
 
 
-def stages_of(network: Network) -> tuple[str, ...]:
+def stages_with_exits(network: Network) -> tuple[str, ...]:
     """Names of its stage maps, finest first.
 
     Raises:

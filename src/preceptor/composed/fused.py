@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from preceptor.composed.base import ComposedNetwork
 from preceptor.errors import UserError
-from preceptor.knowledge.blocks import conv_norm_relu
-from preceptor.knowledge.logits.fusion import FusionBlock
-from preceptor.knowledge.maps import spatial_mean
+from preceptor.knowledge.blocks import AdapterNorm, conv_norm_relu
+from preceptor.knowledge.maps import spatial_mean, to_common_size
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs, stages_of
 
@@ -24,13 +23,39 @@ Place = tuple[str, int]
 """A source and a level, 0 the finest that is fused."""
 
 
+class FusionBlock(nn.Module):
+    """Mixes two maps: concatenation, depthwise 3x3, pointwise 1x1, each with batch normalisation and ReLU.
+
+    Shapes:
+        (N, C, H, W) and (N, C', H', W') to (N, outputs, H, W); the larger map is average-pooled
+
+    Source: Kim et al. 2020, arXiv:1904.09058
+    """
+
+    def __init__(self, first: int, second: int, outputs: int) -> None:
+        super().__init__()
+        channels = first + second
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            AdapterNorm(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, outputs, 1, bias=False),
+            AdapterNorm(outputs),
+            nn.ReLU(),
+        )
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        fused: Tensor = self.layers(torch.cat(to_common_size(first, second), dim=1))
+        return fused
+
+
 class FusedClassifier(ComposedNetwork):
     """Pairs of stage maps of different networks, fused, pooled and classified together.
 
     1. *Projection*: each map of level l goes through Conv1x1 (no bias)-BN-ReLU to c_l channels, the fewest that
        a source has at that level, at most 256.
     2. *Fusion*: for every two sources A, B the pairs (A_l, B_l), and across the levels (A_l, B_l+1) and
-       (A_l+1, B_l), each through a :class:`~preceptor.knowledge.logits.fusion.FusionBlock` to c_l channels; the
+       (A_l+1, B_l), each through a :class:`FusionBlock` to c_l channels; the
        larger map of a pair is average-pooled to the size of the smaller.
     3. *Classifier*: the pooled vectors of all pairs, side by side -> dropout 0.2 -> linear.
 

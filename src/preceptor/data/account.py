@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of
+from preceptor.data.pixels.endings import ending_of, is_image
 from preceptor.data.samples import SampleTable
 from preceptor.data.tree import files_below
 
@@ -80,7 +80,7 @@ def account_for(path: Path, table: SampleTable) -> Account | None:
     def reason(place: str) -> str:
         if place in left_behind:
             return LEFT_BEHIND
-        if ending_of(place) not in IMAGE_SUFFIXES:
+        if not is_image(root + place):
             return left_out.get(root + place, NO_IMAGES)
         if root + place in left_out:
             return left_out[root + place]

@@ -11,7 +11,7 @@ _NEAR_SIZE, _NEAR_CLASS = 0.02, 0.04  # gaps, as shares of all samples and of a 
 _MANY = 2000  # units from which one order without moves is good enough
 
 
-def place(
+def parts_of_rows(
     ids: NDArray[np.object_],
     labels: NDArray[np.int64],
     units: NDArray[np.int64],

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from preceptor.data.ahead import in_order
 from preceptor.data.augment import check_augment
-from preceptor.data.loading import Loading, Pixels, compute_alone
-from preceptor.data.order import Order, Rows, Share
+from preceptor.data.loading import Loading, PartPixels, compute_alone
+from preceptor.data.order import RowNumbers, SampleOrder, Share
 from preceptor.data.packed import PackedSet
 from preceptor.errors import UserError
 from preceptor.specs import AugmentSpec
 
-_IN_ORDER, _ALL, _HERE = Order(), Share(), Loading()
+_IN_ORDER, _ALL, _HERE = SampleOrder(), Share(), Loading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class _BatchGroup(NamedTuple):
     """
 
     view: int
-    parts: list[Rows]
+    parts: list[RowNumbers]
     wholes: list[int]
     skipped: int
 
@@ -93,10 +93,10 @@ class Batches:
     def __init__(
         self,
         packed: PackedSet,
-        rows: Rows,
+        rows: RowNumbers,
         *,
         batch_size: int,
-        order: Order = _IN_ORDER,
+        order: SampleOrder = _IN_ORDER,
         augment: AugmentSpec | None = None,
         share: Share = _ALL,
         loading: Loading = _HERE,
@@ -106,7 +106,7 @@ class Batches:
         self.batch_size = batch_size
         self._order, self._augment, self._share, self._loading = order, augment, share, loading
         self._check_part()
-        self._pixels = Pixels(packed, self.rows, loading, augment=augment, seed=order.seed)
+        self._pixels = PartPixels(packed, self.rows, loading, augment=augment, seed=order.seed)
         self._count = len(self._positions(0))
         self._check_size()
 
@@ -145,7 +145,7 @@ class Batches:
         """Images of each epoch that are in no batch."""
         return max(0, self._count - len(self) * self.batch_size)
 
-    def _positions(self, epoch: int) -> Rows:
+    def _positions(self, epoch: int) -> RowNumbers:
         """Positions in the order of an epoch."""
         return self._order.positions(self._pixels.labels, epoch)
 
@@ -186,11 +186,11 @@ class Batches:
                 wholes = [len(batch) for batch in batches]
                 yield _BatchGroup(view, [self._share.of(batch) for batch in batches], wholes, max(0, begin - number))
 
-    def _load(self, batch_group: _BatchGroup) -> tuple[_BatchGroup, Rows, Tensor, Tensor | None]:
+    def _load(self, batch_group: _BatchGroup) -> tuple[_BatchGroup, RowNumbers, Tensor, Tensor | None]:
         positions = np.concatenate(batch_group.parts)
         return (batch_group, positions, *self._pixels.bytes_at(positions))
 
-    def _finish(self, loaded: tuple[_BatchGroup, Rows, Tensor, Tensor | None]) -> list[Batch]:
+    def _finish(self, loaded: tuple[_BatchGroup, RowNumbers, Tensor, Tensor | None]) -> list[Batch]:
         """The wanted batches of a group of batches."""
         batch_group, positions, pixels, masks = loaded
         images, targets = self._pixels.shown(batch_group.view, positions, pixels, masks)

@@ -3,10 +3,11 @@
 import base64
 import html
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SIDE = 144
 """Of a small picture, in pixels."""
+_Item = TypeVar("_Item")
+_NAMED = re.compile(r"'[^']*'|[0-9]+")  # in messages: names and numbers, without which those of a kind are alike
 _ACROSS, _CAPTION, _TITLE = 8, 16, 26
 _OUTLINE = (255, 220, 0)
 ENDINGS = (".html", ".htm", ".png")
@@ -69,20 +72,33 @@ def _sections(
     frame = table.frame
     rows = dict(zip(frame["id"], frame.index, strict=True))
     found = [
-        (f"damaged: {len(damaged)}", [Tile(_caption(name, what), None) for name, what in list(damaged.items())[:most]]),
+        (f"damaged: {len(damaged)}", [Tile(_caption(name, what), None) for name, what in _some(damaged, most)]),
         (
             f"odd: {len(odd)}",
-            [_tile(table, int(rows[name]), f"{name}: {what}") for name, what in list(odd.items())[:most]],
+            [_tile(table, int(rows[name]), f"{name}: {what}") for name, what in _some(odd, most)],
         ),
     ]
     is_masks = table.task == "segmentation"
     for label, name in enumerate(("images and masks",) if is_masks else table.classes):
         those = frame.index if is_masks else frame.index[frame["label"] == label]
         usual = [row for row in those if frame["id"].iloc[row] not in damaged and frame["id"].iloc[row] not in odd]
-        places = np.unique(np.linspace(0, len(usual) - 1, min(most, len(usual))).round().astype(int))
-        tiles = [_tile(table, int(usual[place]), str(frame["id"].iloc[usual[place]])) for place in places]
+        tiles = [_tile(table, int(row), str(frame["id"].iloc[row])) for row in _spread(usual, most)]
         found.append((f"{name}: {len(those)}", tiles))
     return [(name, tiles) for name, tiles in found if tiles]
+
+
+def _some(told: Mapping[str, str], most: int) -> list[tuple[str, str]]:
+    """Some of those of which something is to be said: of each kind of it as many, spread over the set."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for name, what in told.items():
+        kinds.setdefault(_NAMED.sub("", what), []).append((name, what))
+    share = max(1, most // max(1, len(kinds)))
+    return [one for those in kinds.values() for one in _spread(those, share)][:most]
+
+
+def _spread(those: Sequence[_Item], most: int) -> list[_Item]:
+    places = np.linspace(0, len(those) - 1, min(most, len(those))).round().astype(int)
+    return [those[place] for place in np.unique(places)]
 
 
 def _caption(name: str, error: str) -> str:

@@ -50,10 +50,10 @@ def read_row(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
     return image, mask.astype(np.uint8, copy=False)
 
 
-def row_hash(image: Pixels) -> str:
-    """Equal for two images exactly where size and values are equal."""
-    digest = hashlib.blake2b(f"{image.shape[0]}x{image.shape[1]}:".encode(), digest_size=HASH_BYTES)
-    digest.update(np.ascontiguousarray(image).data)
+def pixel_hash(pixels: Pixels) -> str:
+    """Equal for two images, or two masks, exactly where size and values are equal."""
+    digest = hashlib.blake2b(f"{pixels.shape[0]}x{pixels.shape[1]}:".encode(), digest_size=HASH_BYTES)
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """What an image file says it holds, from its first bytes: bits and channels, nothing decoded."""
 
+import logging
 import struct
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def stored_kind(path: str | Path) -> str:
 def _tiff_kind(path: str | Path) -> str:
     import tifffile
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told by whoever reads the file
     try:
         with tifffile.TiffFile(path) as file:
             page = file.pages.first

@@ -18,14 +18,14 @@ from typing import Any
 from preceptor.data.published import Published, Unpack
 from preceptor.errors import UserError
 
-Progress = Callable[[str, int, int | None], None]
+DownloadProgress = Callable[[str, int, int | None], None]
 
 _TRIES = 5
 _BLOCK = 1 << 20
 _AGENT = "preceptor (data set download)"
 
 
-def fetch(remote: Published, to: Path, *, progress: Progress | None = None) -> Path:
+def fetch(remote: Published, to: Path, *, progress: DownloadProgress | None = None) -> Path:
     """Download and unpack ``remote`` below ``to``; what is there already is checked and left.
 
     Args:
@@ -73,7 +73,7 @@ class Resuming:
         progress: see :func:`fetch`.
     """
 
-    def __init__(self, part: Path, name: str, progress: Progress) -> None:
+    def __init__(self, part: Path, name: str, progress: DownloadProgress) -> None:
         self.part = part
         self.name = name
         self.progress = progress

@@ -4,35 +4,40 @@ What a file holds is read by ``data/pixels``, one format a file; what its values
 ``data/pixels/levels.py`` alone.
 """
 
-import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.data.masks.guess import LOOKED_AT, Look, guessed, look_at
+from preceptor.data.masks.guess import LOOKED_AT, MaskLook, guessed, look_at_mask
 from preceptor.data.masks.marks import marks_of
 from preceptor.data.masks.meaning import Meaning, classes_of, meaning_by
 from preceptor.data.masks.rules import AS_USUAL, MaskRules
 from preceptor.data.masks.runs import Runs
-from preceptor.data.pixels import USUAL, PixelRules, Stored, to_pixels
-from preceptor.data.pixels.endings import DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
-from preceptor.data.pixels.facts import Seen
+from preceptor.data.pixels import USUAL, PixelRules, StoredImage, to_pixels
+from preceptor.data.pixels.endings import DICOM_MAGIC, DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
+from preceptor.data.pixels.facts import FileFacts
 from preceptor.data.pixels.levels import Range, range_of
-from preceptor.data.pixels.reading import MOST_PIXELS, DamagedError, NotDecodableError, Request, first_line
+from preceptor.data.pixels.reading import (
+    MOST_PIXELS,
+    DamagedImageError,
+    NotDecodableError,
+    ReadRequest,
+    first_line_shown,
+)
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.opening import open_file
 from preceptor.quoting import quoted
 
 __all__ = [
-    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "image_in", "pixel_hash", "read_image", "read_mask", "read_stored",
+    "IMAGE_SUFFIXES", "MOST_PIXELS", "FileReader", "image_in", "read_image", "read_mask", "read_stored",
     "to_rgb",
 ]  # fmt: skip
 
@@ -94,20 +99,13 @@ def to_rgb(values: NDArray[np.generic], name: str) -> Pixels:
     count = values.shape[2]
     white = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(values.dtype)
     has_alpha = count in (2, 4)
-    stored = Stored(
+    stored = StoredImage(
         values=values.astype(np.uint8) if values.dtype == np.bool_ else values,
         white=white,
         colours=count - has_alpha,
         alpha=count - 1 if has_alpha else None,
     )
     return to_pixels(stored, name)
-
-
-def pixel_hash(pixels: Pixels) -> str:
-    """Equal for two arrays exactly where shape and values are equal."""
-    digest = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels).data)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -124,6 +122,7 @@ class FileReader:
         rules: how files become pixels.
         in_tiles: images are to be cut into tiles, so that they may be larger than what is read at once.
         places: the slice or frame of each row's files, where these hold several.
+        unfit: rows whose files do not go together -> what is wrong with them.
         seen: what the images that were read so far hold.
     """
 
@@ -136,13 +135,28 @@ class FileReader:
     mask_rules: MaskRules = AS_USUAL
     runs: Runs | None = None
     second: tuple[tuple[str, ...], ...] | None = None
-    seen: Seen = field(default_factory=Seen, compare=False)
+    unfit: Mapping[int, str] = field(default_factory=dict)
+    seen: FileFacts = field(default_factory=FileFacts, compare=False)
 
     def __call__(self, row: int) -> tuple[Pixels, Pixels | None]:
+        if row in self.unfit:
+            raise UserError(self.unfit[row])
         stored = read_stored(self._request(self.images[row], "image", row))
         self.seen.note(stored)
         image = to_pixels(stored, self.images[row], self.rules, self.range_found)
         return image, self._mask(row, image)
+
+    def take(self, rows: Sequence[int]) -> "FileReader":
+        """A reader of some of the rows, which has seen nothing yet."""
+        return replace(
+            self,
+            images=tuple(self.images[row] for row in rows),
+            masks=_taken(self.masks, rows),
+            runs=None if self.runs is None else self.runs.take(rows),
+            second=_taken(self.second, rows),
+            places=_taken(self.places, rows),
+            seen=FileFacts(),
+        )
 
     def _mask(self, row: int, image: Pixels) -> Pixels | None:
         if self.runs is not None:
@@ -183,18 +197,25 @@ class FileReader:
             f"its image {quoted(self.images[row])} is {image[0]} x {image[1]}: they must be equal;\n{hint}"
         )
 
-    def _request(self, path: str, what: str, row: int) -> Request:
+    def _request(self, path: str, what: str, row: int) -> ReadRequest:
         place = self.places[row] if self.places is not None else None
         return _request(path, what, self.rules, any_size=self.in_tiles, place=place)
 
     @cached_property
     def range_found(self) -> Range | None:
-        """The values that the wanted percentiles of all images are, which takes reading all; None where not wanted."""
+        """The values that the wanted percentiles of all images are, which takes reading all; None where not wanted.
+
+        Damaged images are passed over: a run stops at them, and an inspection goes on.
+        """
         if self.rules.percentiles is None:
             return None
         with _FINDING:
-            images = (read_stored(self._request(path, "image", row)) for row, path in enumerate(self.images))
-            return range_of(images, len(self.images), self.rules)
+            return range_of(self._all_that_are_read(), len(self.images), self.rules)
+
+    def _all_that_are_read(self) -> Iterator[StoredImage]:
+        for row, path in enumerate(self.images):
+            with suppress(UserError):
+                yield read_stored(self._request(path, "image", row))
 
     @property
     def mask_meaning(self) -> Meaning:
@@ -225,13 +246,13 @@ class FileReader:
         found = self._meaning_found
         return (" ".join(str(found).splitlines()),) if isinstance(found, UserError) else found.said
 
-    def _some_masks(self, masks: tuple[tuple[str, ...], ...]) -> Iterator[Look]:
+    def _some_masks(self, masks: tuple[tuple[str, ...], ...]) -> Iterator[MaskLook]:
         """One mask of some rows, evenly spread; damaged ones are named when they are read."""
         rows = [row for row, paths in enumerate(masks) if paths]
         for place in range(0, len(rows), max(1, -(-len(rows) // LOOKED_AT))):
             path = masks[rows[place]][0]
             with suppress(UserError):
-                yield look_at(path, marks_of(read_stored(self._request(path, "mask", rows[place]))))
+                yield look_at_mask(path, marks_of(read_stored(self._request(path, "mask", rows[place]))))
 
     def settled(self) -> dict[str, Any]:
         """The rules that are not as usual, with the range that percentiles came to."""
@@ -243,7 +264,7 @@ class FileReader:
         return (self.images[row], *(self.masks[row] if self.masks else ()), *(self.second[row] if self.second else ()))
 
 
-def read_stored(request: Request) -> Stored:
+def read_stored(request: ReadRequest) -> StoredImage:
     """What a file holds, its values as they are.
 
     Raises:
@@ -253,7 +274,7 @@ def read_stored(request: Request) -> Stored:
         return stored_in(opened, request)
 
 
-def stored_in(opened: BinaryIO, request: Request) -> Stored:
+def stored_in(opened: BinaryIO, request: ReadRequest) -> StoredImage:
     """As :func:`read_stored`, of what is open already.
 
     Raises:
@@ -267,7 +288,7 @@ def stored_in(opened: BinaryIO, request: Request) -> Stored:
         raise
     except NotDecodableError as error:
         raise request.refused(str(error)) from None
-    except DamagedError as error:
+    except DamagedImageError as error:
         raise request.damaged(str(error)) from None
     except OverflowError as error:
         raise request.too_large(str(error)) from None
@@ -282,14 +303,14 @@ def stored_in(opened: BinaryIO, request: Request) -> Stored:
             from preceptor.data.pixels.pillow import NAMES
 
             raise request.damaged(f"it is no {NAMES}") from None
-        raise request.damaged(first_line(error)) from None
+        raise request.damaged(first_line_shown(error)) from None
 
 
-def _reader(head: bytes, request: Request) -> Callable[[BinaryIO, Request], Stored]:
+def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadRequest], StoredImage]:
     """Who reads a file that begins like this."""
     from preceptor.data.pixels import dicom, nifti, pillow, tiff
 
-    if head[128:132] == dicom.MAGIC or ending_of(str(request.path)) in DICOM_SUFFIXES:
+    if head[128:132] == DICOM_MAGIC or ending_of(str(request.path)) in DICOM_SUFFIXES:
         return dicom.read
     if ending_of(str(request.path)) in NIFTI_SUFFIXES:
         return nifti.read
@@ -298,10 +319,17 @@ def _reader(head: bytes, request: Request) -> Callable[[BinaryIO, Request], Stor
     return pillow.read
 
 
+_T = TypeVar("_T")
+
+
+def _taken(things: tuple[_T, ...] | None, rows: Sequence[int]) -> tuple[_T, ...] | None:
+    return None if things is None else tuple(things[row] for row in rows)
+
+
 def _request(
     path: str | Path, what: str, rules: PixelRules, *, any_size: bool = False, place: int | None = None
-) -> Request:
-    return Request(
+) -> ReadRequest:
+    return ReadRequest(
         path=path,
         what=what,
         resolve_palette=what == "image",

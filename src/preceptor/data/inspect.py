@@ -12,14 +12,14 @@ import pandas as pd
 from preceptor.data.account import Account, account_for
 from preceptor.data.duplicates import settle_duplicates
 from preceptor.data.images import FileReader
-from preceptor.data.looks import Look, Track, look_at
+from preceptor.data.looks import ImageLook, Track, look_at_images
 from preceptor.data.masks.presence import Presence
 from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
 from preceptor.errors import UserError
 from preceptor.files import expand
-from preceptor.specs import Task
+from preceptor.specs import DataSpec, Task
 
 _Value = TypeVar("_Value", str, tuple[int, int])
 
@@ -55,7 +55,7 @@ class Inspection:
         path: what a recipe names: ``given``, or a folder of it where the data lie deeper.
         source, options: what reads it, ready for a recipe.
         reasons: how the source was recognised, empty where it was given.
-        task, classes: see :class:`SampleTable`.
+        channels, task, classes: see :class:`SampleTable`.
         counts: samples by class (rows) and official part (columns; ``all`` where there are none); for masks
             the one row is ``images``.
         grouping: what a group is, or None.
@@ -85,6 +85,7 @@ class Inspection:
     source: str
     options: dict[str, Any]
     reasons: tuple[str, ...]
+    channels: int
     task: Task
     classes: tuple[str, ...]
     counts: pd.DataFrame
@@ -113,6 +114,7 @@ def inspect(
     source: str | None = None,
     options: Mapping[str, Any] | None = None,
     *,
+    channels: int = 3,
     track: Track = iter,
     processes: int = 1,
 ) -> Inspection:
@@ -122,14 +124,15 @@ def inspect(
         path: of the data, may hold ``${VARIABLES}``; None for a source that generates them.
         source: key of the source; recognised where it is None.
         options: of the source; they win over recognised ones.
+        channels: that images have and networks take.
         track: wraps the loop over the rows, for a progress bar.
         processes: how many read, where there are many images.
 
     Raises:
         UserError: no known layout, or one that breaks the rules of its source.
     """
-    table, place, source, chosen, reasons = open_found(path, source, options)
-    looks = look_at(table, track, processes)
+    table, place, source, chosen, reasons = open_found(path, source, options, channels)
+    looks = look_at_images(table, track, processes)
     frame = table.frame.assign(
         pixels=pd.Series([look.pixels for look in looks], dtype=object),
         mask_pixels=pd.Series([look.mask_pixels for look in looks], dtype=object),
@@ -151,6 +154,7 @@ def inspect(
         source=source,
         options=chosen,
         reasons=reasons,
+        channels=table.channels,
         task=table.task,
         classes=table.classes,
         counts=counts,
@@ -176,7 +180,7 @@ def inspect(
 
 
 def open_found(
-    path: str | None, source: str | None = None, options: Mapping[str, Any] | None = None
+    path: str | None, source: str | None = None, options: Mapping[str, Any] | None = None, channels: int = 3
 ) -> tuple[SampleTable, str | None, str, dict[str, Any], tuple[str, ...]]:
     """The table of the data at ``path``; where it lies, what reads it with which options, and how that was told.
 
@@ -192,7 +196,8 @@ def open_found(
         source, reasons = found.key, found.reasons
         place = path if found.path is None else str(Path(path) / found.path.relative_to(expand(path)))
         chosen = {**found.options, **chosen}
-    return open_source(source, place, chosen), place, source, chosen, reasons
+    wanted = DataSpec(source=source, channels=channels)
+    return open_source(source, place, chosen, wanted), place, source, chosen, reasons
 
 
 def _most_first(values: Iterable[_Value]) -> dict[_Value, int]:
@@ -200,7 +205,7 @@ def _most_first(values: Iterable[_Value]) -> dict[_Value, int]:
     return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], item[0])))
 
 
-def _odd(look: Look) -> str | None:
+def _odd(look: ImageLook) -> str | None:
     if look.error is None and look.low == look.high:
         return f"one value all over, {look.low:g}"
     return "nothing in its mask" if look.foreground == 0 else None

@@ -27,7 +27,7 @@ _MASK_END = rf"(?:[ _.-]+{MASK_WORD})(?:[ _.-]*\d+)?"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class FolderLayout:
     """A layout on disk.
 
     Args:
@@ -78,8 +78,8 @@ class Layout:
 _BUSI = r"(?P<class>benign|malignant|normal)/(?P<key>(?:benign|malignant|normal) ?\(\d+\))"
 _COVID = r"(?P<class>COVID|Lung_Opacity|Normal|Viral Pneumonia)"
 
-PUBLISHED: tuple[Layout, ...] = (
-    Layout(
+PUBLISHED: tuple[FolderLayout, ...] = (
+    FolderLayout(
         key="drive",
         title="DRIVE, vessels in retinal images",
         image=rf"{PART}/images/(?P<key>\d+)_(?:training|test){END}",
@@ -94,7 +94,7 @@ PUBLISHED: tuple[Layout, ...] = (
         ),
         source="doi:10.1109/TMI.2004.825627",
     ),
-    Layout(
+    FolderLayout(
         key="chase_db1",
         title="CHASE_DB1, vessels in retinal images of children",
         image=rf"(?P<key>Image_(?P<group>\d\d)[LR]){END}",
@@ -106,7 +106,7 @@ PUBLISHED: tuple[Layout, ...] = (
         examples=(("Image_01L.jpg", "Image_01L_1stHO.png"), ("Image_14R.jpg", "Image_14R_1stHO.png")),
         source="doi:10.1109/TBME.2012.2205687",
     ),
-    Layout(
+    FolderLayout(
         key="glas",
         title="GlaS, glands in colon histology",
         image=rf"(?P<key>(?P<part>train|test)[AB]?_\d+){END}",
@@ -118,7 +118,7 @@ PUBLISHED: tuple[Layout, ...] = (
         examples=(("train_1.bmp", "train_1_anno.bmp"), ("testA_60.bmp", "testA_60_anno.bmp")),
         source="doi:10.1016/j.media.2016.08.008",
     ),
-    Layout(
+    FolderLayout(
         key="busi",
         title="BUSI, breast ultrasound",
         image=rf"{_BUSI}{END}",
@@ -132,7 +132,7 @@ PUBLISHED: tuple[Layout, ...] = (
         ),
         source="doi:10.1016/j.dib.2019.104863",
     ),
-    Layout(
+    FolderLayout(
         key="covid19_radiography",
         title="COVID-19 Radiography Database, chest X-rays",
         image=rf"{_COVID}/(?:images/)?(?P<key>[^/]+){END}",
@@ -142,7 +142,7 @@ PUBLISHED: tuple[Layout, ...] = (
         examples=(("Viral Pneumonia/images/Viral Pneumonia-1.png", "Viral Pneumonia/masks/Viral Pneumonia-1.png"),),
         source="doi:10.1016/j.compbiomed.2021.104319",
     ),
-    Layout(
+    FolderLayout(
         key="nnunet_raw",
         title="nnU-Net's raw layout, two-dimensional",
         image=rf"images(?P<part>Tr|Ts)/(?P<key>.+)_0000{END}",
@@ -162,8 +162,8 @@ PUBLISHED: tuple[Layout, ...] = (
 )
 """Those with a source of their own."""
 
-GENERAL: tuple[Layout, ...] = (
-    Layout(
+GENERAL: tuple[FolderLayout, ...] = (
+    FolderLayout(
         key="folders_of_pairs",
         title="folders, each with images and masks in folders of their own; each is taken as a group (a patient)",
         image=rf"(?:{PART}/)?(?P<group>[^/]+)/{_IMAGES}/(?P<key>.+){END}",
@@ -172,7 +172,7 @@ GENERAL: tuple[Layout, ...] = (
         grouping="folder",
         examples=(("p1/images/3.png", "p1/masks/3_mask.png"), ("train/p2/img/a.png", "train/p2/gt/a.png")),
     ),
-    Layout(
+    FolderLayout(
         key="parts_of_pairs",
         title="a folder of images and one of masks, each with folders that are parts",
         image=rf"{_IMAGES}/{PART}/(?P<key>.+){END}",
@@ -180,7 +180,7 @@ GENERAL: tuple[Layout, ...] = (
         task="segmentation",
         examples=(("images/train/3.png", "masks/train/3.png"),),
     ),
-    Layout(
+    FolderLayout(
         key="folders_with_masks_beside",
         title="folders with masks beside their images; each folder is taken as a group (a patient)",
         image=rf"(?:{PART}/)?(?P<group>[^/]+)/(?P<key>.+){END}",
@@ -190,7 +190,7 @@ GENERAL: tuple[Layout, ...] = (
         fewest_groups=5,
         examples=(("p1/3.png", "p1/3_mask.png", "p1/3_mask_1.png"), ("test/p2/a.png", "test/p2/a-gt.png")),
     ),
-    Layout(
+    FolderLayout(
         key="masks_beside",
         title="masks beside their images",
         image=rf"(?:{PART}/)?(?P<key>.+){END}",
@@ -198,7 +198,7 @@ GENERAL: tuple[Layout, ...] = (
         task="segmentation",
         examples=(("3.png", "3_mask.png"), ("train/a.jpg", "train/a_segmentation.png")),
     ),
-    Layout(
+    FolderLayout(
         key="masks_beside_as_png",
         title="masks (.png) beside images (.jpg) of the same names",
         image=rf"(?:{PART}/)?(?P<key>.+)\.(?i:jpe?g)",
@@ -206,7 +206,7 @@ GENERAL: tuple[Layout, ...] = (
         task="segmentation",
         examples=(("3.jpg", "3.png"),),
     ),
-    Layout(
+    FolderLayout(
         key="classes_of_parts",
         title="class folders, each with folders that are parts",
         image=rf"(?P<class>[^/]+)/{PART}/(?P<key>.+){END}",

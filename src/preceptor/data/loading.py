@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.data.augment import as_tensor, augment, to_float
-from preceptor.data.order import Rows
+from preceptor.data.order import RowNumbers
 from preceptor.data.packed import PackedSet
 from preceptor.specs import AugmentSpec
 
@@ -35,7 +35,7 @@ class Loading:
     batch_group: int = 1
 
 
-class Pixels:
+class PartPixels:
     """The pixels of a part of a packed set.
 
     Args:
@@ -45,7 +45,13 @@ class Pixels:
     """
 
     def __init__(
-        self, packed: PackedSet, rows: Rows, loading: Loading, *, augment: AugmentSpec | None = None, seed: int = 0
+        self,
+        packed: PackedSet,
+        rows: RowNumbers,
+        loading: Loading,
+        *,
+        augment: AugmentSpec | None = None,
+        seed: int = 0,
     ) -> None:
         self.packed, self.rows = packed, rows
         self.labels: NDArray[np.int64] = packed.frame["label"].to_numpy(dtype=np.int64)[rows]
@@ -54,7 +60,7 @@ class Pixels:
         self._keys = packed.keys[rows]
         self._on_device = self._move_to_device() if self._should_reside(loading.resident) else None
 
-    def bytes_at(self, positions: Rows) -> tuple[Tensor, Tensor | None]:
+    def bytes_at(self, positions: RowNumbers) -> tuple[Tensor, Tensor | None]:
         """Packed images and masks at these positions of the part, still bytes, on their way to the device."""
         if self._on_device is not None:
             index = torch.from_numpy(positions).to(self.device, non_blocking=True)
@@ -70,7 +76,7 @@ class Pixels:
         self.packed.read(self.rows[positions], images.numpy(), None if masks is None else masks.numpy())
         return images, masks
 
-    def shown(self, view: int, positions: Rows, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
+    def shown(self, view: int, positions: RowNumbers, images: Tensor, masks: Tensor | None) -> tuple[Tensor, Tensor]:
         """Images as a view shows them, and their targets."""
         images = images.to(self.device, non_blocking=True)
         masks = None if masks is None else masks.to(self.device, non_blocking=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 
+from preceptor.data.decoded import pixel_hash
 from preceptor.data.depths import stored_kind
-from preceptor.data.images import FileReader, pixel_hash
+from preceptor.data.images import FileReader
 from preceptor.data.masks.presence import pixels_by_value
 from preceptor.data.pixels.facts import Counted
 from preceptor.data.samples import Reader, SampleTable
@@ -23,7 +24,7 @@ _ENOUGH = 2000  # images for which other processes are worth the second that the
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageLook:
     """What one image is like.
 
     Args:
@@ -55,7 +56,7 @@ class Look:
         return 1 - counted.get(0, 0) / max(1, sum(counted.values())) if counted else 0.0
 
 
-def look_at(table: SampleTable, track: Track = iter, processes: int = 1) -> list[Look]:
+def look_at_images(table: SampleTable, track: Track = iter, processes: int = 1) -> list[ImageLook]:
     """A look at every row.
 
     Args:
@@ -63,7 +64,7 @@ def look_at(table: SampleTable, track: Track = iter, processes: int = 1) -> list
         track: wraps the loop over the rows, which goes by some hundred at a time, for a progress bar.
         processes: how many read, where there are many images.
     """
-    looks: list[Look] = []
+    looks: list[ImageLook] = []
     starts = range(0, len(table), _CHUNK)
     with _workers(table.read, table.files, processes if len(table) >= _ENOUGH else 1) as (workers, look):
         ahead = workers.map(look, (range(start, min(start + _CHUNK, len(table))) for start in starts))
@@ -74,14 +75,16 @@ def look_at(table: SampleTable, track: Track = iter, processes: int = 1) -> list
     return looks
 
 
-Files = Callable[[int], tuple[str, ...]]
-Found = tuple[list[Look], Counted | None]
+FilesOfRow = Callable[[int], tuple[str, ...]]
+LooksAtRows = tuple[list[ImageLook], Counted | None]
 """Looks at some rows, and what another process has seen in their files."""
-_reading: tuple[Reader, Files] | None = None  # of this process, where it is one that others have started
+_reading: tuple[Reader, FilesOfRow] | None = None  # of this process, where it is one that others have started
 
 
 @contextmanager
-def _workers(read: Reader, files: Files, processes: int) -> Iterator[tuple[Executor, Callable[[range], Found]]]:
+def _workers(
+    read: Reader, files: FilesOfRow, processes: int
+) -> Iterator[tuple[Executor, Callable[[range], LooksAtRows]]]:
     if processes == 1:
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
             yield threads, partial(_look_at_rows, read, files)
@@ -90,30 +93,30 @@ def _workers(read: Reader, files: Files, processes: int) -> Iterator[tuple[Execu
         yield pool, _look_there
 
 
-def _start(read: Reader, files: Files) -> None:
+def _start(read: Reader, files: FilesOfRow) -> None:
     global _reading  # the only way to hand a process something once
     _reading = read, files
 
 
-def _look_there(rows: range) -> Found:
+def _look_there(rows: range) -> LooksAtRows:
     assert _reading is not None
     read, _ = _reading
     looks, _ = _look_at_rows(*_reading, rows)
     return looks, read.seen.taken() if isinstance(read, FileReader) else None
 
 
-def _look_at_rows(read: Reader, files: Files, rows: range) -> Found:
+def _look_at_rows(read: Reader, files: FilesOfRow, rows: range) -> LooksAtRows:
     return [_look(read, files, row) for row in rows], None
 
 
-def _look(read: Reader, files: Files, row: int) -> Look:
+def _look(read: Reader, files: FilesOfRow, row: int) -> ImageLook:
     try:
         image, mask = read(row)
         names = files(row)
         kind = stored_kind(names[0]) if names else "generated"
     except UserError as error:
-        return Look(error=str(error))
-    return Look(
+        return ImageLook(error=str(error))
+    return ImageLook(
         size=(image.shape[0], image.shape[1]),
         pixels=pixel_hash(image),
         mask_pixels=None if mask is None else pixel_hash(mask),

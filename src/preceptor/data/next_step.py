@@ -17,6 +17,8 @@ def next_command(found: Inspection) -> str:
         words += ["--source", found.source]
     for name, value in found.given_options.items():
         words += ["--option", f"{name}={_as_typed(value)}"]
+    if found.channels != 3:
+        words += ["--channels", str(found.channels)]
     return shlex.join(words)
 
 

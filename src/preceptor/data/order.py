@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from preceptor.randomness import key, permutation
 
-Balance = Literal["over", "under"]
-Rows = NDArray[np.int64]
+Balance = Literal["over", "under", "both"]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class SampleOrder:
     """How the samples of a part follow one another.
 
     Args:
@@ -21,7 +21,8 @@ class Order:
         stream: what the order is for, such as the stage's name; another stream, another order.
         shuffle: whether each epoch has an order of its own.
         balance: ``over`` repeats samples of small classes up to the biggest, ``under`` takes as many of each
-            class as the smallest has; drawn anew in each epoch. Copies of a sample in an epoch are alike.
+            class as the smallest has, ``both`` as a class has on average; drawn anew in each epoch. Copies of a
+            sample in an epoch are alike.
         drop_last: leave out the last batch if it is smaller.
         smallest: leave out a last batch of fewer images than this, over all ranks.
     """
@@ -35,9 +36,9 @@ class Order:
 
     def __post_init__(self) -> None:
         if self.balance and not self.shuffle:
-            raise ValueError("Order: balance wants shuffle, or every batch would hold one class only.")
+            raise ValueError("SampleOrder: balance wants shuffle, or every batch would hold one class only.")
 
-    def positions(self, labels: Rows, epoch: int) -> Rows:
+    def positions(self, labels: NDArray[np.int64], epoch: int) -> RowNumbers:
         """Positions in the order of an epoch, of samples with these labels."""
         if self.balance:
             chosen = balanced(labels, self.balance, key(self.seed, "balance", self.stream, epoch))
@@ -64,20 +65,21 @@ class Share:
     rank: int = 0
     world: int = 1
 
-    def of(self, batch: Rows) -> Rows:
+    def of(self, batch: RowNumbers) -> RowNumbers:
         """What this process has of a batch."""
         size = len(batch)
         return batch[self.rank * size // self.world : (self.rank + 1) * size // self.world]
 
 
-def balanced(labels: NDArray[np.int64], balance: Balance, stream: int) -> Rows:
+def balanced(labels: NDArray[np.int64], balance: Balance, stream: int) -> RowNumbers:
     """Positions such that each class that occurs does so equally often, class after class.
 
     ``over``: as often as the most frequent, each sample floor or ceil of its class's ratio times.
     ``under``: as often as the rarest, no sample twice.
+    ``both``: as often as a class does on average: small classes as in ``over``, big ones as in ``under``.
     """
     found, counts = np.unique(labels, return_counts=True)
-    wanted = int(counts.max() if balance == "over" else counts.min())
+    wanted = {"over": int(counts.max()), "under": int(counts.min()), "both": round(float(counts.mean()))}[balance]
     chosen = []
     for label, count in zip(found.tolist(), counts.tolist(), strict=True):
         members = np.flatnonzero(labels == label)

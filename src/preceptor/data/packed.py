@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from preceptor.data.rows import ANEW, CHANGED, Rows, Sums
+from preceptor.data.rows import ANEW, CHANGED, Checksums, PackedRows
 from preceptor.data.samples import Pixels
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import synced, write_with
@@ -51,6 +51,7 @@ class PackedSet:
         keys: (N,) uint64, the key of each id, for everything random about a sample.
         channels, depth: of the images: how many, and bits of each value.
         ignores: masks may hold :data:`~preceptor.specs.IGNORED`.
+        has_border: masks have borders that were filled up, which are ignored.
         levels: how the values of the files became levels, where that was not as usual.
         images: (N, H, W, channels) on disk, uint8, or uint16 where ``depth`` is 16.
         masks: (N, H, W) uint8 on disk, or None.
@@ -78,10 +79,11 @@ class PackedSet:
         self.channels: int = about.get("channels", 3)
         self.depth: int = about.get("depth", 8)
         self.ignores: bool = about.get("ignores", False)
+        self.has_border: bool = "border" in about
         self.levels: dict[str, Any] = about.get("levels", {})
         dtype = np.uint8 if self.depth == 8 else np.uint16
-        self.images = Rows(folder / images_name(self.depth), (*shape, self.channels), of_images, dtype)
-        self.masks = Rows(folder / "masks.u8", shape, of_masks) if is_masked else None
+        self.images = PackedRows(folder / images_name(self.depth), (*shape, self.channels), of_images, dtype)
+        self.masks = PackedRows(folder / "masks.u8", shape, of_masks) if is_masked else None
         self.frame, self.keys = _load_table(self._read_table())
         if len(self.frame) != len(self.images):
             raise DamagedFileError(folder / TABLE, f"has {len(self.frame)} rows, not {len(self.images)}", ANEW)
@@ -100,6 +102,13 @@ class PackedSet:
 
     def __reduce__(self) -> tuple[Callable[[Path], "PackedSet"], tuple[Path]]:
         return open_packed, (self.folder,)
+
+    @property
+    def sticks_out(self) -> bool:
+        """Whether a tile with a mask is larger than its image, and so has a border that was filled up."""
+        if self.tile is None or self.masks is None:
+            return False
+        return bool((self.frame[["height", "width"]] < self.tile[0]).to_numpy().any())
 
     def content_hashes(self) -> NDArray[np.uint8]:
         """(N, 16) hash of each image's pixels before resizing, of a tile those of its parent; read from disk anew.
@@ -158,7 +167,7 @@ def save_about(folder: Path, about: dict[str, Any]) -> None:
     write_sealed(folder / ABOUT, {**about, _TABLE_SEAL: hashlib.sha256((folder / TABLE).read_bytes()).hexdigest()})
 
 
-def save_sums(folder: Path, images: Sums, masks: Sums | None) -> None:
+def save_sums(folder: Path, images: Checksums, masks: Checksums | None) -> None:
     """Write the checksum of every row."""
     buffer = io.BytesIO()
     np.savez(buffer, **{"images": images} | ({} if masks is None else {"masks": masks}))  # type: ignore[arg-type]
@@ -247,7 +256,7 @@ def _read_about(folder: Path) -> tuple[dict[str, Any], bool]:
     return about, is_sealed
 
 
-def _read_sums(path: Path, count: int, is_masked: bool) -> tuple[Sums, Sums | None]:
+def _read_sums(path: Path, count: int, is_masked: bool) -> tuple[Checksums, Checksums | None]:
     with np.load(io.BytesIO(read_zip(path, ANEW)[0])) as stored:
         images, masks = stored["images"], stored["masks"] if is_masked else None
     if len(images) != count or (masks is not None and len(masks) != count):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from preceptor.data.masks.observers import SecondObserver, second_observer
 from preceptor.data.samples import PARTS, Pixels
-from preceptor.data.sources import open_source
+from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
+from preceptor.data.subsets import drawn
 from preceptor.errors import UserError
 from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
-from preceptor.specs import IGNORED, Colour, DataSpec
+from preceptor.specs import IGNORED, Colour, DataSpec, SubsetSpec
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed, second = _packed(recipe, recipe.data.path, note)
+    packed, second = _packed(recipe, recipe.data.path, note, recipe.data.subset)
     frame, settled = _settled(packed.frame, recipe.data.duplicates)
     divided = split(
         frame,
@@ -93,9 +94,23 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     )
 
 
-def prepare_whole(recipe: Recipe, path: str, note: Note = note_aside) -> Prepared:
-    """Other data at ``path`` in the recipe's layout, all of it as the test part."""
-    packed, second = _packed(recipe, path, note)
+def prepare_whole(
+    recipe: Recipe,
+    path: str,
+    source: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    note: Note = note_aside,
+) -> Prepared:
+    """Other data at ``path``, all of it as the test part, its images read and brought to size as the recipe's.
+
+    Args:
+        source: how they lie, where that is not as the recipe's do.
+        options: of that source, or some that differ from the recipe's.
+    """
+    kept = recipe.data.options if source is None else options_of_files(recipe.data.options)
+    changed = {"source": source or recipe.data.source, "options": {**kept, **(options or {})}}
+    other = recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)})
+    packed, second = _packed(other, path, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes, second=second)
@@ -117,9 +132,12 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     )
 
 
-def _packed(recipe: Recipe, path: str | None, note: Note) -> tuple[PackedSet, SecondObserver | None]:
+def _packed(
+    recipe: Recipe, path: str | None, note: Note, subset: SubsetSpec | None = None
+) -> tuple[PackedSet, SecondObserver | None]:
     spec = recipe.data
     table = open_source(spec.source, path, spec.options, spec)
+    table = table if subset is None else drawn(table, subset)
     if table.task != recipe.task:
         raise UserError(
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
@@ -155,11 +173,29 @@ def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[n
             )
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
     monitored = recipe.monitored
-    if monitored.wants_two_classes and len(np.unique(labels)) < 2:
+    if monitored is None:
+        _require_class(recipe.monitor, packed, rows["validation"])
+    elif monitored.wants_two_classes and len(np.unique(labels)) < 2:
         raise UserError(
             f"training.monitor {monitored.name}: the validation part holds only class {packed.classes[labels[0]]!r}, "
             f"{monitored.name} needs two.\n"
             f"Use monitor: {next(iter(recipe.measures_known))}, other split.fractions, or another split.seed."
+        )
+
+
+def _require_class(monitor: str, packed: PackedSet, rows: NDArray[np.int64]) -> None:
+    """UserError where the class whose score chooses weights is none of the data, or in no mask of validation."""
+    classes, wanted = packed.classes[1:], monitor.partition(".")[2]
+    if len(classes) == 1 or wanted not in classes:
+        known = ", ".join(f"{monitor.partition('.')[0]}.{name}" for name in classes) if len(classes) > 1 else "iou, f1"
+        raise UserError(f"training.monitor: these masks have {known}, got {monitor!r}")
+    value = 1 + classes.index(wanted)
+    assert packed.masks is not None
+    masks = packed.masks
+    if not any((masks[row] == value).any() for row in rows):
+        raise UserError(
+            f"training.monitor {monitor}: no mask of the validation part holds {wanted}, so it cannot choose weights.\n"
+            "Use monitor: iou, other split.fractions, or another split.seed."
         )
 
 

@@ -6,24 +6,25 @@ import numpy as np
 from PIL import Image
 
 from preceptor.data.samples import Pixels
-from preceptor.specs import Colour, ResizeRule
+from preceptor.specs import IGNORED, Colour, ResizeRule
 
-__all__ = ["ResizeRule", "fill", "fit", "rules_of", "unfit"]
+__all__ = ["ResizeRule", "fill", "has_padding", "rules_of", "to_image_size", "to_network_size"]
 
-Size = tuple[int, int]
+ImageSize = tuple[int, int]
 """Height and width."""
 
 _BLACK: Colour = (0, 0, 0)
 
 
-def fit(
-    image: Pixels, mask: Pixels | None, size: Size, rule: ResizeRule, padding: Colour = _BLACK
+def to_network_size(
+    image: Pixels, mask: Pixels | None, size: ImageSize, rule: ResizeRule, padding: Colour = _BLACK
 ) -> tuple[Pixels, Pixels | None]:
     """``image`` and ``mask`` at ``size``; the image bilinear with anti-aliasing, the mask nearest.
 
     Each rule computes what timm's evaluation transform of one ``crop_mode`` computes at ``crop_pct`` 1: ``squash``
     stretches; ``crop`` (timm's ``center``) scales the side that is relatively shorter and cuts the centre; ``pad``
-    (timm's ``border``) scales the other side and fills what is left around with ``padding``, the mask with class 0.
+    (timm's ``border``) scales the other side and fills what is left around with ``padding``, the mask with
+    :data:`~preceptor.specs.IGNORED`.
     """
     if image.shape[:2] == size:
         return image, mask
@@ -32,11 +33,16 @@ def fit(
     mask = None if mask is None else _sample(mask, inner, Image.Resampling.NEAREST)
     if inner == size:
         return image, mask
-    return _centred(image, size, padding), None if mask is None else _centred(mask, size, 0)
+    return _centred(image, size, padding), None if mask is None else _centred(mask, size, IGNORED)
 
 
-def unfit(mask: Pixels, size: Size, rule: ResizeRule) -> Pixels:
-    """A mask of what :func:`fit` made of an image of ``size``, at that size: nearest pixel.
+def has_padding(found: ImageSize, wanted: ImageSize) -> bool:
+    """Whether ``pad`` has to fill up an image of this size."""
+    return _inner(found, wanted, "pad") != wanted
+
+
+def to_image_size(mask: Pixels, size: ImageSize, rule: ResizeRule) -> Pixels:
+    """A mask of what :func:`to_network_size` made of an image of ``size``, at that size: nearest pixel.
 
     What ``crop`` has cut off becomes class 0; what ``pad`` has added goes.
     """
@@ -60,15 +66,15 @@ def rules_of(rule: ResizeRule, padding: Colour | None) -> dict[str, Any]:
 
 def fill(image: Pixels, mask: Pixels | None, height: int, width: int) -> tuple[Pixels, Pixels | None]:
     """Fill up to ``height`` × ``width`` below and to the right with the median colour of the image's border, the mask
-    with class 0."""
+    with :data:`~preceptor.specs.IGNORED`."""
     if image.shape[:2] == (height, width):
         return image, mask
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     whole = _placed(image, (height, width), (0, 0), np.median(border, axis=0).astype(image.dtype))
-    return whole, None if mask is None else _placed(mask, (height, width), (0, 0), 0)
+    return whole, None if mask is None else _placed(mask, (height, width), (0, 0), IGNORED)
 
 
-def _inner(found: Size, wanted: Size, rule: ResizeRule) -> Size:
+def _inner(found: ImageSize, wanted: ImageSize, rule: ResizeRule) -> ImageSize:
     """The size to which an image is scaled before it is cut or filled up; rounded as torchvision and timm round."""
     if rule == "squash":
         return wanted
@@ -80,7 +86,7 @@ def _inner(found: Size, wanted: Size, rule: ResizeRule) -> Size:
     return max(1, round(found[0] / ratio)), max(1, round(found[1] / ratio))
 
 
-def _centred(pixels: Pixels, size: Size, padding: Colour | int) -> Pixels:
+def _centred(pixels: Pixels, size: ImageSize, padding: Colour | int) -> Pixels:
     """The centre of ``pixels``, on a ground of ``padding`` where they are smaller."""
     larger = max(pixels.shape[0], size[0]), max(pixels.shape[1], size[1])
     if pixels.shape[:2] != larger:
@@ -91,25 +97,25 @@ def _centred(pixels: Pixels, size: Size, padding: Colour | int) -> Pixels:
     return pixels[top : top + size[0], left : left + size[1]]
 
 
-def _first_kept(larger: Size, size: Size) -> Size:
+def _first_kept(larger: ImageSize, size: ImageSize) -> ImageSize:
     """Where the centre of ``size`` begins in ``larger``."""
     return round((larger[0] - size[0]) / 2), round((larger[1] - size[1]) / 2)  # half to even, as torchvision's
 
 
-def _placed(pixels: Pixels, size: Size, corner: Size, ground: Any) -> Pixels:
+def _placed(pixels: Pixels, size: ImageSize, corner: ImageSize, ground: Any) -> Pixels:
     whole = np.empty((*size, *pixels.shape[2:]), dtype=pixels.dtype)
     whole[:] = ground
     whole[corner[0] : corner[0] + pixels.shape[0], corner[1] : corner[1] + pixels.shape[1]] = pixels
     return whole
 
 
-def _sample(pixels: Pixels, size: Size, how: Image.Resampling) -> Pixels:
+def _sample(pixels: Pixels, size: ImageSize, how: Image.Resampling) -> Pixels:
     if pixels.dtype == np.uint8 and (pixels.ndim == 2 or pixels.shape[2] == 3):
         return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))
     return np.stack([_one_channel(pixels[..., place], size, how) for place in range(pixels.shape[2])], axis=2)
 
 
-def _one_channel(pixels: Pixels, size: Size, how: Image.Resampling) -> Pixels:
+def _one_channel(pixels: Pixels, size: ImageSize, how: Image.Resampling) -> Pixels:
     """Each channel on its own: Pillow takes the last of 2 and of 4 for opacity, and keeps 8 bits of several."""
     if pixels.dtype == np.uint8:
         return np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), how))

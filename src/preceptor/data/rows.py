@@ -21,7 +21,7 @@ ANEW = "The next run on these images packs them anew."
 CHANGED = "was changed or damaged after it was written"
 _BLOCK = 2**24  # bytes read at a time
 
-Sums = NDArray[np.uint32]
+Checksums = NDArray[np.uint32]
 
 
 class DamagedRowError(DamagedFileError):
@@ -39,7 +39,7 @@ class DamagedRowError(DamagedFileError):
         return type(self), (self.path, self.reason, self.inode)
 
 
-class Rows:
+class PackedRows:
     """Rows of equal size in a file of raw bytes.
 
     Reading copies out of the file rather than through a memory map, so the memory of a process that
@@ -56,7 +56,11 @@ class Rows:
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], sums: Sums | None = None, dtype: type[np.unsignedinteger] = np.uint8
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        sums: Checksums | None = None,
+        dtype: type[np.unsignedinteger] = np.uint8,
     ) -> None:
         self.path, self.shape, self.dtype = path, shape, np.dtype(dtype)
         self._row_values = int(np.prod(shape[1:]))
@@ -96,7 +100,7 @@ class Rows:
                 raise self._damaged(f"row {row} {CHANGED}")
         return out
 
-    def sums(self) -> Sums:
+    def sums(self) -> Checksums:
         """(N,) CRC-32 of each row as it is now; reads the whole file."""
         found = np.empty(len(self), dtype=np.uint32)
         step = max(1, _BLOCK // self.row_bytes)

@@ -1,8 +1,8 @@
 """The sample table: what a source found, before anything is decoded."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,14 @@ Reader = Callable[[int], tuple[Pixels, Pixels | None]]
 
 COLUMNS = ("id", "image", "mask", "label", "group", "split")
 PARTS = ("train", "validation", "test")
+
+
+@runtime_checkable
+class _Takes(Protocol):
+    """A reader that knows more than single rows."""
+
+    def take(self, rows: Sequence[int]) -> Reader:
+        """A reader of some of the rows."""
 
 
 def no_files(row: int) -> tuple[str, ...]:
@@ -69,6 +77,13 @@ class SampleTable:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def take(self, rows: NDArray[np.int64]) -> Self:
+        """Some of the samples, in this order, as a table by itself."""
+        numbers: list[int] = rows.tolist()
+        frame = self.frame.iloc[rows].reset_index(drop=True)
+        read = self.read.take(numbers) if isinstance(self.read, _Takes) else lambda row: self.read(numbers[row])
+        return replace(self, frame=frame, read=read, files=lambda row: self.files(numbers[row]))
 
 
 def sample_frame(

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from preceptor.data.assign import place
+from preceptor.data.assign import parts_of_rows
 from preceptor.data.duplicates import Duplicates, settle_duplicates
 from preceptor.data.samples import PARTS
 from preceptor.data.subsets import class_name, few_shot, subset
@@ -154,7 +154,7 @@ def fold_numbers(
         raise UserError(f"{count} folds of {have} {what}s: ask for at most {have}")
     labels = frame["label"].to_numpy(dtype=np.int64)
     share = np.full(count, 1 / count)
-    folds = place(frame["id"].to_numpy(dtype=object), labels, units, share, key(seed, "folds") % 2**63)
+    folds = parts_of_rows(frame["id"].to_numpy(dtype=object), labels, units, share, key(seed, "folds") % 2**63)
     for label in np.unique(labels):
         own = np.unique(units[labels == label])
         if len(np.unique(folds[labels == label])) < 2:
@@ -308,7 +308,7 @@ def _units(frame: pd.DataFrame, *, by_group: bool) -> NDArray[np.int64]:
 
 def _place(frame: pd.DataFrame, units: NDArray[np.int64], fractions: Fractions, seed: int) -> NDArray[np.object_]:
     ids, labels = frame["id"].to_numpy(dtype=object), frame["label"].to_numpy(dtype=np.int64)
-    return np.array(PARTS, dtype=object)[place(ids, labels, units, np.array(fractions), seed)]
+    return np.array(PARTS, dtype=object)[parts_of_rows(ids, labels, units, np.array(fractions), seed)]
 
 
 def _image_note(frame: pd.DataFrame, parts: NDArray[np.object_], what: str, has_groups: bool) -> str:

@@ -11,9 +11,7 @@ import errno
 import shutil
 import uuid
 import zlib
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,9 +20,8 @@ import pandas as pd
 
 from preceptor.data.ahead import in_order
 from preceptor.data.cache import NotWritableError, locked
-from preceptor.data.decoded import read_row, row_hash, seen_in
+from preceptor.data.decoded import pixel_hash, read_row, seen_in
 from preceptor.data.fingerprint import (
-    Files,
     content_key,
     digests,
     request_key,
@@ -47,8 +44,9 @@ from preceptor.data.packed import (
     save_sums,
     save_table,
 )
-from preceptor.data.resize import ResizeRule, fit, rules_of
-from preceptor.data.rows import ANEW, Sums
+from preceptor.data.packing import BORDER, Packing, PackingProgress
+from preceptor.data.resize import ResizeRule, rules_of, to_network_size
+from preceptor.data.rows import ANEW, Checksums
 from preceptor.data.samples import Pixels, SampleTable
 from preceptor.data.tiles import cut
 from preceptor.errors import DamagedFileError, UserError
@@ -58,7 +56,6 @@ from preceptor.specs import Colour, TileSpec
 
 __all__ = ["Note", "PackedSet", "open_packed", "pack"]
 
-Progress = Callable[[int, int], None]
 Piece = tuple[int, int, Pixels, Pixels | None]  # y, x, image, mask
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _NO_WRITING = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -73,7 +70,7 @@ def pack(
     tile: TileSpec | None = None,
     folder: Path,
     workers: int = 2,
-    progress: Progress = lambda done, total: None,
+    progress: PackingProgress = lambda done, total: None,
     note: Note = note_aside,
 ) -> PackedSet:
     """The packed form of ``table``, made now or, if it still matches its source files, reused.
@@ -106,9 +103,10 @@ def pack(
     rules |= {"channels": table.channels} if table.channels != 3 else {}  # sets from before there was a choice lack it
     rules |= {"depth": table.depth} if table.depth != 8 else {}
     rules |= {"ignores": True} if table.ignores else {}
+    rules |= BORDER if table.task == "segmentation" and resize == "pad" and not tile else {}
     files = source_files(table)
     request = request_key(table, files, rules)
-    job = _Job(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
+    job = Packing(table, (height, width), resize, padding, tile, files, request, rules, workers, progress, note)
 
     found, damaged = _find(folder, job)
     if found is not None and found.is_sealed:
@@ -127,7 +125,7 @@ def pack(
         return found
 
 
-def _find_or_build(folder: Path, job: "_Job", *, is_alone: bool) -> PackedSet:
+def _find_or_build(folder: Path, job: "Packing", *, is_alone: bool) -> PackedSet:
     """With the lock held: what is there by now, sealed, or else packed now."""
     found, damaged = _find(folder, job)
     if found is not None and not found.is_sealed:
@@ -152,6 +150,7 @@ def _find_or_build(folder: Path, job: "_Job", *, is_alone: bool) -> PackedSet:
     return _build(folder, job)
 
 
+_AS_BACKGROUND = "is of a version that took what tiles add around an image for background"
 _OTHERWISE = "is of a version that read some kinds of image files otherwise"
 _UNVERIFIED = "{}: packed by a version without checksums and not verified"
 
@@ -160,29 +159,7 @@ def _why(damaged: list[DamagedFileError]) -> str:
     return f" ({'; '.join(f'{one.path} {one.reason}' for one in damaged)})" if damaged else ""
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is to be packed, and how."""
-
-    table: SampleTable
-    size: tuple[int, int]
-    rule: ResizeRule
-    padding: Colour
-    tile: TileSpec | None
-    files: Files
-    request: str
-    rules: dict[str, object]
-    workers: int
-    progress: Progress
-    note: Note
-
-    @property
-    def name(self) -> str:
-        """How the packed set's folder begins; the fingerprint follows."""
-        return f"{self.table.source}-{self.request[:12]}"
-
-
-def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileError]]:
+def _find(folder: Path, job: Packing) -> tuple[PackedSet | None, list[DamagedFileError]]:
     """The packed set of these images, and what is wrong with others that would have been it."""
     damaged = []
     for candidate in sorted(folder.glob(f"{job.name}-*")):
@@ -191,15 +168,17 @@ def _find(folder: Path, job: _Job) -> tuple[PackedSet | None, list[DamagedFileEr
         except DamagedFileError as error:
             damaged.append(error)
             continue
-        if packed.reading < READING and isinstance(job.table.read, FileReader):
-            damaged.append(DamagedFileError(candidate / ABOUT, _OTHERWISE, ANEW))
+        is_older = packed.reading < READING and isinstance(job.table.read, FileReader)
+        if is_older or (packed.sticks_out and not packed.has_border):
+            damaged.append(DamagedFileError(candidate / ABOUT, _OTHERWISE if is_older else _AS_BACKGROUND, ANEW))
             continue
-        if still_match(candidate, packed.fingerprint, job.request, job.files, job.workers, job.note):
+        request = job.request_for(packed.has_border)
+        if still_match(candidate, packed.fingerprint, request, job.files, job.workers, job.note):
             return packed, damaged
     return None, damaged
 
 
-def _build(folder: Path, job: _Job) -> PackedSet:
+def _build(folder: Path, job: Packing) -> PackedSet:
     table, files = job.table, job.files
     bytes_each = table.channels * table.depth // 8 + (table.task == "segmentation")
     _check_space(folder, needed=len(table) * job.size[0] * job.size[1] * bytes_each)
@@ -207,14 +186,14 @@ def _build(folder: Path, job: _Job) -> PackedSet:
     try:
         part.mkdir()
         presence = Presence()
-        columns, sums = _write_pixels(job, part, presence)
+        columns, sums, has_border = _write_pixels(job, part, presence)
         seen, levels = seen_in(table)
         seen += presence.lines(table.classes)
         hashes = digests(files, range(len(files.names)), job.workers)
         now = source_files(table)
         if not (np.array_equal(now.sizes, files.sizes) and np.array_equal(now.times, files.times)):
             raise UserError(f"{table.source}: files below {files.root} changed while they were read. Try again.")
-        fingerprint = content_key(job.request, files, hashes)
+        fingerprint = content_key(job.request_for(has_border), files, hashes)
         save_table(part / "table.npz", columns)
         save_sums(part, *sums)
         save_stamps(part, files, hashes)
@@ -228,6 +207,7 @@ def _build(folder: Path, job: _Job) -> PackedSet:
             "identity": table.identity,
             "rows": len(columns),
             **job.rules,
+            **({**BORDER, "ignores": True} if has_border else {}),
             **({"levels": levels} if levels else {}),
             "reading": READING,
             "fingerprint": fingerprint,
@@ -276,27 +256,35 @@ def _came_from(folder: Path, root: str) -> bool:
         return False
 
 
-def _write_pixels(job: _Job, part: Path, presence: Presence) -> tuple[pd.DataFrame, tuple[Sums, Sums | None]]:
-    """Decode every row in order, append its pixels to the files, return the packed table and the rows' checksums."""
+def _write_pixels(
+    job: Packing, part: Path, presence: Presence
+) -> tuple[pd.DataFrame, tuple[Checksums, Checksums | None], bool]:
+    """Decode every row in order and append its pixels to the files.
+
+    Returns:
+        The packed table, the rows' checksums, and whether masks have a border that was filled up.
+    """
     table, tile = job.table, job.tile
     rows: list[int] = []
     pixels: list[str] = []
     places: list[tuple[int, int, int, int]] = []
     image_sums: list[int] = []
     mask_sums: list[int] = []
+    has_border = False
 
     def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
         image, mask = read_row(table, row)
         if tile:
             pieces = cut(image, mask, tile.size, tile.overlap)
         else:
-            pieces = [(0, 0, *fit(image, mask, job.size, job.rule, job.padding))]
-        return row_hash(image), (image.shape[0], image.shape[1]), pieces
+            pieces = [(0, 0, *to_network_size(image, mask, job.size, job.rule, job.padding))]
+        return pixel_hash(image), (image.shape[0], image.shape[1]), pieces
 
     with ExitStack() as stack:
         images = stack.enter_context(synced(part / images_name(table.depth)))
         masks = stack.enter_context(synced(part / "masks.u8")) if table.task == "segmentation" else None
         for row, (content, (height, width), pieces) in enumerate(in_order(decode, range(len(table)), job.workers)):
+            has_border |= table.task == "segmentation" and job.fills_up((height, width))
             for y, x, image, mask in pieces:
                 image_sums.append(_append(images, image))
                 if masks is not None and mask is not None:
@@ -318,7 +306,7 @@ def _write_pixels(job: _Job, part: Path, presence: Presence) -> tuple[pd.DataFra
         frame["id"] = parent + "@" + frame["y"].astype(str) + "," + frame["x"].astype(str)
         frame["group"] = frame["group"].where(frame["group"].notna(), parent)
     of_masks = np.array(mask_sums, dtype=np.uint32) if table.task == "segmentation" else None
-    return frame, (np.array(image_sums, dtype=np.uint32), of_masks)
+    return frame, (np.array(image_sums, dtype=np.uint32), of_masks), has_border
 
 
 def _append(file: BinaryIO, pixels: Pixels) -> int:

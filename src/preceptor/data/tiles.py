@@ -38,7 +38,7 @@ def cut(
 ) -> list[tuple[int, int, Pixels, Pixels | None]]:
     """The tiles of one image as (y, x, image, mask); small images are filled up at the bottom and right.
 
-    Filling takes the border's colour for the image and class 0 for the mask.
+    Filling takes the border's colour for the image and :data:`~preceptor.specs.IGNORED` for the mask.
     """
     height, width = image.shape[:2]
     image, mask = fill(image, mask, max(height, size), max(width, size))
@@ -62,11 +62,13 @@ def stitch(logits: Logits, tiles: pd.DataFrame) -> dict[str, Logits]:
     wholes: dict[str, Logits] = {}
     for parent, members in _by_parent(tiles):
         corners = list(zip(*_corners(tiles, members), strict=True))
-        wholes[parent] = joined([logits[member] for member in members], corners, _extent(tiles, members), name=parent)
+        wholes[parent] = joined_tiles(
+            [logits[member] for member in members], corners, _extent(tiles, members), name=parent
+        )
     return wholes
 
 
-def joined(
+def joined_tiles(
     logits: Sequence[Logits], corners: Sequence[tuple[int, int]], extent: tuple[int, int], *, name: str
 ) -> Logits:
     """(C, height, width) logits of one image from the (C, size, size) of its tiles, as :func:`stitch`.

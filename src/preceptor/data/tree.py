@@ -33,7 +33,7 @@ LEFT_BEHIND = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A file below a folder.
 
     Args:
@@ -50,7 +50,7 @@ def is_left_behind(name: str) -> bool:
     return name.startswith(".") or name.lower() in LEFT_BEHIND
 
 
-def files_below(root: Path) -> list[Found]:
+def files_below(root: Path) -> list[FoundFile]:
     """Every file below ``root``, sorted, links followed.
 
     Raises:
@@ -71,7 +71,7 @@ def refuse_own_folder(folder: str | Path, above: frozenset[tuple[int, int]]) -> 
     return above | {this}
 
 
-def _walk(folder: str, place: str, left_behind: bool, above: frozenset[tuple[int, int]]) -> Iterator[Found]:
+def _walk(folder: str, place: str, left_behind: bool, above: frozenset[tuple[int, int]]) -> Iterator[FoundFile]:
     above = refuse_own_folder(folder, above)
     try:
         with os.scandir(folder) as entries:
@@ -83,7 +83,7 @@ def _walk(folder: str, place: str, left_behind: bool, above: frozenset[tuple[int
         if is_folder:
             yield from _walk(os.path.join(folder, name), f"{place}{name}/", odd, above)
         else:
-            yield Found(place + name, odd)
+            yield FoundFile(place + name, odd)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

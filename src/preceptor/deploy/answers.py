@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from preceptor.data.samples import Pixels
+from preceptor.data.tiles import Logits
 from preceptor.deploy.contract import Contract
-from preceptor.deploy.pieces import Logits
 from preceptor.deploy.points import Points
 from preceptor.measures.points import certainty, decided_classes
 from preceptor.measures.temperature import softmax

@@ -9,7 +9,7 @@ from PIL import Image
 
 from preceptor.analysis.cam import cam_tap, grad_cam
 from preceptor.data.augment import as_tensor, to_float
-from preceptor.data.resize import unfit
+from preceptor.data.resize import to_image_size
 from preceptor.deploy.engines import TorchEngine
 from preceptor.deploy.pieces import pieces_of
 from preceptor.deploy.predictor import Predictor, Row
@@ -60,4 +60,4 @@ def _at_size(warmth: Warmth, size: tuple[int, ...], fitted: tuple[int, int], rul
         return warmth
     if rule == "squash":
         return np.asarray(Image.fromarray(grey).resize((size[1], size[0]), Image.Resampling.BILINEAR)) / 255
-    return unfit(grey, (size[0], size[1]), rule) / 255
+    return to_image_size(grey, (size[0], size[1]), rule) / 255

@@ -9,7 +9,7 @@ import yaml
 from preceptor.deploy.guard import pooled_iou
 from preceptor.deploy.student import Student
 from preceptor.measures import ClassAnswers, Interval, MaskAnswers, bootstrap_sums
-from preceptor.measures.not_worse import paired_gap, words_on
+from preceptor.measures.not_worse import drawn_over, paired_gap, words_on
 from preceptor.measures.table import main_measure
 from preceptor.places import place_free
 from preceptor.runs.predictions import read_predictions
@@ -170,7 +170,7 @@ def _result(student: Student) -> tuple[str, Interval | None, str]:
         right = (said.argmax(axis=1) == found.labels).astype(np.float64)
         columns = np.stack([right, np.ones_like(right)], axis=1)
         interval = bootstrap_sums(columns, lambda sums: sums[:, 0] / sums[:, 1], groups=groups)
-    return metric, interval, "images" if groups is None else f"{student.run.result.grouped_by} groups"
+    return metric, interval, drawn_over(groups, student.run.result.grouped_by)
 
 
 def _good_enough(student: Student, margin: float) -> list[str]:
@@ -183,7 +183,7 @@ def _good_enough(student: Student, margin: float) -> list[str]:
     sides = [found.networks[name] for name in (student.name, "T")]
     first, second = (MaskAnswers(side) if labels is None else ClassAnswers(side, labels) for side in sides)
     measure = main_measure(student.contract.task)
-    drawn = "images" if groups is None else f"{student.run.result.grouped_by} groups"
+    drawn = drawn_over(groups, student.run.result.grouped_by)
     gap = paired_gap(measure, first, second, groups)
     return ["", "On test, " + words_on("this student", "its teacher", measure.label, gap, margin, drawn)]
 

@@ -1,8 +1,9 @@
 """``preceptor compare A B DATA``: two runs or bundles on the same labelled images, paired."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,10 @@ from preceptor.deploy.images import Item
 from preceptor.deploy.predictor import Predictor, Row, open_predictor
 from preceptor.errors import UserError
 from preceptor.measures import MEASURES, ClassAnswers, Interval, MaskAnswers, main_measure, mask_counts
-from preceptor.measures.not_worse import paired_gap, words_on
+from preceptor.measures.not_worse import drawn_over, paired_gap, words_on
 
-_AT_ONCE = 32
+_AT_ONCE, _CUT_AT_ONCE = 32, 4
+"""Images in memory; of those that are cut into tiles fewer, since they may be of any size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ModelComparison:
     """What two models say of the same images.
 
     Args:
@@ -44,19 +46,23 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(
+def compare_networks(
     first: Path,
     second: Path,
     data: str,
     *,
     source: str = "folder",
+    options: Mapping[str, Any] | None = None,
     names: ClassMap | None = None,
     margin: float = 0.02,
     device: str = "auto",
-) -> Comparison:
+) -> ModelComparison:
     """Ask both about every labelled image.
 
+    A model that classifies tiles says of an image the mean of its tiles' probabilities.
+
     Args:
+        options: of the source.
         names: what the classes of the data are called by both models; by default they bear the same names.
         margin: how much worse the first may be, as a share.
 
@@ -70,14 +76,14 @@ def compare(
             f"{first} answers with {', '.join(one.classes)} and {second} with {', '.join(other.classes)}: two models "
             "of the same classes were wanted"
         )
-    if one.tile and not one.has_masks:
-        raise UserError(f"{first} classifies tiles, of which the data says nothing; compare models of whole images")
-    table = open_source(source, data)
+    table = open_source(source, data, options)
     if table.task != one.task or not isinstance(table.read, FileReader):
-        raise UserError(f"{data} holds no image files with labels for {one.task}; give --source if they lie otherwise")
+        raise UserError(
+            f"{data} holds no image files with labels for {one.task}; if they lie otherwise, give --source and --option"
+        )
     answered = _answers(models, table, names)
     groups = answered.groups
-    drawn = "images" if groups is None else f"{table.grouping or 'groups'} groups"
+    drawn = drawn_over(groups, table.grouping)
     main = main_measure(one.task)
     sides = answered.sides
     kept = [m for m in MEASURES[one.task].values() if m.addends is not None and m.is_known_of(sides[0])]
@@ -89,7 +95,7 @@ def compare(
         rows.append(Compared(measure.label, score, other_score, paired_gap(measure, *sides, groups)))
     gap = next(row.gap for row, measure in zip(rows, kept, strict=True) if measure.key == main.key)
     words = words_on(str(first), str(second), main.label, gap, margin, drawn)
-    return Comparison(answered.samples, tuple(rows), words, answered.notes)
+    return ModelComparison(answered.samples, tuple(rows), words, answered.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +120,24 @@ def _answers(models: Sequence[Predictor], table: SampleTable, names: ClassMap | 
     wanted = [row for row in range(len(table.frame)) if contract.has_masks or places[int(labels[row])] is not None]
     said: list[list[np.ndarray]] = [[], []]
     kept: list[int] = []
-    for begin in range(0, len(wanted), _AT_ONCE):
-        rows = wanted[begin : begin + _AT_ONCE]
+    at_once = _CUT_AT_ONCE if any(model.contract.tile for model in models) else _AT_ONCE
+    for begin in range(0, len(wanted), at_once):
+        rows = wanted[begin : begin + at_once]
         items = [Item(str(row), reader.images[row], reader.places[row] if reader.places else None) for row in rows]
-        for row, *both in zip(rows, *(model.rows(items) for model in models), strict=True):
-            if all(answer.answer is not None for answer in both):
+        answers = [_by_image(model.rows(items)) for model in models]
+        for row in rows:
+            both = [found[str(row)] for found in answers]
+            if all(answer.answer is not None for of_image in both for answer in of_image):
                 kept.append(row)
-                for side, model, answer in zip(said, models, both, strict=True):
-                    side.append(_said(answer, model, table, row, contract.classes))
+                for side, model, of_image in zip(said, models, both, strict=True):
+                    side.append(_said(of_image, model, table, row, contract.classes))
     if not kept:
         raise UserError(f"{table.source}: neither model answers on any image; see `preceptor predict` for the reasons")
     left = len(wanted) - len(kept), len(table.frame) - len(wanted)
     why = ("could not be read", "are of classes that --map leaves out")
     notes = tuple(f"{count} images {reason}" for count, reason in zip(left, why, strict=True) if count)
+    if not contract.has_masks and any(model.contract.tile for model in models):
+        notes += ("scores are of images, by the mean of their tiles' probabilities; `preceptor evaluate` scores tiles",)
     stacked = [np.stack(side) for side in said]
     if contract.has_masks:
         sides = (MaskAnswers(stacked[0]), MaskAnswers(stacked[1]))
@@ -136,15 +147,24 @@ def _answers(models: Sequence[Predictor], table: SampleTable, names: ClassMap | 
     return _Answered(both_sides, _groups(table, kept), len(kept), notes)
 
 
-def _said(row: Row, model: Predictor, table: SampleTable, place: int, classes: Sequence[str]) -> np.ndarray:
-    """Probabilities in the order of ``classes``, or pixel counts against the mask."""
-    assert row.answer is not None
-    if row.answer.mask is None:
-        shares = dict(zip(model.contract.classes, row.answer.shares, strict=True))
+def _by_image(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows of each image; those of its tiles are called ``NAME@y,x``."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.name.split("@")[0], []).append(row)
+    return found
+
+
+def _said(rows: Sequence[Row], model: Predictor, table: SampleTable, place: int, classes: Sequence[str]) -> np.ndarray:
+    """Probabilities in the order of ``classes``, the mean over tiles, or pixel counts against the mask."""
+    answers = [row.answer for row in rows if row.answer is not None]
+    if answers[0].mask is None:
+        mean = np.mean([answer.shares for answer in answers], axis=0)
+        shares = dict(zip(model.contract.classes, mean, strict=True))
         return np.array([shares[name] for name in classes])
     truth = table.read(place)[1]
     assert truth is not None
-    masks = [mask[None].astype(np.int64) for mask in (row.answer.mask, truth)]
+    masks = [mask[None].astype(np.int64) for mask in (answers[0].mask, truth)]
     counts: np.ndarray = mask_counts(*masks, classes=len(classes))[0]
     return counts
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from preceptor.data.samples import Pixels
-from preceptor.deploy.pieces import Logits
+from preceptor.data.tiles import Logits
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
@@ -17,12 +17,18 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
+IMAGES, LOGITS, EMBEDDING, DISTANCE = "images", "logits", "embedding", "distance"
+"""What the inputs and outputs of graphs are called; embeddings make place for the distance from those of training."""
+
 
 class Engine(Protocol):
     """Takes a batch of pieces and says its logits."""
 
     def __call__(self, pixels: Pixels) -> Logits:
         """Logits (N, K) or (N, K, H, W) of (N, H, W, C) pixels."""
+
+    def with_distance(self, pixels: Pixels) -> tuple[Logits, Floats | None]:
+        """Logits, and how far each piece is from those of training (N,); None where that is not known."""
 
 
 class TorchEngine:
@@ -48,6 +54,10 @@ class TorchEngine:
             logits: Logits = self.network(images).logits.float().cpu().numpy()
         return logits
 
+    def with_distance(self, pixels: Pixels) -> tuple[Logits, None]:
+        """Logits; a run does not know what images of training look like."""
+        return self(pixels), None
+
 
 class OnnxEngine:
     """An ONNX file with the normalisation inside.
@@ -64,25 +74,39 @@ class OnnxEngine:
     def __init__(self, model: str | bytes, size: tuple[int, int], *, threads: int = 0) -> None:
         self._session = open_session(model, threads)
         self._size = size
+        self.says = tuple(output.name for output in self._session.get_outputs())
 
     def __call__(self, pixels: Pixels) -> Logits:
         return self.of_floats(graph_input(pixels, self._size))
 
+    def with_distance(self, pixels: Pixels) -> tuple[Logits, Floats | None]:
+        """Logits and distances, of graphs that have them."""
+        if DISTANCE not in self.says:
+            return self(pixels), None
+        logits, distances = self._session.run([LOGITS, DISTANCE], {IMAGES: graph_input(pixels, self._size)})
+        return np.asarray(logits, dtype=np.float32), np.asarray(distances, dtype=np.float32)
+
+    def embeddings(self, pixels: Pixels) -> Floats | None:
+        """(N, D) of (N, H, W, C) pixels; None of graphs that say none."""
+        if EMBEDDING not in self.says:
+            return None
+        (found,) = self._session.run([EMBEDDING], {IMAGES: graph_input(pixels, self._size)})
+        return np.asarray(found, dtype=np.float32)
+
     def of_floats(self, images: Floats) -> Logits:
         """Logits of (N, C, H, W) images at the size of the graph."""
-        (logits,) = self._session.run(None, {"images": images})
-        found: Logits = np.asarray(logits, dtype=np.float32)
-        return found
+        (logits,) = self._session.run([LOGITS], {IMAGES: images})
+        return np.asarray(logits, dtype=np.float32)
 
 
 def graph_input(pixels: Pixels, size: tuple[int, int]) -> Floats:
     """(N, C, H, W) float32 in [0, 1] at ``size``, as an exported graph takes it, of (N, h, w, C) pixels."""
     top = np.float32(np.iinfo(pixels.dtype).max)
     planes = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)).astype(np.float32) / top
-    return planes if planes.shape[2:] == size else resized(planes, size)
+    return planes if planes.shape[2:] == size else resized_planes(planes, size)
 
 
-def resized(planes: Floats, size: tuple[int, int]) -> Floats:
+def resized_planes(planes: Floats, size: tuple[int, int]) -> Floats:
     """Planes (N, C, H, W) at another size as torch's antialiased ``interpolate`` gives them, but for rounding."""
     wanted, how = (size[1], size[0]), Image.Resampling.BILINEAR
     flat = planes.reshape(-1, *planes.shape[2:])
@@ -119,4 +143,13 @@ def in_batches(engine: Engine, pixels: Sequence[Pixels], size: int) -> list[Logi
     found: list[Logits] = []
     for first in range(0, len(pixels), size):
         found.extend(engine(np.stack(pixels[first : first + size])))
+    return found
+
+
+def in_batches_with_distance(engine: Engine, pixels: Sequence[Pixels], size: int) -> list[tuple[Logits, float | None]]:
+    """As :func:`in_batches`, with how far each is from training."""
+    found: list[tuple[Logits, float | None]] = []
+    for first in range(0, len(pixels), size):
+        logits, distances = engine.with_distance(np.stack(pixels[first : first + size]))
+        found.extend(zip(logits, [None] * len(logits) if distances is None else distances.tolist(), strict=True))
     return found

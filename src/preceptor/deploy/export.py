@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -27,12 +27,12 @@ from preceptor.errors import UserError
 from preceptor.extras import install_command
 from preceptor.files import sync_folder
 from preceptor.measures.not_worse import MARGIN
+from preceptor.notes import Note
 from preceptor.places import place_free
 from preceptor.runs.begun import known_fingerprint
 from preceptor.runs.place import is_alive
 from preceptor.sealed import file_sha256
 
-Note = Callable[[str], object]
 Int8Choice = Literal["auto", "off", "force"]
 
 
@@ -46,7 +46,7 @@ class Options:
         formats: besides ONNX.
         golden: real images that may leave; only their pixels do.
         anonymous: names of images are replaced by hashes, and the run's name is left out.
-        mpp: microns per pixel of the training images, where they are known.
+        mpp: microns per pixel of the training images, where their files do not say it.
         sensitivity: that thresholds are to have; without, they are those of the largest Youden index.
         abstain: share of the answers that may be wrong; without, none is left out.
         margin: how much worse than its teacher a student may be to be called not worse, as a share.
@@ -109,11 +109,12 @@ def _fill(
 ) -> None:
     from preceptor.composed import load_network
     from preceptor.deploy.engines import OnnxEngine, TorchEngine
+    from preceptor.deploy.familiar import with_distance, without_embedding
     from preceptor.deploy.held_out import parity_sample
     from preceptor.deploy.int8 import int8_model
     from preceptor.deploy.onnx_graph import graph_of
     from preceptor.deploy.parity import parity_of
-    from preceptor.deploy.training_looks import training_ranges
+    from preceptor.deploy.training_looks import training_looks
 
     graph = graph_of(load_network(student.folder))
     sample = parity_sample(prepared)
@@ -121,24 +122,25 @@ def _fill(
         note(sample.note)
     parity = parity_of(OnnxEngine(graph.content, graph.size), TorchEngine(student.network, "cpu"), sample)
     parity.require(MODEL)
-    (folder / MODEL).write_bytes(graph.content)
     shutil.copytree(student.folder, folder / NETWORKS / student.name)
     for script in SCRIPTS:
         shutil.copyfile(Path(__file__).parent / "alone" / script, folder / script)
-    write_formats(folder, options.formats, student.network, student.contract, options.mpp)
     small = int8_model(graph, student.contract, prepared, options.int8)
-    if small.content is not None:
-        (folder / INT8).write_bytes(small.content)
-    served = INT8 if small.content is not None else MODEL
+    served, answering = (MODEL, graph.content) if small.content is None else (INT8, small.content)
+    known = training_looks(prepared, student.run.recipe.data, OnnxEngine(answering, graph.size), mpp=options.mpp)
+    (folder / MODEL).write_bytes(without_embedding(graph.content))
+    (folder / served).write_bytes(
+        without_embedding(answering) if known.familiar is None else with_distance(answering, known.familiar)
+    )
+    write_formats(folder, options.formats, student.network, student.contract, options.mpp)
     engine = OnnxEngine(str(folder / served), graph.size)
     points = points_facts(engine, student.contract, prepared, options.sensitivity, options.abstain)
     note(points["fitted"]["note"])
-    ranges, looks = training_ranges(prepared, student.run.recipe.data)
     facts = {
-        **_contract_facts(student.contract, graph.size, graph.dynamic, options.mpp),
+        **_contract_facts(student.contract, graph.size, graph.dynamic, known.microns),
         "serves": {"file": served, "why": small.why},
         **points,
-        "outside": looks,
+        "outside": known.facts,
         "parity": parity.to_json(),
         "int8": small.to_json(),
         "timing": small.timing,
@@ -150,7 +152,7 @@ def _fill(
     from preceptor.deploy.card import card_of
 
     (folder / CARD).write_text(card_of(student, facts), encoding="utf-8")
-    predictor = Predictor(student.contract, engine, identity="", points=Points.from_json(points), ranges=ranges)
+    predictor = Predictor(student.contract, engine, identity="", points=Points.from_json(points), ranges=known.ranges)
     write_golden(folder, predictor, options.golden, anonymous=options.anonymous)
     write_bundle(folder, facts)
 

@@ -8,6 +8,7 @@ from preceptor.deploy.engines import Engine
 from preceptor.deploy.held_out import validation_answers
 from preceptor.deploy.points import to_json
 from preceptor.errors import UserError
+from preceptor.measures.not_worse import drawn_over
 from preceptor.measures.points import FEWEST, fitted_points
 
 MOST = 4096
@@ -45,6 +46,6 @@ def points_facts(
         found = fitted_points(logits, labels, groups, sensitivity=sensitivity, risk=risk)
     except ValueError as error:
         raise UserError(f"--abstain {risk:g}: on validation, {error}; give a larger share, or leave it out") from None
-    what = "images" if groups is None else f"{found.temperature.units} {prepared.grouped_by or 'image'} groups"
+    what = "images" if groups is None else f"{found.temperature.units} {drawn_over(groups, prepared.grouped_by)}"
     note = f"on {found.samples} validation samples; intervals by bootstrap over {what}"
     return to_json(found, contract.classes, note)

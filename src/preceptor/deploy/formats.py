@@ -53,7 +53,7 @@ def require_formats(formats: tuple[str, ...], contract: Contract, mpp: float | N
 def write_formats(
     folder: Path, formats: tuple[str, ...], network: Network, contract: Contract, mpp: float | None
 ) -> None:
-    """Write what was asked for besides ONNX."""
+    """Write what was asked for besides ONNX, which is there already."""
     if "torchscript" in formats:
         _write_torchscript(folder / "model.torchscript.pt", network, contract)
     if "wsinfer" in formats:
@@ -61,7 +61,8 @@ def write_formats(
     if "openvino" in formats:
         import openvino
 
-        openvino.save_model(openvino.convert_model(folder / "model.onnx"), folder / "model.openvino.xml")
+        model = openvino.convert_model(folder / "model.onnx")
+        openvino.save_model(model, folder / "model.openvino.xml", compress_to_fp16=False)
 
 
 def _write_torchscript(path: Path, network: Network, contract: Contract) -> None:

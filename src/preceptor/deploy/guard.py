@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.data.tiles import Logits
 from preceptor.deploy.answers import decided
 from preceptor.deploy.held_out import Sample
 from preceptor.deploy.parity import probabilities
-from preceptor.deploy.pieces import Logits
 from preceptor.measures import Resampler, expected_calibration_error, mask_counts, percentile_interval
 from preceptor.measures.segmentation import intersection_over_union
 from preceptor.measures.temperature import fitted_temperature
@@ -26,7 +26,7 @@ _PIXELS = 200_000  # whose calibration is looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Int8Verdict:
     """What was found of a model in whole numbers.
 
     Args:
@@ -69,7 +69,7 @@ class Verdict:
         return asdict(self) | {"calibration": list(self.calibration), "objections": self.objections}
 
 
-def judge(floats: Sequence[Logits], whole: Sequence[Logits], sample: Sample) -> Verdict:
+def judge(floats: Sequence[Logits], whole: Sequence[Logits], sample: Sample) -> Int8Verdict:
     """Compare the logits of two models on validation images.
 
     Args:
@@ -89,7 +89,7 @@ def judge(floats: Sequence[Logits], whole: Sequence[Logits], sample: Sample) -> 
     )
     agree = [_same(one, other) for one, other in zip(floats, whole, strict=True)]
     calibrations = [_calibration(logits, sample) for logits in (floats, whole)]
-    return Verdict(
+    return Int8Verdict(
         score=float(score(totals[:, :width])[0]),
         difference=interval.value,
         low=interval.low,

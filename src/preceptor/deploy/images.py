@@ -9,7 +9,7 @@ import pandas as pd
 
 from preceptor.data.names import check_names
 from preceptor.data.pixels import USUAL, PixelRules
-from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, is_image
 from preceptor.data.pixels.volumes import volume_at
 from preceptor.data.sources._tables import read_table
 from preceptor.errors import UserError
@@ -88,7 +88,7 @@ def _below(folder: Path, prefix: str) -> Iterator[Item]:
         found += [
             os.path.join(where, name)
             for name in files
-            if ending_of(name) in IMAGE_SUFFIXES and not name.startswith(".")
+            if not name.startswith(".") and is_image(os.path.join(where, name))
         ]
     if not found:
         raise UserError(f"no image in {quoted(folder)} or below: {', '.join(sorted(IMAGE_SUFFIXES))} are looked for")

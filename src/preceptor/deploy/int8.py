@@ -17,10 +17,10 @@ import numpy as np
 from preceptor.data.prepare import Prepared
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.engines import OnnxEngine, graph_input, in_batches
-from preceptor.deploy.guard import LEAST_SPEED, Verdict, judge
+from preceptor.deploy.guard import LEAST_SPEED, Int8Verdict, judge
 from preceptor.deploy.held_out import training_sample, validation_sample
 from preceptor.deploy.nodes import delicate_nodes
-from preceptor.deploy.onnx_graph import Graph
+from preceptor.deploy.onnx_graph import OnnxGraph
 from preceptor.deploy.timing import Speed, speeds
 
 CALIBRATED_ON, JUDGED_ON = 512, 2048
@@ -40,7 +40,7 @@ class Try:
 
     way: str
     size: int
-    verdict: Verdict
+    verdict: Int8Verdict
 
     def to_json(self) -> dict[str, Any]:
         """For ``bundle.json``."""
@@ -68,7 +68,7 @@ class Int8:
         return {"kept": self.content is not None, "tries": [one.to_json() for one in self.tries]}
 
 
-def int8_model(graph: Graph, contract: Contract, prepared: Prepared, choice: str) -> Int8:
+def int8_model(graph: OnnxGraph, contract: Contract, prepared: Prepared, choice: str) -> Int8:
     """The model in whole numbers by ``choice``: ``off``, ``auto`` or ``force``, which does not ask the clock."""
     if choice == "off":
         return Int8(None, "whole numbers were not asked for")
@@ -94,7 +94,7 @@ def int8_model(graph: Graph, contract: Contract, prepared: Prepared, choice: str
     return Int8(None, why, tuple(tries))
 
 
-def quantised(graph: Graph, pixels: np.ndarray, *, per_channel: bool, spares: bool) -> bytes:
+def quantised(graph: OnnxGraph, pixels: np.ndarray, *, per_channel: bool, spares: bool) -> bytes:
     """``graph`` in whole numbers, with ranges from ``pixels`` (N, H, W, C).
 
     Args:
@@ -134,7 +134,7 @@ def _batches(pixels: np.ndarray, size: tuple[int, int]) -> Iterator[dict[str, np
 
 
 def _timed(
-    graph: Graph,
+    graph: OnnxGraph,
     content: bytes,
     engines: tuple[OnnxEngine, OnnxEngine],
     tries: tuple[Try, ...],

@@ -1,4 +1,4 @@
-"""A network as an ONNX graph: logits of images, the normalisation inside, the resize outside.
+"""A network as an ONNX graph: logits and embeddings of images, the normalisation inside, the resize outside.
 
 torch's older exporter is used: it takes seconds where the newer one takes a minute, and leaves no paths of this machine
 in the file. Networks are traced, so whatever they decide by the size of an image is decided for ever; what follows
@@ -19,16 +19,17 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from preceptor.composed.base import ComposedNetwork
-from preceptor.deploy.engines import OnnxEngine
+from preceptor.deploy.engines import EMBEDDING, IMAGES, LOGITS, OnnxEngine
 from preceptor.errors import UserError
 from preceptor.networks.network import Network
+from preceptor.networks.outputs import Outputs
 
 OPSET = 18
 _CLOSE = 1e-2  # of logits at another size; a branch that was frozen is off by whole units
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class OnnxGraph:
     """An exported network.
 
     Args:
@@ -48,19 +49,20 @@ class Graph:
         return ["batch", "height", "width"] if self.any_size else ["batch"]
 
 
-class _Logits(nn.Module):
-    """What a network says of images, at ``size`` where that is given."""
+class _Said(nn.Module):
+    """What a network says of images: logits, at ``size`` where that is given, and embeddings where it has them."""
 
     def __init__(self, network: Network, size: tuple[int, int] | None) -> None:
         super().__init__()
         self.network, self.size = network, size
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.network(images).logits
-        return logits if self.size is None else F.interpolate(logits, size=self.size, mode="bilinear")
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        said: Outputs = self.network(images)
+        logits = said.logits if self.size is None else F.interpolate(said.logits, size=self.size, mode="bilinear")
+        return (logits, said.embedding) if said.has_embedding else (logits,)
 
 
-def graph_of(network: Network) -> Graph:
+def graph_of(network: Network) -> OnnxGraph:
     """``network``, which is changed and of no other use afterwards, as a graph.
 
     Raises:
@@ -79,14 +81,14 @@ def graph_of(network: Network) -> Graph:
         size = network.network_size
         network.image_size = size
     is_map = network.blueprint.task == "segmentation"
-    module = _Logits(network, image_size if is_map and size != image_size else None)
+    module = _Said(network, image_size if is_map and size != image_size else None)
     module.eval()
     if is_map and size == image_size and (free := _any_size(module, parts, size)) is not None:
-        return Graph(free, size, any_size=True)
-    return Graph(_traced(module, size, any_size=False), size, any_size=False)
+        return OnnxGraph(free, size, any_size=True)
+    return OnnxGraph(_traced(module, size, any_size=False), size, any_size=False)
 
 
-def _any_size(module: _Logits, parts: list[Network], size: tuple[int, int]) -> bytes | None:
+def _any_size(module: _Said, parts: list[Network], size: tuple[int, int]) -> bytes | None:
     """The graph with free height and width where it is right at another size too, else None."""
     if any("prepare" in part.__dict__ for part in parts):
         return None
@@ -102,19 +104,20 @@ def _any_size(module: _Logits, parts: list[Network], size: tuple[int, int]) -> b
     for part in parts:
         part.image_size = part.network_size = larger
     with torch.no_grad():
-        wanted = module(images)
+        wanted, *_ = module(images)
     for part in parts:
         part.image_size = part.network_size = size
     is_right = said.shape == tuple(wanted.shape) and float((torch.from_numpy(said) - wanted).abs().max()) <= _CLOSE
     return content if is_right else None
 
 
-def _traced(module: _Logits, size: tuple[int, int], *, any_size: bool) -> bytes:
+def _traced(module: _Said, size: tuple[int, int], *, any_size: bool) -> bytes:
     buffer = io.BytesIO()
     axes = {0: "batch", **({2: "height", 3: "width"} if any_size else {})}
-    logits = axes if any_size else {0: "batch"}
     channels = module.network.blueprint.channels
     example = torch.rand(2, channels, *size, generator=torch.Generator().manual_seed(0))  # one would fix the batch
+    with torch.no_grad():
+        outputs = [LOGITS, EMBEDDING][: len(module(example))]
     try:
         with _quietly(), _PoolingByMatrices():
             torch.onnx.export(
@@ -123,9 +126,9 @@ def _traced(module: _Logits, size: tuple[int, int], *, any_size: bool) -> bytes:
                 buffer,  # type: ignore[arg-type]  # the older exporter takes it, the newer one does not
                 dynamo=False,
                 opset_version=OPSET,
-                input_names=["images"],
-                output_names=["logits"],
-                dynamic_axes={"images": axes, "logits": logits},
+                input_names=[IMAGES],
+                output_names=outputs,
+                dynamic_axes={IMAGES: axes, LOGITS: axes, **{name: {0: "batch"} for name in outputs[1:]}},
             )
     except Exception as error:  # torch raises many kinds, some with pages of text
         first = (str(error) or type(error).__name__).splitlines()[0]

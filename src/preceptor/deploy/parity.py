@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from preceptor.data.tiles import Logits
 from preceptor.deploy.answers import decided
 from preceptor.deploy.engines import Engine, in_batches
 from preceptor.deploy.held_out import Sample
-from preceptor.deploy.pieces import Logits
 from preceptor.errors import UserError
 from preceptor.measures.temperature import softmax
 

@@ -10,17 +10,17 @@ from PIL import Image
 from preceptor.data.samples import Pixels
 from preceptor.deploy.draw import colours, heat, overlay
 from preceptor.deploy.images import file_for
-from preceptor.deploy.plan import TABLE, WORK, Pictures, Task
+from preceptor.deploy.plan import TABLE, WORK, Pictures, PredictionTask
 from preceptor.deploy.predictor import Predictor, Row, open_predictor
 from preceptor.errors import UserError
 from preceptor.files import replacing, write_with
-from preceptor.study.work import Request, Tell
+from preceptor.study.work import JobRequest, Tell
 
 _IMAGES = {"classification": 32, "segmentation": 8}
 """In a part: the images of one are asked together, so the number must not depend on who does the work."""
 
 
-def count_of(task: Task, predictor: Predictor) -> int:
+def count_of(task: PredictionTask, predictor: Predictor) -> int:
     """How many parts a task has."""
     return -(-len(task.items) // _IMAGES[predictor.contract.task])
 
@@ -30,7 +30,7 @@ def part_file(out: Path, number: int) -> Path:
     return out / WORK / f"part-{number:06d}.csv"
 
 
-def do_part(out: Path, number: int, task: Task, predictor: Predictor) -> None:
+def do_part(out: Path, number: int, task: PredictionTask, predictor: Predictor) -> None:
     """Answer a part, its pictures first."""
     size = _IMAGES[predictor.contract.task]
     rows = predictor.rows(task.items[number * size : (number + 1) * size])
@@ -53,10 +53,10 @@ def join_parts(out: Path, count: int) -> None:
         part.unlink()
 
 
-def do_request(request: Request, tell: Tell) -> None:
+def do_request(request: JobRequest, tell: Tell) -> None:
     """The part that a worker process, here or on another machine, was asked for."""
     out = request.folder
-    task = Task.read(out)
+    task = PredictionTask.read(out)
     assert task is not None, "the task is written before any of its parts is asked for"
     do_part(out, int(request.id), task, _opened(task.source, task.device, task.tta, task.is_calibrated, task.identity))
 

@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from preceptor.data.resize import fit, unfit
+from preceptor.data.resize import to_image_size, to_network_size
 from preceptor.data.samples import Pixels
-from preceptor.data.tiles import cut, joined
+from preceptor.data.tiles import Logits, cut, joined_tiles
 from preceptor.deploy.contract import Contract
-
-Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +31,7 @@ def pieces_of(name: str, image: Pixels, contract: Contract) -> Pieces:
     size = image.shape[0], image.shape[1]
     if contract.tile is None:
         fill = contract.fill or (0,) * contract.reading.channels
-        whole, _ = fit(image, None, contract.image_size, contract.resize, fill)
+        whole, _ = to_network_size(image, None, contract.image_size, contract.resize, fill)
         return Pieces(name, size, ((0, 0),), (whole,))
     tiles = cut(image, None, contract.tile.size, contract.tile.overlap)
     return Pieces(name, size, tuple((y, x) for y, x, _, _ in tiles), tuple(pixels for _, _, pixels, _ in tiles))
@@ -44,9 +39,9 @@ def pieces_of(name: str, image: Pixels, contract: Contract) -> Pieces:
 
 def whole_logits(logits: Sequence[Logits], pieces: Pieces, contract: Contract) -> Logits:
     """(C, H, W) of the image that the pieces are of: of its own size where it was cut into tiles."""
-    return logits[0] if contract.tile is None else joined(logits, pieces.corners, pieces.size, name=pieces.name)
+    return logits[0] if contract.tile is None else joined_tiles(logits, pieces.corners, pieces.size, name=pieces.name)
 
 
 def mask_of_image(mask: Pixels, pieces: Pieces, contract: Contract) -> Pixels:
     """``mask`` of what the network saw of an image, at the image's own size; what was not seen is background."""
-    return mask if contract.tile else unfit(mask, pieces.size, contract.resize)
+    return mask if contract.tile else to_image_size(mask, pieces.size, contract.resize)

@@ -26,15 +26,17 @@ class Pictures:
         masks: the mask of every image, grey, at the image's own size.
         overlay: masks over images.
         cam: what speaks for the class, over the image.
+        dicom: masks of DICOM images as DICOM segmentations.
     """
 
     masks: bool = False
     overlay: bool = False
     cam: bool = False
+    dicom: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class PredictionTask:
     """All that the rows of the table depend on.
 
     Args:
@@ -94,7 +96,7 @@ class Task:
         Raises:
             UserError: it is another's, or holds other things, or the images.
         """
-        there = Task.read(out)
+        there = PredictionTask.read(out)
         if there is None:
             folders = [str(path) for path in given if path.is_dir()]
             require_place(out, folders, is_own=False, what="predictions")
@@ -105,7 +107,7 @@ class Task:
                 "delete this one."
             )
 
-    def _other(self, there: "Task") -> str:
+    def _other(self, there: "PredictionTask") -> str:
         """What differs, in words."""
         if there.identity != self.identity:
             return "they are of another network, or of this one before it changed"

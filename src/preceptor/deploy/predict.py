@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from preceptor.deploy.images import find_images
+from preceptor.deploy.dicom_seg import require_dicom, write_segmentations
+from preceptor.deploy.images import Item, find_images
 from preceptor.deploy.parts import cam_of, count_of, do_part, do_request, join_parts, part_file
-from preceptor.deploy.plan import TABLE, WORK, Pictures, Task, stamps_of
+from preceptor.deploy.plan import TABLE, WORK, Pictures, PredictionTask, stamps_of
 from preceptor.deploy.predictor import Predictor, open_predictor
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import file_lock
-from preceptor.study.crew import Crew, Death, stop_requests
-from preceptor.study.work import Answer, Request
+from preceptor.stopping import stop_requests
+from preceptor.study.crew import Crew, Death
+from preceptor.study.work import JobOutcome, JobRequest
 
 _LEFTOVER = re.compile(r"\..+\.\d+\.part")
 _ATTEMPTS = 3
@@ -58,9 +60,9 @@ def predict(
     """
     predictor = open_predictor(source, device=device, tta=tta, is_calibrated=is_calibrated, note=note)
     items = tuple(find_images(paths, predictor.contract.reading))
-    _require_pictures(predictor, pictures)
+    _require_pictures(predictor, pictures, items)
     there = str(source.resolve())
-    task = Task(there, predictor.identity, device, tta, is_calibrated, pictures, items, stamps_of(items))
+    task = PredictionTask(there, predictor.identity, device, tta, is_calibrated, pictures, items, stamps_of(items))
     task.begin(out, paths)
     with _held(out):
         count = count_of(task, predictor)
@@ -68,12 +70,14 @@ def predict(
             _remove_leftovers(out)
             missing = [number for number in range(count) if not part_file(out, number).exists()]
             _do(missing, count, out, task, predictor, hands, watch)
+            if pictures.dicom:
+                write_segmentations(out, items, predictor.contract, predictor.identity, note)
             join_parts(out, count)
         _tidy(out)
-    return read_predictions(out)
+    return read_answers(out)
 
 
-def read_predictions(out: Path) -> pd.DataFrame:
+def read_answers(out: Path) -> pd.DataFrame:
     """``predictions.csv`` of a finished call."""
     texts = {"file": str, "label": str, "error": str}
     found = pd.read_csv(out / TABLE, dtype=texts, keep_default_na=False)
@@ -81,7 +85,9 @@ def read_predictions(out: Path) -> pd.DataFrame:
     return found.assign(**{name: pd.to_numeric(found[name], errors="coerce") for name in shares})
 
 
-def _require_pictures(predictor: Predictor, pictures: Pictures) -> None:
+def _require_pictures(predictor: Predictor, pictures: Pictures, items: Sequence[Item]) -> None:
+    if pictures.dicom:
+        require_dicom(items, predictor.contract)
     if pictures.cam:
         cam_of(predictor)
     if pictures.overlay and not predictor.contract.has_masks:
@@ -89,7 +95,13 @@ def _require_pictures(predictor: Predictor, pictures: Pictures) -> None:
 
 
 def _do(
-    missing: Sequence[int], count: int, out: Path, task: Task, predictor: Predictor, hands: Hands, watch: Watch
+    missing: Sequence[int],
+    count: int,
+    out: Path,
+    task: PredictionTask,
+    predictor: Predictor,
+    hands: Hands,
+    watch: Watch,
 ) -> None:
     watch(count - len(missing), count)
     if hands.ray is None and min(hands.workers, len(missing)) <= 1:
@@ -116,24 +128,24 @@ def _crew(hands: Hands, parts: int, device: str) -> Crew:
 def _hand_out(waiting: list[int], count: int, out: Path, crew: Crew, watch: Watch) -> None:
     """Give parts to whoever is free; a part whose worker dies is given again, a few times."""
     done, attempts = count - len(waiting), dict.fromkeys(waiting, 0)
-    with stop_requests() as stop:
-        while (waiting or crew.busy) and not stop.requested:
+    with stop_requests() as asked:
+        while (waiting or crew.busy) and not asked.count:
             while waiting and crew.free:
                 number = waiting.pop(0)
                 attempts[number] += 1
                 log = out / WORK / "logs" / f"{number}.log"
-                crew.give(Request(str(number), out.resolve(), log.resolve(), "", "auto"))
+                crew.give(JobRequest(str(number), out.resolve(), log.resolve(), "", "auto"))
             for id, event in crew.events(1.0):
                 if isinstance(event, Death) and attempts[int(id)] < _ATTEMPTS:
                     waiting.insert(0, int(id))
                 elif isinstance(event, Death):
                     raise UserError(f"a worker {event.words} over part {id} {_ATTEMPTS} times; try fewer --workers")
-                elif isinstance(event, Answer) and event.outcome == "done":
+                elif isinstance(event, JobOutcome) and event.outcome == "done":
                     done += 1
                     watch(done, count)
-                elif isinstance(event, Answer):
+                elif isinstance(event, JobOutcome):
                     raise UserError(f"part {id} failed in a worker: {event.error}")
-    if stop.requested:
+    if asked.count:
         raise InterruptedRunError(f"stopped after {done} of {count} parts; the same command goes on from there")
 
 

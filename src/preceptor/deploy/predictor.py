@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 
 from preceptor.data.images import image_in, read_image
+from preceptor.data.pixels.spacing import microns_in, microns_of
 from preceptor.data.samples import Pixels
+from preceptor.data.tiles import Logits
 from preceptor.deploy.answers import Answer, class_answer, decided, mask_answer
 from preceptor.deploy.contract import Contract
-from preceptor.deploy.engines import Engine, OnnxEngine, TorchEngine, in_batches
+from preceptor.deploy.engines import Engine, OnnxEngine, TorchEngine, in_batches_with_distance
 from preceptor.deploy.images import Item, find_images
-from preceptor.deploy.looks import Ranges, looks_of
+from preceptor.deploy.looks import MICRONS, Ranges, looks_of
 from preceptor.deploy.pieces import Pieces, mask_of_image, pieces_of, whole_logits
 from preceptor.deploy.points import NONE, Points
-from preceptor.deploy.views import with_views
+from preceptor.deploy.views import Views
 from preceptor.errors import UserError
 from preceptor.quoting import one_line
 
@@ -48,6 +50,19 @@ class Row:
     outside: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """An image that was read.
+
+    Args:
+        microns: per pixel, where that matters and the file says it.
+    """
+
+    pieces: Pieces
+    image: Pixels
+    microns: float | None
+
+
 class Predictor:
     """Answers on image files.
 
@@ -71,7 +86,7 @@ class Predictor:
         tta: bool = False,
     ) -> None:
         self.contract = contract
-        self.engine = with_views(engine, contract) if tta else engine
+        self.engine = Views(engine, contract) if tta else engine
         self.identity = identity
         self.points = points
         self.ranges = ranges
@@ -112,18 +127,19 @@ class Predictor:
             UserError: it is damaged, too large, or no image.
         """
         image = image_in(opened, name, self.contract.reading, most=most)
-        return self._answered([(pieces_of(name, image, self.contract), image)])
+        opened.seek(0)
+        microns = microns_in(opened, name) if self._knows_microns else None
+        return self._answered([_Read(pieces_of(name, image, self.contract), image, microns)])
 
-    def _answered(self, read: Sequence[tuple[Pieces | Row, Pixels | None]]) -> list[Row]:
-        sound = [one for one in read if isinstance(one[0], Pieces)]
-        pixels = [piece for pieces, _ in sound for piece in pieces.pixels]  # type: ignore[union-attr]
-        logits = iter(in_batches(self.engine, pixels, self.batch_size))
+    def _answered(self, given: Sequence[_Read | Row]) -> list[Row]:
+        pixels = [piece for one in given if isinstance(one, _Read) for piece in one.pieces.pixels]
+        said = iter(in_batches_with_distance(self.engine, pixels, self.batch_size))
         found: list[Row] = []
-        for pieces, image in read:
-            if isinstance(pieces, Row):
-                found.append(pieces)
+        for one in given:
+            if isinstance(one, Row):
+                found.append(one)
             else:
-                found += self._rows(pieces, image, [next(logits) for _ in pieces.pixels])
+                found += self._rows(one, [next(said) for _ in one.pieces.pixels])
         return found
 
     def table(self, rows: Sequence[Row]) -> pd.DataFrame:
@@ -145,31 +161,41 @@ class Predictor:
     def _items(self, files: Sequence[Path | str]) -> list[Item]:
         return find_images([Path(file) for file in files], self.contract.reading)
 
-    def _read(self, item: Item) -> tuple[Pieces | Row, Pixels | None]:
+    def _read(self, item: Item) -> _Read | Row:
+        rules = self.contract.reading
         try:
-            is_cut = self.contract.tile is not None
-            image = read_image(item.path, self.contract.reading, place=item.place, any_size=is_cut)
+            image = read_image(item.path, rules, place=item.place, any_size=self.contract.tile is not None)
         except UserError as error:
-            return Row(item.name, None, _reason(str(error), item)), None
-        return pieces_of(item.name, image, self.contract), image
+            return Row(item.name, None, _reason(str(error), item))
+        microns = microns_of(item.path, rules.axis) if self._knows_microns else None
+        return _Read(pieces_of(item.name, image, self.contract), image, microns)
 
-    def _rows(self, pieces: Pieces, image: Pixels | None, logits: list[np.ndarray]) -> Iterator[Row]:
+    def _rows(self, read: _Read, said: list[tuple[Logits, float | None]]) -> Iterator[Row]:
+        pieces, image, logits = read.pieces, read.image, [one for one, _ in said]
         if not all(np.isfinite(one).all() for one in logits):
             yield Row(pieces.name, None, "the network answers with numbers that are not finite")
         elif self.contract.has_masks:
             seen = decided(whole_logits(logits, pieces, self.contract))
             mask = mask_of_image(seen, pieces, self.contract)
-            outside = self._outside(pieces, pieces.pixels)
+            outside = self._outside(read, pieces.pixels, [distance for _, distance in said])
             yield Row(pieces.name, mask_answer(mask, self.contract), pixels=image, outside=outside)
         else:
-            for (y, x), one, pixels in zip(pieces.corners, logits, pieces.pixels, strict=True):
+            for (y, x), (one, distance), pixels in zip(pieces.corners, said, pieces.pixels, strict=True):
                 name = f"{pieces.name}@{y},{x}" if self.contract.tile else pieces.name
                 answer = class_answer(one, self.contract, self.points, is_calibrated=self.is_calibrated)
-                outside = self._outside(pieces, [pixels])
+                outside = self._outside(read, [pixels], [distance])
                 yield Row(name, answer, pixels=pixels if self.contract.tile else image, outside=outside)
 
-    def _outside(self, pieces: Pieces, pixels: Sequence[Pixels]) -> tuple[str, ...]:
-        return () if self.ranges is None else self.ranges.left(looks_of(pixels, pieces.size))
+    @property
+    def _knows_microns(self) -> bool:
+        return self.ranges is not None and MICRONS in self.ranges.of
+
+    def _outside(self, read: _Read, pixels: Sequence[Pixels], distances: Sequence[float | None]) -> tuple[str, ...]:
+        if self.ranges is None:
+            return ()
+        known = [distance for distance in distances if distance is not None]
+        mean = float(np.mean(known)) if known else None
+        return self.ranges.left(looks_of(pixels, read.pieces.size, microns=read.microns, distance=mean))
 
 
 def of_student(student: Student, *, device: str = "auto", tta: bool = False) -> Predictor:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from preceptor.data.samples import Pixels
+from preceptor.data.tiles import Logits
 from preceptor.deploy.contract import Contract
-from preceptor.deploy.engines import Engine
-from preceptor.deploy.pieces import Logits
+from preceptor.deploy.engines import Engine, Floats
 from preceptor.measures.temperature import softmax
 
 Turn = Callable[[np.ndarray, int, int], np.ndarray]
@@ -31,22 +31,29 @@ def _view(up: bool, across: bool, swap: bool) -> tuple[Turn, Turn]:
     return (lambda a, r, c: swapped(flipped(a, r, c), r, c)), (lambda a, r, c: flipped(swapped(a, r, c), r, c))
 
 
-def with_views(engine: Engine, contract: Contract) -> Engine:
+class Views:
     """An engine that says the mean over all views.
 
     Of masks it is the mean of the logits; of classes the logarithm of the mean probability, so that its softmax is
-    that mean.
+    that mean. The distance from training is that of the image as it is.
     """
-    views = turns(square=contract.image_size[0] == contract.image_size[1])
 
-    def asked(pixels: Pixels) -> Logits:
-        said = [undo_if_map(engine(np.ascontiguousarray(view(pixels, 1, 2))), undo) for view, undo in views]
-        if contract.has_masks:
-            return np.asarray(np.mean(said, axis=0, dtype=np.float64), dtype=np.float32)
+    def __init__(self, engine: Engine, contract: Contract) -> None:
+        self._engine = engine
+        self._has_masks = contract.has_masks
+        self._views = turns(square=contract.image_size[0] == contract.image_size[1])
+
+    def __call__(self, pixels: Pixels) -> Logits:
+        return self.with_distance(pixels)[0]
+
+    def with_distance(self, pixels: Pixels) -> tuple[Logits, Floats | None]:
+        """The mean, and the distance of the first view, which is the image."""
+        said, distances = [], []
+        for view, undo in self._views:
+            logits, distance = self._engine.with_distance(np.ascontiguousarray(view(pixels, 1, 2)))
+            said.append(undo(logits, 2, 3) if self._has_masks else logits)
+            distances.append(distance)
+        if self._has_masks:
+            return np.asarray(np.mean(said, axis=0, dtype=np.float64), dtype=np.float32), distances[0]
         mean = np.mean([softmax(one, axis=1) for one in said], axis=0)
-        return np.asarray(np.log(np.maximum(mean, 1e-30)), dtype=np.float32)
-
-    def undo_if_map(logits: Logits, undo: Turn) -> Logits:
-        return undo(logits, 2, 3) if contract.has_masks else logits
-
-    return asked
+        return np.asarray(np.log(np.maximum(mean, 1e-30)), dtype=np.float32), distances[0]

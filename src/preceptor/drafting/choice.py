@@ -5,7 +5,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Choice:
+class DraftedValue:
     """One value of a recipe.
 
     Args:

@@ -4,8 +4,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from preceptor.drafting.choice import Choice
-from preceptor.drafting.folder import Folder
+from preceptor.drafting.choice import DraftedValue
+from preceptor.drafting.folder import DraftedFolder
 from preceptor.drafting.networks import Machine, choose_networks
 from preceptor.measures.table import rare_class_measure
 
@@ -19,13 +19,13 @@ _STEPS = {True: 1500, False: 3000}  # of the student, with and without weights t
 _MOST_EPOCHS, _FEWEST_EPOCHS = 100, 5
 
 
-def choose(folder: Folder, name: str, machine: Machine) -> list[Choice]:
+def choose(folder: DraftedFolder, name: str, machine: Machine) -> list[DraftedValue]:
     """Every choice for ``folder``, in the order in which a recipe is read."""
     task = folder.table.task
     networks, is_pretrained = choose_networks(task, machine)
     return [
-        Choice("name", name),
-        Choice("task", task, (_task_reason(folder),)),
+        DraftedValue("name", name),
+        DraftedValue("task", task, (_task_reason(folder),)),
         *_data(folder, machine),
         *_split(folder),
         *_augment(folder),
@@ -33,11 +33,11 @@ def choose(folder: Folder, name: str, machine: Machine) -> list[Choice]:
         *_technique(),
         *_task_loss(folder),
         *_training(folder, is_pretrained),
-        Choice("seed", 0, ("Another seed is another run; several tell how far chance goes.",)),
+        DraftedValue("seed", 0, ("Another seed is another run; several tell how far chance goes.",)),
     ]
 
 
-def _task_reason(folder: Folder) -> str:
+def _task_reason(folder: DraftedFolder) -> str:
     table, count = folder.table, f"{len(folder.table):,} images"
     if table.task == "segmentation":
         return f"{count} with masks: {', '.join(table.classes)}."
@@ -45,23 +45,27 @@ def _task_reason(folder: Folder) -> str:
     return f"{count} of {len(table.classes)} classes: {counts}{', …' if len(table.classes) > 12 else ''}."
 
 
-def _data(folder: Folder, machine: Machine) -> list[Choice]:
+def _data(folder: DraftedFolder, machine: Machine) -> list[DraftedValue]:
     choices = [
-        Choice("data.source", folder.source, (f"{_sentence('; '.join(folder.reasons))}",) if folder.reasons else ()),
-        Choice("data.path", folder.path, ("As it was given: relative to where preceptor is called.",)),
+        DraftedValue(
+            "data.source", folder.source, (f"{_sentence('; '.join(folder.reasons))}",) if folder.reasons else ()
+        ),
+        DraftedValue("data.path", folder.path, ("As it was given: relative to where preceptor is called.",)),
     ]
     if folder.options:
-        choices.append(Choice("data.options", dict(folder.options), tuple(map(_sentence, folder.stored))))
+        choices.append(DraftedValue("data.options", dict(folder.options), tuple(map(_sentence, folder.stored))))
+    if folder.table.channels != 3:
+        choices.append(DraftedValue("data.channels", folder.table.channels, ("As it was asked for.",)))
     return [*choices, *_size(folder, machine)]
 
 
-def _size(folder: Folder, machine: Machine) -> list[Choice]:
+def _size(folder: DraftedFolder, machine: Machine) -> list[DraftedValue]:
     height, width = folder.size
     shorter, longer = min(height, width), max(height, width)
     seen = f"Images are {height} x {width} pixels (height x width, median of {len(folder.sizes)} that were looked at)"
     if folder.table.task == "segmentation" and shorter > _TILED_ABOVE:
         return [
-            Choice(
+            DraftedValue(
                 "data.tile",
                 {"size": _TILE, "overlap": 0},
                 (f"{seen}: they are cut into tiles, so that a pixel of the mask stays one.",),
@@ -73,15 +77,17 @@ def _size(folder: Folder, machine: Machine) -> list[Choice]:
         side = max(32, round(side / 32) * 32)  # what a U-Net can halve five times
     why = f"{seen}; a network sees {side} x {side}."
     slower = f" More than {most} costs more than it brings at first." if shorter > most else ""
-    choices = [Choice("data.image_size", side, (why + slower,))]
+    choices = [DraftedValue("data.image_size", side, (why + slower,))]
     if longer > _UNLIKE * shorter:
-        choices.append(Choice("data.resize", "pad", ("Images are not square: padded, since squashing distorts.",)))
+        choices.append(
+            DraftedValue("data.resize", "pad", ("Images are not square: padded, since squashing distorts.",))
+        )
     else:
-        choices.append(Choice("data.resize", "squash", ("Images are nearly square: nothing to pad or crop.",)))
+        choices.append(DraftedValue("data.resize", "squash", ("Images are nearly square: nothing to pad or crop.",)))
     return choices
 
 
-def _split(folder: Folder) -> list[Choice]:
+def _split(folder: DraftedFolder) -> list[DraftedValue]:
     counts = ", ".join(f"{count:,} {part}" for part, count in folder.images.items())
     what = folder.table.grouping or "group"
     why: tuple[str, ...]
@@ -99,31 +105,38 @@ def _split(folder: Folder) -> list[Choice]:
         why = ("By image, as nothing tells which images belong to one patient. If several do, scores are optimistic.",)
     notes = folder.table.notes if folder.split.by == "image" and not folder.not_by_group else ()
     return [
-        Choice("split.by", folder.split.by, (*why, *notes, f"About {counts}.")),
-        Choice("split.fractions", [0.75, 0.10, 0.15], ("Training, validation (chooses weights), test (opened once).",)),
+        DraftedValue("split.by", folder.split.by, (*why, *notes, f"About {counts}.")),
+        DraftedValue(
+            "split.fractions", [0.75, 0.10, 0.15], ("Training, validation (chooses weights), test (opened once).",)
+        ),
     ]
 
 
-def _augment(folder: Folder) -> list[Choice]:
+def _augment(folder: DraftedFolder) -> list[DraftedValue]:
     if folder.is_grey or folder.source in ("lgg", "covid19_radiography", "busi"):
         return [
-            Choice("augment.flip_horizontal", True, ("Grey images, as of scans: left and right may be exchanged,",)),
-            Choice("augment.flip_vertical", False, ("up and down may not. Where sides matter, switch both off.",)),
-            Choice("augment.rotate", 10, ("A little, in degrees.",)),
+            DraftedValue(
+                "augment.flip_horizontal", True, ("Grey images, as of scans: left and right may be exchanged,",)
+            ),
+            DraftedValue(
+                "augment.flip_vertical", False, ("up and down may not. Where sides matter, switch both off.",)
+            ),
+            DraftedValue("augment.rotate", 10, ("A little, in degrees.",)),
         ]
     height, width = folder.size
-    square = Choice("augment.transpose", True) if max(height, width) <= _UNLIKE * min(height, width) else None
+    square = DraftedValue("augment.transpose", True) if max(height, width) <= _UNLIKE * min(height, width) else None
+    colour = DraftedValue("augment.colour", 0.1, ("Brightness, contrast and saturation; `stain` is for H&E.",))
     return [
-        Choice("augment.flip_horizontal", True, ("Colour images, as of tissue or skin: no side is up.",)),
-        Choice("augment.flip_vertical", True, ("Set false where one is.",)),
+        DraftedValue("augment.flip_horizontal", True, ("Colour images, as of tissue or skin: no side is up.",)),
+        DraftedValue("augment.flip_vertical", True, ("Set false where one is.",)),
         *([square] if square else []),
-        Choice("augment.colour", 0.1, ("Brightness, contrast and saturation; `stain` is for H&E.",)),
+        *([colour] if folder.table.channels == 3 else []),
     ]
 
 
-def _technique() -> list[Choice]:
+def _technique() -> list[DraftedValue]:
     return [
-        Choice(
+        DraftedValue(
             "technique.name",
             "kd_offline",
             (
@@ -131,19 +144,19 @@ def _technique() -> list[Choice]:
                 "Others: `preceptor methods`. The student without a teacher: technique.name=baseline.",
             ),
         ),
-        Choice("technique.strategy", "predictions"),
+        DraftedValue("technique.strategy", "predictions"),
     ]
 
 
-def _task_loss(folder: Folder) -> list[Choice]:
+def _task_loss(folder: DraftedFolder) -> list[DraftedValue]:
     counts = [count for count in folder.per_class.values() if count]
     if not counts or max(counts) <= _UNEVEN * min(counts):
         return []
     uneven = f"The largest class has {max(counts) / min(counts):.1f} times the images of the smallest."
-    return [Choice("task_loss.class_weights", "balanced", (f"{uneven} Rare classes weigh more.",))]
+    return [DraftedValue("task_loss.class_weights", "balanced", (f"{uneven} Rare classes weigh more.",))]
 
 
-def _training(folder: Folder, is_pretrained: bool) -> list[Choice]:
+def _training(folder: DraftedFolder, is_pretrained: bool) -> list[DraftedValue]:
     count = folder.images["train"]
     if folder.table.task == "segmentation":
         count, batch = _pieces(folder), 8
@@ -154,7 +167,7 @@ def _training(folder: Folder, is_pretrained: bool) -> list[Choice]:
     epochs = max(_FEWEST_EPOCHS, min(_MOST_EPOCHS, math.ceil(wanted / steps)))
     start = "from ImageNet's weights" if is_pretrained else "from random numbers"
     choices = [
-        Choice(
+        DraftedValue(
             "training.epochs",
             epochs,
             (
@@ -163,19 +176,21 @@ def _training(folder: Folder, is_pretrained: bool) -> list[Choice]:
                 "`preceptor bench` with this file says how long a step takes here.",
             ),
         ),
-        Choice("training.batch_size", batch),
-        Choice("training.lr", 1e-3 if is_pretrained else 2e-3),
-        Choice("training.schedule", "cosine"),
+        DraftedValue("training.batch_size", batch),
+        DraftedValue("training.lr", 1e-3 if is_pretrained else 2e-3),
+        DraftedValue("training.schedule", "cosine"),
     ]
     counts = [count for count in folder.per_class.values() if count]
     if counts and max(counts) > _UNEVEN * min(counts):
         choices.append(
-            Choice("training.monitor", rare_class_measure().name, ("The mean over classes: accuracy hides rare ones.",))
+            DraftedValue(
+                "training.monitor", rare_class_measure().name, ("The mean over classes: accuracy hides rare ones.",)
+            )
         )
     return choices
 
 
-def _pieces(folder: Folder) -> int:
+def _pieces(folder: DraftedFolder) -> int:
     """Training images, or tiles of them."""
     height, width = folder.size
     tiles = 1
@@ -188,6 +203,6 @@ def _sentence(text: str) -> str:
     return re.sub(r"^[a-z]", lambda first: first[0].upper(), text).rstrip(".") + "." if text else text
 
 
-def first_why(choices: Sequence[Choice], key: str) -> str:
+def first_why(choices: Sequence[DraftedValue], key: str) -> str:
     """The first reason of a choice, for a line on the terminal."""
     return next((choice.why[0] for choice in choices if choice.key == key and choice.why), "")

@@ -16,7 +16,7 @@ _SIZED = 64  # images whose size is read from their first bytes
 
 
 @dataclass(frozen=True)
-class Folder:
+class DraftedFolder:
     """A folder as a draft sees it.
 
     Args:
@@ -63,21 +63,23 @@ class Folder:
         return {name: int(counts.get(label, 0)) for label, name in enumerate(self.table.classes)}
 
 
-def look(path: str, source: str | None = None, options: Mapping[str, Any] | None = None) -> Folder:
+def look(
+    path: str, source: str | None = None, options: Mapping[str, Any] | None = None, channels: int = 3
+) -> DraftedFolder:
     """Look at a folder, at every name in it and at a few of its images.
 
     Args:
         path: as a recipe will name it.
-        source, options: see :func:`preceptor.data.inspect.inspect`.
+        source, options, channels: see :func:`preceptor.data.inspect.inspect`.
 
     Raises:
         UserError: no known layout, no image that can be read, or too few images for three parts.
     """
-    table, place, source, chosen, reasons = open_found(path, source, options)
+    table, place, source, chosen, reasons = open_found(path, source, options, channels)
     sizes, greys, unread = _read_some(table)
     reader = table.read if isinstance(table.read, FileReader) else None
     divided, why = _divided(table)
-    return Folder(
+    return DraftedFolder(
         table=table,
         path=place or path,
         source=source,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from preceptor.drafting.choice import Choice
+from preceptor.drafting.choice import DraftedValue
 from preceptor.hub import ask, is_cached
 from preceptor.specs import Task
 
@@ -61,7 +61,7 @@ def this_machine(has_hub: Callable[[], bool]) -> Machine:
     )
 
 
-def choose_networks(task: Task, machine: Machine) -> tuple[list[Choice], bool]:
+def choose_networks(task: Task, machine: Machine) -> tuple[list[DraftedValue], bool]:
     """Teacher and student, and whether they start from ImageNet."""
     teacher, student = _pair(task, machine.has_gpu)
     repositories = _repositories(task, (teacher, student))
@@ -77,13 +77,15 @@ def choose_networks(task: Task, machine: Machine) -> tuple[list[Choice], bool]:
     )
     size = "a GPU was found" if machine.has_gpu else "no GPU was found, so both are small"
     return [
-        Choice(
+        DraftedValue(
             "networks.teacher",
             _spec(task, teacher, weights, "teacher"),
             (start, f"{_title(task, teacher)} teaches: {size}. Larger ones teach better and take longer."),
         ),
-        Choice("networks.student", _spec(task, student, weights, "student"), (f"{_title(task, student)} learns.",)),
-        Choice("networks.count", 1, ("One student; ml and kd_ml want two or more, which teach each other.",)),
+        DraftedValue(
+            "networks.student", _spec(task, student, weights, "student"), (f"{_title(task, student)} learns.",)
+        ),
+        DraftedValue("networks.count", 1, ("One student; ml and kd_ml want two or more, which teach each other.",)),
     ], is_pretrained
 
 

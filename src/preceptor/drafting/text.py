@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
-from preceptor.drafting.choice import Choice
+from preceptor.drafting.choice import DraftedValue
 from preceptor.quoting import plain
 
 _WIDTH = 110
 
 
-def as_mapping(choices: Sequence[Choice]) -> dict[str, Any]:
+def as_mapping(choices: Sequence[DraftedValue]) -> dict[str, Any]:
     """What the text says, as a recipe is read."""
     found: dict[str, Any] = {}
     for choice in choices:
@@ -22,7 +22,7 @@ def as_mapping(choices: Sequence[Choice]) -> dict[str, Any]:
     return found
 
 
-def recipe_text(choices: Sequence[Choice], head: Sequence[str]) -> str:
+def recipe_text(choices: Sequence[DraftedValue], head: Sequence[str]) -> str:
     """The recipe of ``choices``, under comments that are ``head``."""
     lines = _comments(head, "")
     section = None

@@ -6,12 +6,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from preceptor.calls import plainly
 from preceptor.cohort.cohort import Cohort as Inner
 from preceptor.cohort.cohort import DataFacts
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
 from preceptor.face.edges import Frozen, Teaching
+from preceptor.face.randoms import untouched
 from preceptor.face.wrapping import require_taps, wrapped
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
@@ -38,6 +40,7 @@ class Cohort(nn.Module):
         UserError: an edge names a network or module that does not exist, or cannot work on these.
     """
 
+    @plainly
     def __init__(
         self,
         networks: Mapping[str, nn.Module | Frozen],
@@ -50,8 +53,12 @@ class Cohort(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not isinstance(networks, Mapping):
+            raise UserError(f'networks: {{"A": module, …}} was wanted, got {type(networks).__name__}')
         self._given = dict(networks)
-        self.edges = tuple(edges)
+        self.edges = (edges,) if isinstance(edges, Teaching) else tuple(edges)
+        if not callable(task_loss) or isinstance(task_loss, type):
+            raise UserError(f"task_loss: nn.CrossEntropyLoss() or the like was wanted, got {task_loss!r}")
         self._task_loss = task_loss if isinstance(task_loss, nn.Module) else _Called(task_loss)
         self._task_weights = dict(task_weights or {})
         self._train_labels = train_labels
@@ -79,22 +86,35 @@ class Cohort(nn.Module):
         return {name: one for name, one in self._given.items() if not isinstance(one, Frozen)}
 
     @property
+    def given(self) -> dict[str, nn.Module]:
+        """All your modules by name, and the task loss as ``task_loss``."""
+        networks = {name: one.module if isinstance(one, Frozen) else one for name, one in self._given.items()}
+        return {"task_loss": self._task_loss, **networks}
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What should be known of the edges, a sentence each."""
         return tuple(self._built("notes").notes)
 
+    @plainly
     def build(self, images: Tensor) -> Self:
-        """Make the adapters for modules that take ``images`` (N, C, H, W); torch's generators stay as they are.
+        """Make the adapters for modules that take ``images`` (N, C, H, W); all random generators stay as they are.
 
         Raises:
             UserError: it is built already, or an edge cannot work on these modules.
         """
         if self.inner is not None:
             raise UserError("this cohort is built already; make another one for images of another size")
-        if images.ndim != 4:
-            raise UserError(f"a batch of images (N, C, H, W) was wanted, got the shape {tuple(images.shape)}")
+        if not isinstance(images, Tensor) or images.ndim != 4:
+            got = f"the shape {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+            raise UserError(f"a batch of images (N, C, H, W) was wanted, got {got}")
         for edge in self.edges:
             edge.loss.require_unused()
+        with untouched(self.given):
+            self.inner = self._made_for(images).train(self.training)
+        return self
+
+    def _made_for(self, images: Tensor) -> Inner:
         networks = {name: wrapped(name, one, images, self.edges) for name, one in self._given.items()}
         logits = next(iter(networks.values())).shapes["logits"]
         task: Task = "classification" if len(logits) == 1 else "segmentation"
@@ -115,8 +135,7 @@ class Cohort(nn.Module):
         for edge in self.edges:
             edge.loss.note_built()
         self._names = {one.name: edge.name for edge, one in zip(self.edges, inner.transfers, strict=True)}
-        self.inner = inner.train(self.training)
-        return self
+        return inner
 
     def forward(self, images: Tensor, targets: Tensor, ids: Tensor | None = None, epoch: int = 1) -> dict[str, Tensor]:
         """Weighted loss terms: ``A/task`` of every network that learns, ``T->A/soft_target`` of every edge.
@@ -185,11 +204,12 @@ class Cohort(nn.Module):
         for name, one in self._given.items():
             if not isinstance(one, nn.Module | Frozen):
                 raise UserError(f"network {name}: a torch module was wanted, got {type(one).__name__}")
-            if not name.isidentifier():
+            if not isinstance(name, str) or not name.isidentifier():
                 raise UserError(f"network {name!r}: give it a name of letters, digits and _")
         for edge in self.edges:
             if not isinstance(edge, Teaching):
-                raise UserError(f"an edge is made by teach(…) or mutual(…), got {type(edge).__name__}")
+                hint = "; mutual(…) gives several: put a * before it" if isinstance(edge, list) else ""
+                raise UserError(f"an edge is made by teach(…) or mutual(…), got {type(edge).__name__}{hint}")
         if len({id(edge.loss) for edge in self.edges}) < len(self.edges):
             raise UserError("two edges share one loss; adapters belong to one edge, so give each a loss of its own")
         strange = sorted(set(self._task_weights) - set(self.learners))

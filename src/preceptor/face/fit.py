@@ -1,17 +1,19 @@
 """The training loop for a cohort of one's own modules and loaders."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from preceptor.calls import as_folder, plainly
 from preceptor.errors import NonFiniteLossError, UserError
-from preceptor.face import randoms
 from preceptor.face.cohort import Cohort
+from preceptor.face.loader_randoms import LoaderRandoms
 from preceptor.face.scores import Scorer
 from preceptor.measures.table import main_measure
 from preceptor.notes import Note, note_aside
@@ -23,6 +25,7 @@ History = list[dict[str, float]]
 """A row for each epoch: its number, the learning rate, mean loss terms, and validation scores as ``A/accuracy``."""
 
 
+@plainly
 def fit(
     cohort: Cohort,
     train_loader: Iterable[Any],
@@ -40,12 +43,13 @@ def fit(
 
     The folder gets ``NAME/last.pt`` and, by the task's main score on validation, ``NAME/best.pt`` of every network that
     learns: state dicts of your modules, for ``torch.load``. After every epoch it also gets ``last.ckpt``, from which an
-    interrupted training goes on: with weights, optimiser, and the random generators of Python, numpy, torch and the
-    loader. What else your data draws from, and how far it is, is yours to keep.
+    interrupted training goes on: with weights, optimiser, the random generators of Python, numpy and torch, and those
+    of all three that the loaders hold, wherever: in samplers, data sets, transforms, functions. From what it could not
+    go on exactly, it says at the start. It draws no numbers but those that your loaders and modules draw.
 
     Args:
         train_loader, valid_loader: give batches (images, targets), or (images, targets, ids) for losses that remember
-            samples. Without validation the last weights are all there is.
+            samples, anew in every epoch. Without validation the last weights are all there is.
         schedule: of the learning rate over the epochs, as in recipes.
         note: is told, a sentence at a time, what should be known.
 
@@ -56,19 +60,25 @@ def fit(
         UserError: the loader gives something else, or the folder is of another training.
         NonFiniteLossError: a loss is no finite number.
     """
+    if not isinstance(cohort, Cohort):
+        raise UserError(f"fit: a Cohort was wanted, got {type(cohort).__name__}; pc.Cohort makes one of your modules")
+    kept_in = None if folder is None else as_folder("fit", folder)
     spec = _settings(optimizer, lr, weight_decay, schedule, epochs)
-    own = _generators(train_loader, valid_loader)
-    if not cohort.is_built:
-        _show_a_batch(cohort, train_loader, own)
+    loaders = {"train_loader": train_loader} | ({} if valid_loader is None else {"valid_loader": valid_loader})
+    for name, loader in loaders.items():
+        _require_loader(name, loader)
+    own = LoaderRandoms({**loaders, **cohort.given}, note)
+    own.say_what_is_repeated()
+    if kept_in is not None:
+        own.say_what_is_lost()
+    batches = train_loader if cohort.is_built else _built_by_a_batch(cohort, train_loader)
     groups = [Group(list(cohort.parameters()))]
-    training = _Training(cohort, make_optimizer(groups, spec), spec, own, None if folder is None else Path(folder))
-    training.resume()
-    if training.folder and _has_lasting_workers(train_loader):
-        note(
-            "the loader's workers persist, with random generators of their own: a resumed training draws other numbers"
-        )
+    training = _Training(cohort, make_optimizer(groups, spec), spec, own, kept_in)
+    if training.resume():
+        batches = train_loader
     while len(training.history) < epochs:
-        row = training.epoch(train_loader, epochs)
+        row = training.epoch(batches, _length(train_loader), epochs)
+        batches = train_loader
         if valid_loader is not None:
             row |= _validated(cohort, valid_loader)
         training.history.append(row)
@@ -83,19 +93,19 @@ class _Training:
     cohort: Cohort
     optimizer: torch.optim.Optimizer
     spec: TrainingSpec
-    own: Sequence[torch.Generator]
+    own: LoaderRandoms
     folder: Path | None
     history: History = field(default_factory=list)
     best: dict[str, float] = field(default_factory=dict)
 
-    def epoch(self, loader: Iterable[Any], epochs: int) -> dict[str, float]:
-        """Train one epoch; its mean terms."""
+    def epoch(self, batches: Iterable[Any], steps: int, epochs: int) -> dict[str, float]:
+        """Train one epoch of so many steps, 0 where that is not known; its mean terms."""
         done = len(self.history)
         sums: dict[str, float] = {}
-        steps, seen = _length(loader), 0
+        seen = 0
         rate = learning_rate(self.spec, done, epochs)
         self.cohort.train()
-        for step, batch in enumerate(loader):
+        for step, batch in enumerate(batches):
             rate = learning_rate(self.spec, done + (step / steps if steps else 0), epochs)
             set_rate(self.optimizer, rate)
             images, targets, ids = _on_device(batch, self.cohort)
@@ -108,7 +118,7 @@ class _Training:
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(images)
             seen += len(images)
         if not seen:
-            raise UserError("the training loader gave no batch")
+            raise UserError(_NO_BATCH + (f" in epoch {done + 1}: it must begin anew in every epoch" if done else ""))
         return {"epoch": done + 1, "lr": rate, **{name: total / seen for name, total in sums.items()}}
 
     def keep(self, row: Mapping[str, float]) -> None:
@@ -131,23 +141,23 @@ class _Training:
                 "optimizer": self.optimizer.state_dict(),
                 "history": self.history,
                 "best": self.best,
-                "random": randoms.states(self.own),
+                "random": self.own.states(),
             }
             _save(self.folder / "last.ckpt", state)
 
-    def resume(self) -> None:
-        """Go on where the folder's checkpoint is.
+    def resume(self) -> bool:
+        """Go on where the folder's checkpoint is; whether there is one.
 
         Raises:
             UserError: it is of another training.
         """
         if self.folder is None:
-            return
+            return False
         path = self.folder / "last.ckpt"
         try:
             content, _ = read_zip(path, "Delete the folder to train anew.")
         except FileNotFoundError:
-            return
+            return False
         saved = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         mine = self._settings()
         for name, value in saved["settings"].items():
@@ -156,14 +166,11 @@ class _Training:
                     f"{self.folder} holds a training with {name} {value!r}, this one has {mine.get(name)!r}; "
                     "give another folder, or the same settings to go on"
                 )
-        if len(saved["random"]["own"]) != len(self.own):
-            raise UserError(
-                f"{self.folder}: the loaders had {len(saved['random']['own'])} generators, these have {len(self.own)}"
-            )
+        self.own.restore(saved["random"], self.folder)
         self.cohort.load_state_dict(saved["cohort"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.history, self.best = saved["history"], saved["best"]
-        randoms.restore(saved["random"], self.own)
+        return True
 
     def _settings(self) -> dict[str, Any]:
         """What must be the same where a training goes on; of a constant rate not how long it takes."""
@@ -193,14 +200,32 @@ def _settings(optimizer: str, lr: float, weight_decay: float, schedule: str, epo
         raise UserError(f"fit: {first['loc'][0]}={first['input']!r}: {first['msg']}") from None
 
 
-def _show_a_batch(cohort: Cohort, loader: Iterable[Any], own: Sequence[torch.Generator]) -> None:
-    """Build the cohort from the first batch; the generators go on as if nobody had looked."""
-    before = randoms.states(own)
-    batch = next(iter(loader), None)
-    if batch is None:
-        raise UserError("the training loader gave no batch")
-    cohort.build(_parts(batch)[0])
-    randoms.restore(before, own)
+_NO_BATCH = "the training loader gave no batch"
+
+
+def _require_loader(name: str, loader: object) -> None:
+    """Refuse what gives its batches once only.
+
+    Raises:
+        UserError: it is no loader, or one that does not begin anew.
+    """
+    if isinstance(loader, Iterator):
+        raise UserError(
+            f"fit: {name} is an iterator ({type(loader).__name__}), which gives its batches once: give what makes "
+            "it, a DataLoader, a list of batches, or an object whose __iter__ begins anew in every epoch"
+        )
+    if not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__"):
+        raise UserError(f"fit: {name}: a DataLoader or a list of batches was wanted, got {type(loader).__name__}")
+
+
+def _built_by_a_batch(cohort: Cohort, loader: Iterable[Any]) -> Iterable[Any]:
+    """Build the cohort from the first batch of an epoch; all batches of that epoch, the first one too."""
+    batches = iter(loader)
+    first = next(batches, None)
+    if first is None:
+        raise UserError(_NO_BATCH)
+    cohort.build(_parts(first)[0])
+    return chain([first], batches)
 
 
 def _validated(cohort: Cohort, loader: Iterable[Any]) -> dict[str, float]:
@@ -236,22 +261,6 @@ def _require_finite(terms: Mapping[str, Tensor], epoch: int, step: int) -> None:
         raise NonFiniteLossError(
             f"{', '.join(bad)} no finite number in epoch {epoch}, step {step}; try a lower lr, or look at the images"
         )
-
-
-def _generators(*loaders: object) -> list[torch.Generator]:
-    """The generators of loaders and of what samples for them, each once."""
-    found: dict[int, torch.Generator] = {}
-    for loader in loaders:
-        sampler = getattr(loader, "batch_sampler", None)
-        for owner in (loader, getattr(loader, "sampler", None), sampler, getattr(sampler, "sampler", None)):
-            one = getattr(owner, "generator", None)
-            if isinstance(one, torch.Generator):
-                found[id(one)] = one
-    return list(found.values())
-
-
-def _has_lasting_workers(loader: object) -> bool:
-    return bool(getattr(loader, "num_workers", 0)) and bool(getattr(loader, "persistent_workers", False))
 
 
 def _length(loader: Iterable[Any]) -> int:

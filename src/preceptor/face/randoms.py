@@ -1,20 +1,19 @@
 """The random generators that a process shares: of Python, numpy and torch, on the CPU and on GPUs."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
+from preceptor.face.generators import put_back, state_of
+from preceptor.face.held import held_by
 
-def states(own: Iterable[torch.Generator] = ()) -> dict[str, Any]:
-    """Where the generators stand, as tensors and plain values.
 
-    Args:
-        own: more generators of torch, such as a loader's.
-    """
+def states() -> dict[str, Any]:
+    """Where the generators stand, as tensors and plain values."""
     version, numbers, gauss = random.getstate()
     _, values, *place = np.random.get_state(legacy=True)
     return {
@@ -22,11 +21,10 @@ def states(own: Iterable[torch.Generator] = ()) -> dict[str, Any]:
         "numpy": [torch.from_numpy(np.asarray(values).astype(np.int64)), *place],
         "torch": torch.get_rng_state(),
         "cuda": _of_gpus(),
-        "own": [one.get_state() for one in own],
     }
 
 
-def restore(found: Mapping[str, Any], own: Iterable[torch.Generator] = ()) -> None:
+def restore(found: Mapping[str, Any]) -> None:
     """Put the generators where :func:`states` found them."""
     version, numbers, gauss = found["python"]
     random.setstate((version, tuple(numbers), gauss))
@@ -35,8 +33,6 @@ def restore(found: Mapping[str, Any], own: Iterable[torch.Generator] = ()) -> No
     torch.set_rng_state(found["torch"])
     if found["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(found["cuda"])
-    for one, state in zip(own, found["own"], strict=True):
-        one.set_state(state)
 
 
 def _of_gpus() -> list[torch.Tensor]:
@@ -45,11 +41,19 @@ def _of_gpus() -> list[torch.Tensor]:
 
 
 @contextmanager
-def untouched() -> Iterator[None]:
-    """Leave threads and generators as they are, whatever runs in the block."""
+def untouched(holders: Mapping[str, object] | None = None) -> Iterator[None]:
+    """Leave threads and generators as they are, whatever runs in the block.
+
+    Args:
+        holders: by name, what may hold generators of its own, which are left as they are too.
+    """
     threads, before = torch.get_num_threads(), states()
+    own = [(one, state_of(one)) for one in held_by(holders or {}).generators.values()]
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         restore(before)
+        for one, state in own:
+            if state is not None:
+                put_back(one, state)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from preceptor.calls import as_folder, plainly
 from preceptor.errors import UserError
 from preceptor.face.randoms import untouched
 from preceptor.face.trained import TrainedNetwork
@@ -44,6 +45,7 @@ class NetworkScores(Mapping[str, float]):
     def __repr__(self) -> str:
         return f"{self._network}: " + ", ".join(f"{name} {score:.4f}" for name, score in self._scores.items())
 
+    @plainly
     def interval(self, name: str, *, resamples: int = 2000) -> Interval:
         """The 95 % bootstrap interval of a score over the test samples, whole groups of them where these are known.
 
@@ -94,6 +96,7 @@ class Run:
         """Names of the networks that it left."""
         return self.opened.names
 
+    @plainly
     def network(self, name: str | None = None, *, device: str = "auto") -> TrainedNetwork:
         """A network that it left, loaded anew, in eval mode.
 
@@ -111,6 +114,7 @@ class Run:
         return f"Run({str(self.folder)!r}: {', '.join(self.networks)})"
 
 
+@plainly
 def train(
     recipe: Recipe, folder: Path | str, *, device: str = "auto", quiet: bool = False, opens_test: bool = True
 ) -> Run:
@@ -128,13 +132,15 @@ def train(
     """
     if not isinstance(recipe, Recipe):
         raise UserError(f'train: a recipe was wanted, Recipe.load("mine.yaml"), got {type(recipe).__name__}')
+    into = as_folder("train", folder)
     with untouched():
-        from preceptor.training.run import train as train_run  # some imports draw random numbers
+        from preceptor.training.run import train_recipe as train_run  # some imports draw random numbers
 
-        train_run(recipe, Path(folder), device=device, console=Screen(quiet=quiet), opens_test=opens_test)
-        return Run(open_run(Path(folder)))
+        train_run(recipe, into, device=device, console=Screen(quiet=quiet), opens_test=opens_test)
+        return Run(open_run(into))
 
 
+@plainly
 def load_run(folder: Path | str, *, trust: bool = False) -> Run:
     """The finished run in ``folder``.
 
@@ -144,4 +150,5 @@ def load_run(folder: Path | str, *, trust: bool = False) -> Run:
     Raises:
         UserError: it is not finished, or damaged.
     """
-    return Run(open_run(Path(folder), trust=trust))
+    with untouched():
+        return Run(open_run(as_folder("load_run", folder), trust=trust))

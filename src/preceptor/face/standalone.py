@@ -1,12 +1,13 @@
 """A knowledge loss that stands alone, to be called in a training loop of one's own."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, ParamSpec, Self, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self, cast
 
 import torch
 from torch import Tensor, nn
 
+from preceptor.calls import plainly
 from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.catalogue import check_options, losses
@@ -20,8 +21,6 @@ Shape = tuple[int, ...]
 Shapes = Shape | Sequence[Shape]
 """Several where a loss compares several tensors."""
 
-P = ParamSpec("P")
-
 
 class Standalone(nn.Module):
     """A knowledge loss for a loop of one's own, or for the edges of a cohort: ``loss(student, teacher, targets)``.
@@ -33,8 +32,6 @@ class Standalone(nn.Module):
     """
 
     kind: ClassVar[type[Loss]]
-    needs_shapes: ClassVar[bool]
-    needs_classes: ClassVar[bool]
     term: ClassVar[str]
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -43,6 +40,7 @@ class Standalone(nn.Module):
         self._is_built = False
         self._widths: tuple[list[int], list[int]] = [], []
 
+    @plainly
     def build(
         self,
         *,
@@ -69,7 +67,7 @@ class Standalone(nn.Module):
         """
         if self.loss.keeps_batch and batch_size is None:
             raise UserError(f"{self._called} is built for one size of batch: give build(…, batch_size=…)")
-        if self.needs_classes and classes is None:
+        if self.kind.needs_classes and classes is None:
             raise UserError(f"{self._called} tells classes apart: give build(…, classes=…)")
         probe = Probe(
             edge="teacher->student",
@@ -97,7 +95,7 @@ class Standalone(nn.Module):
     @property
     def is_built(self) -> bool:
         """Whether it has all its parameters."""
-        return self._is_built or not self.needs_shapes
+        return self._is_built or not self.kind.needs_shapes
 
     def require_unused(self) -> None:
         """Refuse to build it twice.
@@ -205,7 +203,7 @@ class Standalone(nn.Module):
 
     def _require_width(self, whose: str, knowledge: Knowledge, built: list[int]) -> None:
         """Refuse other channels than those that adapters were made for."""
-        if self.needs_shapes and _widths(knowledge) != built:
+        if self.kind.needs_shapes and _widths(knowledge) != built:
             raise UserError(
                 f"{self._called} was built for a {whose} of {' and '.join(map(str, built))} channels, got the shape "
                 f"{_shapes_of(knowledge)}; build it with that"
@@ -218,26 +216,16 @@ class Standalone(nn.Module):
         self._widths = _widths(probe.student), _widths(probe.teacher)
 
 
-def standalone(
-    kind: Callable[P, Loss], *, needs_shapes: bool = False, needs_classes: bool = False
-) -> Callable[P, Standalone]:
-    """The class of a loss that stands alone; its name is the loss's without ``Loss``.
-
-    Args:
-        needs_shapes: it has adapters, or may have some, which depend on the shapes that it compares.
-        needs_classes: it must be told how many classes there are.
-    """
-    loss = cast(type[Loss], kind)
+def standalone(name: str, kind: type[Loss]) -> type[Standalone]:
+    """The class ``name`` of a loss that stands alone."""
     members = {
-        "kind": loss,
-        "needs_shapes": needs_shapes,
-        "needs_classes": needs_classes,
-        "term": loss.__module__.rpartition(".")[2],
-        "__doc__": loss.__doc__,
+        "kind": kind,
+        "term": kind.__module__.rpartition(".")[2],
+        "__doc__": kind.__doc__,
         "__module__": "preceptor",
-        "__signature__": inspect.signature(loss),
+        "__signature__": inspect.signature(kind),
     }
-    return cast(Callable[P, Standalone], type(loss.__name__.removesuffix("Loss"), (Standalone,), members))
+    return type(name, (Standalone,), members)
 
 
 _USUAL_BATCH = 64

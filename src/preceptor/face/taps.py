@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from preceptor.calls import plainly
 from preceptor.errors import UserError
 
 
@@ -48,6 +49,7 @@ class Taps(Mapping[str, Tensor]):
         self._said.clear()
 
 
+@plainly
 @contextmanager
 def taps(model: nn.Module, names: Sequence[str]) -> Iterator[Taps]:
     """Read the outputs of submodules: ``with pc.taps(model, ["layer3"]) as t: model(images); t["layer3"]``.
@@ -62,6 +64,8 @@ def taps(model: nn.Module, names: Sequence[str]) -> Iterator[Taps]:
     """
     if isinstance(names, str):
         raise UserError(f'taps: a list of names was wanted, as in taps(model, ["{names}"])')
+    if not isinstance(model, nn.Module):
+        raise UserError(f"taps: a torch module was wanted, got {type(model).__name__}")
     modules = dict(model.named_modules())
     for name in names:
         require_module(name, modules, type(model).__name__)

@@ -1,6 +1,6 @@
 """A network that a run left, for use: images in, logits out, or answers on files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from preceptor.calls import plainly
 from preceptor.data.augment import to_float
 from preceptor.data.images import read_image, to_rgb
 from preceptor.data.samples import Pixels
@@ -60,6 +61,7 @@ class TrainedNetwork(nn.Module):
         logits: Tensor = self.network(images).logits
         return logits
 
+    @plainly
     def preprocess(self, image: Any) -> Tensor:
         """(3, H, W) in [0, 1] of one image as training saw it; the network normalises by itself.
 
@@ -79,14 +81,21 @@ class TrainedNetwork(nn.Module):
         (piece,) = pieces_of("image", pixels, self._contract).pixels
         return to_float(torch.from_numpy(piece.copy())[None])[0]
 
+    @plainly
     def predict(self, files: Sequence[Path | str]) -> pd.DataFrame:
         """``file,label,p_<class>…`` and more of files, folders and tables of images: see ``docs/predict.md``.
 
-        For masks ``p_<class>`` is the share of the image that a class covers; :meth:`masks` has the masks themselves.
+        Of a network that classifies, ``p_<class>`` is the probability of a class. Of one that draws masks it is the
+        **share of the image's area** that the class covers, from 0 to 1, and no probability; the masks themselves are
+        :meth:`masks`.
+
+        Raises:
+            UserError: no path, or nothing there that can be read.
         """
         with untouched():
             return self._predictor.predict(_list_of(files))
 
+    @plainly
     def masks(self, files: Sequence[Path | str]) -> dict[str, Pixels]:
         """(H, W) class values by file, each at its image's own size; files without an answer are left out.
 
@@ -98,8 +107,19 @@ class TrainedNetwork(nn.Module):
 
 
 def _list_of(files: Sequence[Path | str] | Path | str) -> Sequence[Path | str]:
-    """One path alone is a list of one."""
-    return [files] if isinstance(files, str | Path) else files
+    """One path alone is a list of one.
+
+    Raises:
+        UserError: no paths.
+    """
+    several = [files] if isinstance(files, str | Path) or not isinstance(files, Iterable) else list(files)
+    for one in several:
+        if not isinstance(one, str | Path):
+            raise UserError(
+                f"paths of images were wanted, got {type(one).__name__}; what is in memory goes through the network: "
+                "student(student.preprocess(image)[None])"
+            )
+    return several
 
 
 def _pixels_of(image: Any) -> Pixels:

@@ -103,6 +103,8 @@ class Loss(nn.Module):
         settings: task -> :class:`~preceptor.knowledge.setting.Setting`; its keys are the tasks that the loss serves.
         needs_ids: True adds ``ids=`` (N,) int64, positions in the training set, to every call.
         keeps_batch: True when every batch must have the full size (incomplete ones are then dropped).
+        needs_shapes: True when it has adapters, or may have some, which depend on the shapes that it compares.
+        needs_classes: True when :meth:`build` must know how many classes there are.
 
     Attributes:
         notes: what the user should know about the loss on this edge, filled by :meth:`build`.
@@ -113,6 +115,8 @@ class Loss(nn.Module):
     settings: ClassVar[dict[Task, Setting]]
     needs_ids: ClassVar[bool] = False
     keeps_batch: ClassVar[bool] = False
+    needs_shapes: ClassVar[bool] = False
+    needs_classes: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()

@@ -98,10 +98,10 @@ def check_options(entry: Entry, options: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: an unknown option, with the nearest; a wrong type; a missing one.
     """
-    return checked(f"loss {entry.key}", entry.options, options)
+    return options_in(f"loss {entry.key}", entry.options, options)
 
 
-def checked(what: str, options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
+def options_in(what: str, options: Sequence[Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """``given`` with the types that ``options`` ask for; ``what`` has them, for errors.
 
     Raises:

@@ -14,7 +14,7 @@ from preceptor.networks.outputs import Outputs
 
 
 @torch.no_grad()
-def folded(network: Network) -> Network:
+def with_folded_norms(network: Network) -> Network:
     """A copy of the frozen ``network`` for asking only, with every BatchNorm that directly follows a convolution in it.
 
     The network itself where nothing can be folded, or where a tap reads what a convolution gives before its BatchNorm.

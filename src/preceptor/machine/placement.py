@@ -23,7 +23,7 @@ from torch._dynamo.exc import TorchDynamoException
 from preceptor.errors import DamagedFileError
 from preceptor.files import file_lock
 from preceptor.machine.compiled import compiled
-from preceptor.machine.fold import folded
+from preceptor.machine.fold import with_folded_norms
 from preceptor.machine.processor import processor_name
 from preceptor.machine.recorder import RECORDERS, WARM_UP, Recorder, Recording
 from preceptor.networks.network import Network
@@ -109,7 +109,7 @@ def largest_batch_group(batch_size: int, image_size: Sequence[int], steps: int, 
     return batch_group
 
 
-def place(
+def placement_for(
     network: Network,
     batch_size: int,
     *,
@@ -135,7 +135,9 @@ def place(
         placements = (found.placement, rival)
         measured = _remembered(
             file.with_suffix(f".{name}.json"),
-            lambda: choose(_times(network, batch_size, trains, precision, placements), plain=found.placement),
+            lambda: fastest_placement(
+                _times(network, batch_size, trains, precision, placements), plain=found.placement
+            ),
         )
         return MeasuredPlacement(measured.placement, found.times | measured.times)
 
@@ -143,7 +145,10 @@ def place(
         (False, True), (False, True) if precision else (False,), (False,) if trains else (False, True)
     )
     found = _remembered(
-        file, lambda: choose(_times(network, batch_size, trains, precision, itertools.starmap(Placement, placements)))
+        file,
+        lambda: fastest_placement(
+            _times(network, batch_size, trains, precision, itertools.starmap(Placement, placements))
+        ),
     )
     batch_group = 1 if trains else largest_batch_group(batch_size, network.image_size, steps, network.mean.device.type)
     if batch_group > 1:
@@ -187,7 +192,7 @@ def _read(file: Path) -> MeasuredPlacement | None:
         return None
 
 
-def choose(times: Mapping[Placement, float], plain: Placement = PLAIN) -> MeasuredPlacement:
+def fastest_placement(times: Mapping[Placement, float], plain: Placement = PLAIN) -> MeasuredPlacement:
     """The fastest of the measured ways; any change but of the layout only where it is clearly faster.
 
     Args:
@@ -250,7 +255,11 @@ def _step(
     recorder: Recorder | None,
 ) -> Callable[[], None]:
     layout = torch.channels_last if placement.channels_last else torch.contiguous_format
-    twin = copy.deepcopy(folded(network) if placement.folded else network).to(memory_format=layout).train(trains)
+    twin = (
+        copy.deepcopy(with_folded_norms(network) if placement.folded else network)
+        .to(memory_format=layout)
+        .train(trains)
+    )
     call = compiled(twin) if placement.compiled else twin
     dtype = precision if placement.half else None
     images = (

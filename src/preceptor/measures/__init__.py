@@ -3,7 +3,7 @@
 :mod:`preceptor.measures.cka` needs torch and is imported by that name.
 """
 
-from preceptor.measures.calibration import Reliability, brier_score, expected_calibration_error, reliability
+from preceptor.measures.calibration import Reliability, expected_calibration_error, reliability
 from preceptor.measures.classification import auroc, confusion_matrix, placements
 from preceptor.measures.ensemble import maximum, mean, merged_masks, union
 from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measure, Paired, counted, mean_where, ratio
@@ -13,15 +13,14 @@ from preceptor.measures.segmentation import (
     mask_counts,
     mask_f1,
     masks_from_logits,
-    sum_by_parent,
 )
 from preceptor.measures.significance import (
-    Comparison,
+    PairedTest,
     delong,
+    difference_in_words,
     holm,
     mcnemar,
     paired_permutation,
-    verdict,
     wilcoxon,
 )
 from preceptor.measures.table import (
@@ -47,11 +46,11 @@ __all__ = [
     "COUNTS",
     "MEASURES",
     "ClassAnswers",
-    "Comparison",
     "Interval",
     "MaskAnswers",
     "Measure",
     "Paired",
+    "PairedTest",
     "Reliability",
     "Resampler",
     "Spread",
@@ -59,11 +58,11 @@ __all__ = [
     "basic_interval",
     "bootstrap",
     "bootstrap_sums",
-    "brier_score",
     "classification_scores",
     "confusion_matrix",
     "counted",
     "delong",
+    "difference_in_words",
     "expected_calibration_error",
     "fidelity_scores",
     "holm",
@@ -85,8 +84,6 @@ __all__ = [
     "reliability",
     "segmentation_scores",
     "spread",
-    "sum_by_parent",
     "union",
-    "verdict",
     "wilcoxon",
 ]

@@ -58,14 +58,6 @@ def expected_calibration_error(probabilities: Floats, labels: Integers, *, bins:
     return reliability(probabilities, labels, bins=bins).gap
 
 
-def brier_score(probabilities: Floats, labels: Integers) -> float:
-    """Mean squared distance between the probabilities and the one-hot label, summed over classes: 0 to 2."""
-    check_probabilities(probabilities, labels)
-    values = probabilities.astype(np.float64)
-    of_label = values[np.arange(len(labels)), labels]
-    return float(np.mean((values**2).sum(axis=1) - 2 * of_label + 1))
-
-
 def _gaps(answers: ClassAnswers) -> Float64:
     """(N, B + 1) right minus confident, in the bin of the sample; and 1."""
     confidence, right = answers.probabilities.max(axis=1), answers.predictions == answers.labels

@@ -6,7 +6,7 @@ import numpy as np
 
 from preceptor.measures.arrays import Float64, Floats
 from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measure, counted, ratio
-from preceptor.measures.segmentation import intersection_over_union, mask_f1, pooled
+from preceptor.measures.segmentation import intersection_over_union, mask_f1, over_all_pixels
 
 
 def kl_of_samples(student: Floats, teacher: Floats) -> Float64:
@@ -65,7 +65,7 @@ MEASURES: tuple[Measure[Any], ...] = (
         label="IoU with T",
         task="segmentation",
         addends=_pixels,
-        finish=pooled(intersection_over_union),
+        finish=over_all_pixels(intersection_over_union),
         against_teacher=True,
         is_printed=True,
     ),
@@ -74,7 +74,7 @@ MEASURES: tuple[Measure[Any], ...] = (
         label="F1 with T",
         task="segmentation",
         addends=_pixels,
-        finish=pooled(mask_f1),
+        finish=over_all_pixels(mask_f1),
         against_teacher=True,
     ),
 )

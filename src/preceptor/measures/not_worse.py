@@ -52,3 +52,10 @@ def words_on(first: str, second: str, metric: str, gap: Interval, margin: float,
     if gap.high < -margin:
         return f"{first} is worse than {second} by more than {points}: {evidence}."
     return f"Whether {first} is worse than {second} by more than {points} is not known: {evidence}."
+
+
+def drawn_over(groups: Sequence[object] | None, grouping: str | None) -> str:
+    """What an interval was drawn over, in words: images, groups, or groups of patients by the name that they have."""
+    if groups is None:
+        return "images"
+    return f"{grouping} groups" if grouping and grouping != "group" else "groups"

@@ -30,7 +30,7 @@ _EXAMPLE = (
 )
 
 
-def described(name: str) -> AnyMeasure:
+def described_measure(name: str) -> AnyMeasure:
     """The measure that a recipe names ``path/to/module.py:NAME``, by its text, which is not run; without functions.
 
     Raises:
@@ -109,7 +109,7 @@ def loaded_from(path: Path, entry: str, what: str) -> AnyMeasure:
     return found
 
 
-def checked(task: str, names: Iterable[str]) -> Measures:
+def measures_in_recipe(task: str, names: Iterable[str]) -> Measures:
     """All measures of a task with those that a recipe names, described.
 
     Raises:
@@ -119,7 +119,7 @@ def checked(task: str, names: Iterable[str]) -> Measures:
     for name in names:
         if not is_own(name):
             raise UserError(f"measures: {name!r} is no file of yours; write path/to/module.py:NAME")
-        one = described(name)
+        one = described_measure(name)
         if one.task != task:
             raise UserError(f"measure {name!r} is for {one.task}, this recipe's task is {task}")
         if one.key in MEASURES[task] or one.key in own:
@@ -162,7 +162,7 @@ def answers_to_try(task: str, classes: int, labels: Int64) -> Answers:
     return MaskAnswers(counts, against)
 
 
-def said_of(measure: AnyMeasure, file: str, entry: str) -> dict[str, Any]:
+def measure_in_result(measure: AnyMeasure, file: str, entry: str) -> dict[str, Any]:
     """What a run's result says of a measure of the user's own: where its file is kept in the run, and what is known."""
     return {"file": file, "entry": entry, **facts_of(measure)}
 

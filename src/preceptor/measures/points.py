@@ -132,14 +132,21 @@ def class_point(
     scores: Floats, positive: Flags, groups: Sequence[object] | None = None, sensitivity: float | None = None
 ) -> ClassPoint:
     """The operating point of one class against all others, from its probabilities (N,)."""
-    threshold = bootstrap(
+    threshold = threshold_interval(scores, positive, groups, sensitivity)
+    shares = rates_at(scores, positive, threshold.value, groups)
+    return ClassPoint(threshold, *shares, int(positive.sum()), int((~positive).sum()))
+
+
+def threshold_interval(
+    scores: Floats, positive: Flags, groups: Sequence[object] | None = None, sensitivity: float | None = None
+) -> Interval:
+    """The :func:`chosen_threshold` with its interval: it is chosen anew in every resample."""
+    return bootstrap(
         lambda rows: chosen_threshold(scores[rows], positive[rows], sensitivity),
         len(scores),
         groups=groups,
         resamples=_RESAMPLES,
     )
-    shares = rates_at(scores, positive, threshold.value, groups)
-    return ClassPoint(threshold, *shares, int(positive.sum()), int((~positive).sum()))
 
 
 def rates_at(

@@ -50,18 +50,6 @@ def mask_counts(predicted: Integers, target: Integers, *, classes: int = 2) -> I
     return np.stack([tp, fp, fn, tn], axis=-1)[:, 1:]  # (N, K, 4)
 
 
-def sum_by_parent(counts: Int64, parents: Sequence[str]) -> tuple[list[str], Int64]:
-    """Counts of tiles added up to those of their images: image names in order of appearance, (M, ...).
-
-    For tiles that do not overlap; put the masks of overlapping ones together first.
-    """
-    names = list(dict.fromkeys(parents))
-    place = {name: row for row, name in enumerate(names)}
-    total = np.zeros((len(names), *counts.shape[1:]), dtype=np.int64)
-    np.add.at(total, [place[parent] for parent in parents], counts)
-    return names, total
-
-
 def intersection_over_union(counts: Int64) -> Float64:
     """TP / (TP + FP + FN) over the last axis (..., 4), 1 where neither prediction nor target has a pixel."""
     tp, fp, fn = (counts[..., place].astype(np.float64) for place in range(3))
@@ -81,7 +69,7 @@ def _pixels(answers: MaskAnswers) -> Float64:
     return answers.counts.reshape(len(answers.counts), -1).astype(np.float64)
 
 
-def pooled(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64], Float64]:
+def over_all_pixels(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64], Float64]:
     """The mean over the foreground classes that occur, each from all pixels; 1 where none occurs.
 
     Args:
@@ -117,6 +105,16 @@ def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, 
     )
 
 
+_OF_ONE = ("iou", "f1")
+"""What there is of a single foreground class, too, as ``iou.gland``."""
+
+
+def class_scored(key: str) -> str | None:
+    """The class of whose mask ``key`` is a score: ``gland`` of ``iou.gland``; None of other keys."""
+    name, dot, of = key.partition(".")
+    return of if dot and of and name in _OF_ONE else None
+
+
 def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
     """IoU and F1 of each foreground class, from all pixels of all images; none where there is but one.
 
@@ -132,6 +130,7 @@ def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
             task="segmentation",
             addends=_pixels_of(place),
             finish=_of_one(of_counts),
+            may_monitor=True,
         )
         for name, label, of_counts in (("iou", "IoU", intersection_over_union), ("f1", "F1", mask_f1))
         for place, of in enumerate(classes[1:])
@@ -166,7 +165,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         label="IoU",
         task="segmentation",
         addends=_pixels,
-        finish=pooled(intersection_over_union),
+        finish=over_all_pixels(intersection_over_union),
         may_monitor=True,
         is_printed=True,
         is_tabled=True,
@@ -177,7 +176,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         label="F1",
         task="segmentation",
         addends=_pixels,
-        finish=pooled(mask_f1),
+        finish=over_all_pixels(mask_f1),
         may_monitor=True,
         is_printed=True,
         is_tabled=True,

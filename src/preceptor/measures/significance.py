@@ -1,7 +1,7 @@
 """Is one network better than another on the same test samples, or was it luck?
 
 All tests are paired and two-sided. Correct their p-values together with :func:`holm` before calling
-anything better, then say it in words with :func:`verdict`.
+anything better, then say it in words with :func:`difference_in_words`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _EXACT_UNITS = 14
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedTest:
     """Two networks on the same samples.
 
     Args:
@@ -37,7 +37,7 @@ class Comparison:
     variance: float = 0.0
 
 
-def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "chi2"] = "mid_p") -> Comparison:
+def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "chi2"] = "mid_p") -> PairedTest:
     """McNemar's test of accuracy, from which samples (N,) each network got right.
 
     ``exact`` is the binomial test on the samples that only one got right, ``mid_p`` its less conservative
@@ -60,7 +60,7 @@ def mcnemar(first: Flags, second: Flags, *, method: Literal["exact", "mid_p", "c
         p_value = min(1.0, p_value)
     difference = (only_first - only_second) / len(first)
     variance = (differing / len(first) - difference**2) / max(1, len(first) - 1)
-    return Comparison(difference, p_value, len(first), f"McNemar, {method.replace('_', '-')}", variance)
+    return PairedTest(difference, p_value, len(first), f"McNemar, {method.replace('_', '-')}", variance)
 
 
 def paired_permutation(
@@ -70,7 +70,7 @@ def paired_permutation(
     groups: Sequence[object] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
-) -> Comparison:
+) -> PairedTest:
     """Paired permutation test of a mean: the networks are exchanged within each sample, or each whole group.
 
     Exact over all exchanges for up to 14 units, else by ``resamples`` random ones, with the observed
@@ -93,12 +93,12 @@ def paired_permutation(
         as_extreme = _random_exchanges(gaps, observed - slack, resamples, np.random.default_rng(seed))
         p_value = (as_extreme + 1) / (resamples + 1)
     difference = float(gaps.sum() / len(first))
-    return Comparison(
+    return PairedTest(
         difference, p_value, units, "paired permutation", _variance(gaps - difference * sizes, len(first))
     )
 
 
-def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[object] | None = None) -> Comparison:
+def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[object] | None = None) -> PairedTest:
     """DeLong's test of two AUROCs on the same samples, or of their means over seeds.
 
     The AUROC is a mean of placements, so that of several seeds is one of the placements' means.
@@ -135,16 +135,16 @@ def delong(labels: Flags, first: Floats, second: Floats, *, groups: Sequence[obj
         p_value = 2 * float(_stats().norm.sf(abs(difference) / variance**0.5))
     else:
         p_value = 1.0 if difference == 0 else 0.0
-    return Comparison(difference, p_value, units, "DeLong", float(variance))
+    return PairedTest(difference, p_value, units, "DeLong", float(variance))
 
 
-def wilcoxon(first: Floats, second: Floats) -> Comparison:
+def wilcoxon(first: Floats, second: Floats) -> PairedTest:
     """Wilcoxon's signed-rank test over images (N,), such as their IoU; ``difference`` is that of the means."""
     _same_length(first, second)
     gaps = first.astype(np.float64) - second
     p_value = float(_stats().wilcoxon(gaps).pvalue) if gaps.any() else 1.0
     variance = _variance(gaps - gaps.mean(), len(gaps))
-    return Comparison(float(gaps.mean()), p_value, len(gaps), "Wilcoxon signed-rank", variance)
+    return PairedTest(float(gaps.mean()), p_value, len(gaps), "Wilcoxon signed-rank", variance)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -156,7 +156,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in corrected]
 
 
-def verdict(
+def difference_in_words(
     first: str,
     second: str,
     *,

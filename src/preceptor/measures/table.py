@@ -1,32 +1,48 @@
-"""The table of measures: all that is scored, shown, compared or monitored is one of these, or a user's own."""
+"""The table of measures: all that is scored, shown, compared or monitored is one of these, or a user's own.
 
+What a file of this folder calls ``MEASURES`` is in it.
+"""
+
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import get_args
+from importlib import import_module
+from pathlib import Path
+from typing import cast, get_args
 
 import numpy as np
 
-from preceptor.measures import calibration, classification, fidelity, segmentation
+from preceptor.measures import segmentation
 from preceptor.measures.arrays import Floats, Int64, Integers, check_probabilities
 from preceptor.measures.measure import AnyMeasure, ClassAnswers, MaskAnswers, Measures, fidelity_of, scores_of
 from preceptor.measures.segmentation import mask_counts
 from preceptor.specs import Task
 
-_EVERY: tuple[AnyMeasure, ...] = (
-    *classification.MEASURES,
-    *calibration.MEASURES,
-    *segmentation.MEASURES,
-    *fidelity.MEASURES,
-)
+_MAIN: Mapping[Task, str] = {"classification": "accuracy", "segmentation": "iou"}
+
+
+def _found() -> list[AnyMeasure]:
+    """Those of every file here that has any; files are looked at as text first, since some need torch.
+
+    Files that hold a main measure come first.
+    """
+    paths = sorted(path for path in Path(__file__).parent.glob("*.py") if path != Path(__file__))
+    names = [path.stem for path in paths if re.search(r"^MEASURES\b", path.read_text(encoding="utf-8"), re.MULTILINE)]
+    each: list[tuple[AnyMeasure, ...]] = [import_module(f"preceptor.measures.{name}").MEASURES for name in names]
+    each.sort(key=lambda measures: not any(one.key == _MAIN[one.task] for one in measures))
+    return [one for measures in each for one in measures]
+
+
+_EVERY = _found()
 
 MEASURES: Mapping[str, Measures] = {
     task: {one.key: one for one in _EVERY if one.task == task} for task in get_args(Task)
 }
-"""Task -> key -> measure. The first is the main one, by which weights are chosen unless a recipe monitors another."""
+"""Task -> key -> measure."""
 
 
 def main_measure(task: str) -> AnyMeasure:
     """The score that is first spoken of, and by which weights are chosen unless the recipe monitors another."""
-    return next(iter(MEASURES[task].values()))
+    return MEASURES[task][_MAIN[cast(Task, task)]]
 
 
 def rare_class_measure() -> AnyMeasure:

@@ -18,7 +18,14 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import require_classifier
 from preceptor.networks.normalisation import in_channels
-from preceptor.networks.weights import Weights, first_line, read_config, read_weights, refuse_built, unfit
+from preceptor.networks.weights import (
+    SavedWeights,
+    read_config,
+    read_weights,
+    reason_of,
+    refuse_built,
+    weights_do_not_fit,
+)
 from preceptor.specs import HUB, LOCAL, NetworkSpec
 
 _OURS = (
@@ -39,7 +46,11 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     hub = blueprint.spec.architecture if blueprint.spec.architecture.startswith(HUB) else None
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
-    weights = None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec))
+    weights = (
+        None
+        if spec.weights in ("imagenet", "none")
+        else read_weights(spec.weights, lambda: _names(spec), spec.architecture)
+    )
     adapter = blueprint.adapter
     if weights is not None:
         weights.require_plain()
@@ -88,7 +99,7 @@ def _settle_name(spec: NetworkSpec) -> NetworkSpec:
         try:
             cfg, architecture, options = timm.models.load_model_config_from_hf(spec.architecture.removeprefix(HUB))
         except Exception as error:  # the hub's client raises what its transport raises
-            raise no_weights(spec.architecture, first_line(error)) from error
+            raise no_weights(spec.architecture, reason_of(error)) from error
         config = {"architecture": architecture, "model_args": options, "pretrained_cfg": cfg}
         return _settle_saved(spec.model_copy(update={"architecture": architecture}), config)
     return spec
@@ -112,7 +123,7 @@ def _settle_saved(spec: NetworkSpec, config: Mapping[str, Any]) -> NetworkSpec:
     )
 
 
-def _settle_adapter(wanted: int | None, weights: Weights) -> int | None:
+def _settle_adapter(wanted: int | None, weights: SavedWeights) -> int | None:
     """The adapter that the weights hold; one that they lack may be new only where nothing was trained on it."""
     if wanted is None or wanted == weights.adapter:
         return weights.adapter
@@ -144,7 +155,7 @@ def _options(blueprint: Blueprint) -> dict[str, Any]:
     return {**spec.options, "img_size": list(size)}
 
 
-def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]:
+def _from_file(blueprint: Blueprint, weights: SavedWeights) -> tuple[nn.Module, bool]:
     """Through timm, which renames what older files call otherwise and resamples position embeddings."""
     classes = len(blueprint.classes)
     outputs = _outputs_in(weights, _library_config(blueprint.spec.architecture).get("classifier"))
@@ -164,14 +175,14 @@ def _from_file(blueprint: Blueprint, weights: Weights) -> tuple[nn.Module, bool]
     try:
         model: Any = _create(blueprint, pretrained=True, num_classes=outputs, pretrained_cfg_overlay=overlay)
     except RuntimeError as error:
-        raise unfit(weights, blueprint.spec.architecture, error) from error
+        raise weights_do_not_fit(weights, blueprint.spec.architecture, error) from error
     model.pretrained_cfg.pop("state_dict")
     if outputs != classes:
         model.reset_classifier(classes)
     return model, outputs != classes
 
 
-def _first_convolution(blueprint: Blueprint, weights: Weights) -> dict[str, None]:
+def _first_convolution(blueprint: Blueprint, weights: SavedWeights) -> dict[str, None]:
     """What keeps timm from adapting a first convolution that takes as many channels as are wanted already.
 
     Raises:
@@ -202,7 +213,7 @@ def _from_hub(blueprint: Blueprint, hub: str | None) -> tuple[nn.Module, bool]:
     except UserError:
         raise
     except Exception as error:  # the hub's client raises what its transport raises
-        raise no_weights(name, first_line(error)) from error
+        raise no_weights(name, reason_of(error)) from error
     if tuple(model.pretrained_cfg.get("label_names") or ()) == blueprint.classes:
         return model, False
     model.reset_classifier(len(blueprint.classes))
@@ -218,7 +229,7 @@ def _names(spec: NetworkSpec) -> set[str]:
         return set()
 
 
-def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:
+def _whole(blueprint: Blueprint, weights: SavedWeights) -> Classifier:
     """A network with an adapter or a head of its own, as preceptor saved it."""
     network = _wrap(_create(blueprint, num_classes=len(blueprint.classes)), blueprint)
     if weights.own.get("head"):
@@ -226,7 +237,7 @@ def _whole(blueprint: Blueprint, weights: Weights) -> Classifier:
     try:
         network.load_state_dict(weights.state)
     except RuntimeError as error:
-        raise unfit(weights, blueprint.spec.architecture, error) from error
+        raise weights_do_not_fit(weights, blueprint.spec.architecture, error) from error
     network.has_new_head = False
     return network
 
@@ -241,7 +252,7 @@ def _create(blueprint: Blueprint, name: str | None = None, **arguments: Any) -> 
         height, width = blueprint.network_size
         raise UserError(
             f"architecture {spec.architecture!r} cannot be built for {height}×{width} px images with options "
-            f"{spec.options}: {first_line(error)}.\nChange `options`, or set `input_size` to a size that it takes."
+            f"{spec.options}: {reason_of(error)}.\nChange `options`, or set `input_size` to a size that it takes."
         ) from error
     return model
 
@@ -258,12 +269,12 @@ def _wrap(model: nn.Module, blueprint: Blueprint) -> Classifier:
     except (RuntimeError, AssertionError, ValueError) as error:
         height, width = blueprint.network_size
         raise UserError(
-            f"architecture {spec.architecture!r} cannot take images of {height}×{width} px: {first_line(error)}.\n"
+            f"architecture {spec.architecture!r} cannot take images of {height}×{width} px: {reason_of(error)}.\n"
             "Set the network's `input_size`, or data.image_size, to a size that it takes."
         ) from error
 
 
-def _outputs_in(weights: Weights, classifier: str | tuple[str, ...] | None) -> int:
+def _outputs_in(weights: SavedWeights, classifier: str | tuple[str, ...] | None) -> int:
     """Outputs of the head in these weights, 0 where there is none."""
     names = (classifier,) if isinstance(classifier, str) else classifier or ()
     found = (weights.state.get(f"{name}.weight") for name in names)

@@ -9,7 +9,7 @@ from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.networks.blueprint import IMAGENET_MEAN, Blueprint
 from preceptor.networks.export import OWN_KEY
-from preceptor.networks.weights import Weights, first_line, read_config, read_weights, unfit
+from preceptor.networks.weights import SavedWeights, read_config, read_weights, reason_of, weights_do_not_fit
 from preceptor.networks.wrap import Wrapped
 from preceptor.own_code import OwnCode, load_code
 from preceptor.refusals import refusal
@@ -48,7 +48,7 @@ def build_own(blueprint: Blueprint) -> Wrapped:
         height, width = blueprint.network_size
         raise UserError(
             f"architecture {spec.architecture!r} cannot take images of {height}×{width} px: "
-            f"{refusal(error) or first_line(error)}"
+            f"{refusal(error) or reason_of(error)}"
         ) from error
     _require_logits(network, blueprint)
     network.has_new_head = weights is None or _load(network, weights)
@@ -63,7 +63,7 @@ def mean_of_own(spec: NetworkSpec) -> tuple[float, ...]:
     return spec.mean or IMAGENET_MEAN
 
 
-def _settle_saved(spec: NetworkSpec, weights: Weights) -> NetworkSpec:
+def _settle_saved(spec: NetworkSpec, weights: SavedWeights) -> NetworkSpec:
     """Saved normalisation where the recipe gives none."""
     mean, std = (tuple(weights.own[key]) if weights.own.get(key) else None for key in ("mean", "std"))
     return spec.model_copy(update={"mean": spec.mean or mean, "std": spec.std or std})
@@ -78,7 +78,7 @@ def _made(code: OwnCode, blueprint: Blueprint) -> nn.Module:
     except Exception as error:  # the user's own code may raise anything
         raise UserError(
             f"architecture {code.name!r} cannot be made with options {spec.options}: "
-            f"{refusal(error) or f'{type(error).__name__}: {first_line(error)}'}"
+            f"{refusal(error) or f'{type(error).__name__}: {reason_of(error)}'}"
         ) from error
     if not isinstance(module, nn.Module):
         raise UserError(f"architecture {code.name!r} makes {type(module).__name__}; a torch.nn.Module was wanted")
@@ -108,7 +108,7 @@ def _require_logits(network: Wrapped, blueprint: Blueprint) -> None:
     )
 
 
-def _load(network: Wrapped, weights: Weights) -> bool:
+def _load(network: Wrapped, weights: SavedWeights) -> bool:
     """Take over weights; whether the head alone did not fit, and stays as it was made."""
     wanted = network.module.state_dict()
     state = _named_alike(weights, wanted)
@@ -121,11 +121,11 @@ def _load(network: Wrapped, weights: Weights) -> bool:
     try:
         network.module.load_state_dict(state)
     except RuntimeError as error:
-        raise unfit(weights, network.called, error) from error
+        raise weights_do_not_fit(weights, network.called, error) from error
     return is_other_head
 
 
-def _named_alike(weights: Weights, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+def _named_alike(weights: SavedWeights, wanted: dict[str, Tensor]) -> dict[str, Tensor]:
     for prefix in _PREFIXES:
         named = {f"{prefix}{name}": tensor for name, tensor in weights.state.items()}
         if named.keys() == wanted.keys():

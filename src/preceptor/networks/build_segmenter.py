@@ -15,11 +15,11 @@ from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
 from preceptor.networks.names import encoder_name, require_segmenter
 from preceptor.networks.segmenter import Segmenter
-from preceptor.networks.weights import Weights, first_line, read_config, read_weights, unfit
+from preceptor.networks.weights import SavedWeights, read_config, read_weights, reason_of, weights_do_not_fit
 from preceptor.specs import NetworkSpec
 
 _OURS = ("encoder_name", "encoder_weights", "in_channels", "classes", "activation", "aux_params")
-_HEADS = ("fc.", "classifier.", "head.", "last_linear.", "conv_head.", "bn2.", "norm_head.")
+_HEADS = ("fc.", "classifier.", "head.", "last_linear.", "conv_head.", "bn2.", "norm_head.", "pre_logits.")
 
 _TIMM_ENCODERS = (smp.encoders.TimmUniversalEncoder, smp.encoders.TimmViTEncoder)
 
@@ -31,7 +31,9 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     _refuse_adapter(blueprint)
     encoder = encoder_name(spec.architecture, spec.encoder)
     weights = (
-        None if spec.weights in ("imagenet", "none") else read_weights(spec.weights, lambda: _names(spec, encoder))
+        None
+        if spec.weights in ("imagenet", "none")
+        else read_weights(spec.weights, lambda: _names(spec, encoder), _of_timm(encoder))
     )
     if weights is not None:
         weights.require_plain()
@@ -72,6 +74,11 @@ def _names(spec: NetworkSpec, encoder: str) -> set[str]:
     return {*model.state_dict(), *_encoder_target(model.encoder).state_dict()}
 
 
+def _of_timm(encoder: str) -> str | None:
+    """timm's name of an encoder, where it is one of timm's."""
+    return encoder.removeprefix("tu-") if encoder.startswith("tu-") else None
+
+
 def _encoder_target(encoder: nn.Module) -> nn.Module:
     """What files of encoders are of: the library's model, where one is wrapped."""
     return cast(nn.Module, encoder.model) if isinstance(encoder, _TIMM_ENCODERS) else encoder
@@ -86,7 +93,7 @@ def _refuse_adapter(blueprint: Blueprint) -> None:
         )
 
 
-def _settle_saved(spec: NetworkSpec, encoder: str, weights: Weights) -> NetworkSpec:
+def _settle_saved(spec: NetworkSpec, encoder: str, weights: SavedWeights) -> NetworkSpec:
     """Saved options and normalisation where the recipe gives none."""
     config = weights.config
     if not config:
@@ -131,7 +138,7 @@ def _with_imagenet(blueprint: Blueprint, encoder: str) -> nn.Module:
     except UserError:
         raise
     except Exception as error:  # the hub's client raises what its transport raises
-        raise no_weights(encoder, first_line(error)) from error
+        raise no_weights(encoder, reason_of(error)) from error
 
 
 def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Module:
@@ -154,7 +161,7 @@ def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Modu
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise UserError(
             f"architecture {spec.architecture!r} with encoder {spec.encoder!r} cannot be built with options "
-            f"{spec.options}: {first_line(error)}"
+            f"{spec.options}: {reason_of(error)}"
         ) from error
 
 
@@ -173,7 +180,7 @@ def _require_divisible(blueprint: Blueprint, model: nn.Module) -> None:
     )
 
 
-def _load(model: nn.Module, blueprint: Blueprint, weights: Weights) -> None:
+def _load(model: nn.Module, blueprint: Blueprint, weights: SavedWeights) -> None:
     """A whole segmenter, or an encoder alone as timm and torchvision save it."""
     architecture = f"{blueprint.spec.architecture} with encoder {blueprint.spec.encoder}"
     if not _is_whole(weights):
@@ -188,10 +195,10 @@ def _load(model: nn.Module, blueprint: Blueprint, weights: Weights) -> None:
     try:
         model.load_state_dict(dict(weights.state))
     except RuntimeError as error:
-        raise unfit(weights, architecture, error) from error
+        raise weights_do_not_fit(weights, architecture, error) from error
 
 
-def _load_encoder(encoder: nn.Module, weights: Weights, architecture: str) -> None:
+def _load_encoder(encoder: nn.Module, weights: SavedWeights, architecture: str) -> None:
     target = _encoder_target(encoder)
     wanted = target.state_dict()
     fitting = {name: tensor for name, tensor in weights.state.items() if name in wanted}
@@ -199,11 +206,11 @@ def _load_encoder(encoder: nn.Module, weights: Weights, architecture: str) -> No
     strange = [name for name in weights.state if name not in wanted and not name.startswith(_HEADS)]
     if missing or strange:
         reason = f"missing: {', '.join(missing[:4]) or 'none'}; unknown: {', '.join(strange[:4]) or 'none'}"
-        raise unfit(weights, architecture, RuntimeError(reason))
+        raise weights_do_not_fit(weights, architecture, RuntimeError(reason))
     try:
         target.load_state_dict(fitting)
     except RuntimeError as error:
-        raise unfit(weights, architecture, error) from error
+        raise weights_do_not_fit(weights, architecture, error) from error
 
 
 def _wrap(model: nn.Module, blueprint: Blueprint) -> Segmenter:
@@ -215,9 +222,9 @@ def _wrap(model: nn.Module, blueprint: Blueprint) -> Segmenter:
         height, width = blueprint.network_size
         raise UserError(
             f"architecture {spec.architecture!r} with encoder {spec.encoder!r} cannot take images of "
-            f"{height}×{width} px: {first_line(error)}.\nSet the network's `input_size`, or data.image_size."
+            f"{height}×{width} px: {reason_of(error)}.\nSet the network's `input_size`, or data.image_size."
         ) from error
 
 
-def _is_whole(weights: Weights) -> bool:
+def _is_whole(weights: SavedWeights) -> bool:
     return any(name.startswith("segmentation_head.") for name in weights.state)

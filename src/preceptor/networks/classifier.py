@@ -14,7 +14,7 @@ from preceptor.networks.export import save_network, timm_config
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
-from preceptor.networks.taps import pooled, stage_indices
+from preceptor.networks.taps import mean_over_positions, stage_indices
 from preceptor.networks.trunk import Trunk, keep_what_makes
 
 
@@ -62,9 +62,9 @@ class Classifier(Network):
             if self.wants("last"):
                 maps["last"] = last
             if self.head is not None:
-                return Outputs(self.head(last), pooled(last), maps)
+                return Outputs(self.head(last), mean_over_positions(last), maps)
             if self.fc is not None:
-                embedding = pooled(last)
+                embedding = mean_over_positions(last)
                 return Outputs(self.fc(embedding), embedding, maps)
         embedding = self.model.forward_head(features, pre_logits=True)
         logits = self._own_classifier()(embedding) if self._ends_linear else self.model.forward_head(features)

@@ -15,9 +15,9 @@ from preceptor.networks.export import OWN_KEY, save_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
-from preceptor.networks.taps import pooled
+from preceptor.networks.taps import mean_over_positions
 
-Size = tuple[int, int]
+MapSize = tuple[int, int]
 
 
 class Grafted(Network):
@@ -73,13 +73,13 @@ class Grafted(Network):
         for number, host_block in enumerate(self._host):
             if number in self._replaced:
                 if number > 0:
-                    x = self.adapters[f"t2s{number}"](resized(x, self._sizes[number - 1][0]))
+                    x = self.adapters[f"t2s{number}"](resized_map(x, self._sizes[number - 1][0]))
                 x = self.blocks[str(number)](x)
                 said.append(x)
                 if number < len(self._host) - 1:
                     x = self.adapters[f"s2t{number}"](x)
             else:
-                x = host_block(resized(x, self._sizes[number - 1][1]) if number > 0 else x)
+                x = host_block(resized_map(x, self._sizes[number - 1][1]) if number > 0 else x)
                 said.append(x)
         return _outputs(self, said)
 
@@ -94,7 +94,8 @@ class Grafted(Network):
             return self
         blocks = [self.blocks[str(number)] for number in self._replaced]
         joints = [
-            folded(self.adapters[f"s2t{number}"], self.adapters[f"t2s{number + 1}"]) for number in self._replaced[:-1]
+            as_one_convolution(self.adapters[f"s2t{number}"], self.adapters[f"t2s{number + 1}"])
+            for number in self._replaced[:-1]
         ]
         chain = Chain(self.blueprint, blocks, joints).train(self.training)
         chain.shapes = self.shapes
@@ -145,7 +146,7 @@ class Chain(Network):
         save_network(folder, self, config, self.blueprint.classes)
 
 
-def folded(first: nn.Module, second: nn.Module) -> nn.Conv2d:
+def as_one_convolution(first: nn.Module, second: nn.Module) -> nn.Conv2d:
     r"""One 1x1 convolution that does what ``second`` does after ``first``.
 
     .. math:: A_2 (A_1 x + b_1) + b_2 = (A_2 A_1)\, x + (A_2 b_1 + b_2)
@@ -162,7 +163,7 @@ def folded(first: nn.Module, second: nn.Module) -> nn.Conv2d:
     return one
 
 
-def resized(feature_map: Tensor, size: Size) -> Tensor:
+def resized_map(feature_map: Tensor, size: MapSize) -> Tensor:
     """A map at another height and width: averaged where it shrinks in both, else bilinear; as it is where it fits."""
     if feature_map.shape[-2:] == size:
         return feature_map
@@ -184,13 +185,15 @@ def _outputs(network: Network, said: Sequence[Tensor]) -> Outputs:
     """Of what each block said, the logits last."""
     *stages, logits = said
     maps = {f"stage{number}": x for number, x in enumerate(stages, start=1)} | {"last": stages[-1]}
-    return Outputs(logits, pooled(stages[-1]), {name: x for name, x in maps.items() if network.wants(name)})
+    return Outputs(
+        logits, mean_over_positions(stages[-1]), {name: x for name, x in maps.items() if network.wants(name)}
+    )
 
 
 def _channels(network: Network, boundary: int) -> int:
     return network.shapes[f"stage{boundary + 1}"][0]
 
 
-def _size(network: Network, boundary: int) -> Size:
+def _size(network: Network, boundary: int) -> MapSize:
     _, height, width = network.shapes[f"stage{boundary + 1}"]
     return height, width

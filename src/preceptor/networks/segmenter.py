@@ -13,7 +13,7 @@ from preceptor.networks.export import save_network, smp_config
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
-from preceptor.networks.taps import pooled, stage_indices
+from preceptor.networks.taps import mean_over_positions, stage_indices
 
 
 class Segmenter(Network):
@@ -47,7 +47,7 @@ class Segmenter(Network):
         found["last"] = features[-1]
         found |= {name: caught[name] for name in ("decoder1", "decoder") if name in caught}
         maps = {name: feature_map for name, feature_map in found.items() if self.wants(name)}
-        return Outputs(logits, pooled(features[-1]), maps)
+        return Outputs(logits, mean_over_positions(features[-1]), maps)
 
     def save(self, folder: Path, images: Preprocessing = STRETCHED) -> None:
         """Write what ``segmentation_models_pytorch.from_pretrained(FOLDER)`` loads."""

@@ -20,6 +20,6 @@ def stage_indices(reductions: Sequence[int]) -> list[int]:
     return sorted({-(-part * count // STAGES) - 1 for part in range(1, STAGES + 1)} if count else set())
 
 
-def pooled(feature_map: Tensor) -> Tensor:
+def mean_over_positions(feature_map: Tensor) -> Tensor:
     """(N, C, H, W) -> (N, C), the mean over positions."""
     return feature_map.mean(dim=(2, 3))

@@ -20,6 +20,7 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.state_dicts import harmless_types, state_in
+from preceptor.networks.torchvision_names import in_timms_names
 from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
 from preceptor.opening import read_text, require_file
 from preceptor.sealed import is_zip, verify_zip
@@ -29,7 +30,7 @@ _IN_FOLDERS = (WEIGHTS, "pytorch_model.bin", "model.pth")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weights:
+class SavedWeights:
     """A state dict with what its file claims about itself.
 
     Args:
@@ -80,13 +81,16 @@ class Weights:
         )
 
 
-def read_weights(given: str, names: Callable[[], Collection[str]] | None = None) -> Weights:
+def read_weights(
+    given: str, names: Callable[[], Collection[str]] | None = None, architecture: str | None = None
+) -> SavedWeights:
     """Weights from a folder with ``config.json``, or a ``.safetensors`` or PyTorch file.
 
     Args:
         given: the folder or file.
         names: gives the names of the network's tensors, which tell what is meant in files that hold several things;
             not asked for what preceptor exported.
+        architecture: of timm, whose tensors torchvision may call otherwise.
 
     Raises:
         UserError: nothing there, damaged, no state dict, or a pickle that holds more than tensors.
@@ -109,12 +113,13 @@ def read_weights(given: str, names: Callable[[], Collection[str]] | None = None)
         )
     note = None if exported is None else verified_weights(path, exported)
     found, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
-    taken = state_in(found, names() if names is not None and exported is None else ())
+    taken = in_timms_names(found, architecture) if architecture is not None and exported is None else None
+    taken = taken or state_in(found, names() if names is not None and exported is None else ())
     if taken is None:
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
     said = f"weights {given}: took {taken.said}" if taken.said else None
-    return Weights(
+    return SavedWeights(
         path=given,
         state=taken.state,
         classes=_claimed(config) or classes,
@@ -143,13 +148,17 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
     )
 
 
-def unfit(weights: Weights, architecture: str, error: Exception) -> UserError:
+def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exception) -> UserError:
     """The error for weights of another architecture."""
     reason = "\n".join(str(error).splitlines()[:4])
-    return UserError(f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}")
+    return UserError(
+        f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}\n"
+        "Name the architecture that they are of; for torchvision's own, of which some layers have other names in timm, "
+        "`architecture: torchvision.models:NAME` takes them as they are."
+    )
 
 
-def first_line(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """The first line of a library's message, or the error's name where it says nothing.
 
     Advice to read a file in a way that runs what it holds, which torch and numpy give, is left out.
@@ -228,7 +237,7 @@ def _read_torch(path: Path) -> object:
             "Ask for a .safetensors file, or a plain state dict: torch.save(model.state_dict(), file)."
         ) from None
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {first_line(error)}") from None
+        raise UserError(f"weights {str(path)!r}: damaged or no PyTorch file: {reason_of(error)}") from None
 
 
 def _require_finite(state: Mapping[str, Tensor], path: Path) -> None:

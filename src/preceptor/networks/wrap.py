@@ -19,7 +19,7 @@ from preceptor.networks.export import OWN_KEY, save_network
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs, is_stage
 from preceptor.networks.preprocessing import STRETCHED, Preprocessing
-from preceptor.networks.taps import pooled
+from preceptor.networks.taps import mean_over_positions
 from preceptor.own_code import OwnCode
 
 _LOGITS = ("logits", "out")
@@ -78,7 +78,7 @@ class Wrapped(Network):
         if "embedding" in caught:
             embedding = caught["embedding"]
         elif self._paths:
-            embedding = pooled(caught[self._paths[-1]])
+            embedding = mean_over_positions(caught[self._paths[-1]])
         else:
             embedding = logits.new_zeros(len(logits), 0)
         return Outputs(logits, embedding, maps)

@@ -7,7 +7,7 @@ from math import hypot
 from textwrap import shorten
 
 from preceptor.plan.network import Composed
-from preceptor.plan.show import architecture, where
+from preceptor.plan.show import architecture_of_use, where
 from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.specs import Task
 
@@ -85,7 +85,7 @@ def _box(plan: Plan, stage: Stage, name: str, x: float, y: float) -> _Box:
     member = stage.members[name]
     kind = "frozen" if not member.trains else "student" if name in plan.students else "teacher"
     own = f"{member.task_weight:.4g} · task" if member.task_weight else "no task loss"
-    words = shorten(architecture(member.network), 32, placeholder=" …")
+    words = shorten(architecture_of_use(member.network), 32, placeholder=" …")
     return _Box(name, x, y, kind, (words, own if member.trains else _still(member)))
 
 

@@ -10,7 +10,7 @@ from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.specs import Task
 
 
-def described(plan: Plan, task: Task) -> list[str]:
+def plan_in_words(plan: Plan, task: Task) -> list[str]:
     """Lines on every stage, on what is reported, and on what comes from outside."""
     lines: list[str] = []
     before: list[str] = []
@@ -25,7 +25,7 @@ def described(plan: Plan, task: Task) -> list[str]:
     lines += [f"note: {note}" for note in plan.notes]
     lines += [f"open: {plan.lacks}"] if plan.lacks else []
     lines.append("from outside:")
-    lines += [f"  {line}" for line in outside(plan)] or ["  nothing"]
+    lines += [f"  {line}" for line in wanted_from_outside(plan)] or ["  nothing"]
     return lines
 
 
@@ -54,7 +54,7 @@ def where(edge: Edge[LossUse], task: Task) -> str:
     return f" at {teacher} to {student}"
 
 
-def outside(plan: Plan) -> list[str]:
+def wanted_from_outside(plan: Plan) -> list[str]:
     """What the plan wants that it does not make itself, and whether it is there."""
     pretrained = {
         f"ImageNet weights of {network.spec.encoder or network.spec.architecture}": name
@@ -68,7 +68,7 @@ def outside(plan: Plan) -> list[str]:
     return lines
 
 
-def architecture(network: NetworkUse | Composed) -> str:
+def architecture_of_use(network: NetworkUse | Composed) -> str:
     """What a network is, in a few words."""
     if isinstance(network, Composed):
         return _COMPOSED.get(network.kind, "{kind} of {reads}").format(
@@ -100,7 +100,7 @@ def _words_of(network: Composed) -> dict[str, object]:
 
 def _member_lines(stage: Stage, name: str, task: Task) -> Iterator[str]:
     member = stage.members[name]
-    yield f"  {name}: {architecture(member.network)}, {', '.join(_state(stage, name, member))}"
+    yield f"  {name}: {architecture_of_use(member.network)}, {', '.join(_state(stage, name, member))}"
     if member.trains:
         yield f"    loss: {formula(stage, name, task)}"
 

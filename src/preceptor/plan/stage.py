@@ -67,7 +67,7 @@ class Rule(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class MemberChoice:
     """One of several members, decided when its stage begins by how far the learners are from each.
 
     A distance is KL(candidate || learner) on the validation part, averaged over the learners as the stage that
@@ -110,7 +110,7 @@ class Stage:
     members: Mapping[str, Member]
     training: TrainingSpec
     edges: tuple[Edge[LossUse], ...] = ()
-    choices: Mapping[str, Choice] = field(default_factory=FrozenMap)
+    choices: Mapping[str, MemberChoice] = field(default_factory=FrozenMap)
     epochs: int = 0
     continues: str | None = None
     phase: str = ""

@@ -41,6 +41,7 @@ are on [methods.md](methods.md).
 _SECTIONS = {
     "DataSpec": "data",
     "TileSpec": "data.tile",
+    "SubsetSpec": "data.subset",
     "SplitSpec": "split",
     "AugmentSpec": "augment",
     "NetworksSpec": "networks",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from preceptor.recipe import Recipe
-from preceptor.reference.words import plain
+from preceptor.reference.words import docstring_as_markdown
 from preceptor.signatures import arguments_of
 from preceptor.specs import Model
 
@@ -15,7 +15,7 @@ def recipe_schema() -> Json:
     made = Recipe.model_json_schema()
     texts = _texts()
     for title, part in {**made["$defs"], "Recipe": made}.items():
-        part["description"] = plain(str(part.get("description", "")).partition("\n")[0])
+        part["description"] = docstring_as_markdown(str(part.get("description", "")).partition("\n")[0])
         for name, key in part.get("properties", {}).items():
             if said := texts.get(title, {}).get(name):
                 key["description"] = said
@@ -43,7 +43,7 @@ def _of(model: type[Model]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for one in reversed(model.__mro__):
         texts |= arguments_of(one.__doc__ or "")
-    return {name: plain(text) for name, text in texts.items()}
+    return {name: docstring_as_markdown(text) for name, text in texts.items()}
 
 
 def _below(model: type[Model]) -> list[type[Model]]:

@@ -5,11 +5,11 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-from preceptor.data.layouts import Layout
+from preceptor.data.layouts import FolderLayout
 from preceptor.data.pixels import OPTIONS, PixelRules
 from preceptor.data.sources import SOURCES
 from preceptor.data.sources.paths import LayoutSource
-from preceptor.reference.words import kind, plain
+from preceptor.reference.words import docstring_as_markdown, kind
 from preceptor.signatures import arguments_of
 
 _PAGE = """\
@@ -53,17 +53,17 @@ def sources_page() -> str:
 def _summary(source: Any) -> str:
     if isinstance(source, LayoutSource):
         return f"{source.layout.title[0].upper()}{source.layout.title[1:]}."
-    return plain((inspect.getdoc(source) or "").partition("\n")[0])
+    return docstring_as_markdown((inspect.getdoc(source) or "").partition("\n")[0])
 
 
 def _about(source: Any) -> list[str]:
     if isinstance(source, LayoutSource):
         return [_summary(source) + "\n", *_of_layout(source.layout)]
     text = (inspect.getdoc(source) or "").partition("\nArgs:")[0].partition("\nRaises:")[0]
-    return [plain(text).strip() + "\n"]
+    return [docstring_as_markdown(text).strip() + "\n"]
 
 
-def _of_layout(layout: Layout) -> list[str]:
+def _of_layout(layout: FolderLayout) -> list[str]:
     examples = "\n".join(f"* {', '.join(f'`{file}`' for file in files)}" for files in layout.examples)
     source = f"\nDescribed in {layout.source}.\n" if layout.source else ""
     return [f"For example:\n\n{examples}\n{source}"]
@@ -77,7 +77,7 @@ def _options(source: Any) -> str:
         if one.kind is not one.KEYWORD_ONLY:
             continue
         default = "" if one.default is one.empty else f"`{_plain_value(one.default)}`"
-        rows.append(_row(f"`{name}`", _kind(one.annotation), default, plain(texts.get(name, ""))))
+        rows.append(_row(f"`{name}`", _kind(one.annotation), default, docstring_as_markdown(texts.get(name, ""))))
     return "\n".join(rows) + "\n" if len(rows) > 2 else "It has no options of its own.\n"
 
 
@@ -87,7 +87,12 @@ def _pixel_rows() -> str:
     for name in OPTIONS:
         key = schema["properties"][name]
         rows.append(
-            _row(f"`{name}`", kind(key, {}), f"`{_plain_value(key.get('default'))}`", plain(texts.get(name, "")))
+            _row(
+                f"`{name}`",
+                kind(key, {}),
+                f"`{_plain_value(key.get('default'))}`",
+                docstring_as_markdown(texts.get(name, "")),
+            )
         )
     return "\n".join(rows) + "\n"
 

@@ -14,7 +14,7 @@ _BOUNDS = {
 _KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 
 
-def plain(text: str) -> str:
+def docstring_as_markdown(text: str) -> str:
     """A docstring's text as markdown: ``a`` and :func:`a` are `a`."""
     return re.sub(r":\w+:`~?([^`]+)`", r"`\1`", text).replace("``", "`")
 

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from preceptor.measures import Comparison, delong, mcnemar, paired_permutation, verdict, wilcoxon
+from preceptor.measures import PairedTest, delong, difference_in_words, mcnemar, paired_permutation, wilcoxon
 from preceptor.measures.claims import LEVEL, least_p_value, seeds_and_units_p_value, seeds_p_value
 from preceptor.measures.jackknife import pseudo_values
 from preceptor.measures.measure import AnyMeasure, Paired
 from preceptor.report.names import network_name
-from preceptor.report.reading.runs import Run
+from preceptor.report.reading.runs import RunRecord
 from preceptor.report.reading.samples import answers_of, groups_of
-from preceptor.report.reading.studies import Cell
+from preceptor.report.reading.studies import CellRecord
 from preceptor.runs.predictions import Predictions
 
 NO_VERDICT = "no verdict possible"
@@ -47,14 +47,14 @@ class Difference:
         words: a sentence on it.
     """
 
-    first: Cell
-    second: Cell
+    first: CellRecord
+    second: CellRecord
     network: str
     metric: str
     against_alone: bool
     higher_is_better: bool
     tested: str
-    comparison: Comparison
+    comparison: PairedTest
     seed_differences: tuple[float, ...]
     samples: int
     groups: int | None
@@ -95,8 +95,14 @@ class Difference:
         return "better" if is_higher == self.higher_is_better else "worse"
 
 
-def compare(
-    first: Cell, second: Cell, network: str, measure: AnyMeasure, resamples: int, *, against_alone: bool = False
+def difference_of_cells(
+    first: CellRecord,
+    second: CellRecord,
+    network: str,
+    measure: AnyMeasure,
+    resamples: int,
+    *,
+    against_alone: bool = False,
 ) -> Difference | None:
     """The paired tests of two cells; None where there is no test, no common seed or no common samples."""
     if measure.paired is None:
@@ -142,10 +148,10 @@ def compare(
 
 
 _Pairs = Sequence[tuple[Predictions, Predictions]]
-_Tested = tuple[Comparison, int, int | None]
+_Tested = tuple[PairedTest, int, int | None]
 
 
-def _mean(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run], resamples: int) -> _Tested:
+def _mean(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[RunRecord], resamples: int) -> _Tested:
     """A mean of samples' scores, each averaged over seeds: accuracy, or the IoU or F1 of images."""
     paired, (ids, places) = _of(measure), _samples(pairs)
     assert paired.values is not None
@@ -167,7 +173,7 @@ def _mean(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run],
     return comparison, len(ids), _count(groups)
 
 
-def _pooled(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run], resamples: int) -> _Tested:
+def _pooled(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[RunRecord], resamples: int) -> _Tested:
     """A score of all samples' sums, by what each sample or group adds to it, averaged over seeds."""
     ids, places = _samples(pairs)
     groups = groups_of(runs, ids)
@@ -182,7 +188,9 @@ def _pooled(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run
     return paired_permutation(first, second, resamples=resamples), len(ids), _count(groups)
 
 
-def _ranking(pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[Run], resamples: int) -> _Tested | None:
+def _ranking(
+    pairs: _Pairs, network: str, measure: AnyMeasure, runs: Sequence[RunRecord], resamples: int
+) -> _Tested | None:
     """DeLong's test; for two classes, and seeds that share their samples."""
     paired, labels, ids = _of(measure), pairs[0][0].labels, [str(name) for name in pairs[0][0].ids]
     alike = all([str(name) for name in one.ids] == ids for one, _ in pairs)
@@ -230,7 +238,7 @@ def judged(found: Difference, corrected: float, largest_share: float) -> Differe
     least_corrected = found.least_p if found.comparison.test == "DeLong" else found.least_p / largest_share
     done = replace(found, corrected=corrected, least_corrected=least_corrected)
     if done.is_possible:
-        words = verdict(
+        words = difference_in_words(
             found.first.title,
             found.second.title,
             metric=f"{found.tested} of {network_name(found.network)}",

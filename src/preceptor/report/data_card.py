@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from preceptor.measures import MEASURES
-from preceptor.report.drawing.grid import Datum, Grid, label, number
-from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import Study
+from preceptor.report.drawing.grid import Datum, Grid, label, number_datum
+from preceptor.report.reading.runs import RunRecord
+from preceptor.report.reading.studies import StudyRecord
 
 PARTS = ("train", "validation", "test")
 _DUPLICATES = {
@@ -28,7 +28,7 @@ class DataCard:
     notes: tuple[str, ...]
 
 
-def data_card(study: Study) -> DataCard | None:
+def data_card(study: StudyRecord) -> DataCard | None:
     """The card of the study's first split; it says so where seeds or cells are split differently."""
     begun = [job.run for job in study.jobs if job.run is not None]
     runs = [run for run in begun if run.split is not None]
@@ -53,7 +53,7 @@ def _split_key(split: pd.DataFrame) -> int:
     return hash(tuple(zip(split["id"], split["split"], strict=True)))
 
 
-def _facts(run: Run, split: pd.DataFrame, runs: Sequence[Run]) -> list[tuple[str, str]]:
+def _facts(run: RunRecord, split: pd.DataFrame, runs: Sequence[RunRecord]) -> list[tuple[str, str]]:
     data = run.recipe.get("data") or {}
     size = data.get("image_size")
     height, width = (size, size) if isinstance(size, int) else tuple(size or ("?", "?"))
@@ -86,7 +86,7 @@ def _facts(run: Run, split: pd.DataFrame, runs: Sequence[Run]) -> list[tuple[str
     return facts
 
 
-def _second_observer(run: Run) -> str:
+def _second_observer(run: RunRecord) -> str:
     """How far another observer agrees with the one from whom networks learn; empty without one."""
     scores = run.result.second_observer if run.result else {}
     if not scores:
@@ -96,26 +96,26 @@ def _second_observer(run: Run) -> str:
     return f"{said} against the first, on {scores['images']:.0f} test images as large as their files"
 
 
-def _asked_split(run: Run) -> str:
+def _asked_split(run: RunRecord) -> str:
     return str((run.recipe.get("split") or {}).get("by")) if run.result is None else "image: no groups are used"
 
 
-def _parts(run: Run, split: pd.DataFrame) -> Grid:
+def _parts(run: RunRecord, split: pd.DataFrame) -> Grid:
     rows = []
     for part in PARTS:
         mine = split[split["split"] == part]
         groups = mine["group"].nunique() if split["group"].notna().all() else None
         share = Datum(f"{100 * len(mine) / len(split):.1f}", len(mine) / len(split))
-        rows.append((label(part), number(len(mine)), share, number(groups)))
+        rows.append((label(part), number_datum(len(mine)), share, number_datum(groups)))
     whole = split["group"].nunique() if split["group"].notna().all() else None
-    rows.append((label("all"), number(len(split)), Datum("100.0", 1.0), number(whole)))
+    rows.append((label("all"), number_datum(len(split)), Datum("100.0", 1.0), number_datum(whole)))
     what = run.grouped_by
     heads = ("part", "samples", "%", f"groups ({what})" if what not in (None, "group") else "groups")
     keep = 4 if whole is not None else 3
     return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows))
 
 
-def _pixels(run: Run) -> Grid | None:
+def _pixels(run: RunRecord) -> Grid | None:
     """Shares of the test pixels by class, from the counts of a network's predictions; None before these are there."""
     if run.predictions is None:
         return None
@@ -128,14 +128,14 @@ def _pixels(run: Run) -> Grid | None:
         rest = ("foreground",) if len(shares) == 2 else tuple(f"class {place}" for place in range(1, len(shares)))
         names = ("background", *rest)
     rows = tuple(
-        (label(name), Datum(f"{100 * share:.1f}", float(share)), number(images))
+        (label(name), Datum(f"{100 * share:.1f}", float(share)), number_datum(images))
         for name, share, images in zip(names, shares, shown, strict=True)
     )
     heads = ("class", "% of the test pixels", "test images with it")
     return Grid("classes", "Class balance", (heads,), rows, 1, "By the truth, of whole images.")
 
 
-def _classes(run: Run, split: pd.DataFrame) -> Grid | None:
+def _classes(run: RunRecord, split: pd.DataFrame) -> Grid | None:
     if run.task == "segmentation":
         return _pixels(run)
     if split["label"].isna().all():

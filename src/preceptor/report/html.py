@@ -22,11 +22,11 @@ from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.operating import good_enough, operated, rates
 from preceptor.report.reading.published import read_published
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.results import results
 from preceptor.report.statistics import Statistics
 from preceptor.report.teachers import teachers
-from preceptor.report.verdict import NOT_PUBLISHED, Verdict, verdict
+from preceptor.report.verdict import NOT_PUBLISHED, StudyVerdict, study_verdict
 from preceptor.runs.analysis import Figure
 from preceptor.yaml_text import read_yaml_file
 
@@ -71,8 +71,8 @@ class Section:
     """
 
     slug: str
-    study: Study
-    verdict: Verdict
+    study: StudyRecord
+    verdict: StudyVerdict
     overview: Picture | None
     tables: dict[str, Grid]
     costs: tuple[Picture, ...]
@@ -89,7 +89,7 @@ class Section:
         return NOT_PUBLISHED if self.study.is_small else ""
 
 
-def section(study: Study, slug: str, margin: float = MARGIN) -> Section:
+def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
     """Compute and draw everything of one study.
 
     Args:
@@ -110,7 +110,7 @@ def section(study: Study, slug: str, margin: float = MARGIN) -> Section:
     return Section(
         slug=slug,
         study=study,
-        verdict=verdict(study, statistics),
+        verdict=study_verdict(study, statistics),
         overview=_drawn(
             "Every method",
             figures.overview(study, statistics),
@@ -166,7 +166,7 @@ def _shown(value: object) -> object:
     return without_places(plain(value))
 
 
-def _method(study: Study, cell: Cell) -> Method:
+def _method(study: StudyRecord, cell: CellRecord) -> Method:
     network = "T" if cell.kind == "teacher" else study.network
     networks = [name for name in study.networks if cell.kind == "run" or name != "T"]
     drawn = [
@@ -232,7 +232,7 @@ def _address_of_table(grid: Grid, ending: str, note: str) -> str:
     return _address(FORMS[ending](grid, note).encode(), f"{_TYPES[ending]};charset=utf-8")
 
 
-def _commands(study: Study) -> Iterable[str]:
+def _commands(study: StudyRecord) -> Iterable[str]:
     """What repeats the runs, from where the report was asked for, or from above a folder given from the root."""
     above = study.folder.parent if study.folder.is_absolute() else Path()
 
@@ -248,7 +248,7 @@ def _commands(study: Study) -> Iterable[str]:
     yield f"preceptor report {said(study.folder)}"
 
 
-def _versions(study: Study) -> Iterable[tuple[str, str]]:
+def _versions(study: StudyRecord) -> Iterable[tuple[str, str]]:
     """What the runs were made with; several values where they differ."""
     found: dict[str, dict[str, None]] = {}
     for run in study.finished:

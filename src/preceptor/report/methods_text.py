@@ -10,14 +10,14 @@ from preceptor.measures.table import main_measure
 from preceptor.own_code import is_own
 from preceptor.plan.show import formula
 from preceptor.recipe import parse_recipe
-from preceptor.report.names import architecture
-from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import Study
+from preceptor.report.names import architecture_in_recipe
+from preceptor.report.reading.runs import RunRecord
+from preceptor.report.reading.studies import StudyRecord
 from preceptor.report.statistics import Statistics
 from preceptor.techniques import technique_rows
 
 
-def methods_paragraph(study: Study, statistics: Statistics) -> list[str]:
+def methods_paragraph(study: StudyRecord, statistics: Statistics) -> list[str]:
     """What was done, from the recipes and from the docstrings of the techniques and losses, with their sources."""
     runs = [job.run for job in study.jobs if job.run is not None]
     if not runs:
@@ -29,7 +29,7 @@ def methods_paragraph(study: Study, statistics: Statistics) -> list[str]:
     return [*filter(None, paragraphs), *(["Sources: " + " ".join(sources)] if sources else [])]
 
 
-def _on_data(run: Run) -> Iterable[str]:
+def _on_data(run: RunRecord) -> Iterable[str]:
     data, split, augment = (run.recipe.get(key) or {} for key in ("data", "split", "augment"))
     where = str(data.get("path") or "generated phantom tissue").rstrip("/").split("/")[-1]
     size = data.get("image_size")
@@ -69,7 +69,7 @@ def _on_data(run: Run) -> Iterable[str]:
         yield f"Training images were augmented by {', '.join(used)}."
 
 
-def _on_networks(runs: Sequence[Run]) -> Iterable[str]:
+def _on_networks(runs: Sequence[RunRecord]) -> Iterable[str]:
     teachers = {_with_weights(run, "T") for run in runs if (run.recipe.get("networks") or {}).get("teacher")}
     students = {_with_weights(run, "S1") for run in runs if not _is_teacher(run)}
     if teachers:
@@ -89,7 +89,7 @@ def _on_networks(runs: Sequence[Run]) -> Iterable[str]:
             yield f"Knowledge loss {key}: {what[0].lower()}{what[1:]}."
 
 
-def _settings(runs: Sequence[Run], name: str) -> str:
+def _settings(runs: Sequence[RunRecord], name: str) -> str:
     """The values that matter of a technique's options, where all runs agree or a few values occur."""
     mine = [_technique(run) for run in runs if _technique(run).get("name") == name]
     parts = []
@@ -100,7 +100,7 @@ def _settings(runs: Sequence[Run], name: str) -> str:
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def _formulas(runs: Sequence[Run], name: str) -> str:
+def _formulas(runs: Sequence[RunRecord], name: str) -> str:
     """What each student of a technique minimised, where all its runs agree."""
     found: dict[str, set[str]] = {}
     for run in () if name == "baseline" or is_own(name) else runs:  # reading runs nobody's own file
@@ -121,7 +121,7 @@ def _formulas(runs: Sequence[Run], name: str) -> str:
     return f" Minimised was {'; '.join(f'{one} (by {_and(names)})' for one, names in students.items())}."
 
 
-def _on_training(runs: Sequence[Run]) -> Iterable[str]:
+def _on_training(runs: Sequence[RunRecord]) -> Iterable[str]:
     def of(key: str, part: str = "training") -> str:
         found = dict.fromkeys(str((run.recipe.get(part) or {}).get(key)) for run in runs)
         return " or ".join(found)
@@ -144,7 +144,7 @@ def _on_training(runs: Sequence[Run]) -> Iterable[str]:
     yield f"The weights with the best validation {score} were kept; the test part was evaluated once, at the end."
 
 
-def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[str]:
+def _on_evaluation(study: StudyRecord, statistics: Statistics, run: RunRecord) -> Iterable[str]:
     names = ", ".join(study.label(metric) for metric in study.layout.metrics)
     yield f"Reported are test {names} as mean ± sample standard deviation over seeds."
     if statistics.intervals:
@@ -171,7 +171,7 @@ def _on_evaluation(study: Study, statistics: Statistics, run: Run) -> Iterable[s
         )
 
 
-def _sources(runs: Sequence[Run]) -> list[str]:
+def _sources(runs: Sequence[RunRecord]) -> list[str]:
     rows = {row["technique"]: row["source"] for row in technique_rows()}
     entries = catalogue.losses()
     techniques = dict.fromkeys(_technique(run).get("name", "") for run in runs)
@@ -182,23 +182,23 @@ def _sources(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _technique(run: Run) -> Mapping[str, Any]:
+def _technique(run: RunRecord) -> Mapping[str, Any]:
     found: Mapping[str, Any] = run.recipe.get("technique") or {}
     return found
 
 
-def _losses(run: Run) -> list[str]:
+def _losses(run: RunRecord) -> list[str]:
     technique = _technique(run)
     named = [*(technique.get("losses") or ()), *(technique.get("edges") or ()), technique.get("hint")]
     return [str(one["loss"]) for one in named if isinstance(one, dict) and "loss" in one]
 
 
-def _is_teacher(run: Run) -> bool:
+def _is_teacher(run: RunRecord) -> bool:
     technique = _technique(run)
     return technique.get("name") == "baseline" and technique.get("network") == "teacher"
 
 
-def _with_weights(run: Run, network: str) -> str:
+def _with_weights(run: RunRecord, network: str) -> str:
     networks = run.recipe.get("networks") or {}
     students = networks.get("students") or [networks.get("student") or {}]
     spec = (networks.get("teacher") if network == "T" else students[0]) or {}
@@ -206,7 +206,7 @@ def _with_weights(run: Run, network: str) -> str:
     start = {"none": "trained from scratch", "imagenet": "started from ImageNet weights"}.get(
         weights, "from own weights"
     )
-    return f"{architecture(run, network)} ({start})"
+    return f"{architecture_in_recipe(run, network)} ({start})"
 
 
 def _and(names: Sequence[str]) -> str:

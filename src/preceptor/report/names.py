@@ -1,6 +1,6 @@
 """How scores and networks are called."""
 
-from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.report.reading.runs import CHOSEN, RunRecord
 
 
 def network_name(network: str) -> str:
@@ -8,7 +8,7 @@ def network_name(network: str) -> str:
     return "the chosen student" if network == CHOSEN else network
 
 
-def architecture(run: Run, network: str) -> str:
+def architecture_in_recipe(run: RunRecord, network: str) -> str:
     """A network as the recipe names it."""
     networks = run.recipe.get("networks") or {}
     students = networks.get("students") or []

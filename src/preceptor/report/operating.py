@@ -6,14 +6,28 @@ import numpy as np
 
 from preceptor.measures.arrays import Flags, Float64, Int64
 from preceptor.measures.not_worse import MARGIN, words_on
-from preceptor.measures.points import FEWEST, called_rates, chosen_threshold
+from preceptor.measures.points import FEWEST, called_rates, chosen_threshold, threshold_interval
 from preceptor.measures.temperature import fitted_temperature, softmax
 from preceptor.measures.uncertainty import Interval, Resampler, percentile_interval
 from preceptor.report.drawing.grid import Datum, Grid, label
-from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.report.reading.runs import CHOSEN, RunRecord
 from preceptor.report.reading.samples import groups_of, stacked
-from preceptor.report.reading.studies import Cell, Study
-from preceptor.runs.predictions import read_predictions
+from preceptor.report.reading.studies import CellRecord, StudyRecord
+from preceptor.runs.predictions import Predictions, read_predictions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Said:
+    """What a network said of a part of the data.
+
+    Args:
+        chances: (N, C) at the temperature of validation.
+        groups: (N,) patient, lesion or slide; None where they are not known.
+    """
+
+    chances: Float64
+    labels: Int64
+    groups: list[str] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,77 +35,123 @@ class Operated:
     """A network of a run at its operating point.
 
     Args:
-        chances: (N, C) of test, at the temperature.
         thresholds: (C,) fitted on validation; NaN for a class that is missing there.
-        groups: (N,) of test; None where they are not known.
+        validation: on what they were fitted.
+        chances, labels, groups: of test.
     """
 
-    run: Run
+    run: RunRecord
     temperature: float
     thresholds: Float64
+    validation: Said
     chances: Float64
     labels: Int64
     groups: list[str] | None
+
+    def threshold(self, label: int) -> Interval:
+        """That of a class, with its interval over the validation samples or groups."""
+        of = self.validation
+        return threshold_interval(of.chances[:, label], of.labels == label, of.groups)
 
     def called(self, label: int) -> tuple[Flags, Flags]:
         """Whether each test sample is called a class, and whether it is of it."""
         return self.chances[:, label] >= self.thresholds[label], self.labels == label
 
 
-def operated(cell: Cell, network: str) -> Operated | None:
-    """Of the first finished seed; None for masks, too few validation samples, or predictions that are gone."""
+def operated(cell: CellRecord, network: str) -> Operated | None:
+    """Of the first finished seed; None for masks, too few validation images, or predictions that are gone."""
+    found = _answers(cell, network)
+    if found is None or _images(found[2]) < FEWEST:
+        return None
+    run, name, fitting, test = found
+    assert fitting.labels is not None
+    assert test.labels is not None
+    before, after = (np.log(np.maximum(one.networks[name], 1e-12)) for one in (fitting, test))
+    temperature = fitted_temperature(before, fitting.labels)
+    chances = softmax(before / temperature, axis=1)
+    thresholds = [chosen_threshold(chances[:, c], fitting.labels == c) for c in range(chances.shape[1])]
+    groups = [groups_of([run], [str(one) for one in part.ids]) for part in (fitting, test)]
+    return Operated(
+        run,
+        temperature,
+        np.array(thresholds),
+        Said(chances, fitting.labels, groups[0]),
+        softmax(after / temperature, axis=1),
+        test.labels,
+        groups[1],
+    )
+
+
+def rates(study: StudyRecord) -> Grid | None:
+    """Sensitivity and specificity of classes on test, at thresholds of validation; None where nothing classifies."""
+    rows, few = [], {}
+    for cell in study.cells:
+        network = "T" if cell.kind == "teacher" else study.network
+        answers = _answers(cell, network)
+        if answers is not None and (count := _images(answers[2])) < FEWEST:
+            few[cell.title] = count
+        if found := operated(cell, network):
+            rows += _rates(cell.title, found)
+    caption = (
+        "Of the first seed of each method, on test, in percent with 95 % intervals over groups where they are known. "
+        "A class is called where its probability, at the temperature of validation, is at the threshold of the largest "
+        "Youden index of validation or above; the threshold's interval is over the validation part."
+    )
+    if few and rows:
+        caption += f" None for {', '.join(few)}: validation has fewer than {FEWEST} images."
+    elif few:
+        said = f"none: validation has {max(few.values())} images, none are fitted on fewer than {FEWEST}"
+        rows = [(label("every method"), label(said), *[Datum("–")] * 3)]
+    if not rows:
+        return None
+    heads = ("method", "class", "threshold", "sensitivity", "specificity")
+    return Grid("operating", "Operating points", (heads,), tuple(rows), 2, caption)
+
+
+def _rates(title: str, found: Operated) -> list[tuple[Datum, ...]]:
+    """A row for each class that both parts have."""
+    rows: list[tuple[Datum, ...]] = []
+    for place, fitted in enumerate(found.thresholds):
+        called, positive = found.called(place)
+        if np.isnan(fitted) or positive.all() or not positive.any():
+            continue
+        threshold = found.threshold(place)
+        ends = f"{threshold.low:.3f}–{threshold.high:.3f}"
+        pair = called_rates(called, positive, found.groups)
+        hits, spared = int((called & positive).sum()), int((~called & ~positive).sum())
+        name = found.run.classes[place] if len(found.run.classes) > place else str(place)
+        rows.append(
+            (
+                label(title),
+                label(name),
+                Datum(f"{threshold.value:.3f}", threshold.value, beside=(ends,)),
+                _rate(pair[0], hits, int(positive.sum())),
+                _rate(pair[1], spared, int((~positive).sum())),
+            )
+        )
+    return rows
+
+
+def _answers(cell: CellRecord, network: str) -> tuple[RunRecord, str, Predictions, Predictions] | None:
+    """The first finished seed, the name of the network in it, and what it said of validation and of test."""
     run = next(iter(cell.runs.values()), None)
     if run is None or run.finished is None or run.folds:
         return None
     fitting, test = read_predictions(run.finished, "validation"), run.predictions
     name = run.chosen if network == CHOSEN else network
-    if fitting is None or test is None or fitting.labels is None or test.labels is None or len(fitting.labels) < FEWEST:
+    if fitting is None or test is None or fitting.labels is None or test.labels is None:
         return None
     if name is None or name not in fitting.networks or name not in test.networks:
         return None
-    before, after = (np.log(np.maximum(one.networks[name], 1e-12)) for one in (fitting, test))
-    temperature = fitted_temperature(before, fitting.labels)
-    chances = softmax(before / temperature, axis=1)
-    thresholds = [chosen_threshold(chances[:, c], fitting.labels == c) for c in range(chances.shape[1])]
-    groups = groups_of([run], [str(one) for one in test.ids])
-    return Operated(run, temperature, np.array(thresholds), softmax(after / temperature, axis=1), test.labels, groups)
+    return run, name, fitting, test
 
 
-def rates(study: Study) -> Grid | None:
-    """Sensitivity and specificity of classes on test, at thresholds of validation; None where none were fitted."""
-    rows = []
-    for cell in study.cells:
-        network = "T" if cell.kind == "teacher" else study.network
-        found = operated(cell, network)
-        for place in range(0 if found is None else len(found.thresholds)):
-            assert found is not None
-            called, positive = found.called(place)
-            if np.isnan(found.thresholds[place]) or positive.all() or not positive.any():
-                continue
-            pair = called_rates(called, positive, found.groups)
-            hits, spared = int((called & positive).sum()), int((~called & ~positive).sum())
-            name = found.run.classes[place] if len(found.run.classes) > place else str(place)
-            rows.append(
-                (
-                    label(cell.title),
-                    label(name),
-                    Datum(f"{found.thresholds[place]:.3f}", float(found.thresholds[place])),
-                    _rate(pair[0], hits, int(positive.sum())),
-                    _rate(pair[1], spared, int((~positive).sum())),
-                )
-            )
-    if not rows:
-        return None
-    caption = (
-        "Of the first seed of each method, on test, in percent with 95 % intervals over groups where they are known. "
-        "A class is called where its probability, at the temperature of validation, is at the threshold of the largest "
-        "Youden index of validation or above."
-    )
-    heads = ("method", "class", "threshold", "sensitivity", "specificity")
-    return Grid("operating", "Operating points", (heads,), tuple(rows), 2, caption)
+def _images(said: Predictions) -> int:
+    """How many images were answered: tiles bear the name of theirs."""
+    return len({str(name).split("@")[0] for name in said.ids})
 
 
-def good_enough(study: Study, margin: float = MARGIN) -> Grid | None:
+def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
     """Whether each student may take its teacher's place, in words; None where nobody has a teacher."""
     measure = study.measures.get(study.metric)
     if measure is None or measure.addends is None or not measure.higher_is_better:

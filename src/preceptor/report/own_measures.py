@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from preceptor.measures.own import of_a_run
-from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import Study
+from preceptor.report.reading.runs import RunRecord
+from preceptor.report.reading.studies import StudyRecord
 
 
-def with_own_measures(study: Study, note: Callable[[str], None], *, trust: bool) -> Study:
+def with_own_measures(study: StudyRecord, note: Callable[[str], None], *, trust: bool) -> StudyRecord:
     """The study with the functions of its own measures, where the files that its runs keep may be run.
 
     Args:
@@ -29,7 +29,7 @@ def with_own_measures(study: Study, note: Callable[[str], None], *, trust: bool)
     return replace(study, jobs=tuple(replace(job, run=job.run and _trusted(job.run)) for job in study.jobs))
 
 
-def _trusted(run: Run) -> Run:
+def _trusted(run: RunRecord) -> RunRecord:
     if not run.own:
         return run
     if run.finished is None:

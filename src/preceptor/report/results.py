@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from preceptor.report.drawing.grid import Datum, Grid, label, measured
-from preceptor.report.reading.published import Rows, figure_for
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.published import PublishedRows, figure_for
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 
 _INSIDE = ("network", "metric")
@@ -17,7 +17,7 @@ BETTER, WORSE = "▲", "▼"
 _MARKS = {"better": BETTER, "worse": WORSE}
 
 
-def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
+def results(study: StudyRecord, statistics: Statistics, published: PublishedRows = ()) -> Grid:
     """The table in the study's layout: teachers and students alone first, published figures beside one's own."""
     layout = study.layout
     axes = dict.fromkeys(axis for cell in study.cells for axis in cell.labels)
@@ -31,7 +31,7 @@ def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
     places = [(cell, n, metric) for cell in study.cells for n in _networks(study, cell) for metric in layout.metrics]
     whole = [_along(study, *place, across) for place in places if place[0].kind == "run"]
     columns = dict.fromkeys(column for column in whole if "" not in column)
-    rows: dict[tuple[str, ...], dict[tuple[str, ...], tuple[Cell, str, str]]] = {}
+    rows: dict[tuple[str, ...], dict[tuple[str, ...], tuple[CellRecord, str, str]]] = {}
     for place in places:
         mine = _along(study, *place, across)
         fitting = [column for column in columns if _agree(mine, column)] or [mine]
@@ -52,11 +52,11 @@ def results(study: Study, statistics: Statistics, published: Rows = ()) -> Grid:
     return Grid("results", study.title, tuple(heads), tuple(body), len(down), _caption(study, statistics, published))
 
 
-def _networks(study: Study, cell: Cell) -> tuple[str, ...]:
+def _networks(study: StudyRecord, cell: CellRecord) -> tuple[str, ...]:
     return ("T",) if cell.kind == "teacher" else tuple(n for n in study.networks if cell.kind == "run" or n != "T")
 
 
-def _along(study: Study, cell: Cell, network: str, metric: str, axes: Iterable[str]) -> tuple[str, ...]:
+def _along(study: StudyRecord, cell: CellRecord, network: str, metric: str, axes: Iterable[str]) -> tuple[str, ...]:
     """Where a score lies along the axes; empty on those that its cell does not name."""
     place = {**cell.labels, "network": network, "metric": study.label(metric)}
     return tuple(place.get(axis, "") for axis in axes)
@@ -74,7 +74,7 @@ def _agree(place: Iterable[str], column: Iterable[str]) -> bool:
     return all(mine in ("", theirs) for mine, theirs in zip(place, column, strict=True))
 
 
-def _row_labels(study: Study, cell: Cell, network: str, metric: str, axes: list[str]) -> tuple[str, ...]:
+def _row_labels(study: StudyRecord, cell: CellRecord, network: str, metric: str, axes: list[str]) -> tuple[str, ...]:
     """The labels of a row; students and teachers alone say so on the first axis of the study."""
     labels = list(_along(study, cell, network, metric, axes))
     first = next((place for place, axis in enumerate(axes) if axis not in _INSIDE), None)
@@ -84,7 +84,7 @@ def _row_labels(study: Study, cell: Cell, network: str, metric: str, axes: list[
     return tuple(labels)
 
 
-def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, published: Rows) -> Datum:
+def _entry(statistics: Statistics, cell: CellRecord, network: str, metric: str, published: PublishedRows) -> Datum:
     study = statistics.study
     figure = figure_for(published, cell, network, study.measures.get(metric))
     found = statistics.spread(cell, network, metric)
@@ -108,11 +108,11 @@ def _entry(statistics: Statistics, cell: Cell, network: str, metric: str, publis
     )
 
 
-def _has_failed(cell: Cell) -> bool:
+def _has_failed(cell: CellRecord) -> bool:
     return any(job.status == "failed" for job in cell.jobs)
 
 
-def _progress(cell: Cell) -> str:
+def _progress(cell: CellRecord) -> str:
     """What is not done yet; empty where all is."""
     statuses = [job.status for job in cell.jobs if not job.is_finished]
     if not statuses:
@@ -122,7 +122,7 @@ def _progress(cell: Cell) -> str:
     return f"{len(cell.jobs) - len(statuses)} of {len(cell.jobs)} {repeated}, {what}"
 
 
-def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
+def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRows) -> str:
     seeds = max((len(cell.runs) for cell in study.cells), default=0)
     intervals = list(statistics.intervals.values())
     if not seeds:
@@ -150,7 +150,7 @@ def _caption(study: Study, statistics: Statistics, published: Rows) -> str:
     return " ".join(words)
 
 
-def _unit_name(study: Study) -> str:
+def _unit_name(study: StudyRecord) -> str:
     run = next(iter(study.finished), None)
     if run is not None and run.group_of is not None:
         what = run.grouped_by

@@ -15,10 +15,10 @@ from preceptor.measures import (
     spread,
 )
 from preceptor.measures.claims import corrected, pairs_to_compare, resamples_for, shares_of_level
-from preceptor.report.comparison import Difference, compare, judged
+from preceptor.report.comparison import Difference, difference_of_cells, judged
 from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.reading.samples import Blocks, groups_of, stacked
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 
 _Entry = tuple[int, str, list[Blocks]]
 """Place of a cell, network, addends of every seed."""
@@ -31,11 +31,11 @@ class Statistics:
         resamples: of the bootstrap.
     """
 
-    def __init__(self, study: Study, *, resamples: int = 2000) -> None:
+    def __init__(self, study: StudyRecord, *, resamples: int = 2000) -> None:
         self.study = study
         self._resamples = resamples
 
-    def spread(self, cell: Cell, network: str, metric: str) -> Spread | None:
+    def spread(self, cell: CellRecord, network: str, metric: str) -> Spread | None:
         """Mean ± sample standard deviation over the finished seeds; None where none has this score.
 
         One frozen teacher for all seeds has no spread over them.
@@ -86,13 +86,13 @@ class Statistics:
                 form = basic_interval if measure.grows_with_noise else percentile_interval
                 yield place, network, metric, form(point, again[~np.isnan(again)], resampler.units)
 
-    def interval(self, cell: Cell, network: str, metric: str) -> Interval | None:
+    def interval(self, cell: CellRecord, network: str, metric: str) -> Interval | None:
         """The interval of a score; None for one that is not known of each sample."""
         return self.intervals.get((self.study.cells.index(cell), network, metric))
 
     # Comparisons -------------------------------------------------------------------------------------------------
 
-    def baseline_of(self, cell: Cell) -> Cell | None:
+    def baseline_of(self, cell: CellRecord) -> CellRecord | None:
         """The finished students alone with the cell's data, split, training and first student; None without any.
 
         Of several, those that share most axes and as many students.
@@ -110,7 +110,7 @@ class Statistics:
         ]
         return max(fitting, key=lambda found: found[:2], default=(0, False, None))[2]
 
-    def best(self, network: str, metric: str) -> Cell | None:
+    def best(self, network: str, metric: str) -> CellRecord | None:
         """The cell with the best mean, teachers apart."""
         means = {
             place: found.mean
@@ -141,7 +141,7 @@ class Statistics:
             family = [
                 found
                 for first, second, alone, network in listed
-                if (found := compare(first, second, network, measure, resamples, against_alone=alone))
+                if (found := difference_of_cells(first, second, network, measure, resamples, against_alone=alone))
             ]
             if family:
                 shares = shares_of_level(np.array([one.against_alone for one in family]), every)
@@ -152,10 +152,10 @@ class Statistics:
                 ]
         return tuple(done)
 
-    def _compared(self, network: str, metric: str) -> list[Cell]:
+    def _compared(self, network: str, metric: str) -> list[CellRecord]:
         return [cell for cell in self.study.cells if cell.kind != "teacher" and self.spread(cell, network, metric)]
 
-    def _pairs(self, network: str, metric: str) -> list[tuple[Cell, Cell, bool]]:
+    def _pairs(self, network: str, metric: str) -> list[tuple[CellRecord, CellRecord, bool]]:
         """First, second, whether that is the first's students alone."""
         cells = self._compared(network, metric)
         sign = 1 if self.study.higher_is_better(metric) else -1
@@ -164,12 +164,12 @@ class Statistics:
         alone = [next((n for n, cell in enumerate(cells) if cell is base), None) for base in bases]
         return [(cells[first], cells[second], is_alone) for first, second, is_alone in pairs_to_compare(means, alone)]
 
-    def against_baseline(self, cell: Cell, network: str, metric: str) -> Difference | None:
+    def against_baseline(self, cell: CellRecord, network: str, metric: str) -> Difference | None:
         """The comparison with the students alone, if it could be made."""
         base = self.baseline_of(cell)
         return self._difference(cell, base, network, metric) if base else None
 
-    def is_best(self, cell: Cell, network: str, metric: str) -> bool:
+    def is_best(self, cell: CellRecord, network: str, metric: str) -> bool:
         """Whether the cell has the best mean and differs from every other one."""
         if cell is not self.best(network, metric):
             return False
@@ -177,7 +177,7 @@ class Statistics:
         found = [self._difference(cell, c, network, metric) for c in others if self.spread(c, network, metric)]
         return all(d is not None and d.word == ("better" if d.first is cell else "worse") for d in found)
 
-    def _difference(self, one: Cell, other: Cell, network: str, metric: str) -> Difference | None:
+    def _difference(self, one: CellRecord, other: CellRecord, network: str, metric: str) -> Difference | None:
         """The comparison of two cells, in whichever order it was made."""
         return self._by_pair.get((frozenset((id(one), id(other))), network, metric))
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from preceptor.measures import MEASURES, Spread, spread
-from preceptor.report.drawing.grid import Datum, Grid, label, measured, number, text_of
-from preceptor.report.names import architecture
-from preceptor.report.reading.studies import Study
+from preceptor.report.drawing.grid import Datum, Grid, label, measured, number_datum, text_of
+from preceptor.report.names import architecture_in_recipe
+from preceptor.report.reading.studies import StudyRecord
 from preceptor.report.statistics import Statistics
 
 
-def scores(study: Study, statistics: Statistics) -> Grid:
+def scores(study: StudyRecord, statistics: Statistics) -> Grid:
     """Every score of every network, on the test split."""
     tests = [run.test for run in study.finished]
     fidelities = [run.fidelity for run in study.finished]
@@ -47,7 +47,7 @@ def scores(study: Study, statistics: Statistics) -> Grid:
     return Grid("scores", "Every score", (heads,), tuple(rows), 2, caption)
 
 
-def differences(study: Study, statistics: Statistics) -> Grid:
+def differences(study: StudyRecord, statistics: Statistics) -> Grid:
     """Every paired comparison that was made."""
     rows = []
     for found in statistics.differences:
@@ -103,7 +103,7 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def runs(study: Study) -> Grid:
+def runs(study: StudyRecord) -> Grid:
     """Every run that was asked for, with what became of it."""
     rows = []
     for cell in study.cells:
@@ -119,8 +119,8 @@ def runs(study: Study) -> Grid:
                     Datum(job.status, is_warning=job.status == "failed"),
                     label(chosen),
                     Datum("") if score is None else Datum(text_of(score, is_share=study.is_share(study.metric)), score),
-                    number(result.seconds if result else None),
-                    number(result.images_per_second if result else None),
+                    number_datum(result.seconds if result else None),
+                    number_datum(result.images_per_second if result else None),
                     Datum(job.name, beside=tuple(filter(None, (job.error, source))), is_warning=bool(job.error)),
                 )
             )
@@ -134,7 +134,7 @@ def _study_of(run: str) -> str:
     return (Path("…", *Path(run).parts).parents[1]).name
 
 
-def costs(study: Study) -> Grid | None:
+def costs(study: StudyRecord) -> Grid | None:
     """What each network costs; None before a run is finished."""
     found: dict[tuple[str, str, object], tuple[Datum, ...]] = {}
     for run in study.finished:
@@ -142,12 +142,12 @@ def costs(study: Study) -> Grid | None:
         if result is None:
             continue
         for network, parameters in result.parameters.items():
-            what = architecture(run, network)
+            what = architecture_in_recipe(run, network)
             side = "teacher" if network == "T" else "student"
             data = (
-                number(_scaled(parameters, 1e6), "{:.2f}"),
-                number(_scaled(result.multiply_adds.get(network), 1e6), "{:.1f}"),
-                number(_scaled(result.model_bytes.get(network), 2**20), "{:.1f}"),
+                number_datum(_scaled(parameters, 1e6), "{:.2f}"),
+                number_datum(_scaled(result.multiply_adds.get(network), 1e6), "{:.1f}"),
+                number_datum(_scaled(result.model_bytes.get(network), 2**20), "{:.1f}"),
             )
             found.setdefault((side, what, parameters), (label(side), label(what), *data))
     if not found:
@@ -156,7 +156,7 @@ def costs(study: Study) -> Grid | None:
     return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2)
 
 
-def gradients(study: Study) -> Grid | None:
+def gradients(study: StudyRecord) -> Grid | None:
     """What each network's gradient is made of; None where nobody measured it."""
     rows = []
     stages: dict[str, None] = {}

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from preceptor.measures import main_measure, spread
 from preceptor.measures.measure import AnyMeasure
 from preceptor.report.drawing.grid import Datum, Grid, label, measured
-from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.runs import RunRecord
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 from preceptor.runs.result import ConstantAnswer
 
 
-def teachers(study: Study, statistics: Statistics) -> Grid | None:
+def teachers(study: StudyRecord, statistics: Statistics) -> Grid | None:
     """Is the teacher any better than the student alone, on validation? None where nobody has a teacher."""
     main, *more = compared = [main_measure(study.task), *(one for one in study.measures.values() if one.is_audited)]
     rows = []
@@ -59,7 +59,7 @@ def teachers(study: Study, statistics: Statistics) -> Grid | None:
     return Grid("teachers", "Teacher audit", (tuple(heads[place] for place in keep),), cut, 1, caption)
 
 
-def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
+def audit_of(study: StudyRecord, statistics: Statistics, cell: CellRecord) -> str:
     """In how many seeds the teacher is better than the best student alone of the same seed, in words."""
     base = statistics.baseline_of(cell) or _only_baseline(study)
     metric = main_measure(study.task).key
@@ -80,13 +80,13 @@ def audit_of(study: Study, statistics: Statistics, cell: Cell) -> str:
     return f"NOT better in {compared - better} of {compared} seeds" if compared > 1 else "NOT better (one seed)"
 
 
-def constant_answers(cell: Cell) -> list[ConstantAnswer]:
+def constant_answers(cell: CellRecord) -> list[ConstantAnswer]:
     """What each run's audit says of one answer for everything on validation; of older runs it is not known."""
     audits = (run.result.teacher_audit for run in cell.runs.values() if run.result)
     return [audit.constant_answer for audit in audits if audit and audit.constant_answer]
 
 
-def noise_of(cell: Cell) -> str:
+def noise_of(cell: CellRecord) -> str:
     """In how many seeds the teacher is not clearly better than a constant answer; empty where it always is."""
     beaten = [one.beaten for one in constant_answers(cell)]
     if all(beaten):
@@ -95,20 +95,20 @@ def noise_of(cell: Cell) -> str:
     return f"not clearly better than a constant answer in {seeds}"
 
 
-def best_alone(run: Run, metric: str) -> float | None:
+def best_alone(run: RunRecord, metric: str) -> float | None:
     """The best single student of a run without teacher, on validation."""
     names = [name for name in run.validation if not name.startswith("ensemble")]
     found = [score for name in names if (score := run.score(name, metric, "validation")) is not None]
     return max(found, default=None)
 
 
-def _only_baseline(study: Study) -> Cell | None:
+def _only_baseline(study: StudyRecord) -> CellRecord | None:
     """The students alone, where there is one kind of them: a teacher alone names no students."""
     found = [cell for cell in study.cells if cell.kind == "baseline" and cell.runs]
     return found[0] if len(found) == 1 else None
 
 
-def _validation(runs: Iterable[Run], network: str | None, measure: AnyMeasure) -> Datum:
+def _validation(runs: Iterable[RunRecord], network: str | None, measure: AnyMeasure) -> Datum:
     values = []
     for run in runs:
         names = list(run.validation)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from preceptor.measures.claims import LEVEL
 from preceptor.report.comparison import NO_VERDICT, Difference
 from preceptor.report.names import network_name
-from preceptor.report.reading.studies import STATUSES, Cell, Study
+from preceptor.report.reading.studies import STATUSES, CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 from preceptor.report.teachers import audit_of, noise_of
 
@@ -14,7 +14,7 @@ NOT_PUBLISHED = "Small scale: this is NOT the published protocol."
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class StudyVerdict:
     """What a reader should know first.
 
     Args:
@@ -28,14 +28,14 @@ class Verdict:
     warnings: tuple[str, ...]
 
 
-def verdict(study: Study, statistics: Statistics) -> Verdict:
+def study_verdict(study: StudyRecord, statistics: Statistics) -> StudyVerdict:
     """The state of the study in words."""
-    return Verdict(
+    return StudyVerdict(
         _headline(study, statistics), tuple(_evidence(study, statistics)), tuple(_warnings(study, statistics))
     )
 
 
-def _headline(study: Study, statistics: Statistics) -> str:
+def _headline(study: StudyRecord, statistics: Statistics) -> str:
     network, metric = study.network, study.metric
     what = f"{study.label(metric)} of {network_name(network)}"
     if not study.finished:
@@ -70,7 +70,7 @@ def _headline(study: Study, statistics: Statistics) -> str:
     return "; ".join(parts) + "."
 
 
-def _of_single_runs(study: Study, statistics: Statistics, what: str) -> str:
+def _of_single_runs(study: StudyRecord, statistics: Statistics, what: str) -> str:
     """Where there is nothing but students and teachers alone."""
     parts = []
     for cell in study.cells:
@@ -83,7 +83,7 @@ def _of_single_runs(study: Study, statistics: Statistics, what: str) -> str:
     return f"Test {name} in percent: {'; '.join(parts)}." if parts else f"No finished run has {what}."
 
 
-def _count(cells: Sequence[Cell]) -> str:
+def _count(cells: Sequence[CellRecord]) -> str:
     return "the one method" if len(cells) == 1 else f"the {len(cells)} methods"
 
 
@@ -97,7 +97,7 @@ def _is(titles: Sequence[str]) -> str:
     return "is" if len(titles) == 1 else "are"
 
 
-def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
+def _evidence(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
     network, metric = study.network, study.metric
     best = statistics.best(network, metric)
     if best is not None:
@@ -130,7 +130,7 @@ def _evidence(study: Study, statistics: Statistics) -> Iterable[str]:
         yield f"{_plural(done, 'run')} finished, {_plural(len(seeds), 'seed')}."
 
 
-def _warnings(study: Study, statistics: Statistics) -> Iterable[str]:
+def _warnings(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
     if study.is_small:
         yield NOT_PUBLISHED
     failed: dict[str, list[str]] = {}
@@ -168,7 +168,7 @@ def _too_few(found: Difference) -> str:
     )
 
 
-def _teacher_warnings(study: Study, statistics: Statistics) -> Iterable[str]:
+def _teacher_warnings(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
     """Teachers that are no better than the student alone, and those that nobody compared."""
     audits: dict[str, list[str]] = {}
     noise: dict[str, list[str]] = {}

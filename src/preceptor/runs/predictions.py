@@ -33,7 +33,7 @@ class Predictions:
     networks: Mapping[str, Array]
 
 
-def joined(answers: Sequence[Predictions]) -> Predictions:
+def joined_predictions(answers: Sequence[Predictions]) -> Predictions:
     """Answers about different samples, one below the other, of the networks that all have."""
     names = [name for name in answers[0].networks if all(name in answer.networks for answer in answers)]
     labels = [answer.labels for answer in answers if answer.labels is not None]

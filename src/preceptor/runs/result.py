@@ -21,19 +21,19 @@ def _known(found: object) -> object:
     return {key: value for key, value in found.items() if value is not None} if isinstance(found, Mapping) else found
 
 
-def _not_empty(found: "Scores") -> "Scores":
+def _not_empty(found: "ScoresByNetwork") -> "ScoresByNetwork":
     if not found:
         raise ValueError("holds no scores")
     return found
 
 
-NetworkScores = Annotated[dict[str, float], BeforeValidator(_known)]
+ScoresByMeasure = Annotated[dict[str, float], BeforeValidator(_known)]
 """Scores of one network by metric."""
 
-Scores = dict[str, NetworkScores]
+ScoresByNetwork = dict[str, ScoresByMeasure]
 """Scores by network and metric."""
 
-Costs = Annotated[dict[str, int], BeforeValidator(_known)]
+CostsByNetwork = Annotated[dict[str, int], BeforeValidator(_known)]
 """A cost by network."""
 
 
@@ -102,13 +102,13 @@ class RunResult(_Value):
     strategy: str | None = None
     seed: int = 0
     chosen: str
-    test: Scores
-    validation: Annotated[Scores, AfterValidator(_not_empty)]
-    fidelity: Scores
+    test: ScoresByNetwork
+    validation: Annotated[ScoresByNetwork, AfterValidator(_not_empty)]
+    fidelity: ScoresByNetwork
     teacher_audit: TeacherAudit | None = None
-    parameters: Costs
-    multiply_adds: Costs = Field(default_factory=dict)
-    model_bytes: Costs = Field(default_factory=dict)
+    parameters: CostsByNetwork
+    multiply_adds: CostsByNetwork = Field(default_factory=dict)
+    model_bytes: CostsByNetwork = Field(default_factory=dict)
     second_observer: dict[str, float] = Field(default_factory=dict)
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
     grouped_by: str | None = None

@@ -13,7 +13,7 @@ def write_source(run: Path, source: Path) -> None:
     write_sealed(RunFiles(run).reused, {_FROM: str(source.resolve())})
 
 
-def source_of(run: Path) -> str | None:
+def reused_from(run: Path) -> str | None:
     """The folder that a run was copied from; None where it was trained here.
 
     Raises:

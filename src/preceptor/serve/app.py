@@ -3,10 +3,11 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from importlib import resources
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from preceptor.errors import UserError
 from preceptor.serve.answer import Desk
+from preceptor.serve.hands import Hands
 from preceptor.serve.limits import MOST_PIXELS, Inbox, Limits, RefusedError, Turns
 
 HEADERS = {
@@ -33,6 +35,7 @@ PAGES = {
     "/page.js": ("page.js", "text/javascript"),
 }
 PATHS = "/ (the page), /predict, /health and /version"
+_CHUNK = 1 << 18
 _PARTING = 2.0  # seconds in which a refused sender may read why, before the connection is closed
 
 
@@ -52,6 +55,33 @@ class Parting(JSONResponse):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+class Sent(JSONResponse):
+    """An answer whose bytes are held, and counted, until they are sent."""
+
+    def __init__(self, content: Any, inbox: Inbox) -> None:
+        super().__init__(content)
+        self._inbox = inbox
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._inbox.sending(len(self.body)):
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(self.body), _CHUNK):  # each waits until those before it are sent
+                part = self.body[start : start + _CHUNK]
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class Quiet:
+    """Ends what is stopped together with the server without a word."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(asyncio.CancelledError):
+            await self._app(scope, receive, send)
+
+
 class Gate:
     """Refuses whoever calls the server by another name, and puts :data:`HEADERS` on every answer."""
 
@@ -66,25 +96,27 @@ class Gate:
 
         app = self._app
         if self._hosts is not None and _called(Request(scope).headers.get("host", "")) not in self._hosts:
-            app = refusal(421, f"this server is called {', '.join(sorted(self._hosts))}, and nothing else")
+            app = refusal_response(421, f"this server is called {', '.join(sorted(self._hosts))}, and nothing else")
         await app(scope, receive, send_more)
 
 
-def app_of(desk: Desk, limits: Limits, hosts: frozenset[str] | None) -> FastAPI:
+def app_of(desk: Desk, limits: Limits, inbox: Inbox, hosts: frozenset[str] | None) -> FastAPI:
     """The application.
 
     Args:
+        inbox: what holds images and answers.
         hosts: the names by which it may be called, so that no other site's page can take its name; None for any.
     """
     app = FastAPI(title="preceptor", docs_url=None, redoc_url=None, openapi_url=None)
-    turns, inbox, hands = Turns(limits.rate), Inbox(limits), CapacityLimiter(len(os.sched_getaffinity(0)))
+    turns, hands = Turns(limits.rate), Hands(len(os.sched_getaffinity(0)))
 
     app.add_middleware(Gate, hosts=hosts)
+    app.add_middleware(Quiet)
 
     @app.exception_handler(RefusedError)
     async def refused(request: Request, error: RefusedError) -> Response:
         more = {} if error.again is None else {"retry-after": str(error.again)}
-        return refusal(error.status, error.reason, more)
+        return refusal_response(error.status, error.reason, more)
 
     @app.exception_handler(UserError)
     async def no_answer(request: Request, error: UserError) -> Response:
@@ -92,19 +124,24 @@ def app_of(desk: Desk, limits: Limits, hosts: frozenset[str] | None) -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def no_option(request: Request, error: RequestValidationError) -> Response:
-        return refusal(422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()))
+        return refusal_response(422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()))
 
     @app.exception_handler(HTTPException)
     async def no_such(request: Request, error: HTTPException) -> Response:
         reason = {404: f"nothing is at this address; there are {PATHS}", 405: "this address has another method"}
-        return refusal(error.status_code, reason.get(error.status_code, str(error.detail)), error.headers or {})
+        said = reason.get(error.status_code, str(error.detail))
+        return refusal_response(error.status_code, said, error.headers or {})
 
     @app.post("/predict")
     async def predict(request: Request, pictures: bool = False) -> Response:
         turns.take(request.client.host if request.client else "")
         async with inbox.image(request) as image:
-            said = await to_thread.run_sync(lambda: desk.answer(image, with_pictures=pictures), limiter=hands)
-        return JSONResponse(said)
+            said = await hands.do(partial(answered, image, pictures))
+        return Sent(said, inbox)
+
+    def answered(image: bytes, pictures: bool) -> dict[str, Any]:
+        inbox.require_room()
+        return desk.answer(image, with_pictures=pictures)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -136,6 +173,6 @@ def _called(host: str) -> str:
     return name.removeprefix("[").removesuffix("]").lower()
 
 
-def refusal(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
+def refusal_response(status: int, reason: str, headers: Mapping[str, str] | None = None) -> Response:
     """Why there is no answer."""
     return Parting({"error": reason}, status, dict(headers or {}))

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -67,10 +67,41 @@ class Turns:
 
 
 class Inbox:
-    """The images that are being read or answered, all in memory, whose bytes together stay below a limit."""
+    """Images that are being read or answered, and answers that are being sent, together below a limit."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._held = limits, 0
+        self._arriving: set[asyncio.Timeout] = set()
+        self._is_closed = False
+
+    @property
+    def held(self) -> int:
+        """Bytes of images and answers."""
+        return self._held
+
+    def close(self) -> None:
+        """Take no image any more, nor the rest of one that is arriving."""
+        self._is_closed = True
+        for one in self._arriving:
+            one.reschedule(0)
+
+    def require_room(self) -> None:
+        """Refuse to take or to answer an image while too much is held, by those who take no answers for example.
+
+        Raises:
+            RefusedError: it is.
+        """
+        if self._held > _HELD * self._limits.most_bytes:
+            raise RefusedError(503, "too many images are waiting; try again in a few seconds", 5)
+
+    @contextmanager
+    def sending(self, size: int) -> Iterator[None]:
+        """An answer of so many bytes is held until the block ends."""
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
 
     @asynccontextmanager
     async def image(self, request: Request) -> AsyncIterator[bytes]:
@@ -82,7 +113,7 @@ class Inbox:
         limits, parts, size = self._limits, list[bytes](), 0
         self._require_kind(request)
         try:
-            async with asyncio.timeout(limits.seconds):
+            async with self._arrives():
                 async for part in request.stream():
                     size += len(part)
                     self._held += len(part)
@@ -90,13 +121,31 @@ class Inbox:
                     parts.append(part)
             if not size:
                 raise RefusedError(400, "no image came; send one as the body: curl --data-binary @image.png …/predict")
-            yield b"".join(parts)
+            image = b"".join(parts)
+            parts.clear()
+            yield image
         except TimeoutError:
+            self._require_open()
             raise RefusedError(408, f"the image had not arrived after {limits.seconds:g} s") from None
         except ClientDisconnect:
             raise RefusedError(400, "the image was cut off") from None
         finally:
             self._held -= size
+
+    @asynccontextmanager
+    async def _arrives(self) -> AsyncIterator[None]:
+        """The time that an image has; none where the inbox is closed."""
+        self._require_open()
+        async with asyncio.timeout(self._limits.seconds) as ends:
+            self._arriving.add(ends)
+            try:
+                yield
+            finally:
+                self._arriving.discard(ends)
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise RefusedError(503, "the server is being stopped")
 
     def _require_kind(self, request: Request) -> None:
         if request.headers.get("content-type", "").startswith("multipart/"):
@@ -109,5 +158,4 @@ class Inbox:
         most = self._limits.most_bytes
         if size > most:
             raise RefusedError(413, f"the image has more than {most / 1e6:g} MB, which is the most that is taken")
-        if self._held > _HELD * most:
-            raise RefusedError(503, "too many images are waiting; try again in a few seconds", 5)
+        self.require_room()

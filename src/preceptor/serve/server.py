@@ -16,7 +16,7 @@ from preceptor.errors import UserError
 from preceptor.quoting import quoted
 from preceptor.serve.answer import Desk
 from preceptor.serve.app import app_of
-from preceptor.serve.limits import Limits
+from preceptor.serve.limits import Inbox, Limits
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _CONNECTIONS = 1000
@@ -34,13 +34,13 @@ def serve(folder: Path, host: str, port: int, limits: Limits, *, say: Callable[[
     """
     desk = Desk(folder)
     listening = _listen(host, port)
-    is_local = _is_loopback(host)
+    is_local, inbox = _is_loopback(host), Inbox(limits)
     address = f"[{host}]" if ":" in host else host
     say(f"{folder} answers at http://{address}:{listening.getsockname()[1]}/ (Ctrl-C ends it)")
     if not is_local:
         say("note: whoever reaches this address may use it, and what is sent is not encrypted.")
     config = Config(
-        app_of(desk, limits, LOOPBACK | {host} if is_local else None),
+        app_of(desk, limits, inbox, LOOPBACK | {host} if is_local else None),
         http=_patient(limits.seconds),
         ws="none",
         lifespan="off",
@@ -49,15 +49,18 @@ def serve(folder: Path, host: str, port: int, limits: Limits, *, say: Callable[[
         proxy_headers=False,
         server_header=False,
         limit_concurrency=_CONNECTIONS,
-        timeout_graceful_shutdown=_FAREWELL,
     )
     with listening:
-        asyncio.run(_Server(config).serve([listening]))
+        asyncio.run(_Server(config, inbox).serve([listening]))
     say("stopped.")
 
 
 class _Server(Server):
     """Ends at the first signal and leaves it at that; uvicorn's own sends it again at the end."""
+
+    def __init__(self, config: Config, inbox: Inbox) -> None:
+        super().__init__(config)
+        self._inbox = inbox
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -68,15 +71,46 @@ class _Server(Server):
             for one, handler in before.items():
                 signal.signal(one, handler)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Give the answers that are being made for a while; then drop what is left."""
+        self._inbox.close()
+        end = asyncio.get_running_loop().call_later(_FAREWELL, self._drop)
+        await super().shutdown(sockets)
+        end.cancel()
+
+    def _drop(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in self.server_state.tasks:
+            task.cancel()
+
+
+class _Deadline:
+    """Something that happens unless it is called off; to begin it again changes nothing."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, then: Callable[[], object]) -> None:
+        self._loop, self._seconds, self._then = loop, seconds, then
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._seconds, self._then)
+
+    def call_off(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
 
 def _patient(seconds: float) -> type[H11Protocol]:
-    """A connection that is closed where the head of a request does not arrive in time."""
+    """A connection that is closed where the head of a request does not arrive, or an answer is not taken, in time."""
 
     class Patient(H11Protocol):
-        _end: asyncio.TimerHandle | None = None
-
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
             super().connection_made(transport)
+            transport.set_write_buffer_limits(0)  # so that writing is paused as long as anything is not sent
+            self._head = _Deadline(self.loop, seconds, self._give_up)
+            self._answer = _Deadline(self.loop, seconds, transport.abort)
             self._wait()
 
         def data_received(self, data: bytes) -> None:
@@ -84,28 +118,39 @@ def _patient(seconds: float) -> type[H11Protocol]:
             self._wait()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._forget()
+            self._head.call_off()
+            self._answer.call_off()
             super().connection_lost(exc)
 
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._answer.begin()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if self._is_waiting:
+                self._answer.call_off()
+
+        def on_response_complete(self) -> None:
+            if not self.flow.write_paused:
+                self._answer.call_off()
+            super().on_response_complete()
+
         def _wait(self) -> None:
-            if not self._is_waiting:
-                self._forget()
-            elif self._end is None:
-                self._end = self.loop.call_later(seconds, self._give_up)
+            if self._is_waiting:
+                self._head.begin()
+            else:
+                self._head.call_off()
 
         @property
         def _is_waiting(self) -> bool:
+            """Whether no answer is being made or sent."""
             cycle: Any = self.cycle
             return cycle is None or bool(cycle.response_complete)
 
         def _give_up(self) -> None:
             if self._is_waiting:
                 self.transport.close()
-
-        def _forget(self) -> None:
-            if self._end is not None:
-                self._end.cancel()
-            self._end = None
 
     return Patient
 

@@ -11,7 +11,7 @@ from preceptor.files import write_text
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.runs.files import run_of_snapshot
 from preceptor.runs.finished import read_finished
-from preceptor.runs.reused import source_of
+from preceptor.runs.reused import reused_from
 from preceptor.sealed import write_sealed
 from preceptor.study.lockstep import lockstep
 from preceptor.study.plan import Job, digest_of
@@ -166,7 +166,7 @@ def _found(job: Job, out: Path) -> Standing:
     """As a job stands when a command begins."""
     if not is_finished(job, out):
         return Standing()
-    return Standing("done", reused_from=source_of(job.folder(out)))
+    return Standing("done", reused_from=reused_from(job.folder(out)))
 
 
 def is_finished(job: Job, out: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from preceptor.plan.cast import Usual, is_teacher
-from preceptor.plan.show import architecture
+from preceptor.plan.show import architecture_of_use
 from preceptor.recipe import Recipe
 
 
@@ -48,6 +48,6 @@ def check_recipes(recipes: Iterable[tuple[Recipe, bool]], console: Console) -> N
         for network in plan.networks:
             one = (replace(network, name=""), recipe.task, packed.classes, packed.size)
             if one not in made and (is_complete or not is_teacher(network.name)):
-                with console.status(f"making {architecture(network)}"):
+                with console.status(f"making {architecture_of_use(network)}"):
                     workshop.network(network)
                 made.add(one)

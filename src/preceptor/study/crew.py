@@ -1,14 +1,9 @@
 """Those who do jobs, wherever they are: what a loop over jobs may ask of them."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Protocol
 
-from preceptor.study.work import Answer, Epoch, Request
+from preceptor.study.work import Epoch, JobOutcome, JobRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +13,7 @@ class Death:
     words: str
 
 
-Event = Answer | Death | Epoch
+Event = JobOutcome | Death | Epoch
 
 
 class Crew(Protocol):
@@ -32,7 +27,7 @@ class Crew(Protocol):
     def busy(self) -> bool:
         """Whether anyone is at work."""
 
-    def give(self, request: Request) -> None:
+    def give(self, request: JobRequest) -> None:
         """Hand a job to someone free."""
 
     def events(self, seconds: float) -> list[tuple[str, Event]]:
@@ -46,29 +41,3 @@ class Crew(Protocol):
 
     def close(self) -> None:
         """Let idle workers go, and end at once those that are not."""
-
-
-@dataclass
-class Stop:
-    """How often the user or the system asked to stop."""
-
-    requested: int = 0
-
-
-@contextmanager
-def stop_requests() -> Iterator[Stop]:
-    """Count SIGTERM and SIGINT instead of dying of them."""
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.requested += 1
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -9,7 +9,7 @@ from preceptor.study.plan import Job, stages_before
 
 
 @dataclass(frozen=True, slots=True)
-class JobKind:
+class EqualJobs:
     """Jobs that are alike up to their seed and fold.
 
     Args:
@@ -30,9 +30,9 @@ class JobKind:
         return words + (f" and {others} alike" if others else "")
 
 
-def kinds_of(jobs: Sequence[Job]) -> list[JobKind]:
+def kinds_of(jobs: Sequence[Job]) -> list[EqualJobs]:
     """``jobs`` by what they train: equal plans on equally many equal images are one kind."""
-    found: dict[tuple[object, ...], JobKind] = {}
+    found: dict[tuple[object, ...], EqualJobs] = {}
     for job in jobs:
         recipe = job.recipe
         spared = tuple(stage.name for stage in stages_before(recipe)) if job.teachers else ()
@@ -40,5 +40,5 @@ def kinds_of(jobs: Sequence[Job]) -> list[JobKind]:
         split = recipe.split.model_copy(update={"seed": None, "fold": 0})
         key = (stages, recipe.task, split, recipe.augment, recipe.task_loss, recipe.data.model_dump_json())
         before = found[key].jobs if key in found else ()
-        found[key] = JobKind((*before, job), stages, spared)
+        found[key] = EqualJobs((*before, job), stages, spared)
     return list(found.values())

@@ -9,14 +9,14 @@ from preceptor.study.spec import Study
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class GridCell:
     """A place in the table: axis -> option, and the recipe's changes there."""
 
     labels: dict[str, str]
     changes: tuple[tuple[str, Any], ...]
 
 
-def cells(study: Study) -> list[Cell]:
+def cells(study: Study) -> list[GridCell]:
     """The cells in the order of the axes, those added last.
 
     Raises:
@@ -26,12 +26,12 @@ def cells(study: Study) -> list[Cell]:
     for options in product(*study.axes.values()):
         labels = dict(zip(study.axes, options, strict=True))
         if not any(left_out.items() <= labels.items() for left_out in study.exclude):
-            found.append(Cell(labels, tuple(_changes(study, labels))))
+            found.append(GridCell(labels, tuple(_changes(study, labels))))
     for extra in study.include:
         labels = {axis: extra.cell[axis] for axis in study.axes}
         if any(cell.labels == labels for cell in found):
             raise UserError(f"study {study.name}: include: the cell {_words(labels)} is there already")
-        found.append(Cell(labels, (*_changes(study, labels), *extra.set.items())))
+        found.append(GridCell(labels, (*_changes(study, labels), *extra.set.items())))
     if not found:
         raise UserError(f"study {study.name}: every cell is excluded")
     return found

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
 from preceptor.study.crew import Death, Event
-from preceptor.study.work import Request, Work, serve, train_job
+from preceptor.study.work import JobRequest, Work, do_jobs_of, train_job
 
 
 class LocalCrew:
@@ -30,7 +30,7 @@ class LocalCrew:
         """Whether anyone is at work."""
         return any(worker.job for worker in self._workers)
 
-    def give(self, request: Request) -> None:
+    def give(self, request: JobRequest) -> None:
         """Hand a job to someone free."""
         next(worker for worker in self._workers if worker.job is None).give(request)
 
@@ -66,12 +66,12 @@ class _Worker:
         self._settings = (work, threads, gpu)
         self._process: SpawnProcess | None = None
 
-    def give(self, request: Request) -> None:
+    def give(self, request: JobRequest) -> None:
         if self._process is None or not self._process.is_alive():
             self.close()
             context = get_context("spawn")
             self.connection, theirs = context.Pipe()
-            self._process = context.Process(target=serve, args=(theirs, *self._settings), daemon=True)
+            self._process = context.Process(target=do_jobs_of, args=(theirs, *self._settings), daemon=True)
             self._process.start()
             theirs.close()  # so that the end of the process closes the pipe
         self.job = request.id

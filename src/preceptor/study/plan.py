@@ -19,7 +19,7 @@ from preceptor.specs import NetworkSpec
 from preceptor.study.grid import cells
 from preceptor.study.spec import Study
 
-Kind = Literal["run", "teacher", "baseline"]
+JobKind = Literal["run", "teacher", "baseline"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Job:
     """
 
     id: str
-    kind: Kind
+    kind: JobKind
     cell: Mapping[str, str]
     seed: int
     recipe: Recipe
@@ -72,13 +72,13 @@ class Job:
 class _Shared:
     """A job in the making that several cells need."""
 
-    kind: Kind
+    kind: JobKind
     recipe: Recipe
     cell: dict[str, str]
 
 
 @dataclass
-class Plan:
+class StudyPlan:
     """The jobs in the order in which they are best begun, and what was left out of recipes, one sentence each."""
 
     jobs: list[Job]
@@ -110,7 +110,7 @@ def recipes_of(study: Study) -> tuple[list[tuple[dict[str, str], Recipe]], dict[
     return made, notes
 
 
-def plan(study: Study) -> Plan:
+def plan_study(study: Study) -> StudyPlan:
     """All jobs of a study: for each seed the teachers and students alone, then the cells.
 
     Cells whose offline teachers differ in nothing share one. Where any of them shares features, that teacher has
@@ -165,9 +165,9 @@ def plan(study: Study) -> Plan:
         replace(job, teachers=tuple(names[d] for d in job.teachers), after=tuple(names[d] for d in job.after))
         for job in jobs.values()
     ]
-    order: dict[Kind, int] = {"teacher": 0, "baseline": 1, "run": 2}
+    order: dict[JobKind, int] = {"teacher": 0, "baseline": 1, "run": 2}
     found = sorted([*alone_jobs, *runs], key=lambda job: (study.seeds.index(job.seed), order[job.kind]))
-    return Plan(found, list(notes))
+    return StudyPlan(found, list(notes))
 
 
 def all_teachers(recipe: Recipe) -> tuple[NetworkSpec, ...]:
@@ -286,7 +286,7 @@ def all_but_technique(recipe: Recipe) -> str:
     return hashlib.sha256(recipe.model_dump_json(exclude={"name", "technique"}).encode()).hexdigest()
 
 
-def _share(shared: dict[str, _Shared], kind: Kind, recipe: Recipe, labels: Mapping[str, str]) -> str:
+def _share(shared: dict[str, _Shared], kind: JobKind, recipe: Recipe, labels: Mapping[str, str]) -> str:
     """The digest of a job that cells share; its place is narrowed to what they have in common."""
     digest = _digest(recipe)
     if digest not in shared:

@@ -11,7 +11,7 @@ from typing import Any
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 from preceptor.study.crew import Death, Event
-from preceptor.study.work import Answer, Request, Work, answer, train_job
+from preceptor.study.work import JobOutcome, JobRequest, Work, do_job, train_job
 
 PASSED_ON = ("PRECEPTOR_DATA", "PRECEPTOR_CACHE", "CUBLAS_WORKSPACE_CONFIG")
 """Variables that tasks see as the command does."""
@@ -78,7 +78,7 @@ class RayCrew:
         """Whether any task is not done."""
         return bool(self._tasks)
 
-    def give(self, request: Request) -> None:
+    def give(self, request: JobRequest) -> None:
         """Hand a job to the cluster."""
         self._tasks[self._task.remote(self._work, request)] = request.id
 
@@ -107,11 +107,11 @@ class RayCrew:
     def _event(self, task: Any) -> Event:
         errors = self._ray.exceptions
         try:
-            found: Answer = self._ray.get(task)
+            found: JobOutcome = self._ray.get(task)
         except errors.TaskCancelledError:
-            return Answer("stopped")
+            return JobOutcome("stopped")
         except errors.RayTaskError as error:
-            return Answer("failed", str(error).strip().splitlines()[-1])
+            return JobOutcome("failed", str(error).strip().splitlines()[-1])
         except errors.RayError as error:
             return Death(f"died ({type(error).__name__})")
         return found
@@ -124,6 +124,6 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
 
 
-def _do(work: Work, request: Request) -> Answer:
+def _do(work: Work, request: JobRequest) -> JobOutcome:
     """Do a job in a task; a study's jobs report no epochs, so that none is ever asked to end."""
-    return answer(work, request, lambda number, score: True)
+    return do_job(work, request, lambda number, score: True)

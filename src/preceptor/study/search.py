@@ -20,10 +20,11 @@ from preceptor.errors import InterruptedRunError, UserError
 from preceptor.extras import install_command
 from preceptor.files import write_text
 from preceptor.recipe import Recipe, changed_recipe
-from preceptor.study.crew import Crew, Death, stop_requests
+from preceptor.stopping import stop_requests
+from preceptor.study.crew import Crew, Death
 from preceptor.study.space import Over
 from preceptor.study.trial import score_of, trial_request
-from preceptor.study.work import Answer, Epoch, Request
+from preceptor.study.work import Epoch, JobOutcome, JobRequest
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -109,13 +110,13 @@ def run_search(search: Search, crew: Crew, console: Console, *, device: str = "a
     study = open_study(search)
     _take_up_what_was_left(study, search)
     trials = _Trials(search, study, crew, console, device)
-    with stop_requests() as stop:
+    with stop_requests() as asked:
         try:
-            while not stop.requested and (trials.running or trials.over < search.trials):
+            while not asked.count and (trials.running or trials.over < search.trials):
                 trials.begin()
                 trials.listen()
             crew.stop()
-            while crew.busy and stop.requested < 2:
+            while crew.busy and asked.count < 2:
                 trials.listen(stopping=True)
         finally:
             crew.close()
@@ -136,7 +137,7 @@ class _Trials:
     def __init__(self, search: Search, study: "Study", crew: Crew, console: Console, device: str) -> None:
         self.search, self.study, self.crew, self.console, self.device = search, study, crew, console, device
         self.running: dict[str, Trial] = {}
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, JobRequest] = {}
         self._attempts: Counter[str] = Counter()
         self._hopeless: set[str] = set()
         self._waiting: list[str] = []  # whose worker died
@@ -175,12 +176,12 @@ class _Trials:
                 if self.search.prune and not stopping and self.running[id].should_prune():
                     self._hopeless.add(id)
                 self.crew.reply(id, id not in self._hopeless)
-            elif isinstance(event, Answer) and event.outcome == "done" and id in self._hopeless:
+            elif isinstance(event, JobOutcome) and event.outcome == "done" and id in self._hopeless:
                 self._end(id, "cut short", state=states.PRUNED)
-            elif isinstance(event, Answer) and event.outcome == "done":
+            elif isinstance(event, JobOutcome) and event.outcome == "done":
                 value = score_of(self._requests[id].folder, monitor)
                 self._end(id, f"{monitor} {value:.4f} on validation", values=value)
-            elif isinstance(event, Answer) and event.outcome == "failed":
+            elif isinstance(event, JobOutcome) and event.outcome == "failed":
                 self._fail(id, event.error or "")
             elif self._attempts[id] <= RETRIES:
                 self._waiting.append(id)

@@ -23,17 +23,17 @@ def _as_changes(value: object) -> object:
     return value
 
 
-Changes = Annotated[dict[str, Any], BeforeValidator(_as_changes)]
+RecipeChanges = Annotated[dict[str, Any], BeforeValidator(_as_changes)]
 """Dotted keys of the recipe with new values; also written as a list of ``a.b=value``."""
 
 
-class Model(BaseModel):
+class StudyPart(BaseModel):
     """Base of every part of a study: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
 
 
-class Layout(Model):
+class TableAxes(StudyPart):
     """How the cells become a table: which axes go down, which across, and what stands in a cell.
 
     ``network`` and ``metric`` are axes too, and come last unless they are named. ``metrics`` are scores on the
@@ -46,21 +46,21 @@ class Layout(Model):
     metrics: tuple[str, ...] = ()
 
 
-class PublishedTable(Model):
+class PublishedTable(StudyPart):
     """Published figures to show beside one's own: the rows of ``file`` whose ``table`` is this."""
 
     file: str
     table: str
 
 
-class ExtraCell(Model):
+class ExtraCell(StudyPart):
     """A cell that the grid does not have: its place on the axes, and what it changes."""
 
     cell: dict[str, str]
-    set: Changes = Field(default_factory=dict)
+    set: RecipeChanges = Field(default_factory=dict)
 
 
-class Study(Model):
+class Study(StudyPart):
     """A grid of recipes × seeds.
 
     Args:
@@ -85,15 +85,15 @@ class Study(Model):
     name: str
     title: str = ""
     recipe: dict[str, Any]
-    set: Changes = Field(default_factory=dict)
-    axes: dict[str, dict[str, Changes]] = Field(default_factory=dict)
+    set: RecipeChanges = Field(default_factory=dict)
+    axes: dict[str, dict[str, RecipeChanges]] = Field(default_factory=dict)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     folds: Annotated[int, Field(ge=2, le=1000)] | None = None
     threads: Threads | None = None
     together: bool = False
     exclude: tuple[dict[str, str], ...] = ()
     include: tuple[ExtraCell, ...] = ()
-    layout: Layout = Layout()
+    layout: TableAxes = TableAxes()
     published: PublishedTable | None = None
     protocol: Literal["published", "own"] = "own"
     scale: str | None = None

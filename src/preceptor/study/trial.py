@@ -10,30 +10,32 @@ from typing import TYPE_CHECKING
 from preceptor.recipe import Recipe, parse_recipe
 from preceptor.runs.finished import finished_run
 from preceptor.screen import Screen
-from preceptor.study.work import Request, Tell
+from preceptor.study.work import JobRequest, Tell
 from preceptor.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from preceptor.plan.stage import Stage
 
 
-def trial_request(id: str, recipe: Recipe, out: Path, device: str) -> Request:
+def trial_request(id: str, recipe: Recipe, out: Path, device: str) -> JobRequest:
     """A trial in a folder of its content: the same settings again take up what is there."""
     out = out.resolve()
     content = json.dumps(recipe.model_dump(mode="json", exclude_defaults=True, exclude={"name"}), sort_keys=True)
     digest = hashlib.sha256(content.encode()).hexdigest()[:8]
-    return Request(id, out / "trials" / digest, out / "logs" / f"{digest}.log", recipe.to_yaml(), device)
+    return JobRequest(id, out / "trials" / digest, out / "logs" / f"{digest}.log", recipe.to_yaml(), device)
 
 
-def train_trial(request: Request, tell: Tell) -> None:
+def train_trial(request: JobRequest, tell: Tell) -> None:
     """Train a trial up to validation."""
-    from preceptor.training.run import train
+    from preceptor.training.run import train_recipe
 
     recipe = parse_recipe(read_yaml(request.recipe, "the recipe of a trial"))
     console = Screen(file=sys.stdout, width=160)
     note_on = _Teller(tell, recipe.monitor)
     try:
-        train(recipe, request.folder, device=request.device, console=console, watchers=[note_on], opens_test=False)
+        train_recipe(
+            recipe, request.folder, device=request.device, console=console, watchers=[note_on], opens_test=False
+        )
     except _HopelessError:
         console.print("cut short: other trials were better after as many epochs")
 

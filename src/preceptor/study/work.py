@@ -26,7 +26,7 @@ from preceptor.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class JobRequest:
     """A job as it is handed to a worker, on this machine or another.
 
     Args:
@@ -44,7 +44,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class JobOutcome:
     """How a job ended; ``stopped`` leaves a checkpoint to go on from."""
 
     outcome: Literal["done", "failed", "stopped"]
@@ -62,13 +62,13 @@ class Epoch:
 Tell = Callable[[int, float], bool]
 """Says the number and score of an epoch; whether to go on."""
 
-Work = Callable[[Request, Tell], None]
+Work = Callable[[JobRequest, Tell], None]
 
 
-def request_for(job: Job, out: Path, device: str, group: Sequence[Job] = ()) -> Request:
+def request_for(job: Job, out: Path, device: str, group: Sequence[Job] = ()) -> JobRequest:
     """What a worker needs to know of ``job``, and of the ``group`` that is trained as one with it."""
     out = out.resolve()  # workers may stand elsewhere
-    alone = Request(job.id, job.folder(out), log_of(job.id, out), job.recipe_in(out).to_yaml(), device)
+    alone = JobRequest(job.id, job.folder(out), log_of(job.id, out), job.recipe_in(out).to_yaml(), device)
     if len(group) < 2:
         return alone
     beside = tuple((one.folder(out), one.recipe_in(out).to_yaml()) for one in group)
@@ -80,7 +80,7 @@ def log_of(id: str, out: Path) -> Path:
     return out / "logs" / f"{id}.log"
 
 
-def train_job(request: Request, tell: Tell) -> None:
+def train_job(request: JobRequest, tell: Tell) -> None:
     """Train one run of a study, or several as one, or go on with it."""
     from preceptor.screen import Screen
 
@@ -91,10 +91,10 @@ def train_job(request: Request, tell: Tell) -> None:
         runs = {folder: _recipe_for(folder, text) for folder, text in request.beside}
         train_together(runs, request.shared, device=request.device, console=console)
     else:
-        from preceptor.training.run import train
+        from preceptor.training.run import train_recipe
 
         recipe = _recipe_for(request.folder, request.recipe)
-        train(recipe, request.folder, device=request.device, console=console)
+        train_recipe(recipe, request.folder, device=request.device, console=console)
 
 
 def _recipe_for(folder: Path, text: str) -> Recipe:
@@ -105,7 +105,7 @@ def _recipe_for(folder: Path, text: str) -> Recipe:
     return recipe
 
 
-def answer(work: Work, request: Request, tell: Tell) -> Answer:
+def do_job(work: Work, request: JobRequest, tell: Tell) -> JobOutcome:
     """Do a job; whatever it prints goes to its log, whatever it raises is told.
 
     The log is locked meanwhile: a run never has two writers, even where the worker of a lost machine lives on.
@@ -117,16 +117,16 @@ def answer(work: Work, request: Request, tell: Tell) -> Answer:
         try:
             work(request, tell)
         except InterruptedRunError:
-            return Answer("stopped")
+            return JobOutcome("stopped")
         except Exception as error:
             traceback.print_exc()
             words = str(error) if isinstance(error, UserError) else refusal(error)
             words = words or f"{type(error).__name__}: {error}"
-            return Answer("failed", words)
-    return Answer("done")
+            return JobOutcome("failed", words)
+    return JobOutcome("done")
 
 
-def serve(connection: Connection, work: Work, threads: int, gpu: str | None) -> None:
+def do_jobs_of(connection: Connection, work: Work, threads: int, gpu: str | None) -> None:
     """A worker's life: receive jobs and answer them until the connection closes."""
     _die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; who stops is told by SIGTERM
@@ -141,7 +141,7 @@ def serve(connection: Connection, work: Work, threads: int, gpu: str | None) -> 
 
     try:
         while True:
-            found = answer(work, connection.recv(), tell)
+            found = do_job(work, connection.recv(), tell)
             connection.send(found)
             if found.outcome == "stopped":
                 return

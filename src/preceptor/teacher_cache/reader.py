@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from preceptor.cohort.frozen import lies_channels_last
+from preceptor.data.order import RowNumbers
 from preceptor.networks.outputs import Outputs
 from preceptor.teacher_cache.folder import CacheEntry
-from preceptor.teacher_cache.shards import DamagedError, Form, Shard, ShardWriter, shards_of
+from preceptor.teacher_cache.shards import DamagedShardError, Form, Shard, ShardWriter, shards_of
 
 _SHARD_BYTES = 256 * 2**20  # a shard is finished at this size, so that little is lost by a kill
 _ABSENT, _PENDING = -1, -2
-
-Rows = NDArray[np.int64]
 
 
 class CacheReader:
@@ -59,7 +58,7 @@ class CacheReader:
                 shard = Shard(path)
             except FileNotFoundError:  # pruned meanwhile
                 continue
-            except DamagedError as error:
+            except DamagedShardError as error:
                 self._remove(path)
                 damaged.append(str(error))
                 continue
@@ -74,11 +73,11 @@ class CacheReader:
         self._place[shard.tap][shard.rows[new]] = new
         known.append(shard)
 
-    def lacks(self, rows: Rows) -> bool:
+    def lacks(self, rows: RowNumbers) -> bool:
         """Whether something of these rows would have to be computed in the view that is open."""
         return any((self._shard[tap][rows] < 0).any() for tap in self.taps)
 
-    def find(self, rows: Rows, device: torch.device) -> Outputs | None:
+    def find(self, rows: RowNumbers, device: torch.device) -> Outputs | None:
         """What is kept of these rows, None where something is missing. Taps that nobody reads are empty.
 
         Raises:
@@ -91,7 +90,7 @@ class CacheReader:
         logits, embedding = found.pop("logits", nothing), found.pop("embedding", nothing)
         return Outputs(logits, embedding, found)
 
-    def _read(self, tap: str, rows: Rows) -> Tensor:
+    def _read(self, tap: str, rows: RowNumbers) -> Tensor:
         shards = self._open[tap]
         form = shards[0].form
         records = torch.empty(len(rows), form.record_bytes, dtype=torch.uint8)
@@ -100,12 +99,12 @@ class CacheReader:
             into = np.flatnonzero(where == number)
             try:
                 shards[number].read(self._place[tap][rows[into]].astype(np.int64), records.numpy(), into)
-            except DamagedError:
+            except DamagedShardError:
                 self._remove(shards[number].path)
                 raise
         return unpacked(records, form)
 
-    def keep(self, rows: Rows, said: Outputs) -> None:
+    def keep(self, rows: RowNumbers, said: Outputs) -> None:
         """Add what is missing of these rows."""
         for tap in self.taps:
             new = np.unique(rows, return_index=True)[1]  # a balanced batch may hold an image twice

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data.batches import Batch
+from preceptor.data.order import RowNumbers
 from preceptor.networks.export import CONFIG
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.notes import Note
 from preceptor.teacher_cache.folder import CacheEntry, size_of
-from preceptor.teacher_cache.reader import CacheReader, Rows, record_bytes
-from preceptor.teacher_cache.shards import ITEM_BYTES, DamagedError, bytes_in
+from preceptor.teacher_cache.reader import CacheReader, record_bytes
+from preceptor.teacher_cache.shards import ITEM_BYTES, DamagedShardError, bytes_in
 
 _SPARE = 2**30  # bytes that are left free on the disk
 
@@ -152,10 +153,10 @@ class _Teacher:
             self._views.clear()  # others have written meanwhile
             self._say_note(f"no room is left for what {self.name} says; it is computed in every step. {_ROOM}")
 
-    def _find(self, rows: Rows, batch: Batch) -> Outputs | None:
+    def _find(self, rows: RowNumbers, batch: Batch) -> Outputs | None:
         try:
             return self._shelf.find(rows, batch.images.device)
-        except DamagedError as error:
+        except DamagedShardError as error:
             self._say_note(f"{error}; it is removed and made anew")
             self._open(*self._at)
             return None
@@ -170,7 +171,7 @@ class _Teacher:
             self._shelf.remove_all()
             self._open(*self._at)
 
-    def _keep(self, network: Network, batch: Batch, rows: Rows, live: Outputs) -> None:
+    def _keep(self, network: Network, batch: Batch, rows: RowNumbers, live: Outputs) -> None:
         if not self._has_begun and not self._is_steady(network, batch.images[:1]):
             self._views.clear()
             size = self._ask.size(self.name)

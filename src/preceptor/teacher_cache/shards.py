@@ -28,6 +28,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.data.order import RowNumbers
 from preceptor.files import sync_folder
 
 ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -36,10 +37,9 @@ _MARK = b"teacher1"
 _PART = ".shard.part"
 
 Bytes = NDArray[np.uint8]
-Rows = NDArray[np.int64]
 
 
-class DamagedError(Exception):
+class DamagedShardError(Exception):
     """A shard is not as it was written."""
 
 
@@ -86,13 +86,13 @@ class Shard:
         self.tap: str = about["tap"]
         self.form = Form(tuple(about["shape"]), about["dtype"], about["stored"], about["channels_last"])
         if len(self.rows) * self.form.record_bytes != self.records_end:
-            raise DamagedError(f"{path}: its size is not that of {len(self.rows)} records")
+            raise DamagedShardError(f"{path}: its size is not that of {len(self.rows)} records")
 
-    def _index(self) -> tuple[dict[str, Any], Rows, NDArray[np.uint32]]:
+    def _index(self) -> tuple[dict[str, Any], RowNumbers, NDArray[np.uint32]]:
         self.records_end, length, digest = _parts(self.path, self._descriptor)
         index = os.pread(self._descriptor, length, self.records_end)
         if blake2b(index, digest_size=16).digest() != digest:
-            raise DamagedError(f"{self.path}: its index is damaged")
+            raise DamagedShardError(f"{self.path}: its index is damaged")
         text, _, numbers = index.partition(b"\0")
         about: dict[str, Any] = json.loads(text)
         count = about["count"]
@@ -109,17 +109,17 @@ class Shard:
         for place, to in zip(places.tolist(), into.tolist(), strict=True):
             record = out[to].data
             if os.preadv(self._descriptor, [record], place * size) != size or zlib.crc32(record) != self._checks[place]:
-                raise DamagedError(f"{self.path}: record {place} is damaged")
+                raise DamagedShardError(f"{self.path}: record {place} is damaged")
 
 
 def _parts(path: Path, descriptor: int) -> tuple[int, int, bytes]:
     """Bytes of the records and of the index, and the index's hash."""
     size = os.fstat(descriptor).st_size
     if size < _TRAILER.size:
-        raise DamagedError(f"{path}: is cut short")
+        raise DamagedShardError(f"{path}: is cut short")
     length, digest, mark = _TRAILER.unpack(os.pread(descriptor, _TRAILER.size, size - _TRAILER.size))
     if mark != _MARK or length > size - _TRAILER.size:
-        raise DamagedError(f"{path}: is cut short")
+        raise DamagedShardError(f"{path}: is cut short")
     return size - _TRAILER.size - length, length, digest
 
 
@@ -139,7 +139,7 @@ class ShardWriter:
         """What is in it so far."""
         return len(self._rows) * self.form.record_bytes
 
-    def add(self, rows: Rows, records: Bytes) -> None:
+    def add(self, rows: RowNumbers, records: Bytes) -> None:
         """Append ``records`` (n, record bytes) of these packed ``rows``."""
         assert records.shape == (len(rows), self.form.record_bytes), (records.shape, self.form)
         self._file.write(records.data)
@@ -205,7 +205,7 @@ def bytes_in(folder: Path, view: int, taps: Sequence[str]) -> int:
     total = 0
     for path in shards_of(folder, view):
         if tap_of(path) in taps:
-            with suppress(OSError, DamagedError), path.open("rb") as file:
+            with suppress(OSError, DamagedShardError), path.open("rb") as file:
                 total += _parts(path, file.fileno())[0]
     return total
 

@@ -13,18 +13,18 @@ from preceptor.data.packed import PackedSet, open_packed
 from preceptor.data.rows import DamagedRowError
 from preceptor.errors import UserError
 from preceptor.machine.compiled import compiled
-from preceptor.machine.fold import folded
+from preceptor.machine.fold import with_folded_norms
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.specs import AugmentSpec
 from preceptor.teacher_cache.facts import arithmetic_facts, weights_digest
 from preceptor.teacher_cache.folder import CacheEntry
 from preceptor.teacher_cache.reader import unpacked
-from preceptor.teacher_cache.shards import DamagedError, Shard
+from preceptor.teacher_cache.shards import DamagedShardError, Shard
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CacheCheck:
     """What :func:`verify` found.
 
     Args:
@@ -38,7 +38,7 @@ class Verdict:
     unable: str | None
 
 
-def verify(kept: CacheEntry, *, entries: int, device: str = "cpu") -> Verdict:
+def verify(kept: CacheEntry, *, entries: int, device: str = "cpu") -> CacheCheck:
     """Compare every checksum, and ``entries`` random outputs with what the network says now; remove what is wrong."""
     shards, wrong = [], []
     for path in kept.shards:
@@ -47,14 +47,14 @@ def verify(kept: CacheEntry, *, entries: int, device: str = "cpu") -> Verdict:
             _compare_checksums(shard)
         except FileNotFoundError:  # pruned meanwhile
             continue
-        except DamagedError as error:
+        except DamagedShardError as error:
             wrong.append(_removed(path, str(error)))
         else:
             shards.append(shard)
     try:
         again = _Again(kept, device)
     except UserError as error:
-        return Verdict(0, tuple(wrong), str(error))
+        return CacheCheck(0, tuple(wrong), str(error))
     compared = 0
     random = np.random.default_rng()
     while shards and compared < entries:
@@ -63,13 +63,13 @@ def verify(kept: CacheEntry, *, entries: int, device: str = "cpu") -> Verdict:
         try:
             agrees = again.agrees(shard, places)
         except DamagedRowError as error:
-            return Verdict(compared, tuple(wrong), f"{error.path}: {error.reason}")
+            return CacheCheck(compared, tuple(wrong), f"{error.path}: {error.reason}")
         if agrees:
             compared += len(places)
         else:
             shards.remove(shard)
             wrong.append(_removed(shard.path, f"{shard.path}: is not what {kept.name} says"))
-    return Verdict(compared, tuple(wrong), None)
+    return CacheCheck(compared, tuple(wrong), None)
 
 
 def _compare_checksums(shard: Shard) -> None:
@@ -116,7 +116,7 @@ class _Again:
         if self._channels_last:
             self._network.to(memory_format=torch.channels_last)
         if arithmetic["folded"]:
-            self._network = folded(self._network)
+            self._network = with_folded_norms(self._network)
         if arithmetic["compiled"]:
             self._network = compiled(self._network)
 

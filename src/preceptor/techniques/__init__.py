@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 
 from preceptor.knowledge.catalogue import with_default
-from preceptor.signatures import source_of, summary_of
+from preceptor.signatures import source_line, summary_of
 from preceptor.techniques.base import Technique
 from preceptor.techniques.own import OwnTechnique
 
@@ -36,7 +36,7 @@ def technique_rows() -> list[dict[str, str]]:
                 "what it does": summary_of(docstring),
                 "tasks": ", ".join(technique.tasks),
                 "options": ", ".join(with_default(name, one.annotation, one.default) for name, one in fields.items()),
-                "source": source_of(docstring),
+                "source": source_line(docstring),
             }
         )
     return rows

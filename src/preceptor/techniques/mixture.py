@@ -19,7 +19,7 @@ from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.specs import Epochs, Task, Temperature
 from preceptor.techniques.base import LossSpec, PerStudent, Technique, given, per_student
 from preceptor.techniques.published import published_shares
-from preceptor.techniques.shares import Kind, Route, Shares, Strategy, completed, routes_for
+from preceptor.techniques.shares import KnowledgeKind, Route, Shares, Strategy, completed, routes_for
 
 SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decoder1"}
 """The feature map that is shared: the last one, or the first decoder block's (section 3.4 of the paper)."""
@@ -196,7 +196,7 @@ class Mixture(Technique):
             found += [self._shared("predictions", name, TEACHER, weight, cast.task) for name in students]
         return found
 
-    def _shared(self, kind: Kind, source: str, target: str, weight: float, task: Task) -> Edge[LossUse]:
+    def _shared(self, kind: KnowledgeKind, source: str, target: str, weight: float, task: Task) -> Edge[LossUse]:
         """One edge that shares predictions or features."""
         if kind == "predictions":
             loss = LossUse("kd", temperature=self.temperature, direction=self.direction)

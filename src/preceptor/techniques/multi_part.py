@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.plan.cast import TEACHER, Cast, keeping_snapshots
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.given import Given
-from preceptor.plan.stage import Choice, Member, Plan, Stage, WarmStart
+from preceptor.plan.stage import Member, MemberChoice, Plan, Stage, WarmStart
 from preceptor.specs import Epochs, Temperature
 from preceptor.techniques.base import PerStudent, Technique, given, per_student, students_of
 
@@ -166,13 +166,13 @@ class MultiPart(Technique):
         }
         return teachers, [stage]
 
-    def _anchors(self, teachers: Mapping[str, Member], parts: int) -> Sequence[tuple[Member, dict[str, Choice]]]:
+    def _anchors(self, teachers: Mapping[str, Member], parts: int) -> Sequence[tuple[Member, dict[str, MemberChoice]]]:
         """The teacher of each part, or the choice of one."""
         snapshots = list(teachers.values())
         if self.anchors == "last":
             return [(snapshots[-1], {})] * parts
         if self.anchors == "greedy":
-            choice = Choice(candidates=teachers, rule=LatestWithin(self.ratio), temperature=self.temperature)
+            choice = MemberChoice(candidates=teachers, rule=LatestWithin(self.ratio), temperature=self.temperature)
             begin = [(snapshots[0], {}), *[(snapshots[0], {TEACHER: choice})] * parts]
             return [*begin[: parts - 1], (snapshots[-1], {})]
         if len(snapshots) != parts:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import ConfigDict, model_validator
 
 from preceptor.errors import UserError
-from preceptor.knowledge.catalogue import checked
+from preceptor.knowledge.catalogue import options_in
 from preceptor.own_code import file_of, own_class, run_file
 from preceptor.plan.cast import Cast
 from preceptor.plan.stage import Plan
@@ -32,8 +32,8 @@ class OwnTechnique(Technique):
     def _with_options_of_the_file(cls, raw: object) -> object:
         if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
             return raw
-        what, options = f"technique {raw['name']}", options_of(raw["name"])
-        given = checked(what, options, {key: value for key, value in raw.items() if key != "name"})
+        what, options = f"technique {raw['name']}", technique_options(raw["name"])
+        given = options_in(what, options, {key: value for key, value in raw.items() if key != "name"})
         missing = [option.name for option in options if option.is_required and option.name not in given]
         if missing:
             raise UserError(f"{what}: option {missing[0]} is missing")
@@ -69,6 +69,6 @@ class OwnTechnique(Technique):
         return technique.plan(cast)
 
 
-def options_of(name: str) -> tuple[Option, ...]:
+def technique_options(name: str) -> tuple[Option, ...]:
     """The options of the technique that a user names, as its file has them."""
     return tuple(option for option in own_class(name, "technique").fields() if option.name != "name")

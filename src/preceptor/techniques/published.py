@@ -18,16 +18,7 @@ from preceptor.techniques.shares import Shares, Strategy
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """One student's loss: alpha · task + beta · from the teacher + gamma · from its peers; they sum to 1."""
-
-    alpha: float
-    beta: float
-    gamma: float
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
+class PublishedCell:
     """A published cell: where it is printed, what it was trained on and how, and both students' weights."""
 
     table: int
@@ -37,12 +28,12 @@ class Cell:
     student: str
     technique: str
     strategy: Strategy
-    weights: tuple[Weights, Weights]
+    weights: tuple[Shares, Shares]
 
 
 def published_weights(
     *, dataset: str, task: Task, teacher: str | None, student: str, technique: str, strategy: Strategy
-) -> tuple[Weights, Weights]:
+) -> tuple[Shares, Shares]:
     """The weights of both students as published.
 
     Args:
@@ -94,21 +85,21 @@ def published_shares(cast: Cast, technique: str, strategy: Strategy) -> list[Sha
     count = len(cast.students)
     if len(cell) != count:
         raise UserError(f"technique.weights: published weights are for {len(cell)} students, here are {count}")
-    return [Shares(weights.alpha, weights.beta, weights.gamma) for weights in cell]
+    return list(cell)
 
 
 @cache
-def published_cells() -> tuple[Cell, ...]:
+def published_cells() -> tuple[PublishedCell, ...]:
     """Every row of the file, in the order of the tables."""
     with Path(__file__).with_name("published_weights.csv").open(newline="", encoding="utf-8") as lines:
         return tuple(_cell(row) for row in csv.DictReader(lines))
 
 
-def _cell(row: dict[str, str]) -> Cell:
+def _cell(row: dict[str, str]) -> PublishedCell:
     first, second = (
-        Weights(*(float(row[f"{name}_{number}"]) for name in ("alpha", "beta", "gamma"))) for number in (1, 2)
+        Shares(*(float(row[f"{name}_{number}"]) for name in ("alpha", "beta", "gamma"))) for number in (1, 2)
     )
-    return Cell(
+    return PublishedCell(
         table=int(row["table"]),
         dataset=row["dataset"],
         task=cast(Task, row["task"]),

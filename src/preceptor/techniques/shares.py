@@ -7,7 +7,7 @@ from preceptor.errors import UserError
 from preceptor.specs import Model
 
 Strategy = Literal["predictions", "features", "diverse"]
-Kind = Literal["predictions", "features"]
+KnowledgeKind = Literal["predictions", "features"]
 
 
 class Route(Model):
@@ -18,8 +18,8 @@ class Route(Model):
         peers: what it gets from its peers.
     """
 
-    teacher: Kind
-    peers: Kind
+    teacher: KnowledgeKind
+    peers: KnowledgeKind
 
 
 _STRATEGIES: dict[Strategy, tuple[Route, ...]] = {
@@ -32,7 +32,7 @@ _STRATEGIES: dict[Strategy, tuple[Route, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How much of one student's loss comes from the task, the teacher and the peers."""
+    """How much of one student's loss comes from the task (alpha), the teacher (beta) and the peers (gamma)."""
 
     alpha: float
     beta: float = 0.0

@@ -1,7 +1,7 @@
 """Is the teacher any better than the student alone? Asked before anyone trusts a gain."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from preceptor.cohort.cohort import Cohort
@@ -19,8 +19,6 @@ from preceptor.runs.result import ConstantAnswer, TeacherAudit
 from preceptor.techniques.baseline import Baseline
 from preceptor.training.evaluate import Evaluation
 from preceptor.training.trivial import trivial_answer
-
-Scores = Mapping[str, Mapping[str, float]]
 
 
 def require_student_alone(plan: Plan, recipe: Recipe) -> None:

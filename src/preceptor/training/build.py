@@ -15,7 +15,7 @@ from preceptor.cohort.instantiate import Workshop
 from preceptor.composed.base import ComposedNetwork, own_state
 from preceptor.data.batches import Batches
 from preceptor.data.loading import Loading
-from preceptor.data.order import Order, Share
+from preceptor.data.order import SampleOrder, Share
 from preceptor.data.prepare import Prepared, training_folds
 from preceptor.errors import UserError
 from preceptor.files import cache_root
@@ -195,7 +195,7 @@ class StageBuilder:
             self.prepared.packed,
             self._rows(stage),
             batch_size=spec.batch_size,
-            order=Order(
+            order=SampleOrder(
                 seed=self.recipe.seed,
                 stream=stage.clock,
                 shuffle=True,

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from preceptor.cohort.computing import HowComputed
 from preceptor.composed.base import ComposedNetwork
 from preceptor.errors import UserError
-from preceptor.machine.placement import MEASURED_FROM, Placement, place
+from preceptor.machine.placement import MEASURED_FROM, Placement, placement_for
 from preceptor.networks.network import Network
 from preceptor.plan.merge import unshared
 from preceptor.plan.stage import Stage
@@ -70,7 +70,7 @@ class Computing:
         size = stage.training.batch_size // self.fabric.world_size
         network.to(self.fabric.device)
         precision = DTYPES[stage.training.precision]
-        found = place(
+        found = placement_for(
             network, size, trains=trains, folder=self.folder, precision=precision, epochs=stage.phase_end, steps=steps
         )
         network.channels_last = found.placement.channels_last

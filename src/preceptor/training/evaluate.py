@@ -17,13 +17,14 @@ from torch import Tensor
 from preceptor.composed.base import answers
 from preceptor.data.batches import Batches
 from preceptor.data.loading import Loading
-from preceptor.data.order import Order
+from preceptor.data.order import SampleOrder
 from preceptor.data.prepare import Prepared
 from preceptor.data.tiles import stitch, stitch_masks
 from preceptor.errors import UserError
 from preceptor.files import write_with
 from preceptor.inside import inside
 from preceptor.knowledge.base import class_logits
+from preceptor.measures.arrays import Float64
 from preceptor.measures.ensemble import maximum, mean, merged_masks, union
 from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measures, fidelity_of, scores_of
 from preceptor.measures.segmentation import COUNTS, mask_counts
@@ -32,8 +33,6 @@ from preceptor.specs import IGNORED
 
 ENSEMBLES = ("ensemble", "ensemble_mean")
 """Maximum probability (for masks: the union), and mean probability, of the students."""
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -
         prepared.packed,
         _share(prepared, part, fabric),
         batch_size=batch_size,
-        order=Order(stream="evaluation"),
+        order=SampleOrder(stream="evaluation"),
         loading=Loading(device=fabric.device),
     )
 
@@ -203,7 +202,7 @@ def _masks(
 
 def whole_images(
     batches: Batches, networks: Mapping[str, Network], prepared: Prepared
-) -> Iterator[tuple[str, dict[str, Array], NDArray[np.int64]]]:
+) -> Iterator[tuple[str, dict[str, Float64], NDArray[np.int64]]]:
     """(id, class probabilities (1, C, H, W) by network, mask (1, H, W)) of each image; tiles are put together first."""
     table = prepared.packed.frame
     tiled = "parent" in table
@@ -211,7 +210,7 @@ def whole_images(
     rows: list[int] = []
     logits: dict[str, list[NDArray[np.float32]]] = {name: [] for name in networks}
 
-    def whole() -> tuple[str, dict[str, Array], NDArray[np.int64]]:
+    def whole() -> tuple[str, dict[str, Float64], NDArray[np.int64]]:
         tiles = table.iloc[rows]
         assert prepared.packed.masks is not None
         masks = prepared.packed.masks.read(np.array(rows))
@@ -248,10 +247,10 @@ def _require_finite(said: Mapping[str, Sequence[NDArray[np.floating[Any]]]]) -> 
             )
 
 
-def _probabilities(logits: NDArray[np.float32]) -> Array:
+def _probabilities(logits: NDArray[np.float32]) -> Float64:
     """(N, C, H, W) class probabilities, background and foreground for a single channel."""
     tensor = torch.from_numpy(logits).double()
-    array: Array = class_logits(tensor).softmax(dim=1).numpy()
+    array: Float64 = class_logits(tensor).softmax(dim=1).numpy()
     return array
 
 
@@ -260,7 +259,7 @@ def _write_mask(path: Path, grey: NDArray[np.int64]) -> None:
     write_with(path, lambda temporary: image.save(temporary, format="PNG"))
 
 
-def decided_mask(probabilities: Array) -> NDArray[np.int64]:
+def decided_mask(probabilities: Float64) -> NDArray[np.int64]:
     mask: NDArray[np.int64] = probabilities.argmax(axis=1)
     return mask
 

@@ -1,13 +1,10 @@
 """The one training loop."""
 
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
-from types import FrameType
 from typing import Protocol
 
 import torch
@@ -23,10 +20,11 @@ from preceptor.networks.network import Network
 from preceptor.plan.stage import Stage
 from preceptor.randomness import key
 from preceptor.runs.folder import RunFolder
+from preceptor.stopping import stop_requests
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.graphed import Graphed, recorder_of
 from preceptor.training.step import Step
-from preceptor.training.terms import Sums, total_of
+from preceptor.training.terms import TermSums, total_of
 from preceptor.training.update import Stateful, Update
 
 Validate = Callable[[Mapping[str, Network]], dict[str, dict[str, float]]]
@@ -57,7 +55,7 @@ class StageProgress:
     seconds: float = 0.0  # spent in training steps in all
 
 
-def fit(
+def train_stage(
     fabric: Fabric,
     stage: Stage,
     cohort: Cohort,
@@ -103,10 +101,13 @@ def fit(
 
     if _is_finished(at, stage) and not checkpoints.last(stage.name).exists():
         save()  # it continues a stage that ended early, and stages that continue this one start from here
-    with stop_requests() as stop, closing(batches.epochs(at.epoch, stage.last_epoch, at.step)) as coming:
+    with (
+        stop_requests(second_ends=True) as asked,
+        closing(batches.epochs(at.epoch, stage.last_epoch, at.step)) as coming,
+    ):
         while not _is_finished(at, stage):
             cohort.train()
-            sums = Sums(fabric, batches.packed, at.sums)
+            sums = TermSums(fabric, batches.packed, at.sums)
             began = waiting = time.monotonic()
             for batch in islice(coming, len(batches) - at.step):
                 waited = time.monotonic() - waiting
@@ -122,7 +123,7 @@ def fit(
                 for watcher in watchers:
                     watcher.step(at.epoch + 1, at.step, batch.whole, waited)
                 waiting = time.monotonic()
-                if stop.requested and fabric.world_size == 1:
+                if asked.count and fabric.world_size == 1:
                     at.sums = sums.totals()
                     save()
                     raise _interrupted(folder)
@@ -147,7 +148,7 @@ def fit(
                 watcher.epoch(at.epoch, losses, scores)
             save()
             fabric.barrier()
-            if total_of(fabric, torch.tensor(float(stop.requested), device=fabric.device)).item():
+            if total_of(fabric, torch.tensor(float(asked.count), device=fabric.device)).item():
                 raise _interrupted(folder)
     return at
 
@@ -239,30 +240,3 @@ def _rows(
     for network, metrics in scores.items():
         rows += [(stage.name, epoch, network, "validation", metric, value) for metric, value in metrics.items()]
     return rows
-
-
-@dataclass
-class _Stop:
-    requested: bool = False
-
-
-@contextmanager
-def stop_requests() -> Iterator[_Stop]:
-    """Note SIGTERM and SIGINT instead of dying of them; a second one dies."""
-    stop = _Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(number: int, frame: FrameType | None) -> None:
-        stop.requested = True
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -17,11 +17,11 @@ from preceptor.sealed import read_zip, sealed_zip
 
 _INHERITED = "inherited"
 
-Keys = NDArray[np.bytes_]
+ImageKeys = NDArray[np.bytes_]
 """(N,) hashes of decoded images before resizing, sorted, each once."""
 
 
-def no_keys() -> Keys:
+def no_keys() -> ImageKeys:
     """Of no image."""
     return np.empty(0, dtype=f"S{HASH_BYTES}")
 
@@ -35,16 +35,16 @@ class PixelKeys:
         inherited: further images that the weights it began with, or its teachers, were trained on.
     """
 
-    parts: dict[str, Keys]
-    inherited: Keys = field(default_factory=no_keys)
+    parts: dict[str, ImageKeys]
+    inherited: ImageKeys = field(default_factory=no_keys)
 
     @property
-    def known(self) -> Keys:
+    def known(self) -> ImageKeys:
         """What its networks were trained on, or taught by those who were."""
         return np.union1d(self.parts["train"], self.inherited)
 
     @property
-    def held_out(self) -> Keys:
+    def held_out(self) -> ImageKeys:
         """What they must not know."""
         return np.union1d(self.parts["validation"], self.parts["test"])
 
@@ -57,14 +57,14 @@ class PixelKeys:
         write_with(RunFiles(run).pixels, lambda path: path.write_bytes(content))
 
 
-def pixel_keys(prepared: Prepared, inherited: Keys | None = None) -> PixelKeys:
+def pixel_keys(prepared: Prepared, inherited: ImageKeys | None = None) -> PixelKeys:
     """Of today's images and split; ``inherited`` without what is in the training part itself."""
     every = row_keys(prepared)
     parts = {part: np.unique(every[prepared.rows[part]]) for part in PARTS}
     return PixelKeys(parts, np.setdiff1d(no_keys() if inherited is None else inherited, parts["train"]))
 
 
-def row_keys(prepared: Prepared) -> Keys:
+def row_keys(prepared: Prepared) -> ImageKeys:
     """(rows,) the key of each packed image, for a tile that of its whole image; not sorted."""
     return _keys(prepared.packed.content_hashes())
 
@@ -87,11 +87,11 @@ def read_pixel_keys(run: Path) -> PixelKeys | None:
     return PixelKeys({part: found[part] for part in PARTS}, found[_INHERITED])
 
 
-def _keys(rows: NDArray[np.uint8]) -> Keys:
+def _keys(rows: NDArray[np.uint8]) -> ImageKeys:
     if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != HASH_BYTES:
         raise ValueError(f"keys of {HASH_BYTES} bytes were wanted")
     return np.ascontiguousarray(rows).view(f"S{HASH_BYTES}")[:, 0]
 
 
-def _bytes(keys: Keys) -> NDArray[np.uint8]:
+def _bytes(keys: ImageKeys) -> NDArray[np.uint8]:
     return np.frombuffer(keys.tobytes(), dtype=np.uint8).reshape(-1, HASH_BYTES)

@@ -41,7 +41,7 @@ class WholeRun:
         return 1 - self.epochs_left(in_stage) / every if every and self._now in self._epochs else None
 
 
-class Progress:
+class ProgressPanel:
     """Watches the training loop. Use as a context manager.
 
     Args:
@@ -66,7 +66,7 @@ class Progress:
         self._losses: Mapping[str, float] = {}
         self._scores: Mapping[str, Mapping[str, float]] = {}
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "ProgressPanel":
         if self.console.is_terminal:
             self._live = Live(console=self.console, auto_refresh=False, transient=True)
             self._live.start()

@@ -29,16 +29,16 @@ from preceptor.training.audit import before_teaching, require_student_alone, tra
 from preceptor.training.build import StageBuilder, builder_for, reading_builder
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.finish import Finishing, Trained
-from preceptor.training.fit import StageProgress, Watcher, fit
+from preceptor.training.fit import StageProgress, Watcher, train_stage
 from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
-from preceptor.training.progress import Progress
+from preceptor.training.progress import ProgressPanel
 from preceptor.training.run_folder import folder_for, keep_own
 from preceptor.training.same_data import require_unseen, write_pixel_keys
 from preceptor.training.trackers import require_trackers, trackers_for
 
 
-def train(
+def train_recipe(
     recipe: Recipe,
     out: Path,
     *,
@@ -109,7 +109,7 @@ def _train(
         console.print(f"note: {note}")
     notes = Notes(console, seen.notes)
     builder = builder_for(recipe, prepared, fabric, Checkpoints(folder), notes, workshop)
-    run = Run(builder, plan, console, watchers)
+    run = TrainingRun(builder, plan, console, watchers)
     with folder.held():
         folder.begin(prepared.packed.fingerprint, prepared.split_csv())
         keep_own(folder, recipe)
@@ -139,10 +139,10 @@ def _over(found: FinishedRun, console: Console) -> RunResult:
     return found.result
 
 
-def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "Run":
-    """What :func:`train` makes of the recipe; it writes nothing into ``folder``, and says nothing."""
+def run_of(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: Path) -> "TrainingRun":
+    """What :func:`train_recipe` makes of the recipe; it writes nothing into ``folder``, and says nothing."""
     builder = reading_builder(recipe, prepared, fabric, folder)
-    return Run(builder, settled_plan(recipe, builder.workshop), Console(quiet=True))
+    return TrainingRun(builder, settled_plan(recipe, builder.workshop), Console(quiet=True))
 
 
 def _require_image_each(prepared: Prepared, processes: int) -> None:
@@ -155,7 +155,7 @@ def _require_image_each(prepared: Prepared, processes: int) -> None:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """Trains the stages of a plan, one after another."""
 
     builder: StageBuilder
@@ -183,7 +183,10 @@ class Run:
         reported = {*filter(None, [self.plan.teacher]), *self.plan.students}
         ended: dict[str, StageProgress] = {}  # stages that no other goes on from
         self.builder.try_out(self.plan.stages[1:])
-        with Progress(self.console, self.recipe.monitor, self.plan.stages) as progress, self._trackers() as trackers:
+        with (
+            ProgressPanel(self.console, self.recipe.monitor, self.plan.stages) as progress,
+            self._trackers() as trackers,
+        ):
             watchers = [progress, *self.watchers, *trackers]
             for planned in self.plan.stages:
                 for name in planned.members:  # which are made anew: two teachers are never in memory together
@@ -214,7 +217,7 @@ class Run:
         batches = self.builder.batches(stage, cohort)
         evaluator = self.builder.evaluator
         with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
-            ended = fit(
+            ended = train_stage(
                 self.fabric,
                 stage,
                 cohort,

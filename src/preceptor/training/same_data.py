@@ -21,7 +21,7 @@ from preceptor.runs.files import RunFiles, run_around
 from preceptor.runs.names import PIXELS, SPLIT
 from preceptor.runs.tables import read_split
 from preceptor.specs import DataSpec
-from preceptor.training.pixel_keys import Keys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
+from preceptor.training.pixel_keys import ImageKeys, PixelKeys, no_keys, pixel_keys, read_pixel_keys, row_keys
 
 _TILE = r"@\d+,\d+$"
 
@@ -36,7 +36,7 @@ def require_same_split(run: Path, prepared: Prepared) -> None:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeenImages:
     """What the weights that a run begins with, or learns from, have seen.
 
     Args:
@@ -44,11 +44,11 @@ class Seen:
         notes: what could not be checked, one sentence each.
     """
 
-    keys: Keys = field(default_factory=no_keys)
+    keys: ImageKeys = field(default_factory=no_keys)
     notes: tuple[str, ...] = ()
 
 
-def require_unseen(plan: Plan, data: DataSpec, prepared: Prepared) -> Seen:
+def require_unseen(plan: Plan, data: DataSpec, prepared: Prepared) -> SeenImages:
     """Refuse a teacher, or weights to start from, that know images which are validation or test here.
 
     Images are compared by their pixels, whatever they are called and wherever they lie.
@@ -57,7 +57,7 @@ def require_unseen(plan: Plan, data: DataSpec, prepared: Prepared) -> Seen:
         UserError: how many, and how to split alike.
     """
     mine = pixel_keys(prepared)
-    seen, runs = Seen(), set()
+    seen, runs = SeenImages(), set()
     for given in filter(_there, plan.needs):
         path = given.weights
         run = _run_around(path)
@@ -65,11 +65,11 @@ def require_unseen(plan: Plan, data: DataSpec, prepared: Prepared) -> Seen:
             continue
         runs.add(run or path)
         found = _checked(f"{given.option}: {given.path!r}", run, data, prepared, mine)
-        seen = Seen(np.union1d(seen.keys, found.keys), (*seen.notes, *found.notes))
+        seen = SeenImages(np.union1d(seen.keys, found.keys), (*seen.notes, *found.notes))
     return seen
 
 
-def write_pixel_keys(run: Path, prepared: Prepared, seen: Seen) -> None:
+def write_pixel_keys(run: Path, prepared: Prepared, seen: SeenImages) -> None:
     """Leave in a run's folder which images it has, by their pixels."""
     pixel_keys(prepared, seen.keys).write(run)
 
@@ -85,11 +85,11 @@ def _run_around(weights: Path) -> Path | None:
     return run_around(weights, (PIXELS, SPLIT))
 
 
-def _checked(what: str, run: Path | None, data: DataSpec, prepared: Prepared, mine: PixelKeys) -> Seen:
+def _checked(what: str, run: Path | None, data: DataSpec, prepared: Prepared, mine: PixelKeys) -> SeenImages:
     """What the networks of ``run`` have seen, or a note that it is not known."""
     unknown = "so it cannot be checked whether it has seen images that are validation or test here"
     if run is None:
-        return Seen(notes=(f"{what} lies in no run folder ({PIXELS}, {SPLIT}), {unknown}.",))
+        return SeenImages(notes=(f"{what} lies in no run folder ({PIXELS}, {SPLIT}), {unknown}.",))
     split, trouble = _split_of(run)
     try:
         theirs = read_pixel_keys(run)
@@ -97,16 +97,16 @@ def _checked(what: str, run: Path | None, data: DataSpec, prepared: Prepared, mi
         theirs, trouble = None, str(error)
     if theirs is not None:
         _refuse(what, _names(prepared, np.intersect1d(theirs.known, mine.held_out)))
-        return Seen(theirs.known, (f"{what}: {trouble}; {PIXELS} alone was compared.",) if trouble else ())
+        return SeenImages(theirs.known, (f"{what}: {trouble}; {PIXELS} alone was compared.",) if trouble else ())
     if split is None:
-        return Seen(notes=(f"{what}: {trouble}, {unknown}.",))
+        return SeenImages(notes=(f"{what}: {trouble}, {unknown}.",))
     if not _is_same_place(run, data):
         place = "and its data is not known to be the same"
-        return Seen(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {place}, {unknown}.",))
+        return SeenImages(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {place}, {unknown}.",))
     own = _without_tiles(pd.read_csv(io.StringIO(prepared.split_csv()), dtype=str))
     _refuse(what, set(split.loc[split["split"] == "train", "id"]) & set(own.loc[own["split"] != "train", "id"]))
     by_name = "so images were compared by their names alone: equal ones under other names would not be noticed"
-    return Seen(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {by_name}.",))
+    return SeenImages(notes=(f"{what}: {trouble or f'there is no {PIXELS}'}, {by_name}.",))
 
 
 def _refuse(what: str, leaked: set[str]) -> None:
@@ -117,7 +117,7 @@ def _refuse(what: str, leaked: set[str]) -> None:
         )
 
 
-def _names(prepared: Prepared, leaked: Keys) -> set[str]:
+def _names(prepared: Prepared, leaked: ImageKeys) -> set[str]:
     """What the images of these keys are called in the held-out parts."""
     if not len(leaked):
         return set()

@@ -4,7 +4,7 @@ from typing import Any
 
 from preceptor.data.prepare import Prepared
 from preceptor.measures.measure import Measures
-from preceptor.measures.own import answers_to_try, entry_of, loaded, path_of, require_sound, said_of
+from preceptor.measures.own import answers_to_try, entry_of, loaded, measure_in_result, path_of, require_sound
 from preceptor.measures.table import with_own
 from preceptor.own_files import own_files
 from preceptor.recipe import Recipe
@@ -29,4 +29,4 @@ def said_of_own(recipe: Recipe, measures: Measures) -> dict[str, Any]:
     """What the result says of the user's own measures, by key."""
     kept = {file.path: file.kept_as for file in own_files(recipe)}
     described = zip(recipe.measures, list(measures.values())[len(measures) - len(recipe.measures) :], strict=True)
-    return {one.key: said_of(one, kept[path_of(name)], entry_of(name)) for name, one in described}
+    return {one.key: measure_in_result(one, kept[path_of(name)], entry_of(name)) for name, one in described}

@@ -25,7 +25,7 @@ class Terms:
     values: Tensor
 
 
-class Sums:
+class TermSums:
     """Sums of loss terms over the samples of an epoch; on a GPU it looks at them every 50 steps, so as not to wait.
 
     Args:

@@ -31,7 +31,7 @@ from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.finish import Finishing
 from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
-from preceptor.training.run import Run, note_on
+from preceptor.training.run import TrainingRun, note_on
 from preceptor.training.run_folder import folder_for, keep_own
 from preceptor.training.same_data import require_unseen, write_pixel_keys
 
@@ -87,7 +87,7 @@ def _train_prepared(
     trunk_plan = Plan(stages=(merged.stage,), students=tuple(merged.stage.members))
     trunk_notes = Notes(console)
     builder = builder_for(recipes[0], prepared, fabric, Checkpoints(everything), trunk_notes, workshop)
-    trunk = Run(builder, trunk_plan, console)
+    trunk = TrainingRun(builder, trunk_plan, console)
     with everything.held():
         everything.begin(fingerprint, split)
         trained = trunk.train()

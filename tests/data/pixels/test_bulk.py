@@ -14,14 +14,14 @@ from preceptor.errors import UserError
 from .made import every
 
 
-def all_right(made, folder):
+def all_right(made, folder, read=read_image):
     """Names of what was read wrongly, each with what was wrong; and how many files there were."""
     from .made import check
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the writers' remarks
-        said = {one.name: check(one, folder, read_image, UserError) for one in made}
+        said = {one.name: check(one, folder, read, UserError) for one in made}
     return {name: wrong for name, wrong in said.items() if wrong not in (None, "cannot be made")}, list(said.values())
 
 

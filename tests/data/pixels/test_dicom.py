@@ -1,5 +1,6 @@
 """DICOM: values by hand, by pydicom's own, or the file is named; patients are groups whose ids are not shown."""
 
+import os
 import warnings
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from pydicom.uid import (
 from preceptor.data.images import read_image, read_mask, read_stored
 from preceptor.data.inspect import inspect
 from preceptor.data.pixels import PixelRules, to_pixels
-from preceptor.data.pixels.reading import Request
+from preceptor.data.pixels.reading import ReadRequest
 from preceptor.data.sources import open_source
+from preceptor.deploy.images import find_images
 from preceptor.errors import UserError
 
 SHIPPED = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -45,6 +47,36 @@ def save(path, values, *, patient="Doe^Jane 17", meaning="MONOCHROME2", bits=12,
     path.parent.mkdir(parents=True, exist_ok=True)
     found.save_as(path, enforce_file_format=True)
     return path
+
+
+def test_files_without_an_ending_are_found(tmp_path):
+    for number, name in enumerate(("IM000001", "1.2.840.10008.1", "1.2.840.10008.2", "a.IMA")):
+        save(tmp_path / "ct" / "-+"[number % 2] / name, np.full((4, 4), 1000 + number))
+    (tmp_path / "ct" / "DICOMDIR").write_bytes(bytes(128) + b"DICM" + bytes(40))
+    (tmp_path / "ct" / "-" / "LICENSE").write_text("none")
+    os.mkfifo(tmp_path / "ct" / "-" / "pipe")
+    found = inspect(str(tmp_path / "ct"))
+    assert not found.damaged
+    assert (found.account.images, found.account.total) == (4, 7)
+    assert sorted(open_source("folder", str(tmp_path / "ct")).frame["id"]) == [
+        "+/1.2.840.10008.1", "+/a", "-/1.2.840.10008.2", "-/IM000001",
+    ]  # fmt: skip
+    assert [item.name for item in find_images([tmp_path / "ct" / "+"])] == ["1.2.840.10008.1", "a.IMA"]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no_meta", "it does not begin as a DICOM file does"),
+        ("meta_missing_tsyntax", "no TransferSyntaxUID"),
+        ("JPGExtended", "JPEG Extended .* no installed codec decodes"),
+        ("rtplan", "without pixels: RT Plan Storage"),
+        ("MR_truncated", "less than expected"),
+    ],
+)
+def test_the_reason_is_the_true_one(name, reason):
+    with pytest.raises(UserError, match=reason):
+        read_stored(ReadRequest(path=SHIPPED / f"{name}.dcm", place=0))
 
 
 def window(centre, width):
@@ -81,7 +113,7 @@ def test_sixteen_bits_without_a_window_are_not_guessed(tmp_path):
 @pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.dcm")), ids=lambda file: file.stem)
 def test_files_of_pydicom_are_read_right_or_named(file):
     """The values of what is read are pydicom's; levels rise and fall with what pydicom shows."""
-    request = Request(path=file, place=0)
+    request = ReadRequest(path=file, place=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -123,7 +155,7 @@ def test_most_files_of_pydicom_are_read():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                read_stored(Request(path=file, place=0))
+                read_stored(ReadRequest(path=file, place=0))
             except UserError:
                 continue
         read += 1

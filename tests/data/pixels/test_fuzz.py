@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from preceptor.data.images import read_stored
-from preceptor.data.pixels.reading import Request
+from preceptor.data.pixels.reading import ReadRequest
 from preceptor.errors import UserError
 
 from .test_dicom import save as save_dicom
@@ -55,12 +55,12 @@ def fuzz(folder, count):
         content = file.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            whole = read_stored(Request(path=file)).values
+            whole = read_stored(ReadRequest(path=file)).values
         for number in range(count):
             new, is_cut = damaged(content, rng)
             file.write_bytes(new)
             try:
-                found = read_stored(Request(path=file)).values
+                found = read_stored(ReadRequest(path=file)).values
             except UserError:
                 refused += 1
                 continue

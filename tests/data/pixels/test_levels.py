@@ -8,7 +8,7 @@ from PIL import Image
 from preceptor.data.images import FileReader, read_image
 from preceptor.data.inspect import inspect
 from preceptor.data.packed import PackedSet
-from preceptor.data.pixels import PixelRules, Stored, to_pixels
+from preceptor.data.pixels import PixelRules, StoredImage, to_pixels
 from preceptor.data.sources import open_source
 from preceptor.data.store import pack
 from preceptor.errors import UserError
@@ -16,7 +16,7 @@ from preceptor.specs import DataSpec, TileSpec
 
 
 def grey(*values, dtype=np.uint16, white=65535, **more):
-    return Stored(values=np.array(values, dtype)[None, :, None], white=white, **more)
+    return StoredImage(values=np.array(values, dtype)[None, :, None], white=white, **more)
 
 
 def levels(stored, found=None, **rules):
@@ -80,11 +80,11 @@ def test_rules_that_make_no_sense_are_refused(wrong):
 
 
 def test_channels_that_are_wanted_and_those_that_are_there():
-    rgb = Stored(values=np.array([[[10, 20, 30]]], np.uint8), white=255, colours=3)
+    rgb = StoredImage(values=np.array([[[10, 20, 30]]], np.uint8), white=255, colours=3)
     assert to_pixels(rgb, "a", PixelRules(channels=1)).tolist() == [[[18]]]  # 2.99 + 11.74 + 3.42
-    four = Stored(values=np.array([[[1, 2, 3, 4]]], np.uint8), white=255, colours=1)
+    four = StoredImage(values=np.array([[[1, 2, 3, 4]]], np.uint8), white=255, colours=1)
     assert to_pixels(four, "a", PixelRules(channels=4)).tolist() == [[[1, 2, 3, 4]]]
-    rgba = Stored(values=np.array([[[10, 20, 30, 0]]], np.uint8), white=255, colours=3, alpha=3)
+    rgba = StoredImage(values=np.array([[[10, 20, 30, 0]]], np.uint8), white=255, colours=3, alpha=3)
     assert to_pixels(rgba, "a", PixelRules(channels=4)).tolist() == [[[10, 20, 30, 0]]]
     assert to_pixels(rgba, "a", PixelRules(channels=1)).tolist() == [[[255]]]
     with pytest.raises(

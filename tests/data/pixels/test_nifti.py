@@ -1,5 +1,6 @@
 """NIfTI: slices by hand, nibabel's own values, subjects as groups."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from preceptor.data.images import read_image, read_stored
 from preceptor.data.inspect import inspect
 from preceptor.data.pixels import PixelRules
-from preceptor.data.pixels.reading import Request
+from preceptor.data.pixels.reading import ReadRequest
 from preceptor.data.sources import open_source
 from preceptor.errors import UserError
 from preceptor.specs import DataSpec
@@ -26,7 +27,7 @@ def save(path, values=VALUES, affine=None):
 
 
 def slice_of(path, place, **rules):
-    request = Request(path=path, place=place, axis=rules.get("axis", 2), stack=rules.get("stack", 1))
+    request = ReadRequest(path=path, place=place, axis=rules.get("axis", 2), stack=rules.get("stack", 1))
     return read_stored(request).values
 
 
@@ -80,18 +81,29 @@ def test_what_has_no_range_says_what_to_set(tmp_path):
     assert read_image(one, PixelRules(range=(-1000, 1550)))[0, 0, 0] == VALUES[0, 5, 0]
 
 
+def test_what_is_no_volume_is_named():
+    with pytest.raises(UserError, match="surfaces or networks"):
+        read_stored(ReadRequest(path=SHIPPED / "row_major.dconn.nii", place=0))
+
+
 def test_a_mask_with_other_slices_is_named(tmp_path):
-    save(tmp_path / "images" / "a.nii")
-    save(tmp_path / "masks" / "a.nii", VALUES[:, :, :5])
-    with pytest.raises(UserError, match=r"a\.nii' has 5 slices, its image '.*a\.nii' 7"):
-        open_source("folder", str(tmp_path))
+    for name, slices in (("a", 5), ("b", 7)):
+        save(tmp_path / "images" / f"{name}.nii")
+        save(tmp_path / "masks" / f"{name}.nii", (VALUES[:, :, :slices] > 200).astype(np.uint8))
+    found = inspect(str(tmp_path))
+    assert list(found.damaged) == ["a"]
+    assert re.search(r"a\.nii' has 5 slices, its image '.*a\.nii' 7", found.damaged["a"])
+    assert int(found.counts.to_numpy().sum()) == 8  # the one volume, and the slices of the other
+    assert (found.account.images, found.account.masks, found.account.unused) == (2, 2, ())
+    with pytest.raises(UserError, match=r"a\.nii' has 5 slices"):
+        open_source("folder", str(tmp_path)).read(0)
 
 
 def test_volumes_over_time_are_refused_or_channels(tmp_path):
     file = save(tmp_path / "a.nii", np.stack([VALUES] * 4, axis=3))
     with pytest.raises(UserError, match=r"4 volumes of 5 x 6 x 7.*data\.channels=4"):
         slice_of(file, 0)
-    values = read_stored(Request(path=file, place=2, channels=4)).values
+    values = read_stored(ReadRequest(path=file, place=2, channels=4)).values
     assert np.array_equal(values[..., 3], VALUES[:, :, 2].T[::-1])
 
 
@@ -101,7 +113,7 @@ def test_files_of_nibabel_are_read_right_or_named(file):
         warnings.simplefilter("ignore")
         image = nibabel.load(file)
         try:
-            found = read_stored(Request(path=file, place=1)).values
+            found = read_stored(ReadRequest(path=file, place=1)).values
         except UserError:
             found = None
         if found is None:

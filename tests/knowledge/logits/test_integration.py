@@ -10,11 +10,11 @@ from preceptor.knowledge.logits.integration import (
     entropy_weights,
     integrated_logits,
     teacher_weights,
-    weighted_feature_error,
-    weighted_kl,
 )
 from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.specs import Integration
+
+from ..references import weighted_kl
 
 LABELS = torch.arange(6) % 4
 
@@ -62,12 +62,6 @@ def test_a_sure_teacher_counts_more_by_entropy() -> None:
 def test_only_correct_teachers_count_unless_none_is() -> None:
     logits = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]]])
     assert correct_weights(logits, torch.tensor([0, 0])).tolist() == [[1.0, 0.5], [0.0, 0.5]]
-
-
-def test_feature_error_by_hand() -> None:
-    projected, teachers = [torch.ones(2, 1, 1, 1), torch.zeros(2, 1, 1, 1)], [torch.zeros(2, 1, 1, 1)] * 2
-    weights = torch.tensor([[0.5, 1.0], [0.5, 0.0]])
-    assert weighted_feature_error(projected, teachers, weights).item() == 0.75
 
 
 def test_missing_labels_and_accuracies_are_named() -> None:

@@ -5,9 +5,9 @@ import torch
 
 from preceptor.errors import UserError
 from preceptor.knowledge.logits.ofa import OFALoss, adaptive_target_cross_entropy
-from preceptor.knowledge.logits.soft_target import soft_target_cross_entropy
 
 from ..networks import CNN, TRANSFORMER, edge, made_up
+from ..references import soft_target_cross_entropy
 
 
 def test_an_exponent_of_one_is_the_soft_cross_entropy() -> None:

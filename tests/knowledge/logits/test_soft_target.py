@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from preceptor.errors import UserError
-from preceptor.knowledge.logits.soft_target import SoftTargetLoss, soft_target_cross_entropy, soft_target_kl
+from preceptor.knowledge.logits.soft_target import SoftTargetLoss, soft_target_kl
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0, 20.0])
@@ -43,14 +43,6 @@ def test_pixels_count_like_samples() -> None:
     flat = [one.movedim(1, -1).reshape(-1, 3) for one in (student, teacher)]
     expected = soft_target_kl(*flat, temperature=2.0)
     torch.testing.assert_close(soft_target_kl(student, teacher, temperature=2.0), expected)
-
-
-def test_cross_entropy_is_kl_plus_the_teachers_entropy() -> None:
-    student, teacher = torch.randn(4, 3), torch.randn(4, 3)
-    soft = (teacher / 2.0).softmax(1)
-    entropy = -4.0 * (soft * soft.log()).sum(1).mean()
-    expected = soft_target_kl(student, teacher, temperature=2.0) + entropy
-    torch.testing.assert_close(soft_target_cross_entropy(student, teacher, temperature=2.0), expected)
 
 
 def test_wrong_options_are_refused() -> None:

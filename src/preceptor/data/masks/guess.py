@@ -28,7 +28,7 @@ _BLACK_AND_WHITE = {(0, 0, 0), (255, 255, 255)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class MaskLook:
     """What one mask holds, in short.
 
     Args:
@@ -49,12 +49,12 @@ class Look:
     inside: int = 0
 
 
-def look_at(path: str, marks: Marks) -> Look:
+def look_at_mask(path: str, marks: Marks) -> MaskLook:
     """``marks`` in short."""
     white = float(marks.white or 255)
     even, pairs = (0, 0) if marks.values is None else _evenness(marks.values)
     grey, inside = (0, 0) if marks.values is None else _greyness(marks.values, white)
-    return Look(
+    return MaskLook(
         path=path,
         white=white,
         values=_counted(marks.values),
@@ -67,7 +67,7 @@ def look_at(path: str, marks: Marks) -> Look:
     )
 
 
-def guessed(looks: Iterable[Look], meaning: Meaning) -> Meaning:
+def guessed(looks: Iterable[MaskLook], meaning: Meaning) -> Meaning:
     """``meaning`` with what masks suggest; it says each guess.
 
     Raises:
@@ -88,7 +88,7 @@ def guessed(looks: Iterable[Look], meaning: Meaning) -> Meaning:
     return meaning if odd is None else _by_values(found, pixels, odd, meaning)
 
 
-def _channel(found: list[Look], meaning: Meaning) -> Meaning:
+def _channel(found: list[MaskLook], meaning: Meaning) -> Meaning:
     """Which of its channels the mask is in."""
     if meaning.where == "alpha":
         return meaning
@@ -111,7 +111,7 @@ def _channel(found: list[Look], meaning: Meaning) -> Meaning:
     return replace(meaning, said=(said,))
 
 
-def _of_colours(path: str, found: list[Look], meaning: Meaning) -> Meaning:
+def _of_colours(path: str, found: list[MaskLook], meaning: Meaning) -> Meaning:
     """Black and one colour are background and foreground."""
     used = {colour for look in found for colour in look.colours or _greys(look)}
     if len(used) == 2 and (0, 0, 0) in used:
@@ -122,11 +122,11 @@ def _of_colours(path: str, found: list[Look], meaning: Meaning) -> Meaning:
     raise UserError(f"mask {quoted(path)} has colours, all masks together {shown}: {ADVICE_ON_COLOURS}")
 
 
-def _greys(look: Look) -> set[RGB]:
+def _greys(look: MaskLook) -> set[RGB]:
     return {(grey, grey, grey) for value in look.values or () for grey in [round(255 * value / look.white)]}
 
 
-def _by_values(found: list[Look], pixels: Counter[float], odd: str, meaning: Meaning) -> Meaning:
+def _by_values(found: list[MaskLook], pixels: Counter[float], odd: str, meaning: Meaning) -> Meaning:
     values = sorted(pixels)
     if len(values) == 2 and values[0] == 0 and (values[1] > _FEW or values[1] < 1):  # 2 may be one class of several
         said = f"masks hold 0 and {values[1]:g}: {values[1]:g} is foreground"
@@ -142,7 +142,7 @@ def _by_values(found: list[Look], pixels: Counter[float], odd: str, meaning: Mea
     raise unexpected(odd, np.array(values), "0 and 255, or 0 and 1", of="with the other masks")
 
 
-def _blur(found: list[Look], pixels: Counter[float], white: float) -> str | None:
+def _blur(found: list[MaskLook], pixels: Counter[float], white: float) -> str | None:
     """What is to be said where values between black and white are what JPEG or resizing leaves; else None."""
     grey, inside = sum(look.grey for look in found), sum(look.inside for look in found)
     if min(pixels) < 0 or max(pixels) > white or inside > _IN_PATCHES * grey:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preceptor.data.pixels.stored import Stored, Values
+from preceptor.data.pixels.stored import StoredImage, Values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ def numbers_of_colours(colours: Values) -> Values:
     return packed
 
 
-def marks_of(stored: Stored) -> Marks:
+def marks_of(stored: StoredImage) -> Marks:
     """The pixels of a mask's file."""
     values = stored.values if stored.alpha is None else np.delete(stored.values, stored.alpha, axis=2)
     alpha = None if stored.alpha is None else stored.values[..., stored.alpha]

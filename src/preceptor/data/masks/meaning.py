@@ -8,7 +8,7 @@ import numpy as np
 
 from preceptor.data.masks.marks import Marks, marks_of, numbers_of_colours
 from preceptor.data.masks.rules import IGNORE_NAME, RGB, MaskRules
-from preceptor.data.pixels.stored import Stored, Values
+from preceptor.data.pixels.stored import StoredImage, Values
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -59,7 +59,7 @@ def meaning_by(rules: MaskRules) -> Meaning:
     )
 
 
-def classes_of(stored: Stored, path: str, classes: int, meaning: Meaning) -> Pixels:
+def classes_of(stored: StoredImage, path: str, classes: int, meaning: Meaning) -> Pixels:
     """(H, W) uint8 of class values below ``classes``, and :data:`~preceptor.specs.IGNORED` for what counts nowhere.
 
     Raises:

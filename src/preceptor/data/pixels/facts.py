@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from preceptor.data.pixels.rules import PixelRules
-from preceptor.data.pixels.stored import Stored
+from preceptor.data.pixels.stored import StoredImage
 
 _DARK = 13  # bits of 16: where no image uses more, 8 kept bits hold fewer than 32 levels
 
@@ -25,17 +25,17 @@ Counted = tuple[dict[tuple[str, int], _Kind], dict[str, int]]
 
 
 @dataclass
-class Seen:
+class FileFacts:
     """What was read so far, by kind: type of the values, and channels. Safe to share between threads."""
 
     kinds: dict[tuple[str, int], _Kind] = field(default_factory=dict)
     about: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __reduce__(self) -> tuple[type["Seen"], tuple[()]]:
+    def __reduce__(self) -> tuple[type["FileFacts"], tuple[()]]:
         return type(self), ()  # a copy in another process has seen nothing yet
 
-    def note(self, stored: Stored) -> None:
+    def note(self, stored: StoredImage) -> None:
         """Take one image into account."""
         values = stored.values if stored.alpha is None else np.delete(stored.values, stored.alpha, axis=2)
         low, high = (0.0, 255.0) if values.dtype == np.uint8 else (float(values.min()), float(values.max()))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.data.pixels.rules import USUAL, PixelRules
-from preceptor.data.pixels.stored import Stored, Values, on_disk
+from preceptor.data.pixels.stored import StoredImage, Values, on_disk
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -27,7 +27,7 @@ _BAND = 2**24  # values worked on at a time, where an image lies on the disk
 REMEDY = "set data.options.range to [black, white] in the files' own values, or data.options.percentiles=[0.5, 99.5]"
 
 
-def to_pixels(stored: Stored, name: str, rules: PixelRules = USUAL, found: Range | None = None) -> Pixels:
+def to_pixels(stored: StoredImage, name: str, rules: PixelRules = USUAL, found: Range | None = None) -> Pixels:
     """(H, W, channels) uint8, or uint16 where ``rules.depth`` is 16.
 
     Args:
@@ -58,7 +58,7 @@ def to_pixels(stored: Stored, name: str, rules: PixelRules = USUAL, found: Range
     return kept
 
 
-def range_of(images: Iterable[Stored], count: int, rules: PixelRules) -> Range:
+def range_of(images: Iterable[StoredImage], count: int, rules: PixelRules) -> Range:
     """The values that ``rules.percentiles`` of all ``count`` images are, over colours and not over opacity.
 
     Of each image as many values are taken, at even distances: all up to :data:`_SAMPLE`, fewer of very many images.
@@ -69,6 +69,8 @@ def range_of(images: Iterable[Stored], count: int, rules: PixelRules) -> Range:
     assert rules.percentiles is not None
     most = max(256, min(_SAMPLE, _SAMPLE_OF_ALL // max(count, 1)))
     pooled = np.concatenate([_some_values(stored, most) for stored in images])
+    if not pooled.size:
+        raise UserError("data.options.percentiles: the images hold no number but NaN and infinite ones; set them to 0")
     low, high = (float(value) for value in np.percentile(pooled, rules.percentiles))
     if not low < high:
         raise UserError(
@@ -79,28 +81,28 @@ def range_of(images: Iterable[Stored], count: int, rules: PixelRules) -> Range:
     return low, high
 
 
-def _some_values(stored: Stored, most: int) -> NDArray[np.float64]:
+def _some_values(stored: StoredImage, most: int) -> NDArray[np.float64]:
     values = stored.values if stored.alpha is None else np.delete(stored.values, stored.alpha, axis=2)
     flat = values.reshape(-1)
     some = np.asarray(flat[:: max(1, -(-flat.size // most))], dtype=np.float64)
     return some[np.isfinite(some)]
 
 
-def _scaled(values: Values, stored: Stored, name: str, rules: PixelRules, found: Range | None) -> Pixels:
+def _scaled(values: Values, stored: StoredImage, name: str, rules: PixelRules, found: Range | None) -> Pixels:
     """Every channel as levels; opacity by what the format declares, whatever is said of the colours."""
     limits = rules.range or found
     alpha = stored.alpha
     if alpha is None or (limits is None and rules.bits is None and not stored.is_inverted):
         return _levels(values, stored, name, rules, limits)
     usual = PixelRules(channels=rules.channels, depth=rules.depth)
-    plain = Stored(values=values, white=stored.white)
+    plain = StoredImage(values=values, white=stored.white)
     opacity = _levels(values[..., alpha : alpha + 1], plain, name, usual, None)
     colours = _levels(np.delete(values, alpha, axis=2), stored, name, rules, limits)
     joined: Pixels = np.insert(colours, [alpha], opacity, axis=2)
     return joined
 
 
-def _levels(values: Values, stored: Stored, name: str, rules: PixelRules, limits: Range | None) -> Pixels:
+def _levels(values: Values, stored: StoredImage, name: str, rules: PixelRules, limits: Range | None) -> Pixels:
     top, kind = (255, np.uint8) if rules.depth == 8 else (65535, np.uint16)
     is_float = np.issubdtype(values.dtype, np.floating)
     if is_float:
@@ -119,7 +121,7 @@ def _levels(values: Values, stored: Stored, name: str, rules: PixelRules, limits
     return inverted
 
 
-def _white(values: Values, stored: Stored, name: str, rules: PixelRules) -> int:
+def _white(values: Values, stored: StoredImage, name: str, rules: PixelRules) -> int:
     """The value that is white, of whole numbers."""
     if rules.bits is not None:
         white: int = 2**rules.bits - 1
@@ -173,7 +175,7 @@ def _require_finite(values: Values, name: str) -> None:
         raise UserError(f"image {quoted(name)} has {count} pixel values that are NaN or infinite: repair or remove it")
 
 
-def _channels(stored: Stored, name: str, rules: PixelRules) -> Callable[[Pixels], Pixels]:
+def _channels(stored: StoredImage, name: str, rules: PixelRules) -> Callable[[Pixels], Pixels]:
     """What makes the wanted channels of all that there are."""
     wanted, count = rules.channels, stored.values.shape[2]
     top = 255 if rules.depth == 8 else 65535

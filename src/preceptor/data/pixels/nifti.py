@@ -13,15 +13,15 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from preceptor.data.pixels.reading import Request
-from preceptor.data.pixels.stored import Stored, Values
+from preceptor.data.pixels.reading import NotDecodableError, ReadRequest
+from preceptor.data.pixels.stored import StoredImage, Values
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 
 _KEPT = 2  # volumes in memory: slices of one are read one after the other
 
 
-def read(opened: BinaryIO, request: Request) -> Stored:
+def read(opened: BinaryIO, request: ReadRequest) -> StoredImage:
     """Slice ``request.place``, or the only one.
 
     Raises:
@@ -42,7 +42,7 @@ def read(opened: BinaryIO, request: Request) -> Stored:
     flat = [one.swapaxes(0, 1)[::-1] for one in chosen]  # the last axis upwards, the first to the right
     pixels = np.stack(flat, axis=2) if flat[0].ndim == 2 else flat[0]
     white = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(pixels.dtype)
-    return Stored(values=np.ascontiguousarray(pixels), white=white, colours=3 if is_colour else 1, window=window)
+    return StoredImage(values=np.ascontiguousarray(pixels), white=white, colours=3 if is_colour else 1, window=window)
 
 
 def about(path: str, axis: int) -> tuple[int, tuple[float, ...]]:
@@ -68,10 +68,13 @@ def _loaded(path: str) -> Any:
 def _volume(path: str, time: int, size: int) -> tuple[Values, tuple[float, float] | None]:
     """All values of a file, which has this time of change and size, and the window that its header names."""
     import nibabel
+    from nibabel.spatialimages import SpatialImage
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         image = _loaded(path)
+        if not isinstance(image, SpatialImage):
+            raise NotDecodableError("is a NIfTI file of surfaces or networks (CIFTI), not of a volume; leave it out")
         header = image.header
         low, high = float(header.get("cal_min", 0)), float(header.get("cal_max", 0))
         values: Values = np.asanyarray(nibabel.as_closest_canonical(image).dataobj)
@@ -80,7 +83,7 @@ def _volume(path: str, time: int, size: int) -> tuple[Values, tuple[float, float
     return values, (low, high) if low < high else None
 
 
-def _channels(values: Values, request: Request) -> tuple[Values, bool]:
+def _channels(values: Values, request: ReadRequest) -> tuple[Values, bool]:
     """Colours, or the volumes of a file with as many as channels are wanted, as a last axis."""
     if values.dtype.names is not None:
         return np.stack([values[name] for name in values.dtype.names[:3]], axis=-1), True

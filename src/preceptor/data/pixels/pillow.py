@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from preceptor.data.pixels.reading import MOST_PIXELS, Request
-from preceptor.data.pixels.stored import Stored, Values, on_disk, with_channels
+from preceptor.data.pixels.reading import MOST_PIXELS, ReadRequest
+from preceptor.data.pixels.stored import StoredImage, Values, on_disk, with_channels
+from preceptor.data.pixels.strangers import require_modest_picture
 from preceptor.errors import UserError
 
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "WEBP", "GIF", "PPM")
@@ -25,7 +26,7 @@ _CONVERTED = {"CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "RGBX":
 _BAND = 256  # rows copied at a time, of what is larger than Pillow takes for honest
 
 
-def read(opened: BinaryIO, request: Request) -> Stored:
+def read(opened: BinaryIO, request: ReadRequest) -> StoredImage:
     """The image in ``opened``.
 
     Raises:
@@ -41,6 +42,8 @@ def read(opened: BinaryIO, request: Request) -> Stored:
         warnings.simplefilter("ignore")  # Pillow's remarks on metadata and on large images
         with _open(opened, request) as file:
             request.require_size(file.height, file.width, len(file.getbands()))
+            if request.is_from_stranger:
+                require_modest_picture(opened, file, request)
             pages = getattr(file, "n_frames", 1)
             if pages > 1 and file.format != "MPO":  # of several pictures of a camera, the first is the whole one
                 raise request.several(pages)
@@ -50,7 +53,7 @@ def read(opened: BinaryIO, request: Request) -> Stored:
             return stored if is_turned else stored.turned(_orientation(file))
 
 
-def read_page(opened: BinaryIO, number: int, request: Request) -> Stored:
+def read_page(opened: BinaryIO, number: int, request: ReadRequest) -> StoredImage:
     """Page ``number`` of a TIFF, turned by Pillow as its tag says."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -61,7 +64,7 @@ def read_page(opened: BinaryIO, number: int, request: Request) -> Stored:
 
 
 @contextmanager
-def _open(opened: BinaryIO, request: Request) -> Iterator[Image.Image]:
+def _open(opened: BinaryIO, request: ReadRequest) -> Iterator[Image.Image]:
     if not request.any_size:
         with Image.open(opened, formats=FORMATS) as file:
             yield file
@@ -85,7 +88,7 @@ def _open(opened: BinaryIO, request: Request) -> Iterator[Image.Image]:
             yield file
 
 
-def _stored(opened: BinaryIO, image: Image.Image, request: Request) -> Stored:
+def _stored(opened: BinaryIO, image: Image.Image, request: ReadRequest) -> StoredImage:
     small = _narrow_bits(opened, image)
     key = image.info.get("transparency") if image.mode in ("1", "L", "I;16", "RGB") else None
     palette = None
@@ -103,7 +106,7 @@ def _stored(opened: BinaryIO, image: Image.Image, request: Request) -> Stored:
     if key is not None and request.resolve_palette:
         values = _with_key(values, key, white or 255)
     has_alpha = image.mode in ("LA", "RGBA", "PA") or (key is not None and request.resolve_palette)
-    return Stored(
+    return StoredImage(
         values=values,
         white=white,
         colours=values.shape[2] - has_alpha,
@@ -162,7 +165,7 @@ def _is_png16(opened: BinaryIO, image: Image.Image) -> bool:
     return image.format == "PNG" and _png_head(opened) in ((16, _RGB), (16, _GREY_AND_OPACITY), (16, _RGBA))
 
 
-def _png16(opened: BinaryIO, image: Image.Image) -> Stored:
+def _png16(opened: BinaryIO, image: Image.Image) -> StoredImage:
     """All 16 bits of each channel; Pillow gives the high bytes, and the low ones where it is told that they are high.
 
     Of grey with opacity, four bytes are read as if they were four channels.
@@ -186,7 +189,7 @@ def _png16(opened: BinaryIO, image: Image.Image) -> Stored:
         values = _with_key(values, key, 65535)
     count = values.shape[2]
     has_alpha = count in (2, 4)
-    return Stored(values=values, white=65535, colours=count - has_alpha, alpha=count - 1 if has_alpha else None)
+    return StoredImage(values=values, white=65535, colours=count - has_alpha, alpha=count - 1 if has_alpha else None)
 
 
 def _with_key(values: Values, key: Any, white: int) -> Values:

@@ -10,10 +10,11 @@ MOST_PIXELS = 178_956_970
 """Of one image that is read at once: as many as Pillow takes for honest."""
 
 _CHANNELS = 16  # of the largest image that is read at once
+_BYTES = 8  # of a pixel of the largest image that a stranger may send
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
+class ReadRequest:
     """One file that is to be read.
 
     Args:
@@ -54,15 +55,25 @@ class Request:
             "cut it into tiles first"
         )
 
-    def require_size(self, height: int, width: int, channels: int = 1) -> None:
+    @property
+    def is_from_stranger(self) -> bool:
+        """Whether the file may be made to do harm."""
+        return self.most is not None
+
+    def require_size(self, height: int, width: int, channels: int = 1, *, item: int = 1) -> None:
         """Look at what a file says of its size before anything is decoded.
+
+        Args:
+            item: bytes of each value.
 
         Raises:
             OverflowError: more than is read at once.
         """
-        most = self.most or MOST_PIXELS
-        if not self.any_size and (height * width > most or height * width * channels > _CHANNELS * most):
+        most, count = self.most or MOST_PIXELS, height * width * channels
+        if not self.any_size and (height * width > most or count > _CHANNELS * most):
             raise OverflowError(f"{height:,} x {width:,} pixels of {channels} channels, and {most:,} are read")
+        if self.most is not None and count * item > _BYTES * self.most:
+            raise OverflowError(f"{height:,} x {width:,} pixels of {channels} x {8 * item} bits")
 
     def refused(self, reason: str) -> UserError:
         """The error for a sound file of a kind that is not read."""
@@ -76,7 +87,7 @@ class Request:
         )
 
 
-class DamagedError(ValueError):
+class DamagedImageError(ValueError):
     """A file that lacks some of what it says it holds."""
 
 
@@ -84,6 +95,6 @@ class NotDecodableError(ValueError):
     """A sound file of a kind that is not read, with the reason, as the rest of a sentence about it."""
 
 
-def first_line(error: BaseException) -> str:
+def first_line_shown(error: BaseException) -> str:
     """The first line of what a library says."""
     return shown((str(error) or type(error).__name__).splitlines()[0])

@@ -12,7 +12,7 @@ Opacity = Literal["straight", "premultiplied"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class StoredImage:
     """The values of one image, upright, nothing scaled yet.
 
     Args:
@@ -42,7 +42,7 @@ class Stored:
     def __post_init__(self) -> None:
         assert self.values.ndim == 3, self.values.shape
 
-    def turned(self, orientation: int) -> "Stored":
+    def turned(self, orientation: int) -> "StoredImage":
         """The same image turned as its orientation tag says."""
         return replace(self, values=upright(self.values, orientation)) if orientation != 1 else self
 

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from preceptor.data.pixels import pillow
-from preceptor.data.pixels.reading import MOST_PIXELS, DamagedError, NotDecodableError, Request
-from preceptor.data.pixels.stored import Stored, Values, on_disk, with_channels
-from preceptor.data.pixels.tiff_whole import require_stored, require_whole
+from preceptor.data.pixels.reading import MOST_PIXELS, DamagedImageError, NotDecodableError, ReadRequest
+from preceptor.data.pixels.stored import StoredImage, Values, on_disk, with_channels
+from preceptor.data.pixels.strangers import require_modest_page
+from preceptor.data.pixels.tiff_whole import require_few_directories, require_stored, require_whole
 from preceptor.extras import install_command
 
 ORIENTATION = 274
@@ -27,7 +28,7 @@ _KNOWN_TO_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)  # none,
 _KEPT_BY_PILLOW = (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
 
 
-def read(file: BinaryIO, request: Request) -> Stored:
+def read(file: BinaryIO, request: ReadRequest) -> StoredImage:
     """The first page of full size.
 
     Raises:
@@ -40,16 +41,22 @@ def read(file: BinaryIO, request: Request) -> Stored:
 
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong is told by whoever catches it
     require_whole(file)
+    if request.is_from_stranger:
+        require_few_directories(file)
     with tifffile.TiffFile(file) as opened:
         number, channels, about = _chosen(opened, request)
         page = opened.pages[number]
         pixels = page.imagewidth * page.imagelength
-        request.require_size(page.imagelength, page.imagewidth, page.samplesperpixel)
-        request.require_size(page.tilelength, page.tilewidth, page.samplesperpixel)  # of 0 where it has strips
+        samples, item = channels * page.samplesperpixel, -(-page.bitspersample // 8)
+        request.require_size(page.imagelength, page.imagewidth, samples, item=item)
+        request.require_size(page.tilelength, page.tilewidth, samples, item=item)  # of 0 where it has strips
         is_for_pillow = channels == 1 and _is_for_pillow(page) and pixels <= MOST_PIXELS
         if number or not is_for_pillow:
             require_stored(page, opened.filehandle.size)
-        stored: Stored | None
+        if request.is_from_stranger:
+            for place in range(channels) if channels > 1 else [number]:
+                require_modest_page(file, opened.pages[place], request)
+        stored: StoredImage | None
         if channels > 1:
             for place in range(1, channels):
                 require_stored(opened.pages[place], opened.filehandle.size)
@@ -63,7 +70,7 @@ def read(file: BinaryIO, request: Request) -> Stored:
         return _said(stored.turned(_orientation(page)) if request.is_upright else stored, about)
 
 
-def _by_pillow(file: BinaryIO, page: Any, number: int, request: Request) -> Stored:
+def _by_pillow(file: BinaryIO, page: Any, number: int, request: ReadRequest) -> StoredImage:
     """The page, which Pillow turns as its tag says: turned back where that is not wanted."""
     file.seek(0)
     stored = pillow.read_page(file, number, request)
@@ -71,16 +78,16 @@ def _by_pillow(file: BinaryIO, page: Any, number: int, request: Request) -> Stor
     return stored if request.is_upright else stored.turned({6: 8, 8: 6}.get(orientation, orientation))
 
 
-def _said(stored: Stored, about: str) -> Stored:
+def _said(stored: StoredImage, about: str) -> StoredImage:
     return replace(stored, about=about) if about else stored
 
 
-def _chosen(opened: Any, request: Request) -> tuple[int, int, str]:
+def _chosen(opened: Any, request: ReadRequest) -> tuple[int, int, str]:
     """The page to read, how many pages are its channels, and what is to be said of the others."""
     pages = list(opened.pages)
     for page in pages[:1]:
         if not page.imagewidth or not page.imagelength or not page.shape:
-            raise DamagedError("it says nothing of its width and height")
+            raise DamagedImageError("it says nothing of its width and height")
     if opened.is_imagej and len(pages) == 1:
         planes = int((opened.imagej_metadata or {}).get("images", 1))
         if planes > 1:
@@ -126,7 +133,7 @@ def _bits(page: Any) -> tuple[int, ...]:
     return tuple(bits) if isinstance(bits, tuple) else (int(bits),)
 
 
-def _by_tifffile_or_pillow(file: BinaryIO, page: Any, number: int, request: Request) -> Stored | None:
+def _by_tifffile_or_pillow(file: BinaryIO, page: Any, number: int, request: ReadRequest) -> StoredImage | None:
     """By tifffile; None where it lacks a codec that Pillow has, and Pillow keeps all bits."""
     try:
         return _by_tifffile(page, request)
@@ -147,7 +154,7 @@ def _kind(page: Any) -> str:
     return f"{page.samplesperpixel} x {bits} bits" if page.samplesperpixel > 1 else f"{bits} bits"
 
 
-def _by_tifffile(page: Any, request: Request) -> Stored:
+def _by_tifffile(page: Any, request: ReadRequest) -> StoredImage:
     if page.dtype is None:
         raise NotDecodableError(
             f"is a TIFF with values of {_kind(page)} (sample format {page.sampleformat}), which no reader knows: save "
@@ -179,7 +186,7 @@ def _by_tifffile(page: Any, request: Request) -> Stored:
         )
     if palette is not None and request.resolve_palette:
         values, white, colours, palette = palette[values[..., 0]], int(np.iinfo(palette.dtype).max), 3, None
-    return Stored(
+    return StoredImage(
         values=values,
         white=white,
         is_inverted=meaning == _WHITE_IS_ZERO,
@@ -190,7 +197,7 @@ def _by_tifffile(page: Any, request: Request) -> Stored:
     )
 
 
-def _values(page: Any, request: Request) -> Values:
+def _values(page: Any, request: ReadRequest) -> Values:
     """(H, W, C) in this machine's byte order."""
     is_large = page.imagewidth * page.imagelength > MOST_PIXELS
     out = on_disk(page.shaped, page.dtype) if is_large and request.any_size else None
@@ -207,13 +214,13 @@ def _palette(page: Any) -> Any:
     return (table >> 8 if table.max(initial=0) > 255 else table).astype(np.uint8)
 
 
-def _joined(channels: list[Stored]) -> Stored:
+def _joined(channels: list[StoredImage]) -> StoredImage:
     values = np.concatenate([one.values for one in channels], axis=2)
     first = channels[0]
-    return Stored(values=values, white=first.white, is_inverted=first.is_inverted, colours=values.shape[2])
+    return StoredImage(values=values, white=first.white, is_inverted=first.is_inverted, colours=values.shape[2])
 
 
-def _inverted_grey(stored: Stored, page: Any) -> Stored:
+def _inverted_grey(stored: StoredImage, page: Any) -> StoredImage:
     """Grey of 16 bits from Pillow, which does not invert it."""
     return replace(stored, is_inverted=page.photometric == _WHITE_IS_ZERO)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from preceptor.data.pixels import dicom, nifti
-from preceptor.data.pixels.endings import DICOM_SUFFIXES, NIFTI_SUFFIXES, ending_of, parted
+from preceptor.data.pixels.endings import DICOM_SUFFIXES, NIFTI_SUFFIXES, begins_as_dicom, ending_of, parted
 from preceptor.data.pixels.rules import PixelRules
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -41,7 +41,7 @@ def volume_at(path: str, rules: PixelRules) -> Volume | None:
         UserError: the extra that reads it is missing.
     """
     ending = ending_of(path)
-    if ending not in DICOM_SUFFIXES | NIFTI_SUFFIXES:
+    if ending not in DICOM_SUFFIXES | NIFTI_SUFFIXES and (ending or not begins_as_dicom(path)):
         return None
     try:
         if ending in NIFTI_SUFFIXES:
@@ -82,17 +82,18 @@ def unfolded_frame(
     return found.where(found.notna(), None)
 
 
-def require_equal_slices(image: str, mask: str, of_image: Volume | None, of_mask: Volume | None) -> None:
-    """UserError where a mask has not a slice for each of its image."""
+def unequal_slices(image: str, mask: str, of_image: Volume | None, of_mask: Volume | None) -> str | None:
+    """What is wrong where a mask has not a slice for each of its image; None where it has."""
     wanted, found = of_image or Volume(), of_mask or Volume()
-    if wanted.slices != found.slices and wanted.is_readable and found.is_readable:
-        raise UserError(
-            f"mask {quoted(mask)} has {found.slices} slices, its image {quoted(image)} {wanted.slices}: one each was "
-            "expected"
-        )
+    if wanted.slices == found.slices or not (wanted.is_readable and found.is_readable):
+        return None
+    return (
+        f"mask {quoted(mask)} has {found.slices} slices, its image {quoted(image)} {wanted.slices}: one each was "
+        "expected;\nmake the mask anew from this image, or leave both out"
+    )
 
 
-def said_of(volumes: Sequence[Volume | None], rules: PixelRules) -> tuple[str, ...]:
+def volumes_in_words(volumes: Sequence[Volume | None], rules: PixelRules) -> tuple[str, ...]:
     """What is to be said of volumes: how they are cut, how far apart their voxels are, and what the groups are."""
     found = [volume for volume in volumes if volume is not None and volume.is_readable]
     if not found:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
+from preceptor.data.pixels.endings import is_image, parted
 from preceptor.data.tree import files_below, is_left_behind, refuse_own_folder
 from preceptor.errors import UserError
 from preceptor.opening import no_file
@@ -80,14 +80,14 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         return False
 
 
-def image_names(names: Iterable[str]) -> list[str]:
-    """Those of ``names`` that end like an image."""
-    return [name for name in names if ending_of(name) in IMAGE_SUFFIXES]
+def image_names(folder: str | Path, names: Iterable[str]) -> list[str]:
+    """Those of the ``names`` in ``folder`` that are image files: they end so, or are DICOM without an ending."""
+    return [name for name in names if is_image(os.path.join(folder, name))]
 
 
 def image_places(root: Path) -> list[str]:
     """Paths of all image files below ``root``, without those that systems leave behind."""
-    return image_names(found.place for found in files_below(root) if not found.left_behind)
+    return image_names(root, (found.place for found in files_below(root) if not found.left_behind))
 
 
 def is_mask_folder(name: str) -> bool:
@@ -107,8 +107,8 @@ def images_in(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     place = os.path.join(folder, "")
     folders, files = entries(folder)
-    no_files = [name for name in image_names(folders) if not images_below(folder / name)]
-    for name in sorted([*image_names(files), *no_files]):
+    no_files = [name for name in image_names(folder, folders) if not images_below(folder / name)]
+    for name in sorted([*image_names(folder, files), *no_files]):
         stem = parted(name)[0]
         if stem in found:
             other = os.path.basename(found[stem])
@@ -145,7 +145,7 @@ def refuse(source: str, path: Path, saw: str, expected: str) -> UserError:
     return UserError(f"{source}: {quoted(path)} is not laid out as published.\n  saw: {saw}\n  expected: {expected}")
 
 
-def named(names: Sequence[str] | set[str], most: int = 5) -> str:
+def some_of(names: Sequence[str] | set[str], most: int = 5) -> str:
     """Some of ``names``, sorted, and how many more there are."""
     ordered = sorted(names)
     more = f" and {len(ordered) - most} more" if len(ordered) > most else ""
@@ -155,11 +155,13 @@ def named(names: Sequence[str] | set[str], most: int = 5) -> str:
 def contents(folder: Path) -> str:
     """What is in ``folder``, for messages."""
     folders, files = entries(folder)
-    return named([f"{name}/" for name in folders] + files, most=8)
+    return some_of([f"{name}/" for name in folders] + files, most=8)
 
 
 def matched(source: str, left: set[str], right: set[str], *, only_left: str, only_right: str) -> None:
     """UserError where ``left`` and ``right`` are not the same names; ``only_left`` says what those in ``left`` lack."""
     for missing, what in ((left - right, only_left), (right - left, only_right)):
         if missing:
-            raise UserError(f"{source}: {len(missing)} {what}: {named(missing)}; add those missing, or leave these out")
+            raise UserError(
+                f"{source}: {len(missing)} {what}: {some_of(missing)}; add those missing, or leave these out"
+            )

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from preceptor.data.sources._layout import named
+from preceptor.data.sources._layout import some_of
 from preceptor.errors import UserError
 from preceptor.opening import read_text
 from preceptor.quoting import quoted
@@ -24,13 +24,13 @@ def mask_names(file: Path) -> tuple[str, ...]:
         raise UserError(f"{quoted(file)} has no labels: a name and a value for each class were expected")
     regions = [str(name) for name, value in labels.items() if isinstance(value, list)]
     if regions:
-        raise UserError(f"{quoted(file)}: {named(regions)} are regions of several values: one value a class is read")
+        raise UserError(f"{quoted(file)}: {some_of(regions)} are regions of several values: one value a class is read")
     pairs = [(value, name) if isinstance(value, int) else (name, value) for name, value in labels.items()]
     try:
         names = {int(value): str(name) for value, name in pairs}
     except (TypeError, ValueError):
         raise UserError(
-            f"{quoted(file)}: labels are no names with whole numbers: {named(set(map(str, labels)))}"
+            f"{quoted(file)}: labels are no names with whole numbers: {some_of(set(map(str, labels)))}"
         ) from None
     if "ignore" in names.values():
         raise UserError(f"{quoted(file)}: the label ignore, pixels of no class, is not read in this layout")

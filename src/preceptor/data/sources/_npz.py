@@ -28,7 +28,7 @@ _HEADER = 1 << 14  # bytes, which numpy's own headers never reach
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredArray:
     """An array in an archive: a stream that stands at its first value, its shape and type."""
 
     stream: IO[bytes]
@@ -61,7 +61,7 @@ def array_names(path: str | Path, source: str) -> set[str]:
         return {name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")}
 
 
-def open_array(path: str | Path, key: str, source: str) -> Stored:
+def open_array(path: str | Path, key: str, source: str) -> StoredArray:
     """The array ``key`` of the archive, to be read from its first value on.
 
     Raises:
@@ -94,7 +94,7 @@ def open_array(path: str | Path, key: str, source: str) -> Stored:
             )
         stream = archive.open(member)
         stream.read(head.tell())
-        return Stored(stream, shape, dtype)
+        return StoredArray(stream, shape, dtype)
 
 
 def read_array(path: str | Path, key: str, source: str) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from preceptor.files import expand
 Source = Callable[..., SampleTable]
 
 
-def unknown(name: str, valid: Iterable[str]) -> str:
+def nearest_or_all(name: str, valid: Iterable[str]) -> str:
     """The end of an error about ``name``: the nearest valid name and all of them."""
     names = list(valid)
     near = difflib.get_close_matches(name, names, n=1)
@@ -24,7 +24,7 @@ def unknown(name: str, valid: Iterable[str]) -> str:
     return f"{hint}(valid: {', '.join(names)})" if names else "(it has none)"
 
 
-def checked(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, Any]:
+def checked_options(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, Any]:
     """``options`` as the types that ``source`` declares.
 
     Raises:
@@ -34,7 +34,7 @@ def checked(key: str, source: Source, options: Mapping[str, Any]) -> dict[str, A
     valid: dict[str, Any] = {}
     for name, value in options.items():
         if name not in parameters:
-            raise UserError(f"source {key!r} has no option {name!r}: {unknown(name, parameters)}")
+            raise UserError(f"source {key!r} has no option {name!r}: {nearest_or_all(name, parameters)}")
         config = ConfigDict(coerce_numbers_to_str=True)
         try:
             valid[name] = TypeAdapter(parameters[name].annotation, config=config).validate_python(value)
@@ -52,9 +52,9 @@ def opened(key: str, source: Source, path: str | None, options: Mapping[str, Any
     """What ``source`` makes of the data at ``path``.
 
     Raises:
-        UserError: see :func:`checked`; no path where one is needed, or one that cannot be used.
+        UserError: see :func:`checked_options`; no path where one is needed, or one that cannot be used.
     """
-    valid = checked(key, source, options)
+    valid = checked_options(key, source, options)
     if path is not None:
         place = expand(path)
         if not path.strip():

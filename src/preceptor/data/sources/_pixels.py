@@ -1,14 +1,14 @@
 """Options that every source of image files has: how its files become pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from preceptor.data.images import FileReader
-from preceptor.data.pixels import OPTIONS, USUAL, PixelRules, Stored, to_pixels
-from preceptor.data.pixels.volumes import places_of, require_equal_slices, said_of, unfolded_frame, volume_at
+from preceptor.data.pixels import OPTIONS, USUAL, PixelRules, StoredImage, to_pixels
+from preceptor.data.pixels.volumes import Volume, places_of, unequal_slices, unfolded_frame, volume_at, volumes_in_words
 from preceptor.data.samples import Pixels, Reader, SampleTable
 from preceptor.data.sources._layout import NO_GROUPS
 from preceptor.errors import UserError
@@ -56,16 +56,17 @@ def _unfolded(table: SampleTable, reader: FileReader) -> SampleTable:
     volumes = [volume_at(path, rules) for path in reader.images]
     if not any(volumes):
         return replace(table, read=reader, files=reader.files)
-    rows, places = places_of(volumes)
-    for row, marks in enumerate(reader.masks or ()):
-        for mask in marks:
-            require_equal_slices(reader.images[row], mask, volumes[row], volume_at(mask, rules))
+    unfit = _unfit(reader, volumes)
+    rows, places = places_of(
+        [replace(volume or Volume(), slices=1) if row in unfit else volume for row, volume in enumerate(volumes)]
+    )
     slices = replace(
         reader,
         images=tuple(reader.images[row] for row in rows),
         masks=None if reader.masks is None else tuple(reader.masks[row] for row in rows),
         second=None if reader.second is None else tuple(reader.second[row] for row in rows),
         places=tuple(places),
+        unfit={number: unfit[row] for number, row in enumerate(rows) if row in unfit},
     )
     groups = [None if volume is None else volume.group for volume in volumes]
     is_told = not table.frame["group"].notna().any() and any(groups)
@@ -76,8 +77,19 @@ def _unfolded(table: SampleTable, reader: FileReader) -> SampleTable:
         read=slices,
         files=slices.files,
         grouping="patient" if is_told else table.grouping,
-        notes=(*notes, *said_of(volumes, rules)),
+        notes=(*notes, *volumes_in_words(volumes, rules)),
     )
+
+
+def _unfit(reader: FileReader, volumes: Sequence[Volume | None]) -> dict[int, str]:
+    """Rows whose masks have another number of slices -> what is wrong: each stays one row, which cannot be read."""
+    found: dict[int, str] = {}
+    for row, marks in enumerate(reader.masks or ()):
+        for mask in marks:
+            why = unequal_slices(reader.images[row], mask, volumes[row], volume_at(mask, reader.rules))
+            if why is not None:
+                found.setdefault(row, why)
+    return found
 
 
 def _as_wanted(table: SampleTable, rules: PixelRules) -> SampleTable:
@@ -90,7 +102,7 @@ def _converted(read: Reader, source: str, rules: PixelRules) -> Reader:
 
     def reader(row: int) -> tuple[Pixels, Pixels | None]:
         image, mask = read(row)
-        stored = Stored(values=image, white=255, colours=3)
+        stored = StoredImage(values=image, white=255, colours=3)
         return to_pixels(stored, f"{source}, row {row}", rules), mask
 
     return reader

@@ -8,23 +8,25 @@ from typing import Any
 
 import pandas as pd
 
+from preceptor.data.masks.runs import EMPTY
 from preceptor.data.pixels.endings import parted
-from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, named
+from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, some_of
 from preceptor.data.sources._table_files import base_name
-from preceptor.data.sources._table_labels import number
+from preceptor.data.sources._table_labels import number_or_none
 from preceptor.data.sources._tables import TABLES, read_table
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
+_RUNS = re.compile(r"[0-9]+ [0-9]+( [0-9]+ [0-9]+)*")
 _MOST_CLASSES = 100
 _FEWEST_ONE_HOT = 3  # two columns of 0 and 1 may be anything, unless each row has exactly one 1
 
-Found = tuple[dict[str, Any], tuple[str, ...]]
+TableOptions = tuple[dict[str, Any], tuple[str, ...]]
 
 
-def recognise_table(path: Path, *, must: bool) -> Found | None:
+def recognise_table(path: Path, *, must: bool) -> TableOptions | None:
     """Options and reasons for the one table in ``path``, or in a folder of it, that names images there.
 
     Args:
@@ -43,16 +45,16 @@ def recognise_table(path: Path, *, must: bool) -> Found | None:
             for name in entries(path / folder)[1]
             if name.lower().endswith(TABLES)
         ]
-    fits: dict[str, Found] = {}
+    fits: dict[str, TableOptions] = {}
     errors: list[UserError] = []
     for name in found:
         try:
-            fits[name] = options_of(path, name)
+            fits[name] = table_options(path, name)
         except UserError as error:
             errors.append(error)
     if len(fits) > 1:
         raise UserError(
-            f"{quoted(path)} has several tables that name its images: {named(list(fits))}\n"
+            f"{quoted(path)} has several tables that name its images: {some_of(list(fits))}\n"
             "  say which: --source table --option csv=NAME, with the options image and label"
         )
     if not fits and must and len(errors) == 1:
@@ -60,7 +62,7 @@ def recognise_table(path: Path, *, must: bool) -> Found | None:
     return next(iter(fits.values()), None)
 
 
-def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
+def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptions:
     """Options for the table ``name`` below ``path``, and what was seen and guessed.
 
     Raises:
@@ -72,16 +74,23 @@ def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
     beside = [file for file in entries(path)[1] if file.lower().endswith(TABLES)]
     if (len(beside) > 1 or name not in beside) and not is_file:
         options["csv"] = name
-    places = [".", *(folder for folder in entries(path)[0] if image_names(entries(path / folder)[1]))]
+    places = [".", *(folder for folder in entries(path)[0] if image_names(path / folder, entries(path / folder)[1]))]
+    runs = [str(column) for column in rows if _are_runs(rows[column])]
+    once = {column: rows[column].drop_duplicates() if runs else rows[column] for column in rows}
     matches = [
-        found for column in rows for place in places if (found := _matching(rows[column], path, place, str(column)))
+        found
+        for column, values in once.items()
+        for place in places
+        if (found := _matching(values, path, place, str(column)))
     ]
     if not matches:
         everywhere = image_places(path)
-        matches = [found for column in rows if (found := _matching_names(rows[column], everywhere, str(column)))]
+        matches = [
+            found for column, values in once.items() if (found := _matching_names(values, everywhere, str(column)))
+        ]
     if not matches:
         raise UserError(
-            f"{quoted(path / name)} has no column whose values are image files in {named(places)}.\n"
+            f"{quoted(path / name)} has no column whose values are image files in {some_of(places)}.\n"
             f"  saw: columns {', '.join(map(str, rows.columns))}\n"
             "  say it with --source table --option image=COLUMN --option label=COLUMN --option image_folder=FOLDER"
         )
@@ -100,7 +109,9 @@ def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
             options["split"] = column
         elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
             options.setdefault("group", column)
-    if mask is None:
+    if mask is None and runs:
+        options |= _of_runs(rows, runs, [column for column in free if column not in options.values()])
+    elif mask is None:
         free = [column for column in free if column not in (options.get("split"), options.get("group"))]
         options["label"] = _one_hot(rows, free) or _label(rows, free, name)
     return options, (f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}",)
@@ -108,7 +119,7 @@ def options_of(path: Path, name: str, *, is_file: bool = False) -> Found:
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
     """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
-    files = image_names(entries(path / place)[1])
+    files = image_names(path / place, entries(path / place)[1])
     if not files:
         return None
     endings = {"", *(parted(file)[1] for file in files)}
@@ -136,6 +147,21 @@ def _matching_names(values: "pd.Series[str]", places: list[str], column: str) ->
     return {"column": column, "folder": folder, "ending": best}
 
 
+def _are_runs(values: "pd.Series[str]") -> bool:
+    """Whether a column holds masks as runs: pairs of whole numbers, several in some row."""
+    texts = values.str.strip()
+    texts = texts[~texts.isin(EMPTY)]
+    return bool(len(texts)) and bool(texts.str.fullmatch(_RUNS).all()) and bool((texts.str.count(" ") > 1).any())
+
+
+def _of_runs(rows: pd.DataFrame, runs: list[str], free: list[str]) -> dict[str, Any]:
+    """Options for columns of runs, one for each class where there are several, and the column of the classes."""
+    if len(runs) > 1:
+        return {"rle": runs}
+    classes = [column for column in free if _LABEL_NAME.search(column) and 2 <= rows[column].nunique() <= _MOST_CLASSES]
+    return {"rle": runs[0], **({"rle_class": classes[0]} if classes else {})}
+
+
 def _where(kind: str, match: dict[str, str]) -> dict[str, str]:
     options = {kind: match["column"], f"{kind}_folder": match["folder"], f"{kind}_file": f"{{}}{match['ending']}"}
     defaults = {f"{kind}_folder": ".", f"{kind}_file": "{}"}
@@ -144,13 +170,13 @@ def _where(kind: str, match: dict[str, str]) -> dict[str, str]:
 
 def _one_hot(rows: pd.DataFrame, free: list[str]) -> list[str] | None:
     """The columns of 0 and 1, one for each class; None where there are none, or a column of classes stands beside."""
-    binary = [column for column in free if rows[column].map(number).isin([0.0, 1.0]).all()]
+    binary = [column for column in free if rows[column].map(number_or_none).isin([0.0, 1.0]).all()]
     if len(binary) < 2:
         return None
     others = [column for column in free if column not in binary]
     if any(_LABEL_NAME.search(column) and 2 <= rows[column].nunique() <= _MOST_CLASSES for column in others):
         return None
-    ones = rows[binary].map(number).sum(axis=1)
+    ones = rows[binary].map(number_or_none).sum(axis=1)
     is_exact = bool((ones == 1).all())
     if any(_LABEL_NAME.search(column) for column in binary) and not is_exact:
         return None

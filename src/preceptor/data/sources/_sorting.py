@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from preceptor.data.layouts import Layout
+from preceptor.data.layouts import FolderLayout
 
 BRACKETS = ("key", "class", "part", "group")
 
@@ -57,7 +57,7 @@ def own_brackets(rule: str, places: Sequence[str], what: str) -> dict[str, Brack
     return {place: match.groupdict() for place, match in matches if match}
 
 
-def sort_files(layout: Layout, places: Sequence[str], matcher: Matcher = own_brackets) -> SortedFiles:
+def sort_files(layout: FolderLayout, places: Sequence[str], matcher: Matcher = own_brackets) -> SortedFiles:
     """Sort the image files ``places``; each rule takes of what the ones before it have left."""
     rest = list(places)
     told: list[dict[str, str]] = []

@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from preceptor.data.sources._layout import named
+from preceptor.data.sources._layout import some_of
 from preceptor.errors import UserError
 from preceptor.quoting import shown
 
 Spellings = Literal["error", "join"]
 
 
-def number(value: str) -> float | None:
+def number_or_none(value: str) -> float | None:
     """``value`` as a number, or None where it is none."""
     try:
         return float(value)
@@ -36,7 +36,7 @@ def labels_in(
     values = rows[label]
     if not classes or spellings == "join":
         values = _one_spelling(values, spellings)
-    present = sorted(set(values), key=_number_or_text)
+    present = sorted(set(values), key=number_or_text)
     if class_name is not None:
         pairs = rows[[class_name]].assign(**{label: values})[[label, class_name]].drop_duplicates()
         if len(pairs) != len(present) or pairs[class_name].nunique() != len(present):
@@ -51,7 +51,7 @@ def labels_in(
         raise UserError(f"table: column {label} has one class, {present[0]!r}: two or more were expected")
     if set(order) != set(present):
         unknown, empty = set(present) - set(order), set(order) - set(present)
-        what = f"holds {named(unknown)}, which is not in" if unknown else f"has no {named(empty)} of"
+        what = f"holds {some_of(unknown)}, which is not in" if unknown else f"has no {some_of(empty)} of"
         raise UserError(f"table: column {label} {what} the option classes: {', '.join(order)}")
     return [order.index(value) for value in values], tuple(order)
 
@@ -75,12 +75,12 @@ def _one_spelling(values: "pd.Series[str]", spellings: Spellings) -> "pd.Series[
 
 
 def _spelling(value: str) -> str:
-    as_number = number(value)
+    as_number = number_or_none(value)
     return " ".join(value.split()).casefold() if as_number is None else repr(as_number)
 
 
-def _number_or_text(value: str) -> tuple[int, Any, str]:
-    as_number = number(value)
+def number_or_text(value: str) -> tuple[int, Any, str]:
+    as_number = number_or_none(value)
     return (1, 0, value) if as_number is None else (0, as_number, value)
 
 
@@ -94,7 +94,7 @@ def one_hot_labels(
     Raises:
         UserError: values besides 0 and 1, a row without a 1, or with several (multi-label).
     """
-    values = rows[list(columns)].map(number)
+    values = rows[list(columns)].map(number_or_none)
     odd = ~values.isin([0.0, 1.0])
     if odd.to_numpy().any():
         column = next(name for name in columns if odd[name].any())
@@ -121,6 +121,6 @@ def one_hot_labels(
         raise UserError(f"table: the columns with a 1 are {', '.join(held)}, the option classes has {', '.join(order)}")
     if len(order) < 2:
         raise UserError(f"table: {file.name} has one class, {held[0]!r}: two or more were expected")
-    note = f"{named(set(empty))} of {file.name} has no image and is no class: {len(order)} classes." if empty else ""
+    note = f"{some_of(set(empty))} of {file.name} has no image and is no class: {len(order)} classes." if empty else ""
     chosen = values[list(order)].to_numpy().argmax(axis=1)
     return [int(label) for label in chosen], order, note

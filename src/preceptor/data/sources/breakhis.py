@@ -12,7 +12,7 @@ from pydantic import Field
 
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, images_below, named, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, images_below, refuse, some_of
 from preceptor.errors import UserError
 
 TYPES = {
@@ -73,11 +73,11 @@ def breakhis(
             labels.append("BM".index(match["side"]) if task == "binary" else kinds.index(match["type"]))
             groups.append(f"{match['year']}-{match['number']}")
     if odd:
-        raise refuse("breakhis", root, f"images named {named(odd)}", "names like SOB_B_A-14-22549AB-40-001.png")
+        raise refuse("breakhis", root, f"images named {some_of(odd)}", "names like SOB_B_A-14-22549AB-40-001.png")
     absent = set(classes) - {classes[label] for label in labels}
     if absent:
         raise UserError(
-            f"breakhis: no images of {named(absent)} below {str(root)!r} at the magnifications {magnifications}"
+            f"breakhis: no images of {some_of(absent)} below {str(root)!r} at the magnifications {magnifications}"
         )
     reader = FileReader(tuple(files))
     return SampleTable(

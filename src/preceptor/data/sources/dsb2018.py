@@ -7,7 +7,7 @@ from pathlib import Path
 
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, images_in, named, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, images_in, refuse, some_of
 from preceptor.errors import UserError
 
 LAYOUT = "stage1_train/<id>/images/<id>.png and stage1_train/<id>/masks/*.png"
@@ -31,7 +31,7 @@ def dsb2018(path: Path) -> SampleTable:
             raise refuse("dsb2018", root / name, contents(root / name), LAYOUT)
         found = images_in(root / name / "images")
         if len(found) != 1:
-            raise refuse("dsb2018", root / name / "images", named(list(found)), "one image")
+            raise refuse("dsb2018", root / name / "images", some_of(list(found)), "one image")
         nuclei = images_in(root / name / "masks") if "masks" in inside else {}
         if not nuclei:
             raise UserError(f"dsb2018: image {name!r} has no mask in {str(root / name / 'masks')!r}")

@@ -22,8 +22,8 @@ from preceptor.data.sources._layout import (
     images_below,
     is_mask_folder,
     matched,
-    named,
     refuse,
+    some_of,
     tree,
 )
 from preceptor.data.tree import files_below
@@ -97,7 +97,9 @@ def find_parts(root: Path, images: str, masks: str, parts: Mapping[str, Part] | 
     if parts is not None:
         absent = set(parts) - set(folders)
         if absent:
-            raise UserError(f"folder: parts names {named(absent)}, which {quoted(root)} lacks: it has {contents(root)}")
+            raise UserError(
+                f"folder: parts names {some_of(absent)}, which {quoted(root)} lacks: it has {contents(root)}"
+            )
         if len(set(parts.values())) < len(parts):
             raise UserError(f"folder: parts gives one part to several folders: {dict(parts)}")
         return {part: root / name for name, part in parts.items()}
@@ -117,7 +119,7 @@ def part_word(name: str) -> Part | None:
     return told.pop() if len(told) == 1 else None
 
 
-class _Rows:
+class _Listing:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.images: list[str] = []
@@ -130,18 +132,20 @@ class _Rows:
 
 def _by_class(
     root: Path, found: Mapping[Part | None, Path], images: str, masks: str, classes: tuple[str, ...] | None
-) -> _Rows:
-    rows = _Rows()
+) -> _Listing:
+    rows = _Listing()
     seen = _class_folders(root, found, {images, masks}, classes)
     rows.classes = classes or tuple(seen)
     if set(rows.classes) != set(seen):
-        raise refuse("folder", root, f"the class folders {named(seen)}", f"those of classes: {', '.join(rows.classes)}")
+        raise refuse(
+            "folder", root, f"the class folders {some_of(seen)}", f"those of classes: {', '.join(rows.classes)}"
+        )
     if len(rows.classes) < 2:
         raise refuse("folder", root, f"one class folder, {shown(seen[0])}/", "two or more")
     for part, below in found.items():
-        loose = image_names(entries(below)[1])
+        loose = image_names(below, entries(below)[1])
         if loose:
-            raise UserError(f"folder: {len(loose)} images in {quoted(below)} lie in no class folder: {named(loose)}")
+            raise UserError(f"folder: {len(loose)} images in {quoted(below)} lie in no class folder: {some_of(loose)}")
         for label, name in enumerate(rows.classes):
             inside = images_below(below / name) if (below / name).is_dir() else {}
             if not inside:
@@ -177,7 +181,7 @@ def _class_folders(
         raise refuse(
             "folder",
             root,
-            f"beside class folders {named([f'{name}/' for name in of_masks])}, which seems to hold masks",
+            f"beside class folders {some_of([f'{name}/' for name in of_masks])}, which seems to hold masks",
             "masks are no class: give the options images and masks, or list the option classes where they are one",
         )
     wanted = set(classes or ())
@@ -192,18 +196,18 @@ def _refuse_masks(root: Path, classes: Sequence[Path], halves: set[str]) -> None
         raise refuse(
             "folder",
             root,
-            f"folders below the class folders that seem to hold masks or their images: {named(odd)}",
+            f"folders below the class folders that seem to hold masks or their images: {some_of(odd)}",
             "one folder of images per class, or an image and a mask folder; the option parts names several of those",
         )
 
 
-def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: str) -> _Rows:
-    rows = _Rows()
+def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: str) -> _Listing:
+    rows = _Listing()
     for part, below in found.items():
         pictures, marks = images_below(below / images), images_below(below / masks)
         odd = [stem for stem in marks if not stem.endswith(suffix)]
         if odd:
-            raise UserError(f"folder: {len(odd)} masks do not end in {suffix!r}: {named(odd)}")
+            raise UserError(f"folder: {len(odd)} masks do not end in {suffix!r}: {some_of(odd)}")
         marks = {stem.removesuffix(suffix): file for stem, file in marks.items()}
         matched(
             "folder",
@@ -225,11 +229,11 @@ def _is_pair(path: Path, images: str, masks: str) -> bool:
 
 
 def _has_class_folders(path: Path) -> bool:
-    return any(image_names(entries(path / name)[1]) for name in entries(path)[0])
+    return any(image_names(path / name, entries(path / name)[1]) for name in entries(path)[0])
 
 
 def _groups(
-    rows: _Rows, rule: str | None, source: Literal["name", "folder"], grouping: str
+    rows: _Listing, rule: str | None, source: Literal["name", "folder"], grouping: str
 ) -> tuple[list[str] | None, str | None, tuple[str, ...]]:
     """The group of each image, what a group is, and what is to be said of it."""
     stems = [parted(os.path.basename(file))[0] for file in rows.images]
@@ -252,7 +256,7 @@ def _groups(
     return groups, grouping, (warning,) if warning else ()
 
 
-def _folders_hint(rows: _Rows) -> str:
+def _folders_hint(rows: _Listing) -> str:
     """What to do where folders below the classes may be patients."""
     below, loose = len({name for name in rows.below if name}), rows.below.count("")
     if not below:

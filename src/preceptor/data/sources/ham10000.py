@@ -14,7 +14,7 @@ import pandas as pd
 from preceptor.data.images import FileReader
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, image_places, matched, named, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, image_places, matched, refuse, some_of
 from preceptor.data.sources._tables import read_table
 from preceptor.errors import UserError
 
@@ -95,13 +95,13 @@ def _rows(root: Path, name: str) -> pd.DataFrame:
     table = read_table(root / name).rows
     lacking = {"lesion_id", "image_id", "dx"} - set(table.columns)
     if lacking:
-        raise refuse("ham10000", root / name, f"columns {', '.join(table.columns)}", f"also {named(lacking)}")
+        raise refuse("ham10000", root / name, f"columns {', '.join(table.columns)}", f"also {some_of(lacking)}")
     repeated = table.loc[table["image_id"].duplicated(), "image_id"]
     if len(repeated):
         raise UserError(f"ham10000: {name} lists image {repeated.iloc[0]!r} and {len(repeated) - 1} more twice")
     unknown = set(table["dx"]) - set(CLASSES)
     if unknown:
-        raise UserError(f"ham10000: {name} has the diagnoses {named(unknown)}: known are {', '.join(CLASSES)}")
+        raise UserError(f"ham10000: {name} has the diagnoses {some_of(unknown)}: known are {', '.join(CLASSES)}")
     return table
 
 
@@ -131,8 +131,8 @@ def _files(root: Path) -> tuple[dict[str, str], dict[str, str], list[str]]:
             differ.append(stem)
     if differ:
         raise UserError(
-            f"ham10000: {len(differ)} images are in two folders below {str(root)!r} and differ there: {named(differ)}; "
-            "remove those that are not as published"
+            f"ham10000: {len(differ)} images are in two folders below {str(root)!r} and differ there: "
+            f"{some_of(differ)}; remove those that are not as published"
         )
     return images, masks, copies
 

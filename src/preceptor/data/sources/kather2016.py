@@ -8,7 +8,7 @@ from pathlib import Path
 from preceptor.data.images import FileReader
 from preceptor.data.name_rules import KATHER
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, images_in, named, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, images_in, refuse, some_of
 from preceptor.errors import UserError
 
 FOLDER = "Kather_texture_2016_image_tiles_5000"
@@ -36,7 +36,7 @@ def kather2016(path: Path) -> SampleTable:
         files += list(found.values())
         labels += [label] * len(found)
     if empty:
-        raise UserError(f"kather2016: no images in {named(empty)} below {str(root)!r}: each class needs some")
+        raise UserError(f"kather2016: no images in {some_of(empty)} below {str(root)!r}: each class needs some")
     slides = [KATHER.group(stem.rpartition("/")[2]) for stem in ids]
     unnamed = [stem for stem, slide in zip(ids, slides, strict=True) if slide is None]
     reader = FileReader(tuple(files))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, folder_at, images_in, matched, named, refuse
+from preceptor.data.sources._layout import contents, entries, folder_at, images_in, matched, refuse, some_of
 
 LAYOUT = "kaggle_3m/TCGA_<site>_<patient>_<date>/TCGA_<site>_<patient>_<date>_<n>.tif and …_<n>_mask.tif"
 CASE = re.compile(r"(?P<patient>TCGA_[A-Z0-9]+_[A-Z0-9]+)_\d+")
@@ -31,7 +31,7 @@ def lgg(path: Path) -> SampleTable:
         found = images_in(root / case)
         odd = [stem for stem in found if not re.fullmatch(rf"{case}_\d+(_mask)?", stem)]
         if odd:
-            raise refuse("lgg", root / case, f"images named {named(odd)}", LAYOUT)
+            raise refuse("lgg", root / case, f"images named {some_of(odd)}", LAYOUT)
         masked = {stem.removesuffix("_mask") for stem in found if stem.endswith("_mask")}
         slices = sorted(
             {stem for stem in found if not stem.endswith("_mask")}, key=lambda stem: int(stem.rsplit("_", 1)[1])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from preceptor.data.images import MOST_PIXELS, to_rgb
 from preceptor.data.samples import Pixels, SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, entries, named, refuse
+from preceptor.data.sources._layout import contents, entries, refuse, some_of
 from preceptor.data.sources._npz import array_names, open_array, read_array
 from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
@@ -64,7 +64,7 @@ def medmnist(path: Path, *, name: str | None = None) -> SampleTable:
     keys = array_names(file, "medmnist")
     wanted = {f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")}
     if not wanted <= keys:
-        raise refuse("medmnist", file, f"arrays {named(keys, most=8)}", f"arrays {named(wanted, most=8)}")
+        raise refuse("medmnist", file, f"arrays {some_of(keys, most=8)}", f"arrays {some_of(wanted, most=8)}")
     reader = _NpzReader(str(file))
     ids, images, splits, labels = [], [], [], []
     for part, split in PARTS.items():
@@ -185,7 +185,7 @@ def _file(path: Path, name: str | None) -> Path:
     if name is None and len(found) == 1:
         name = found[0]
     if name not in found:
-        hint = f"set the option name to one of {named(found)}" if found else "a file such as pathmnist.npz"
+        hint = f"set the option name to one of {some_of(found)}" if found else "a file such as pathmnist.npz"
         raise refuse("medmnist", path, contents(path) if name is None else f"no {shown(name)}.npz", hint)
     return path / f"{name}.npz"
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.data.samples import Pixels, SampleTable, sample_frame
-from preceptor.data.sources._layout import contents, folder_at, named, refuse
+from preceptor.data.sources._layout import contents, folder_at, refuse, some_of
 from preceptor.data.tree import files_below
 from preceptor.errors import UserError
 from preceptor.opening import require_file
@@ -131,7 +131,7 @@ def fold_arrays(root: Path) -> dict[int, dict[str, str]]:
             continue
         fold, kind = found.setdefault(int(match["fold"]), {}), match["kind"].lower()
         if kind in fold:
-            raise UserError(f"pannuke: {named([fold[kind], file.place])} are both {kind} of one fold: remove one")
+            raise UserError(f"pannuke: {some_of([fold[kind], file.place])} are both {kind} of one fold: remove one")
         fold[kind] = os.path.join(root, file.place)
     return found
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Literal
 
 from preceptor.data.images import FileReader
-from preceptor.data.layouts import GENERAL, PUBLISHED, Layout
+from preceptor.data.layouts import GENERAL, PUBLISHED, FolderLayout
 from preceptor.data.name_rules import groups_by_name
 from preceptor.data.patterns import named_brackets
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import PART_WORDS, contents, folder_at, image_places, named, refuse
+from preceptor.data.sources._layout import PART_WORDS, contents, folder_at, image_places, refuse, some_of
 from preceptor.data.sources._mask_names import mask_names
 from preceptor.data.sources._sorting import BRACKETS, Brackets, Matcher, SortedFiles, own_brackets, sort_files
 from preceptor.data.sources._tables import read_table
@@ -59,7 +59,7 @@ def paths(
         grouping: what a group is, for example ``patient``.
         unpaired: what to do with images without a mask, and masks without an image.
     """
-    layout = Layout(
+    layout = FolderLayout(
         key="paths",
         title="what the options image and mask say",
         image=_with_key(image),
@@ -80,7 +80,7 @@ def paths(
 class LayoutSource:
     """The source of a layout, called like any other."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: FolderLayout) -> None:
         self.layout = layout
         self.__name__ = layout.key
 
@@ -108,7 +108,7 @@ class LayoutSource:
 LAYOUT_SOURCES = tuple(LayoutSource(layout) for layout in (*PUBLISHED, *GENERAL))
 
 
-def _with_classes(layout: Layout, task: Task, classes: tuple[str, ...] | None) -> Layout:
+def _with_classes(layout: FolderLayout, task: Task, classes: tuple[str, ...] | None) -> FolderLayout:
     if classes is None:
         return layout
     if task == "classification":
@@ -116,7 +116,7 @@ def _with_classes(layout: Layout, task: Task, classes: tuple[str, ...] | None) -
     return replace(layout, mask_classes=classes, names_file=None)
 
 
-def _table(layout: Layout, root: Path, task: Task, unpaired: Unpaired, matcher: Matcher) -> SampleTable:
+def _table(layout: FolderLayout, root: Path, task: Task, unpaired: Unpaired, matcher: Matcher) -> SampleTable:
     if task not in layout.tasks:
         raise UserError(f"{layout.key}: read for {' or '.join(layout.tasks)}; the option task asks for {task}")
     found = sort_files(layout, image_places(root), matcher)
@@ -146,7 +146,9 @@ def _table(layout: Layout, root: Path, task: Task, unpaired: Unpaired, matcher: 
 _Row = tuple[str, tuple[str, ...], Brackets]
 
 
-def _paired(layout: Layout, root: Path, found: SortedFiles, unpaired: Unpaired) -> tuple[list[_Row], dict[str, str]]:
+def _paired(
+    layout: FolderLayout, root: Path, found: SortedFiles, unpaired: Unpaired
+) -> tuple[list[_Row], dict[str, str]]:
     """Each image with its masks, and what is left out with the reason.
 
     Raises:
@@ -159,7 +161,7 @@ def _paired(layout: Layout, root: Path, found: SortedFiles, unpaired: Unpaired) 
     for images, masks in found.pairs().values():
         if len(images) > 1:
             raise UserError(
-                f"{layout.key}: {named(images)} below {quoted(root)} are one image by their key; remove all but one, "
+                f"{layout.key}: {some_of(images)} below {quoted(root)} are one image by their key; remove all but one, "
                 "or rename them"
             )
         if images and masks:
@@ -172,7 +174,7 @@ def _paired(layout: Layout, root: Path, found: SortedFiles, unpaired: Unpaired) 
     for places, what in zip(alone, ("images without a mask", "masks without an image"), strict=True):
         if places and unpaired == "error":
             raise UserError(
-                f"{layout.key}: {len(places)} {what} below {quoted(root)}: {named(places)}; add those missing, or "
+                f"{layout.key}: {len(places)} {what} below {quoted(root)}: {some_of(places)}; add those missing, or "
                 "leave these out with the option unpaired: ignore"
             )
         dropped |= dict.fromkeys(places, UNPAIRED)
@@ -180,7 +182,7 @@ def _paired(layout: Layout, root: Path, found: SortedFiles, unpaired: Unpaired) 
 
 
 def _sample_table(
-    layout: Layout,
+    layout: FolderLayout,
     root: Path,
     task: Task,
     rows: Sequence[_Row],
@@ -225,13 +227,13 @@ def _sample_table(
     )
 
 
-def _classes(layout: Layout, root: Path, rows: Sequence[_Row]) -> tuple[tuple[str, ...], list[int], str]:
+def _classes(layout: FolderLayout, root: Path, rows: Sequence[_Row]) -> tuple[tuple[str, ...], list[int], str]:
     """Classes, the label of each row, and a note where the layout has more classes than are here."""
     names = [str(brackets["class"]) for _, _, brackets in rows]
     classes = tuple(name for name in layout.classes if name in names) or tuple(sorted(set(names)))
     unknown = set(names) - set(classes)
     if unknown:
-        raise refuse(layout.key, root, f"images of the classes {named(set(names))}", f"those of {', '.join(classes)}")
+        raise refuse(layout.key, root, f"images of the classes {some_of(set(names))}", f"those of {', '.join(classes)}")
     if len(classes) < 2:
         raise refuse(layout.key, root, f"one class, {shown(classes[0])}", "two or more")
     absent = [name for name in layout.classes if name not in classes]
@@ -239,7 +241,7 @@ def _classes(layout: Layout, root: Path, rows: Sequence[_Row]) -> tuple[tuple[st
     return classes, [classes.index(name) for name in names], note
 
 
-def _part(layout: Layout, brackets: Brackets, place: str) -> str | None:
+def _part(layout: FolderLayout, brackets: Brackets, place: str) -> str | None:
     told = brackets.get("part")
     if told is not None and told.lower() not in _PARTS:
         raise UserError(
@@ -248,7 +250,9 @@ def _part(layout: Layout, brackets: Brackets, place: str) -> str | None:
     return None if told is None else _PARTS[told.lower()]
 
 
-def _groups(layout: Layout, root: Path, rows: Sequence[_Row]) -> tuple[list[str] | None, str | None, str, Path | None]:
+def _groups(
+    layout: FolderLayout, root: Path, rows: Sequence[_Row]
+) -> tuple[list[str] | None, str | None, str, Path | None]:
     """The group of each image, what a group is, a note, and the table that told them."""
     if layout.group_table and (root / layout.group_table[0]).is_file():
         name, key, group = layout.group_table
@@ -294,7 +298,7 @@ def _with_key(rule: str) -> str:
         raise UserError(f"paths: {shown(rule)} is no regular expression: {error}") from None
     strangers = set(compiled.groupindex) - set(BRACKETS)
     if strangers:
-        raise UserError(f"paths: {shown(rule)} has a bracket {named(strangers)}: known are {', '.join(BRACKETS)}")
+        raise UserError(f"paths: {shown(rule)} has a bracket {some_of(strangers)}: known are {', '.join(BRACKETS)}")
     if compiled.groupindex:
         return rule
     first = re.search(r"(?<!\\)(?:\\\\)*\((?!\?)", rule)

@@ -8,14 +8,15 @@ from typing import Literal
 import pandas as pd
 
 from preceptor.data.images import FileReader
-from preceptor.data.masks.runs import Order, Runs
+from preceptor.data.masks.runs import RunOrder
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, named, refuse
+from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, refuse, some_of
 from preceptor.data.sources._table_files import NamedFiles, named_files
 from preceptor.data.sources._table_labels import Spellings, labels_in, one_hot_labels
+from preceptor.data.sources._table_runs import RunColumns, runs_in
 from preceptor.data.sources._tables import TABLES, Table, read_table
 from preceptor.errors import UserError
 from preceptor.opening import no_file
@@ -29,8 +30,9 @@ def table(
     image: str = "image",
     label: str | tuple[str, ...] | None = None,
     mask: str | None = None,
-    rle: str | None = None,
-    rle_order: Order = "columns",
+    rle: str | tuple[str, ...] | None = None,
+    rle_class: str | None = None,
+    rle_order: RunOrder = "columns",
     group: str | None = None,
     split: str | None = None,
     id: str | None = None,
@@ -55,7 +57,9 @@ def table(
             0 for the others. Give this, ``mask`` or ``rle``.
         mask: column with the mask, put into ``mask_file`` and looked for in ``mask_folder``.
         rle: column with the mask as runs: pairs of a start and a length, the first pixel being 1. Several rows of one
-            image are joined; an empty one is no foreground.
+            image are joined; an empty one is no foreground. Or several columns, one for each class, called like it.
+        rle_class: column with the class of each row's runs. Where it is that of the image, the class is what follows
+            the last underscore (``0001.jpg_fish``).
         rle_order: pixels are counted down the ``columns``, or along the ``rows``.
         group: column with the group; its name says what a group is. Without one, file names that follow a published
             scheme tell the groups, which is said.
@@ -77,18 +81,22 @@ def table(
         raise UserError(f"table: {quoted(file)} has no rows")
     one_hot = () if label is None or isinstance(label, str) else tuple(name.strip() for name in label)
     image = image.strip()
-    label, mask, rle, group, split, id, class_name = (
-        name.strip() if isinstance(name, str) else None for name in (label, mask, rle, group, split, id, class_name)
+    label, mask, group, split, id, class_name = (
+        name.strip() if isinstance(name, str) else None for name in (label, mask, group, split, id, class_name)
     )
+    texts = () if rle is None else tuple(name.strip() for name in ((rle,) if isinstance(rle, str) else rle))
+    of = [rle_class.strip()] if rle_class is not None else []
+    if of and not texts:
+        raise UserError("table: the option rle_class is the class of runs; set the option rle to their column")
     single = [name for name in (image, label, mask, group, split, id, class_name) if name is not None]
-    _check_columns(file, read, [*single, *one_hot, *([rle] if rle else [])])
-    if sum((label is not None, mask is not None, rle is not None, bool(one_hot))) != 1:
+    _check_columns(file, read, [*single, *one_hot, *texts, *of])
+    if sum((label is not None, mask is not None, bool(texts), bool(one_hot))) != 1:
         raise UserError(
             f"table: set the option label, mask or rle (one of them); columns are {', '.join(rows.columns)}"
         )
-    runs = None
-    if rle is not None:
-        rows, runs = _runs(rows, image, rle, rle_order)
+    runs, names = None, classes or ("background", "foreground")
+    if texts:
+        rows, runs, names = runs_in(rows, image, RunColumns(texts, next(iter(of), None), rle_order), classes)
     for name in single:
         check_names(f"table: column {name} of {file.name}", rows[name].tolist())
         blank = rows.index[rows[name].str.strip() == ""]
@@ -106,10 +114,10 @@ def table(
     if extra and unlisted == "error":
         raise UserError(
             f"table: {len(extra)} images in {str(root / image_folder)!r} are in no row of {file.name}: "
-            f"{named([os.path.basename(path) for path in extra])}; the option unlisted: ignore leaves them out"
+            f"{some_of([os.path.basename(path) for path in extra])}; the option unlisted: ignore leaves them out"
         )
     masks = None if mask is None else named_files(rows[mask].tolist(), root, mask_folder, mask_file, "mask")
-    labels, names, note = None, classes or ("background", "foreground"), ""
+    labels, note = None, ""
     if label is not None:
         labels, names = labels_in(rows, label, class_name, classes, spellings)
     elif one_hot:
@@ -141,12 +149,6 @@ def table(
     )
 
 
-def _runs(rows: pd.DataFrame, image: str, rle: str, order: Order) -> tuple[pd.DataFrame, Runs]:
-    """One row for each image, and the texts of all its rows."""
-    texts = rows[rle].groupby(rows[image], sort=False).agg(tuple)
-    return rows.drop_duplicates(image), Runs(tuple(texts), order)
-
-
 def _mask_names(root: Path, masks: NamedFiles | None, file: Path, of: "pd.Series[str] | None") -> list[str] | None:
     """Where the mask of each row came from."""
     if of is not None:
@@ -158,7 +160,7 @@ def _check_columns(file: Path, read: Table, columns: Sequence[str]) -> None:
     lacking = [name for name in columns if name not in read.rows.columns]
     if lacking:
         raise UserError(
-            f"table: {file.name} has no column {named(lacking)}: it has {', '.join(map(str, read.rows.columns))}"
+            f"table: {file.name} has no column {some_of(lacking)}: it has {', '.join(map(str, read.rows.columns))}"
         )
     _require_once(file, read.header, columns)
 
@@ -226,6 +228,6 @@ def _parts(values: "pd.Series[str]", file: Path) -> list[str]:
     unknown = {value for value in values if value.strip().lower() not in PART_WORDS}
     if unknown:
         raise UserError(
-            f"table: column {values.name} of {file.name} holds {named(unknown)}: expected train, validation, test"
+            f"table: column {values.name} of {file.name} holds {some_of(unknown)}: expected train, validation, test"
         )
     return [PART_WORDS[value.strip().lower()] for value in values]

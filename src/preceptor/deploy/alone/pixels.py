@@ -50,6 +50,17 @@ def read(path: Path, how: Any) -> Any:
     return np.ascontiguousarray(pixels, dtype=np.uint8 if how["depth"] == 8 else np.uint16)
 
 
+def microns(path: Path) -> float | None:
+    """Size of a pixel, where a TIFF says one that a microscope can have."""
+    with Image.open(path, formats=FORMATS) as image:
+        tags = dict(getattr(image, "tag_v2", {}))
+    text, dots = str(tags.get(270, "")), float(tags.get(282, 0))
+    units = ("unit=micron", "unit=um", "unit=\\u00b5m", "unit=\xb5m")
+    is_of_imagej = text.startswith("ImageJ=") and any(words in text for words in units)
+    size = (1 if is_of_imagej else {2: 25400, 3: 10000}.get(tags.get(296, 2), 0)) / dots if dots > 0 else 0
+    return size if 0.05 <= size <= 10 else None
+
+
 def of_tiff(tags: Any, size: Any, there: int, how: Any) -> int:
     """Bits of a value of a TIFF; ValueError for kinds that Pillow reads otherwise, and for what ends early."""
     bits, kinds, extra, meaning = tags.get(258, (1,)), tags.get(339, (1,)), tags.get(338, ()), tags.get(262)

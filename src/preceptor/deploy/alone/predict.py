@@ -14,7 +14,7 @@ import onnxruntime
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from pixels import ENDINGS, geometry, pieces, placed, read, scaled  # type: ignore[import-not-found]
+from pixels import ENDINGS, geometry, microns, pieces, placed, read, scaled  # type: ignore[import-not-found]
 
 
 def mask_of(logits: Any, places: Any, size: Any, how: Any) -> Any:
@@ -33,7 +33,7 @@ def mask_of(logits: Any, places: Any, size: Any, how: Any) -> Any:
     return scaled(placed(mask, larger, corner, 0)[y:, x:][: inner[0], : inner[1]], size, Image.Resampling.NEAREST)
 
 
-def answer(session: Any, facts: Any, image: Any, calibrate: bool) -> Any:
+def answer(session: Any, facts: Any, image: Any, calibrate: bool, about: Any) -> Any:
     """Rows (end of the name, label, share of each class, abstained, outside) and the mask, if any, of an image."""
     names, places = [one["name"] for one in facts["classes"]], pieces(image, facts["images"])
     top, given = np.float32(np.iinfo(image.dtype).max), np.stack([pixels for _, _, pixels in places])
@@ -41,22 +41,26 @@ def answer(session: Any, facts: Any, image: Any, calibrate: bool) -> Any:
     if planes.shape[2:] != tuple(facts["input"]["size"]):
         planes = np.stack([[scaled(plane, facts["input"]["size"]) for plane in one] for one in planes])
     starts = range(0, len(planes), 16)
-    logits = np.concatenate([session.run(None, {"images": planes[first : first + 16]})[0] for first in starts])
+    wanted = ["logits", "distance"][: len(session.get_outputs())]
+    parts = [session.run(wanted, {"images": planes[first : first + 16]}) for first in starts]
+    logits, *far = (np.concatenate(part) for part in zip(*parts, strict=True))
     if facts["task"] == "segmentation":
         mask = mask_of(logits, places, image.shape[:2], facts["images"])
-        shares, odd = np.bincount(mask.ravel(), minlength=len(names)) / mask.size, outside(given, image, facts)
-        return [("", "", shares, 0, odd)], mask
+        about |= {"embedding distance": far[0].mean()} if far else {}
+        shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
+        return [("", "", shares, 0, outside(given, image, facts, about))], mask
     ends = [f"@{y},{x}" if facts["images"]["tile"] else "" for y, x, _ in places]
     said, calibrated = softmax(logits), softmax(logits / facts["temperature"])
     shown, ground = calibrated if calibrate else said, facts["thresholds"] and facts["thresholds"]["decides"]
     found = []
-    for end, shares, chances, (_, _, pixels) in zip(ends, shown, calibrated, places, strict=True):
+    for at, (end, shares, chances) in enumerate(zip(ends, shown, calibrated, strict=True)):
+        about |= {"embedding distance": far[0][at]} if far else {}
         label, sure = int(chances.argmax()), chances.max()
         if ground is not None:
             label, gap = int(chances[1] >= ground), chances[1] - ground
             sure = 0.5 + 0.5 * max(gap / max(1 - ground, 1e-12), -gap / max(ground, 1e-12))
         silent = facts["abstention"] is not None and sure < facts["abstention"]["least_certainty"]
-        found.append((end, names[label], shares, int(silent), outside([pixels], image, facts)))
+        found.append((end, names[label], shares, int(silent), outside(given[at : at + 1], image, facts, about)))
     return found, None
 
 
@@ -65,8 +69,11 @@ def softmax(logits: Any) -> Any:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def outside(pixels: Any, image: Any, facts: Any) -> int:
-    """Whether an image, of which the network sees ``pixels``, is unlike those of training: brightness, stain, size…"""
+def outside(pixels: Any, image: Any, facts: Any, about: Any) -> int:
+    """Whether an image, of which the network sees ``pixels``, is unlike those of training: brightness, stain, size…
+
+    ``about``: what else was measured of it, by name.
+    """
     if facts["outside"] is None:
         return 0
     unit = np.stack(pixels).reshape(-1, image.shape[2]).astype(np.float64) / np.iinfo(image.dtype).max
@@ -75,7 +82,9 @@ def outside(pixels: Any, image: Any, facts: Any) -> int:
     if image.shape[2] == 3:
         amounts = -np.log(np.maximum(unit, 1 / 255)) @ np.array(facts["outside"]["unmixing"])
         seen |= dict(zip(("haematoxylin", "eosin"), amounts.mean(axis=0), strict=True))
-    return int(any(not low <= seen[name] <= high for name, (low, high) in facts["outside"]["ranges"].items()))
+    seen |= about
+    ranges = facts["outside"]["ranges"].items()
+    return int(any(name in seen and not low <= seen[name] <= high for name, (low, high) in ranges))
 
 
 def main() -> None:
@@ -93,13 +102,17 @@ def main() -> None:
     if hashlib.sha256(model := (here / file).read_bytes()).hexdigest() != facts["files"][file]:
         sys.exit(f"error: {file} was changed or damaged after it was exported")
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    knows_size = facts["outside"] is not None and "microns per pixel" in facts["outside"]["ranges"]
     rows: list[Any] = [["file", "label", *(f"p_{name}" for name in names), "abstained", "outside", "error"]]
     paths = [p.relative_to(given.folder) for p in given.folder.rglob("*") if p.suffix.lower() in ENDINGS]
     if not paths:
         sys.exit(f"error: no image in {given.folder} or below")
     for name in sorted(p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts)):
         try:
-            found, mask = answer(session, facts, read(given.folder / name, reading), given.calibrated)
+            image = read(given.folder / name, reading)
+            size = microns(given.folder / name) if knows_size else None
+            about = {"microns per pixel": size} if size else {}
+            found, mask = answer(session, facts, image, given.calibrated, about)
         except Exception as error:
             rows.append([name, "", *[""] * len(names), 0, 0, " ".join(str(error).split()) or type(error).__name__])
             continue

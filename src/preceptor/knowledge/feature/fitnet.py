@@ -36,6 +36,7 @@ class FitNetLoss(Loss):
     """
 
     key: ClassVar[str] = "fitnet"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=100.0, student_tap="stage2")}
 
     regressor: nn.Sequential

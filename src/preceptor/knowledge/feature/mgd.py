@@ -54,6 +54,7 @@ class MGDLoss(Loss):
     """
 
     key: ClassVar[str] = "mgd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {
         "classification": Setting(weight=7e-5, student_tap="last"),
         "segmentation": Setting(weight=2e-5, student_tap="decoder1"),

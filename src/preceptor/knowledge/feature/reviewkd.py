@@ -87,6 +87,7 @@ class ReviewKDLoss(Loss):
     """
 
     key: ClassVar[str] = "reviewkd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {
         "classification": Setting(weight=1.0, student_tap=("stages", "embedding"), warmup=1)
     }

@@ -59,6 +59,7 @@ class SemCKDLoss(Loss):
     """
 
     key: ClassVar[str] = "semckd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=400.0, student_tap="stages")}
     keeps_batch: ClassVar[bool] = True
 

@@ -53,6 +53,7 @@ class SimKDLoss(Loss):
     """
 
     key: ClassVar[str] = "simkd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {
         "classification": Setting(weight=1.0, student_tap="last", teacher_tap=("last", "embedding"), task_weight=0.0)
     }

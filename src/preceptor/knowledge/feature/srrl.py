@@ -50,6 +50,7 @@ class SRRLLoss(Loss):
     """
 
     key: ClassVar[str] = "srrl"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {
         "classification": Setting(weight=1.0, student_tap="last", teacher_tap="embedding")
     }

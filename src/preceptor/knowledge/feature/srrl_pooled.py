@@ -27,6 +27,7 @@ class PooledSRRLLoss(Loss):
     """
 
     key: ClassVar[str] = "srrl_pooled"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=1.0, student_tap="embedding")}
 
     connector: nn.Sequential

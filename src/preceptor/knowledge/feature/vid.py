@@ -69,6 +69,7 @@ class VIDLoss(Loss):
     """
 
     key: ClassVar[str] = "vid"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=1.0, student_tap="stages")}
 
     def __init__(self, initial_variance: float = 5.0) -> None:

@@ -1,7 +1,5 @@
 """Several teachers, one soft target: how much each teacher counts."""
 
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -105,38 +103,6 @@ def integrated_logits(logits: Tensor, weights: Tensor, *, temperature: float) ->
     """
     log_probabilities = F.log_softmax(logits / temperature, dim=2)
     return temperature * (log_probabilities + weights.log()[:, :, None]).logsumexp(dim=0)
-
-
-def weighted_kl(student_logits: Tensor, logits: Tensor, weights: Tensor, *, temperature: float) -> Tensor:
-    """Mean over samples of the weighted sum of KL(teacher k || student), times T².
-
-    Its gradient is that of the KL divergence from :func:`integrated_logits`; its value is larger by the teachers'
-    disagreement.
-
-    Shapes:
-        student_logits: (N, C); logits: (K, N, C); weights: (K, N)
-        returns: ()
-
-    Source: Zhang et al. 2022, arXiv:2201.00007
-    """
-    log_student = F.log_softmax(student_logits / temperature, dim=1).expand_as(logits)
-    log_teachers = F.log_softmax(logits / temperature, dim=2)
-    kl = F.kl_div(log_student, log_teachers, reduction="none", log_target=True).sum(dim=2)
-    return temperature**2 * (weights * kl).sum(dim=0).mean()
-
-
-def weighted_feature_error(projected: Sequence[Tensor], teachers: Sequence[Tensor], weights: Tensor) -> Tensor:
-    """Mean over samples of the weighted sum of each teacher's mean squared error.
-
-    Shapes:
-        projected, teachers: K maps (N, C, H, W) each, pairwise of one shape; weights: (K, N)
-        returns: ()
-
-    Source: Zhang et al. 2022, arXiv:2201.00007
-    """
-    pairs = zip(projected, teachers, strict=True)
-    errors = torch.stack([(mine - theirs).square().flatten(1).mean(dim=1) for mine, theirs in pairs])
-    return (weights * errors).sum(dim=0).mean()
 
 
 def _falling(values: Tensor) -> Tensor:

@@ -48,19 +48,6 @@ def soft_target_kl(
     return temperature**2 * mean_of_known(kl, known)
 
 
-def soft_target_cross_entropy(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Cross entropy with the teacher's softened distribution, times T²: :func:`soft_target_kl` plus its entropy.
-
-    Shapes:
-        as :func:`soft_target_kl`
-
-    Source: Hinton, Vinyals & Dean 2015, arXiv:1503.02531; the form of Zhang et al. 2019, arXiv:1905.08094.
-    """
-    log_student = F.log_softmax(class_logits(student_logits) / temperature, dim=1)
-    soft_targets = (class_logits(teacher_logits) / temperature).softmax(dim=1)
-    return -(temperature**2) * (soft_targets * log_student).sum(dim=1).mean()
-
-
 class SoftTargetLoss(Loss):
     """Match the teacher's class probabilities, softened by a temperature (Hinton's knowledge distillation).
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.ignored import without_ignored
-from preceptor.knowledge.mask.maps import require_above_zero, resized
+from preceptor.knowledge.mask.maps import require_above_zero, resized_like
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -64,5 +64,5 @@ class CWDLoss(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`channel_kl`."""
-        student, known = resized(self.adapter(student), teacher), self.known(targets, teacher)
+        student, known = resized_like(self.adapter(student), teacher), self.known(targets, teacher)
         return channel_kl(student, teacher, temperature=self.temperature, known=known).mean()

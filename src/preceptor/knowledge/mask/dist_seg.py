@@ -7,7 +7,7 @@ from torch import Tensor
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.logits.dist import correlation_gaps
-from preceptor.knowledge.mask.maps import require_above_zero, require_not_negative, resized
+from preceptor.knowledge.mask.maps import require_above_zero, require_not_negative, resized_like
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -47,6 +47,6 @@ class DISTSegLoss(Loss):
         """See :func:`~preceptor.knowledge.logits.dist.correlation_gaps`."""
         known = self.known(targets, teacher)
         within_pixels, within_classes = correlation_gaps(
-            resized(student, teacher), teacher, temperature=self.temperature, known=known
+            resized_like(student, teacher), teacher, temperature=self.temperature, known=known
         )
         return self.beta * within_pixels + self.gamma * within_classes

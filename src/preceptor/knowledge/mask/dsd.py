@@ -16,7 +16,7 @@ from preceptor.knowledge.mask.maps import (
     check_logits_and_maps,
     require_above_zero,
     require_not_negative,
-    resized,
+    resized_like,
 )
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
@@ -53,7 +53,7 @@ def smallest_of(maps: Sequence[Tensor]) -> Tensor:
 
 def _attention_like(maps: Tensor, like: Tensor, known_in: KnownIn) -> Tensor:
     attention = attention_map(silenced(maps, known_in(maps)), exponent=2).view(len(maps), 1, *maps.shape[-2:])
-    return silenced(resized(attention, like), known_in(like)).flatten(1)
+    return silenced(resized_like(attention, like), known_in(like)).flatten(1)
 
 
 def pixel_similarity_distance(
@@ -68,7 +68,7 @@ def pixel_similarity_distance(
         known_in: map -> (N, H, W), True where a position counts; None counts all
         returns: ()
     """
-    student = [resized(one, like) for one, like in zip(student, teacher, strict=True)]
+    student = [resized_like(one, like) for one, like in zip(student, teacher, strict=True)]
     of_student, of_teacher = residual_attention(student, known_in), residual_attention(teacher, known_in)
     known = known_in(smallest_of(teacher))
     if known is None:
@@ -137,7 +137,7 @@ class DSDLoss(Loss):
         """Logits and feature maps of both -> (); see the class."""
         student_logits, *student_maps = student
         teacher_logits, *teacher_maps = teacher
-        student_logits = resized(student_logits, teacher_logits)
+        student_logits = resized_like(student_logits, teacher_logits)
         pixels = pixel_similarity_distance(student_maps, teacher_maps, partial(self.known, targets))
         known = self.known(targets, teacher_logits)
         classes = class_similarity_distance(student_logits, teacher_logits, temperature=self.temperature, known=known)

@@ -13,8 +13,8 @@ from preceptor.knowledge.mask.maps import (
     check_logits_and_maps,
     require_above_zero,
     require_not_negative,
-    resized,
     resized_labels,
+    resized_like,
 )
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import IGNORED, Task
@@ -34,7 +34,7 @@ def importance_distance(student: Tensor, teacher: Tensor, *, exponent: int = 4, 
         known: (N, H, W), True where a position counts; None counts all
         returns: ()
     """
-    student_map = attention_map(silenced(resized(student, teacher), known), exponent=exponent)
+    student_map = attention_map(silenced(resized_like(student, teacher), known), exponent=exponent)
     return (student_map - attention_map(silenced(teacher, known), exponent=exponent)).square().sum(dim=1).mean()
 
 
@@ -113,7 +113,7 @@ class EMKDLoss(Loss):
 
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         """Logits and feature maps of both, masks (N, H, W) -> (); see the class."""
-        logits = resized(student[0], teacher[0])
+        logits = resized_like(student[0], teacher[0])
         known = self.known(targets, teacher[0])
         loss = self.pmd_weight * soft_target_kl(logits, teacher[0], temperature=self.temperature, known=known)
         for student_map, teacher_map in zip(student[1:], teacher[1:], strict=True):

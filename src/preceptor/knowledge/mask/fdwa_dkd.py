@@ -15,8 +15,8 @@ from preceptor.knowledge.mask.maps import (
     check_logits_and_maps,
     require_above_zero,
     require_not_negative,
-    resized,
     resized_labels,
+    resized_like,
 )
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
@@ -118,6 +118,7 @@ class FDWAStyleLoss(Loss):
     """
 
     key: ClassVar[str] = "fdwa_dkd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=1.0, student_tap=("logits", "last"))}
 
     adapter: nn.Module
@@ -139,7 +140,7 @@ class FDWAStyleLoss(Loss):
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         """Logits and one map of both, masks (N, H, W) -> (); see the class."""
         (student_logits, student_map), (teacher_logits, teacher_map) = student, teacher
-        student_logits = resized(student_logits, teacher_logits)
+        student_logits = resized_like(student_logits, teacher_logits)
         labels = resized_labels(targets, teacher_logits)
         target, others = decoupled_pixel_kl(
             class_logits(student_logits), class_logits(teacher_logits), labels, temperature=self.temperature

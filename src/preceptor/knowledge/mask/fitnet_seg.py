@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.ignored import mean_of_known
-from preceptor.knowledge.mask.maps import resized
+from preceptor.knowledge.mask.maps import resized_like
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -37,6 +37,7 @@ class FitNetSegLoss(Loss):
     """
 
     key: ClassVar[str] = "fitnet_seg"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=10.0, student_tap="decoder")}
 
     adapter: nn.Conv2d
@@ -48,4 +49,4 @@ class FitNetSegLoss(Loss):
 
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`hint_distance`."""
-        return hint_distance(resized(self.adapter(student), teacher), teacher, self.known(targets, teacher))
+        return hint_distance(resized_like(self.adapter(student), teacher), teacher, self.known(targets, teacher))

@@ -10,7 +10,7 @@ from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import one_map
 from preceptor.knowledge.ignored import mean_of_known
 from preceptor.knowledge.maps import unit
-from preceptor.knowledge.mask.maps import resized, resized_labels
+from preceptor.knowledge.mask.maps import resized_labels, resized_like
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -70,6 +70,8 @@ class IFVDLoss(Loss):
     """
 
     key: ClassVar[str] = "ifvd"
+    needs_shapes = True
+    needs_classes = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=200.0, student_tap="decoder")}
 
     classes: int
@@ -82,5 +84,5 @@ class IFVDLoss(Loss):
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`variation_distance`."""
         labels = resized_labels(targets, teacher)
-        student, known = resized(student, teacher), self.known(targets, teacher)
+        student, known = resized_like(student, teacher), self.known(targets, teacher)
         return variation_distance(student, teacher, labels, classes=self.classes, known=known)

@@ -8,7 +8,7 @@ from preceptor.knowledge.base import Probe
 from preceptor.knowledge.edges import as_maps
 
 
-def resized(maps: Tensor, like: Tensor) -> Tensor:
+def resized_like(maps: Tensor, like: Tensor) -> Tensor:
     """``maps`` bilinearly resized (corners not aligned) to the height and width of ``like``."""
     size = like.shape[-2:]
     return maps if maps.shape[-2:] == size else F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

@@ -7,7 +7,7 @@ from torch import Tensor
 from preceptor.knowledge.base import Loss, Probe
 from preceptor.knowledge.edges import logit_pair
 from preceptor.knowledge.logits.soft_target import soft_target_kl
-from preceptor.knowledge.mask.maps import require_above_zero, resized
+from preceptor.knowledge.mask.maps import require_above_zero, resized_like
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -40,4 +40,4 @@ class SegKDLoss(Loss):
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """Logits (N, C, H, W), the student's resized to the teacher's -> ()."""
         known = self.known(targets, teacher)
-        return soft_target_kl(resized(student, teacher), teacher, temperature=self.temperature, known=known)
+        return soft_target_kl(resized_like(student, teacher), teacher, temperature=self.temperature, known=known)

@@ -10,7 +10,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.base import Loss, Probe, class_logits
 from preceptor.knowledge.ignored import means_of_known, silenced, without_ignored
 from preceptor.knowledge.mask.critic import Critic, critic_loss, fooling_loss
-from preceptor.knowledge.mask.maps import check_logits_and_maps, require_above_zero, require_not_negative, resized
+from preceptor.knowledge.mask.maps import check_logits_and_maps, require_above_zero, require_not_negative, resized_like
 from preceptor.knowledge.setting import Setting
 from preceptor.specs import Task
 
@@ -94,6 +94,7 @@ class SKDLoss(Loss):
     """
 
     key: ClassVar[str] = "skd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=1.0, student_tap=("logits", "decoder"))}
 
     def __init__(
@@ -139,14 +140,14 @@ class SKDLoss(Loss):
 
     def forward(self, student: tuple[Tensor, ...], teacher: tuple[Tensor, ...], targets: Tensor) -> Tensor:
         """Logits and one map of both -> (); see the class."""
-        student_logits, teacher_logits = class_logits(resized(student[0], teacher[0])), class_logits(teacher[0])
+        student_logits, teacher_logits = class_logits(resized_like(student[0], teacher[0])), class_logits(teacher[0])
         known = self.known(targets, teacher[0])
         loss = student_logits.new_zeros(())
         if self.pixel_weight:
             loss = loss + self.pixel_weight * pixel_cross_entropy(student_logits, teacher_logits, known)
         if self.pair_weight:
             places = self.known(targets, teacher[1])
-            pairs = pair_distance(resized(student[1], teacher[1]), teacher[1], scale=self.scale, known=places)
+            pairs = pair_distance(resized_like(student[1], teacher[1]), teacher[1], scale=self.scale, known=places)
             loss = loss + self.pair_weight * pairs
         if self.critic is not None:
             student_logits, teacher_logits = silenced(student_logits, known), silenced(teacher_logits, known)

@@ -43,6 +43,7 @@ class CorrelationLoss(Loss):
     """
 
     key: ClassVar[str] = "cc"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=0.02, student_tap="embedding")}
 
     student_projector: nn.Linear

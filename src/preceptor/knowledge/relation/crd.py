@@ -59,6 +59,7 @@ class CRDLoss(Loss):
     """
 
     key: ClassVar[str] = "crd"
+    needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=0.8, student_tap="embedding")}
     needs_ids: ClassVar[bool] = True
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from preceptor.measures import confusion_matrix, main_measure, reliability
-from preceptor.plotting import COLOURS, DIM, INK, as_svg, key, panel, round_numbers, shades, styled, text_width
+from preceptor.plotting import COLOURS, DIM, INK, as_svg, draw_key, panel, round_numbers, shades, styled, text_width
 from preceptor.report.names import network_name
-from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.runs import RunRecord
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _WIDTH = 260.0
 
 
 @styled()
-def overview(study: Study, statistics: Statistics) -> str | None:
+def overview(study: StudyRecord, statistics: Statistics) -> str | None:
     """Each method's score with its interval and its seeds, beside the student alone; None where nothing is finished."""
     network, metric = study.network, study.metric
     found = [(cell, statistics.spread(cell, network, metric)) for cell in study.cells if cell.kind != "teacher"]
@@ -59,7 +59,7 @@ def overview(study: Study, statistics: Statistics) -> str | None:
 
 
 @styled()
-def curves(cell: Cell, task: str) -> str | None:
+def curves(cell: CellRecord, task: str) -> str | None:
     """The validation score of every network after each epoch, a line per seed; None without metrics."""
     main = main_measure(task)
     tables = [run.metrics for run in _begun(cell) if run.metrics is not None]
@@ -75,12 +75,12 @@ def curves(cell: Cell, task: str) -> str | None:
         for network, rows in part.groupby("network", sort=False):
             (names[str(network)],) = _line(axes, rows["epoch"], rows["value"], color=_colour(str(network)), alpha=0.8)
     _finish_epochs(axes, f"validation {main.label}, %", _stage_starts(tables[0]))
-    key(axes, names)
+    draw_key(axes, names)
     return as_svg(axes, f"curves {cell.title}", above=12)
 
 
 @styled()
-def terms(cell: Cell) -> str | None:
+def terms(cell: CellRecord) -> str | None:
     """What each term of each network's loss was, epoch by epoch, averaged over seeds; None without metrics."""
     tables = [run.metrics for run in _begun(cell) if run.metrics is not None]
     parts = []
@@ -103,12 +103,12 @@ def terms(cell: Cell) -> str | None:
         epochs = mean.index.get_level_values("epoch")
         (names[term.replace("->", "→")],) = _line(axes, epochs, mean, color=colour, linestyle=dashes)
     _finish_epochs(axes, "training loss, weighted", _stage_starts(tables[0]))
-    key(axes, names)
+    draw_key(axes, names)
     return as_svg(axes, f"terms {cell.title}", above=12)
 
 
 @styled()
-def reliabilities(cell: Cell, networks: Sequence[str]) -> str | None:
+def reliabilities(cell: CellRecord, networks: Sequence[str]) -> str | None:
     """Accuracy against confidence on the test split, seeds together; None without predictions of classes."""
     known = [(network, *mine) for network in networks if (mine := _answers(cell, network))]
     if not known:
@@ -126,12 +126,12 @@ def reliabilities(cell: Cell, networks: Sequence[str]) -> str | None:
         dots = axes.scatter(confidence, accuracy, diameter**2, color=colour, alpha=0.75, linewidths=0)
         names[f"{network}, ECE {100 * found.gap:.1f}"] = dots
     axes.set(xlim=(0, 103), ylim=(0, 103), xlabel="confidence, %", ylabel="accuracy, %")
-    key(axes, names)
+    draw_key(axes, names)
     return as_svg(axes, f"reliabilities {cell.title}")
 
 
 @styled()
-def confusion(cell: Cell, network: str) -> str | None:
+def confusion(cell: CellRecord, network: str) -> str | None:
     """Where each class of the test split goes, in percent of the class, seeds together; None without predictions."""
     answers = _answers(cell, network)
     if answers is None:
@@ -162,7 +162,7 @@ def confusion(cell: Cell, network: str) -> str | None:
 
 
 @styled()
-def cost(study: Study, statistics: Statistics, field: str, title: str, unit: float) -> str | None:
+def cost(study: StudyRecord, statistics: Statistics, field: str, title: str, unit: float) -> str | None:
     """Each network's score against what it costs (``latency`` or a field of the result); None where that is not known.
 
     An ensemble costs what its students cost together.
@@ -197,11 +197,11 @@ def cost(study: Study, statistics: Statistics, field: str, title: str, unit: flo
     round_numbers(axes.xaxis)
     round_numbers(axes.yaxis)
     axes.grid()
-    key(axes, names)
+    draw_key(axes, names)
     return as_svg(axes, f"cost {field}")
 
 
-def _price(cell: Cell, network: str, field: str) -> float | None:
+def _price(cell: CellRecord, network: str, field: str) -> float | None:
     run = next(iter(cell.runs.values()))
     known: Mapping[str, float] = _prices(run, field)
     if network.startswith("ensemble"):
@@ -210,14 +210,14 @@ def _price(cell: Cell, network: str, field: str) -> float | None:
     return float(known[network]) if network in known else None
 
 
-def _prices(run: Run, field: str) -> Mapping[str, float]:
+def _prices(run: RunRecord, field: str) -> Mapping[str, float]:
     if field == "latency":
         return run.analysis.latency
     known = run.result
     return {} if known is None else {"parameters": known.parameters, "multiply_adds": known.multiply_adds}[field]
 
 
-def _answers(cell: Cell, network: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _answers(cell: CellRecord, network: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Probabilities and labels of all seeds one below the other."""
     found = [run.predictions for run in cell.runs.values()]
     mine = [one for one in found if one and one.labels is not None and network in one.networks]
@@ -227,7 +227,7 @@ def _answers(cell: Cell, network: str) -> tuple[np.ndarray, np.ndarray] | None:
     return np.concatenate([one.networks[network] for one in mine]), np.concatenate(labels)
 
 
-def _begun(cell: Cell) -> Iterable[Run]:
+def _begun(cell: CellRecord) -> Iterable[RunRecord]:
     return (job.run for job in cell.jobs if job.run is not None)
 
 

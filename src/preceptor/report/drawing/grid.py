@@ -169,7 +169,7 @@ def label(text: object) -> Datum:
     return Datum(str(text))
 
 
-def number(value: float | None, form: str = "{:,.0f}") -> Datum:
+def number_datum(value: float | None, form: str = "{:,.0f}") -> Datum:
     """A number, or an empty place."""
     return Datum("") if value is None else Datum(form.format(value), value)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from preceptor.measures import reliability
-from preceptor.plotting import COLOURS, as_svg, key, panel, styled
+from preceptor.plotting import COLOURS, as_svg, draw_key, panel, styled
 from preceptor.report.operating import Operated
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def roc(found: Operated, title: str) -> str:
         axes.plot(*at, "o", color=colour, markersize=5)
         artists[names[place] if len(names) == count else str(place)] = line
     axes.set(xlim=(-2, 103), ylim=(-2, 103), xlabel="1 - specificity, %", ylabel="sensitivity, %")
-    key(axes, artists)
+    draw_key(axes, artists)
     return as_svg(axes, f"roc {title}")
 
 
@@ -50,5 +50,5 @@ def calibrated(found: Operated, title: str) -> str:
     diameter = 2 + 10 * (bins.count[filled] / bins.count.sum()) ** 0.5
     dots = axes.scatter(confidence, accuracy, diameter**2, color=COLOURS[0], alpha=0.75, linewidths=0)
     axes.set(xlim=(0, 103), ylim=(0, 103), xlabel="confidence, %", ylabel="accuracy, %")
-    key(axes, {f"T {found.temperature:.2f}, ECE {100 * bins.gap:.1f}": dots})
+    draw_key(axes, {f"T {found.temperature:.2f}, ECE {100 * bins.gap:.1f}": dots})
     return as_svg(axes, f"calibrated {title}")

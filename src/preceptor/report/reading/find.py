@@ -10,15 +10,15 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.inside import inside
 from preceptor.measures.table import main_measure
 from preceptor.report.reading.loose import of_loose
-from preceptor.report.reading.runs import Run, read_run
-from preceptor.report.reading.studies import KINDS, NETWORKS, STATUSES, Job, Layout, Study
+from preceptor.report.reading.runs import RunRecord, read_run
+from preceptor.report.reading.studies import KINDS, NETWORKS, STATUSES, JobRecord, StudyRecord, TableLayout
 from preceptor.runs.analysis import read_analysis
 from preceptor.runs.files import RunFiles
 from preceptor.runs.names import FOLDERS, RECIPE, TOGETHER
 from preceptor.study_index import INDEX, REMEDY, STUDY, read_index
 
 
-def find_studies(folders: Sequence[Path], note: Callable[[str], None] = lambda line: None) -> list[Study]:
+def find_studies(folders: Sequence[Path], note: Callable[[str], None] = lambda line: None) -> list[StudyRecord]:
     """The studies and loose runs in ``folders`` and below. A damaged run stands beside the others as failed.
 
     Runs in a study's folder that are none of its own are listed beside it: those of an older form of the study, and
@@ -30,8 +30,8 @@ def find_studies(folders: Sequence[Path], note: Callable[[str], None] = lambda l
     Raises:
         UserError: no run there, none that is whole, or a damaged index.
     """
-    studies: list[Study] = []
-    loose: dict[Path | None, list[Run]] = {}
+    studies: list[StudyRecord] = []
+    loose: dict[Path | None, list[RunRecord]] = {}
     damaged: dict[str, UserError] = {}
     taken: set[Path] = set()
     for folder in folders:
@@ -80,8 +80,8 @@ def _within(folders: Sequence[Path], error: UserError) -> str:
     return words
 
 
-def _damaged_job(name: str, error: str) -> Job:
-    return Job(
+def _damaged_job(name: str, error: str) -> JobRecord:
+    return JobRecord(
         name=name,
         kind="run",
         labels={"run": name},
@@ -93,7 +93,7 @@ def _damaged_job(name: str, error: str) -> Job:
     )
 
 
-def _tell_what_to_doubt(studies: Sequence[Study], note: Callable[[str], None]) -> None:
+def _tell_what_to_doubt(studies: Sequence[StudyRecord], note: Callable[[str], None]) -> None:
     jobs = [job for study in studies for job in study.jobs]
     for job in jobs:
         if job.is_damaged:
@@ -119,7 +119,7 @@ def _study_around(run: Path, indexes: Sequence[Path]) -> Path | None:
     return max(around, key=lambda folder: len(folder.resolve().parts), default=None)
 
 
-def _beside(study: Study, folder: Path) -> Study:
+def _beside(study: StudyRecord, folder: Path) -> StudyRecord:
     """Loose runs in a study's ``folder``, called so."""
     name = folder.resolve().name
     return replace(study, name=f"{study.name}-loose", title=f"{study.title}: runs in {name} that are not of its study")
@@ -137,7 +137,7 @@ def _below(folder: Path) -> tuple[list[Path], list[Path]]:
     return indexes, runs
 
 
-def _read_index(path: Path, note: Callable[[str], None]) -> Study:
+def _read_index(path: Path, note: Callable[[str], None]) -> StudyRecord:
     try:
         index, is_sealed = read_index(path.parent)
         if not is_sealed:
@@ -147,14 +147,14 @@ def _read_index(path: Path, note: Callable[[str], None]) -> Study:
             tuple(map(str, layout.get(part) or ())) for part in ("rows", "columns", "networks", "metrics")
         )
         published = index.get("published")
-        return Study(
+        return StudyRecord(
             folder=path.parent,
             name=str(index["name"]),
             title=str(index.get("title") or index["name"]),
             task=str(index["task"]),
             scale=index.get("scale"),
             is_published_protocol=index.get("published_protocol"),
-            layout=Layout(rows, columns, networks or NETWORKS, metrics or (main_measure(str(index["task"])).key,)),
+            layout=TableLayout(rows, columns, networks or NETWORKS, metrics or (main_measure(str(index["task"])).key,)),
             published=(str(published["file"]), str(published["table"])) if published else None,
             jobs=tuple(_read_job(path.parent, job) for job in index["jobs"]),
             file=path.parent / STUDY,
@@ -168,7 +168,7 @@ def _read_index(path: Path, note: Callable[[str], None]) -> Study:
         raise DamagedFileError(path, f"is no index of a study: {type(error).__name__} at {error}", REMEDY) from None
 
 
-def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
+def _read_job(folder: Path, job: Mapping[str, Any]) -> JobRecord:
     path = inside(folder, job["folder"], said_by=folder / INDEX)
     run, damage = None, None
     try:
@@ -181,7 +181,7 @@ def _read_job(folder: Path, job: Mapping[str, Any]) -> Job:
         raise UserError(f"job {job['id']!r} has the status {status!r}; there are {', '.join(STATUSES)}")
     if job["kind"] not in KINDS:
         raise UserError(f"job {job['id']!r} is a {job['kind']!r}; there are {', '.join(KINDS)}")
-    return Job(
+    return JobRecord(
         name=str(job["id"]),
         kind=str(job["kind"]),
         labels={str(axis): str(label) for axis, label in (job.get("cell") or {}).items()},

@@ -7,13 +7,13 @@ import numpy as np
 
 from preceptor.measures.measure import Measures, scores_of
 from preceptor.measures.table import with_own
-from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.report.reading.runs import CHOSEN, RunRecord
 from preceptor.report.reading.samples import answers_of
 from preceptor.runs.predictions import Predictions
-from preceptor.runs.result import RunResult, Scores
+from preceptor.runs.result import RunResult, ScoresByNetwork
 
 
-def pooled(folds: Sequence[Run]) -> Run:
+def pooled_folds(folds: Sequence[RunRecord]) -> RunRecord:
     """One run whose test samples are those of all ``folds``, finished runs in their order; a single one as it is.
 
     Test scores are those of all test samples together. Fidelity and validation scores are means over the folds,
@@ -38,7 +38,7 @@ def pooled(folds: Sequence[Run]) -> Run:
     return replace(run, pooled=pooled)
 
 
-def _with_chosen(fold: Run) -> RunResult:
+def _with_chosen(fold: RunRecord) -> RunResult:
     """The result of a fold, with the scores of the network that it chose under that name too."""
     assert fold.result is not None, "folds are pooled when all are finished"
     own = {"validation": fold.validation, "fidelity": fold.fidelity}
@@ -46,11 +46,11 @@ def _with_chosen(fold: Run) -> RunResult:
     return fold.result.model_copy(update=more)
 
 
-def _scores(answers: Predictions, measures: Measures) -> Scores:
+def _scores(answers: Predictions, measures: Measures) -> ScoresByNetwork:
     return {name: scores_of(measures, answers_of(answers, name)) for name in answers.networks}
 
 
-def _means(scores: Sequence[Scores], weights: Sequence[float]) -> Scores:
+def _means(scores: Sequence[ScoresByNetwork], weights: Sequence[float]) -> ScoresByNetwork:
     """Of each network and metric that all have."""
     return {
         name: {

@@ -9,13 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from preceptor.measures.table import main_measure
-from preceptor.report.reading.runs import Run
-from preceptor.report.reading.studies import NETWORKS, SAME_RESULT, Job, Layout, Study, as_label, as_text, flat
+from preceptor.report.reading.runs import RunRecord
+from preceptor.report.reading.studies import (
+    NETWORKS,
+    SAME_RESULT,
+    JobRecord,
+    StudyRecord,
+    TableLayout,
+    as_label,
+    as_text,
+    flat,
+)
 
 
-def of_loose(runs: Iterable[Run], root: Path) -> list[Study]:
+def of_loose(runs: Iterable[RunRecord], root: Path) -> list[StudyRecord]:
     """Runs on the same data stand in one table."""
-    together: dict[str, list[Run]] = defaultdict(list)
+    together: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
         data = run.recipe.get("data") or {}
         same = (run.task, data.get("source"), data.get("path"), data.get("options"))
@@ -23,7 +32,7 @@ def of_loose(runs: Iterable[Run], root: Path) -> list[Study]:
     return [_loose(found, root) for found in together.values()]
 
 
-def _loose(runs: Sequence[Run], root: Path) -> Study:
+def _loose(runs: Sequence[RunRecord], root: Path) -> StudyRecord:
     names = list(dict.fromkeys(str(run.recipe["name"]) for run in runs if run.recipe.get("name")))
     jobs = _labelled([_loose_job(run) for run in runs])
     axes = list(dict.fromkeys(axis for job in jobs for axis in job.labels))
@@ -32,14 +41,14 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
     task = runs[0].task
     above = Path(os.path.commonpath([run.folder.resolve() for run in runs]))
     title = ", ".join(names) or above.name
-    return Study(
+    return StudyRecord(
         folder=root,
         name="-".join(names) or above.name,
         title=title,
         task=task,
         scale=None,
         is_published_protocol=None,
-        layout=Layout(
+        layout=TableLayout(
             rows=tuple(axes),
             columns=("network",),
             networks=tuple(name for name in (*NETWORKS, *others) if name in present) or ("S1",),
@@ -50,11 +59,11 @@ def _loose(runs: Sequence[Run], root: Path) -> Study:
     )
 
 
-def _loose_job(run: Run) -> Job:
+def _loose_job(run: RunRecord) -> JobRecord:
     technique = run.recipe.get("technique") or {}
     is_baseline = technique.get("name") == "baseline"
     kind = ("teacher" if technique.get("network") == "teacher" else "baseline") if is_baseline else "run"
-    return Job(
+    return JobRecord(
         name=run.name,
         kind=kind,
         labels={} if is_baseline else _technique_labels(technique),
@@ -79,12 +88,12 @@ def _technique_labels(technique: Mapping[str, Any]) -> dict[str, str]:
     return labels
 
 
-def _labelled(jobs: Sequence[Job]) -> list[Job]:
+def _labelled(jobs: Sequence[JobRecord]) -> list[JobRecord]:
     """The jobs, with one more label for each recipe field in which some of one label differ."""
-    alike: dict[tuple[Any, ...], list[Job]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[JobRecord]] = defaultdict(list)
     for job in jobs:
         alike[(job.kind, *job.labels.items())].append(job)
-    done: list[Job] = []
+    done: list[JobRecord] = []
     for group in alike.values():
         recipes = [{k: v for k, v in flat(job.run.recipe) if k not in SAME_RESULT} for job in group if job.run]
         keys = list(dict.fromkeys(key for recipe in recipes for key in recipe))

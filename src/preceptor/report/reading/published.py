@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.measures.measure import AnyMeasure
-from preceptor.report.reading.studies import Cell, Study
+from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.study_index import INDEX
 
-Figure = tuple[float, float | None]
-Rows = Sequence[Mapping[str, str]]
+PublishedFigure = tuple[float, float | None]
+PublishedRows = Sequence[Mapping[str, str]]
 
 _KIND = "kind"
 
 
-def read_published(study: Study) -> Rows:
+def read_published(study: StudyRecord) -> PublishedRows:
     """The rows of the study's published table; empty where it names none.
 
     Raises:
@@ -35,7 +35,9 @@ def read_published(study: Study) -> Rows:
     return [row for row in rows if row["table"] == study.published[1] and row.get("task", study.task) == study.task]
 
 
-def figure_for(rows: Rows, cell: Cell, network: str, measure: AnyMeasure | None) -> Figure | None:
+def figure_for(
+    rows: PublishedRows, cell: CellRecord, network: str, measure: AnyMeasure | None
+) -> PublishedFigure | None:
     """The one figure of these rows that fits a cell, a network and a measure; None where none or several do.
 
     A row fits where each of its columns that is an axis of the cell has the cell's label. Students alone are

@@ -21,8 +21,8 @@ from preceptor.runs.analysis import Analysis, read_analysis
 from preceptor.runs.classes import class_names
 from preceptor.runs.files import RunFiles
 from preceptor.runs.finished import FinishedRun, read_environment, read_finished
-from preceptor.runs.predictions import Predictions, joined, read_predictions
-from preceptor.runs.result import RunResult, Scores
+from preceptor.runs.predictions import Predictions, joined_predictions, read_predictions
+from preceptor.runs.result import RunResult, ScoresByNetwork
 from preceptor.runs.tables import read_metrics, read_split
 from preceptor.yaml_text import read_yaml_file
 
@@ -33,7 +33,7 @@ CHOSEN = "chosen"
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunRecord:
     """One run folder.
 
     Args:
@@ -51,7 +51,7 @@ class Run:
     recipe: Mapping[str, Any]
     finished: FinishedRun | None
     pooled: RunResult | None = None
-    folds: "tuple[Run, ...]" = ()
+    folds: "tuple[RunRecord, ...]" = ()
     own: tuple[AnyMeasure, ...] = ()
 
     @property
@@ -65,17 +65,17 @@ class Run:
         return self.pooled or (self.finished.result if self.finished else None)
 
     @property
-    def test(self) -> Scores:
+    def test(self) -> ScoresByNetwork:
         """Scores on the test part; empty where the run is not finished."""
         return self.result.test if self.result else {}
 
     @property
-    def validation(self) -> Scores:
+    def validation(self) -> ScoresByNetwork:
         """Scores on the validation part; empty where the run is not finished."""
         return self.result.validation if self.result else {}
 
     @property
-    def fidelity(self) -> Scores:
+    def fidelity(self) -> ScoresByNetwork:
         """Agreement with the teacher; empty where the run is not finished."""
         return self.result.fidelity if self.result else {}
 
@@ -201,7 +201,7 @@ class Run:
         """What its networks said of the test part; those of all folds one below the other."""
         if self.folds:
             answers = [answer for fold in self.folds if (answer := fold.predictions) is not None]
-            return joined(answers) if len(answers) == len(self.folds) else None
+            return joined_predictions(answers) if len(answers) == len(self.folds) else None
         found = read_predictions(self.finished, "test") if self.finished else None
         chosen = self.chosen
         if found is None or chosen is None or chosen not in found.networks:
@@ -209,7 +209,7 @@ class Run:
         return replace(found, networks={**found.networks, CHOSEN: found.networks[chosen]})
 
 
-def read_run(folder: Path, name: str) -> Run:
+def read_run(folder: Path, name: str) -> RunRecord:
     """The run in ``folder``, which holds a recipe.
 
     Raises:
@@ -232,6 +232,6 @@ def read_run(folder: Path, name: str) -> Run:
         recipe = parse_recipe(recipe).model_dump(mode="json")
     complete = found if found and found.result.is_complete else None
     own = of_a_run(folder, complete.result.measures, said_by=complete.files.result) if complete else ()
-    run = Run(folder, name, recipe, complete, own=own)
+    run = RunRecord(folder, name, recipe, complete, own=own)
     _ = run.split  # a damaged one is noticed here, where the run can be left out
     return run

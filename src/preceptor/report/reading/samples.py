@@ -7,7 +7,7 @@ import numpy as np
 
 from preceptor.measures.arrays import Float64
 from preceptor.measures.measure import Answers, ClassAnswers, MaskAnswers, Measures
-from preceptor.report.reading.runs import Run
+from preceptor.report.reading.runs import RunRecord
 from preceptor.runs.predictions import Predictions
 
 Blocks = Mapping[Callable[[Any], Float64], Float64]
@@ -23,7 +23,7 @@ def answers_of(found: Predictions, network: str) -> Answers:
     return ClassAnswers(said, found.labels, teacher)
 
 
-def groups_of(runs: Sequence[Run], ids: Sequence[str]) -> list[str] | None:
+def groups_of(runs: Sequence[RunRecord], ids: Sequence[str]) -> list[str] | None:
     """The group of every sample, by the runs' ``split.csv``; None where a group is not known."""
     known: dict[str, str] = {}
     for run in runs:
@@ -33,7 +33,7 @@ def groups_of(runs: Sequence[Run], ids: Sequence[str]) -> list[str] | None:
     return [known[name] for name in ids] if all(name in known for name in ids) else None
 
 
-def stacked(runs: Mapping[int, Run], network: str, measures: Measures) -> tuple[list[str], list[Blocks]] | None:
+def stacked(runs: Mapping[int, RunRecord], network: str, measures: Measures) -> tuple[list[str], list[Blocks]] | None:
     """Addends of every sample, seed by seed.
 
     Where each seed has a split of its own, a sample that a seed does not test adds nothing to it.

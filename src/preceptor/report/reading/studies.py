@@ -12,8 +12,8 @@ from preceptor.measures.measure import Measures
 from preceptor.measures.table import main_measure, with_own
 from preceptor.places import place_free
 from preceptor.quoting import one_line
-from preceptor.report.reading.folds import pooled
-from preceptor.report.reading.runs import CHOSEN, Run
+from preceptor.report.reading.folds import pooled_folds
+from preceptor.report.reading.runs import CHOSEN, RunRecord
 from preceptor.runs.analysis import Analysis
 
 Labels = Mapping[str, str]
@@ -40,7 +40,7 @@ SAME_RESULT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class JobRecord:
     """One run that was asked for, whatever became of it.
 
     Args:
@@ -57,7 +57,7 @@ class Job:
     seed: int
     status: str
     error: str | None
-    run: Run | None
+    run: RunRecord | None
     fold: int | None = None
     reused_from: str | None = None
     is_damaged: bool = False
@@ -69,21 +69,21 @@ class Job:
 
 
 @dataclass(frozen=True, eq=False)
-class Cell:
+class CellRecord:
     """The same thing with several seeds."""
 
     kind: str
     labels: Labels
-    jobs: tuple[Job, ...]
+    jobs: tuple[JobRecord, ...]
 
     @cached_property
-    def runs(self) -> dict[int, Run]:
+    def runs(self) -> dict[int, RunRecord]:
         """Finished runs by seed; the folds of a seed are one, once all of them are finished."""
-        of_seed: dict[int, list[Job]] = defaultdict(list)
+        of_seed: dict[int, list[JobRecord]] = defaultdict(list)
         for job in self.jobs:
             of_seed[job.seed].append(job)
         return {
-            seed: pooled([job.run for job in jobs if job.run is not None])
+            seed: pooled_folds([job.run for job in jobs if job.run is not None])
             for seed, jobs in of_seed.items()
             if all(job.is_finished for job in jobs)
         }
@@ -102,7 +102,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class TableLayout:
     """How the results lie in a table; the axes ``network`` and ``metric`` come last unless they are named."""
 
     rows: tuple[str, ...]
@@ -112,7 +112,7 @@ class Layout:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class StudyRecord:
     """Runs that are reported together.
 
     Args:
@@ -128,26 +128,28 @@ class Study:
     task: str
     scale: str | None
     is_published_protocol: bool | None
-    layout: Layout
+    layout: TableLayout
     published: tuple[str, str] | None
-    jobs: tuple[Job, ...]
+    jobs: tuple[JobRecord, ...]
     file: Path | None = None
     analysis: Analysis = field(default_factory=Analysis)
 
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[CellRecord, ...]:
         """Teachers, then baselines, then everything else in the order of the study."""
-        found: dict[tuple[Any, ...], list[Job]] = defaultdict(list)
+        found: dict[tuple[Any, ...], list[JobRecord]] = defaultdict(list)
         for kind in KINDS:
             for job in self.jobs:
                 if job.kind == kind:
                     found[(kind, *job.labels.items())].append(job)
         return tuple(
-            Cell(jobs[0].kind, jobs[0].labels, tuple(jobs)) for shared in found.values() for jobs in _variants(shared)
+            CellRecord(jobs[0].kind, jobs[0].labels, tuple(jobs))
+            for shared in found.values()
+            for jobs in _variants(shared)
         )
 
     @property
-    def finished(self) -> tuple[Run, ...]:
+    def finished(self) -> tuple[RunRecord, ...]:
         """Every finished run once."""
         return tuple(run for cell in self.cells for run in cell.runs.values())
 
@@ -219,12 +221,12 @@ def flat(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _variants(jobs: Sequence[Job]) -> list[list[Job]]:
+def _variants(jobs: Sequence[JobRecord]) -> list[list[JobRecord]]:
     """The jobs of one place; students or teachers of several budgets share one where no axis tells them apart.
 
     The index lists them in the same order for every seed.
     """
-    repeated: dict[tuple[int, int | None], list[Job]] = defaultdict(list)
+    repeated: dict[tuple[int, int | None], list[JobRecord]] = defaultdict(list)
     for job in jobs:
         repeated[job.seed, job.fold].append(job)
     most = max(map(len, repeated.values()))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from preceptor.data.layouts import GENERAL, PUBLISHED, Layout
+from preceptor.data.layouts import GENERAL, PUBLISHED, FolderLayout
 from preceptor.data.name_rules import groups_by_name
 from preceptor.data.sources import _recognise_table as tables
 from preceptor.data.sources._layout import (
@@ -17,7 +17,7 @@ from preceptor.data.sources._layout import (
     image_places,
     images_below,
     is_mask_folder,
-    named,
+    some_of,
 )
 from preceptor.data.sources._sorting import sort_files
 from preceptor.data.sources._tables import TABLES
@@ -96,7 +96,7 @@ def _of_file(path: Path) -> Recognised:
     if path.suffix == ".npz":
         return Recognised("medmnist", {}, ("a .npz file",))
     if path.suffix.lower() in TABLES:
-        return Recognised("table", *tables.options_of(path.parent, path.name, is_file=True))
+        return Recognised("table", *tables.table_options(path.parent, path.name, is_file=True))
     raise UserError(f"{quoted(path)} is a file: a folder, a table ({', '.join(TABLES)}) or a .npz file was expected")
 
 
@@ -135,17 +135,17 @@ def _is_bowl(folder: Path) -> bool:
     return {"images", "masks"} <= set(entries(folder)[0]) and list(images_below(folder / "images")) == [folder.name]
 
 
-def _by_layouts(layouts: "tuple[Layout, ...] | list[Layout]", places: list[str]) -> Recognised | None:
+def _by_layouts(layouts: "tuple[FolderLayout, ...] | list[FolderLayout]", places: list[str]) -> Recognised | None:
     return next((Recognised(layout.key, {}, (_seen(layout),)) for layout in layouts if _fits(layout, places)), None)
 
 
-def _seen(layout: Layout) -> str:
+def _seen(layout: FolderLayout) -> str:
     other = [task for task in layout.tasks if task != layout.task]
     also = f"; read for {layout.task}, --option task={other[0]} reads it for that" if other else ""
     return f"saw {layout.title}{also}"
 
 
-def _fits(layout: Layout, places: list[str]) -> bool:
+def _fits(layout: FolderLayout, places: list[str]) -> bool:
     """Whether nearly all image files are what the layout knows, and nearly all images have masks where it wants them.
 
     Of many files a part is looked at first: most layouts know none of them.
@@ -175,7 +175,7 @@ def _fits(layout: Layout, places: list[str]) -> bool:
 
 def _inside(path: Path, folders: list[str], files: list[str]) -> Recognised | None:
     """What is in the one folder that holds everything, as archives unpack."""
-    if _are_data(files):
+    if _are_data(path, files):
         return None
     holding = [name for name in folders if _holds_data(path / name)]
     if len(holding) != 1 or part_word(holding[0]):
@@ -191,11 +191,12 @@ def _inside(path: Path, folders: list[str], files: list[str]) -> Recognised | No
 
 def _holds_data(folder: Path) -> bool:
     folders, files = entries(folder)
-    return _are_data(files) or any(_holds_data(folder / name) for name in folders)
+    return _are_data(folder, files) or any(_holds_data(folder / name) for name in folders)
 
 
-def _are_data(files: list[str]) -> bool:
-    return bool(image_names(files)) or any(name.lower().endswith((*TABLES, ".npz", ".h5", ".gz")) for name in files)
+def _are_data(folder: Path, files: list[str]) -> bool:
+    archives = (*TABLES, ".npz", ".h5", ".gz")
+    return bool(image_names(folder, files)) or any(name.lower().endswith(archives) for name in files)
 
 
 def _pairs(path: Path, folders: list[str]) -> Recognised | None:
@@ -291,7 +292,7 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
     parts = [name for name in holding if part_word(name)]
     deeper = [name for name in parts if any("/" in stem for stem in below[name])]
     if deeper and any(part_word(name) == "train" for name in deeper):
-        return Recognised("folder", {}, (f"saw class folders in {named(deeper)}",))
+        return Recognised("folder", {}, (f"saw class folders in {some_of(deeper)}",))
     of_masks = [name for name in holding if is_mask_folder(name)]
     if len(holding) < 2 or deeper or (of_masks and len(of_masks) < len(holding)):
         return None

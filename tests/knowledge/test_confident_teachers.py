@@ -18,7 +18,7 @@ from preceptor.knowledge.logits.integration import entropy_weights, integrated_l
 from preceptor.knowledge.logits.logit_std_kd import standardised
 from preceptor.knowledge.logits.nkd import normalised_cross_entropy
 from preceptor.knowledge.logits.ofa import adaptive_target_cross_entropy
-from preceptor.knowledge.logits.soft_target import soft_target_cross_entropy, soft_target_kl
+from preceptor.knowledge.logits.soft_target import soft_target_kl
 from preceptor.knowledge.maps import attention_map, unit
 from preceptor.knowledge.mask.cwd import channel_kl
 from preceptor.knowledge.mask.dsd import class_similarity_distance
@@ -160,10 +160,6 @@ LOGITS: dict[str, tuple[Loss, Formula]] = {
     "kd_reverse": (
         lambda s, t, y: soft_target_kl(s, t, temperature=1.0, direction="reverse"),
         lambda s, t, y: float(kl(t, s, 1.0).mean()),
-    ),
-    "cross_entropy": (
-        lambda s, t, y: soft_target_cross_entropy(s, t, temperature=3.0),
-        lambda s, t, y: float(-9 * (softmax(t / 3) * log_softmax(s / 3)).sum(1).mean()),
     ),
     "dist": (lambda s, t, y: sum(correlation_gaps(s, t, temperature=2.0), torch.zeros(())), dist),
     "dkd": (_dkd, dkd),

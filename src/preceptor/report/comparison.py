@@ -128,8 +128,8 @@ def difference_of_cells(
     comparison, samples, groups = found
     seed_p, both_p = 1.0, 1.0
     if len(seeds) > 1:
-        seed_p = float(seeds_p_value(*scores))
-        both_p = float(seeds_and_units_p_value(*scores, comparison.variance, comparison.units))
+        seed_p = float(seeds_p_value(scores[0], scores[1]))
+        both_p = float(seeds_and_units_p_value(scores[0], scores[1], comparison.variance, comparison.units))
     return Difference(
         first=first,
         second=second,

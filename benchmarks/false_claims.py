@@ -34,7 +34,7 @@ LEAST_POWER = 0.8
 EFFECT = 5.0
 """Points by which one method is better, in the tables that measure power.
 
-First 4 points; in a trial of 50 tables these were found in 78 % (13 methods) and 68 % (24) where seeds and patients vary.
+First 4 points; in a trial of 50 tables these were found in 78 % (13 methods) and 68 % (24) where both sources vary.
 """
 
 SOURCES = {"seeds": (1.0, 0.0, 1.0), "patients": (0.1, 3.0, 3.0), "both": (1.0, 3.0, 3.0)}

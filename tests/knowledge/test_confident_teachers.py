@@ -14,7 +14,7 @@ from torch import Tensor
 from preceptor.knowledge.feature.grafting import normalised_logit_distance
 from preceptor.knowledge.logits.dist import correlation_gaps
 from preceptor.knowledge.logits.dkd import decoupled_kl
-from preceptor.knowledge.logits.integration import integrated_logits
+from preceptor.knowledge.logits.integration import entropy_weights, integrated_logits
 from preceptor.knowledge.logits.logit_std_kd import standardised
 from preceptor.knowledge.logits.nkd import normalised_cross_entropy
 from preceptor.knowledge.logits.ofa import adaptive_target_cross_entropy
@@ -99,6 +99,13 @@ def zscore(logits: Array) -> Array:
     return np.asarray((logits - logits.mean(1, keepdims=True)) / (logits.std(1, ddof=1, keepdims=True) + 1e-7))
 
 
+def entropy_of_two(student: Array, teacher: Array, labels: NDArray[np.int64]) -> float:
+    teachers = [teacher, teacher[::-1] / 2]
+    entropies = np.stack([-(softmax(one) * log_softmax(one)).sum(1) for one in teachers])
+    divergences = np.stack([kl(student, one, 4.0) for one in teachers])
+    return float(((1 - entropies / entropies.sum(0)) * divergences).sum(0).mean())
+
+
 def pkt(student: Array, teacher: Array, labels: NDArray[np.int64]) -> float:
     shares = []
     for one in (student, teacher):
@@ -128,6 +135,15 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Formula = Callable[[Array, Array, NDArray[np.int64]], float]
 
 
+def _two_teachers(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+    teachers = torch.stack([teacher, teacher.flip(0) / 2])
+    divergences = [
+        [soft_target_kl(mine[None], one[None], temperature=4.0) for mine, one in zip(student, teacher, strict=True)]
+        for teacher in teachers
+    ]
+    return (entropy_weights(teachers) * torch.stack([torch.stack(row) for row in divergences])).sum(dim=0).mean()
+
+
 def _integrated(student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
     teachers = torch.stack([teacher, teacher.flip(0) / 2])
     weights = torch.full(teachers.shape[:2], 0.5, dtype=teachers.dtype)
@@ -153,6 +169,7 @@ LOGITS: dict[str, tuple[Loss, Formula]] = {
         lambda s, t, y: soft_target_kl(standardised(s), standardised(t), temperature=2.0),
         lambda s, t, y: float(kl(zscore(s), zscore(t), 2.0).mean()),
     ),
+    "entropy": (_two_teachers, entropy_of_two),
     "integrated": (_integrated, integrated),
     "grafting": (lambda s, t, y: normalised_logit_distance(s, t), grafting),
     "pkt": (lambda s, t, y: neighbour_kl(s, t), pkt),

@@ -115,11 +115,11 @@ def difference_of_cells(
         for one, other in answers
         if one and other and network in one.networks and network in other.networks and _same_samples(one, other)
     ]
-    one_scores, other_scores = (
+    scores = [
         [score for seed in seeds if (score := cell.runs[seed].score(network, measure.key)) is not None]
         for cell in (first, second)
-    )
-    if not seeds or min(len(pairs), len(one_scores), len(other_scores)) < len(seeds):
+    ]
+    if not seeds or min(len(pairs), *map(len, scores)) < len(seeds):
         return None
     test = {"delong": _ranking, "pooled": _pooled}.get(measure.paired.test, _mean)
     found = test(pairs, network, measure, runs, resamples)
@@ -128,8 +128,8 @@ def difference_of_cells(
     comparison, samples, groups = found
     seed_p, both_p = 1.0, 1.0
     if len(seeds) > 1:
-        seed_p = float(seeds_p_value(one_scores, other_scores))
-        both_p = float(seeds_and_units_p_value(one_scores, other_scores, comparison.variance, comparison.units))
+        seed_p = float(seeds_p_value(scores[0], scores[1]))
+        both_p = float(seeds_and_units_p_value(scores[0], scores[1], comparison.variance, comparison.units))
     return Difference(
         first=first,
         second=second,
@@ -139,7 +139,7 @@ def difference_of_cells(
         higher_is_better=measure.higher_is_better,
         tested=measure.paired.label,
         comparison=comparison,
-        seed_differences=tuple(one - other for one, other in zip(one_scores, other_scores, strict=True)),
+        seed_differences=tuple(one - other for one, other in zip(*scores, strict=True)),
         samples=samples,
         groups=groups,
         seed_p=seed_p,

@@ -73,3 +73,14 @@ def test_the_shell_offers_names_and_files(tmp_path, monkeypatch):
     Path("phantom.png").touch()
     assert recipe_names("ph") == ["phantom", "phone.yaml", "photos/"]
     assert "learning_styles_t03" in study_names("learn")
+
+
+def test_a_file_beside_is_meant_and_a_folder_is_told_what_makes_a_recipe_of_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(UserError, match="it is a folder; `preceptor init pictures` writes a recipe"):
+        find_file(Path("pictures"), ["recipes"])
+    (tmp_path / "pictures.yaml").write_text("")
+    for typed in ("pictures", "picture.yaml", "pictures.yml"):
+        with pytest.raises(UserError, match=r"did you mean 'pictures\.yaml'"):
+            find_file(Path(typed), ["recipes"])

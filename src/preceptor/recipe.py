@@ -94,7 +94,7 @@ class Recipe(Model):
     training: TrainingSpec = TrainingSpec()
     teacher_training: dict[str, Any] = Field(default_factory=dict)
     measures: tuple[str, ...] = ()
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("version")
     @classmethod

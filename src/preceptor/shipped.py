@@ -1,6 +1,7 @@
 """Recipes and studies that come with preceptor, found by name from any folder."""
 
 import difflib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -53,8 +54,13 @@ def find_file(given: Path, kinds: Sequence[ShippedKind]) -> Path:
             if found.is_file():
                 return found
     names = [name for kind in kinds for name in shipped_names(kind)]
-    near = difflib.get_close_matches(given.stem, names, n=1)
-    hint = f"did you mean {near[0]!r}? It wants" if near else "give"
+    beside = {file.stem: str(file) for file in given.parent.glob("*.yaml")}
+    near = difflib.get_close_matches(given.stem, [*beside, *names], n=1)
+    hint = f"did you mean {beside.get(near[0], near[0])!r}? It wants" if near else "give"
+    if given.is_dir() and not near:
+        hint = (
+            f"it is a folder; `preceptor init {shlex.quote(str(given))}` writes a recipe for a folder of images. Give"
+        )
     raise UserError(
         f"no {_ONE[kinds[0]]} {str(given)!r}: {hint} the path of a .yaml file, for example {kinds[0]}/phantom.yaml, "
         "or a name that `preceptor recipes` lists"

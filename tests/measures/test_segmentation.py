@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from preceptor.measures import MaskAnswers, mask_counts, masks_from_logits, segmentation_scores
+from preceptor.measures import MaskAnswers, Resampler, mask_counts, masks_from_logits, segmentation_scores
 from preceptor.measures.measure import scores_of
-from preceptor.measures.segmentation import measures_of
+from preceptor.measures.segmentation import MEASURES, measures_of
 
 
 def test_four_pixels_by_hand():
@@ -103,3 +103,15 @@ def test_each_foreground_class_has_scores_of_all_pixels():
     assert scores == pytest.approx({"iou.a b": 4 / 8, "iou.Übrige": 0.0, "f1.a b": 8 / 12, "f1.Übrige": 0.0})
     assert measures["iou.a b"].addends is measures["f1.a b"].addends
     assert measures_of(["background", "foreground"]) == ()
+
+
+def test_a_resample_without_any_foreground_says_nothing():
+    """Three patients without a pixel and one that is missed: 0, not 0 to 1."""
+    empty, missed = [[0, 0, 0, 64]], [[0, 0, 32, 32]]
+    iou = next(measure for measure in MEASURES if measure.name == "iou")
+    answers = MaskAnswers(np.array([empty, empty, empty, missed]))
+    again = iou.resampled(Resampler(4).sums(iou.rows(answers))[1])
+    assert np.isnan(again).any()
+    assert set(again[~np.isnan(again)]) == {0.0}
+    assert iou.of(MaskAnswers(np.array([empty, empty]))) == 1.0
+    assert set(iou.resampled(iou.rows(MaskAnswers(np.array([empty, empty]))))) == {1.0}

@@ -6,7 +6,7 @@ import numpy as np
 
 from preceptor.measures.arrays import Float64, Floats
 from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measure, counted, ratio
-from preceptor.measures.segmentation import intersection_over_union, mask_f1, over_all_pixels
+from preceptor.measures.segmentation import any_foreground, intersection_over_union, mask_f1, over_all_pixels
 
 
 def kl_of_samples(student: Floats, teacher: Floats) -> Float64:
@@ -66,6 +66,7 @@ MEASURES: tuple[Measure[Any], ...] = (
         task="segmentation",
         addends=_pixels,
         finish=over_all_pixels(intersection_over_union),
+        occurs=any_foreground,
         against_teacher=True,
         is_printed=True,
     ),
@@ -75,6 +76,7 @@ MEASURES: tuple[Measure[Any], ...] = (
         task="segmentation",
         addends=_pixels,
         finish=over_all_pixels(mask_f1),
+        occurs=any_foreground,
         against_teacher=True,
     ),
 )

@@ -116,6 +116,7 @@ class Measure(Generic[A]):
         addends: answers -> (N, M), what each sample or image adds; None where the file that says it may not be run.
             Measures with the same function share the work.
         finish: (B, M) sums -> (B,) scores; NaN where a resample leaves it undefined.
+        occurs: (B, M) sums -> (B,) whether there is anything to score; resamples without say nothing.
         score: the score of all samples, where it must not be ``finish`` of the sums.
         higher_is_better: which way is good.
         grows_with_noise: few samples make it too large, as sums of absolute values are.
@@ -136,6 +137,7 @@ class Measure(Generic[A]):
     task: Task
     addends: Callable[[A], Float64] | None
     finish: Callable[[Float64], Float64]
+    occurs: Callable[[Float64], Flags] | None = None
     score: Callable[[A], float | None] | None = None
     higher_is_better: bool = True
     grows_with_noise: bool = False
@@ -206,6 +208,11 @@ class Measure(Generic[A]):
                 f"for each row was wanted, {sums.shape[:1]}: index columns as sums[:, 0]"
             )
         return found
+
+    def resampled(self, sums: Float64) -> Float64:
+        """(B,) scores of resampled (B, M) sums; NaN where nothing was drawn of what is scored, if ever anything was."""
+        found, known = self.finished(sums), None if self.occurs is None else self.occurs(sums)
+        return found if known is None or not known.any() else np.where(known, found, np.nan)
 
     def of(self, answers: A, totals: Float64 | None = None) -> float | None:
         """The score; None where it is undefined since all labels are equal.

@@ -25,11 +25,11 @@ def paired_gap(measure: AnyMeasure, first: Any, second: Any, groups: Sequence[ob
         raise ValueError(f"{measure.label} does not add up over samples")
     columns = [measure.rows(answers) for answers in (first, second)]
     resampler = Resampler(len(columns[0]), groups=groups)
-    sums = np.concatenate(resampler.sums(np.concatenate(columns, axis=1)))
+    total, drawn = resampler.sums(np.concatenate(columns, axis=1))
     width = columns[0].shape[1]
-    values = measure.finished(sums[:, :width]) - measure.finished(sums[:, width:])
-    again = values[1:]
-    return percentile_interval(float(values[0]), again[~np.isnan(again)], resampler.units)
+    gap = float((measure.finished(total[:, :width]) - measure.finished(total[:, width:]))[0])
+    again = measure.resampled(drawn[:, :width]) - measure.resampled(drawn[:, width:])
+    return percentile_interval(gap, again[~np.isnan(again)], resampler.units)
 
 
 def words_on(first: str, second: str, metric: str, gap: Interval, margin: float, drawn: str) -> str:

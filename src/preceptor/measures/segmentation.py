@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from preceptor.measures.arrays import Float64, Floats, Int64, Integers
+from preceptor.measures.arrays import Flags, Float64, Floats, Int64, Integers
 from preceptor.measures.measure import MaskAnswers, Measure, Paired, counted, mean_where, ratio
 from preceptor.specs import IGNORED
 
@@ -82,6 +82,13 @@ def over_all_pixels(of_counts: Callable[[Int64], Float64]) -> Callable[[Float64]
         return np.where(occurs.any(axis=1), mean_where(of_counts(counts), occurs), 1.0)
 
     return finish
+
+
+def any_foreground(sums: Float64) -> Flags:
+    """(B,) whether the truth or the answer has a pixel of any foreground class."""
+    pixels = sums.reshape(len(sums), -1, 4)[..., :3].sum(axis=(1, 2))
+    found: Flags = pixels > 0.5
+    return found
 
 
 def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, is_main: bool) -> Measure[MaskAnswers]:
@@ -166,6 +173,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         task="segmentation",
         addends=_pixels,
         finish=over_all_pixels(intersection_over_union),
+        occurs=any_foreground,
         may_monitor=True,
         is_printed=True,
         is_tabled=True,
@@ -177,6 +185,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         task="segmentation",
         addends=_pixels,
         finish=over_all_pixels(mask_f1),
+        occurs=any_foreground,
         may_monitor=True,
         is_printed=True,
         is_tabled=True,

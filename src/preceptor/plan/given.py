@@ -40,7 +40,7 @@ class Given:
         raise UserError(
             f"{self.option}: {self.path!r} {'is ' + there if path.exists() else 'does not exist'}.\n"
             "Give a finished run folder that trained a teacher (technique.name=baseline technique.network=teacher), "
-            "one of its networks/NAME folders, or a .safetensors file."
+            "one of its networks/NAME folders, or a file of weights (.safetensors, .pth, .bin)."
         )
 
     def score(self, monitor: str) -> float | None:

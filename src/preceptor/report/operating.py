@@ -192,12 +192,10 @@ def gap_between(study: StudyRecord, cell: CellRecord, first: str, second: str) -
         return None
     (ids, own), (_, others) = (side for side in sides if side is not None)
     resampler = Resampler(len(ids), groups=groups_of(list(cell.runs.values()), ids))
-    gaps = [
-        [measure.finished(np.concatenate(resampler.sums(blocks[measure.addends]))) for blocks in pair]
-        for pair in zip(own, others, strict=True)
-    ]
-    values = np.mean([one - other for one, other in gaps], axis=0)
-    return percentile_interval(float(values[0]), values[1:][~np.isnan(values[1:])], resampler.units)
+    sums = [[resampler.sums(blocks[measure.addends]) for blocks in pair] for pair in zip(own, others, strict=True)]
+    gap = np.mean([measure.finished(one) - measure.finished(other) for (one, _), (other, _) in sums])
+    again = np.mean([measure.resampled(one) - measure.resampled(other) for (_, one), (_, other) in sums], axis=0)
+    return percentile_interval(float(gap), again[~np.isnan(again)], resampler.units)
 
 
 def _ids(cell: CellRecord) -> list[str]:

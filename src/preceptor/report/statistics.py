@@ -81,8 +81,8 @@ class Statistics:
                     continue
                 if any(run.score(network, metric) is None for run in self.study.cells[place].runs.values()):
                     continue
-                values = np.mean([measure.finished(sums[addends]) for sums in drawn], axis=0)
-                point, again = float(values[0]), values[1:]  # the first is that of all samples
+                point = float(np.mean([measure.finished(sums[addends][:1]) for sums in drawn]))  # all samples
+                again = np.mean([measure.resampled(sums[addends][1:]) for sums in drawn], axis=0)
                 form = basic_interval if measure.grows_with_noise else percentile_interval
                 yield place, network, metric, form(point, again[~np.isnan(again)], resampler.units)
 

@@ -70,7 +70,8 @@ class Overview:
             return text
         now = time.monotonic()
         mean = sum(self._took) / len(self._took)
-        gone = sum(min(now - began, mean) for began in self._began.values())
+        running = self.board.having("running")
+        gone = sum(min(now - self._began.get(id, now), mean) for id in running)
         return f"{text}, ETA {clock((mean * left - gone) / max(have['running'], 1))}"
 
     def _panel(self, now: float) -> Group:

@@ -2,9 +2,11 @@
 
 from preceptor.cohort.instantiate import Workshop
 from preceptor.data.prepare import Prepared
+from preceptor.networks.build import mean_of
 from preceptor.plan.ready import require_trainable
 from preceptor.plan.stage import Plan
 from preceptor.recipe import Recipe
+from preceptor.specs import HUB, LOCAL
 
 
 def workshop_of(recipe: Recipe, prepared: Prepared) -> Workshop:
@@ -27,4 +29,7 @@ def settled_plan(recipe: Recipe, workshop: Workshop) -> Plan:
     """
     plan = recipe.plan(workshop)
     require_trainable(plan, shots=recipe.split.shots)
+    for network in plan.networks:
+        if network.spec is not None and not network.spec.architecture.startswith((LOCAL, HUB)):
+            mean_of(network.spec, recipe.task)  # an unknown name is refused before anything is trained
     return workshop.settled(plan)

@@ -30,6 +30,7 @@ def interval_of(folder: Path, network: str, metric: str, *, resamples: int = 200
         )
     ids, (blocks,) = found
     resampler = Resampler(len(ids), groups=groups_of([run], ids), resamples=resamples)
-    whole, again = map(measure.finished, resampler.sums(blocks[measure.addends]))
+    total, drawn = resampler.sums(blocks[measure.addends])
+    whole, again = measure.finished(total), measure.resampled(drawn)
     form = basic_interval if measure.grows_with_noise else percentile_interval
     return form(float(whole[0]), again[~np.isnan(again)], resampler.units)

@@ -160,12 +160,18 @@ def refuse_built(path: str, own: Mapping[str, Any]) -> None:
 
 def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exception) -> UserError:
     """The error for weights of another architecture."""
-    reason = "\n".join(str(error).splitlines()[:4])
+    reason = "\n".join(map(_shortened, str(error).splitlines()[:4]))
     return UserError(
         f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}\n"
-        "Name the architecture that they are of; for torchvision's own, of which some layers have other names in timm, "
-        "`architecture: torchvision.models:NAME` takes them as they are."
+        "Name the architecture that they are of, of a teacher as `networks.teacher.architecture`; for torchvision's own, "
+        "of which some layers have other names in timm, `architecture: torchvision.models:NAME` takes them as they are."
     )
+
+
+def _shortened(line: str) -> str:
+    """A list of names, cut after the fourth."""
+    names = line.split(", ")
+    return line if len(names) <= 5 else f"{', '.join(names[:4])} and {len(names) - 4} more"
 
 
 def reason_of(error: Exception) -> str:

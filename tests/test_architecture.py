@@ -356,7 +356,7 @@ def test_files_classes_and_constructors_are_of_a_size_that_is_read_at_once():
 
 MANY = {
     **dict.fromkeys(
-        ("cli.main.export", "cli.main.plan", "cli.main.predict", "cli.main.search", "cli.main.study"),
+        ("cli.main.embed", "cli.main.export", "cli.main.plan", "cli.main.predict", "cli.main.search", "cli.main.study"),
         "options of a command, which typer reads from one signature",
     ),
     **dict.fromkeys(
@@ -372,6 +372,7 @@ MANY = {
         "a few things and many options by name, each with a default, as callers know them",
     ),
     "measures.significance.difference_in_words": "facts of one sentence, by name",
+    "networks.presets._row": "a row of a table of facts, by name",
     "training.evaluate.evaluate": "networks and data by place, the rest by name",
     "training.fit.train_stage": "the one loop: all that a stage needs, each made elsewhere",
 }

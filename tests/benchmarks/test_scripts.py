@@ -54,6 +54,7 @@ RUNS = {
     ),
     "serve": (("serve", "--seconds", "3", "--connections", "8"), ["p50"]),
     "outside": (("outside", "RECIPE", "--out", "OUT"), ["| recipe | "]),
+    "false_claims": (("false_claims", "--tables", "4"), ["| 24 | 10 | 100 |", "Power, % of"]),
     "losses of classes": (("losses", "--tiny", "--rounds", "1"), ["kd ", "crd ", "reviewkd "]),
     "losses of masks": (
         ("losses", "--tiny", "--rounds", "1", "--task", "segmentation"),
@@ -77,6 +78,9 @@ RUNS = {
     ),
 }
 """Name -> script with arguments, and what it prints."""
+
+FAILS = {"false_claims"}
+"""So few tables show nothing, and it says so."""
 
 WANTED = {**{f"peers, {cell}": "torchdistill" for cell in CONTESTS}, "timm": "timm.task"}
 """Name -> what the extra `peers` brings for it."""
@@ -104,7 +108,7 @@ def test_a_script_runs(name, tmp_path):
     command = [sys.executable, str(BENCHMARKS / f"{script}.py"), *(places.get(word, word) for word in arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PRECEPTOR_CACHE": str(tmp_path / "cache")}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=360)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == (name in FAILS), done.stdout + done.stderr
     assert [word for word in words if word not in done.stdout] == [], done.stdout
 
 

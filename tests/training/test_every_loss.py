@@ -45,6 +45,8 @@ def distil(teachers, packed):
 def one_loss(distil, name, task, *, as_wide=AS_WIDE, **changes):
     loss = {"loss": name.split()[0], "options": OPTIONS.get(name, {})}
     wants_width = [("feature_mse", "classification"), ("exit_features", "classification")]
+    if loss["loss"] == "token_kl":  # wants a map of several positions
+        loss |= {"student_tap": "stage2", "teacher_tap": "stage2"}
     changes |= {"networks": {"student": as_wide}} if (name, task) in wants_width else {}
     return distil(task, loss, **changes)
 

@@ -39,16 +39,22 @@ def _whole(text: str) -> str:
     if not key or key in Recipe.model_fields:
         return text
     below = keys_below(Recipe)
-    found = [part for part, name in below if name == key]
+    found = _parts_with(below, key)
     if len(found) == 1:
         return f"{found[0]}.{text}"
     if found:
         raise UserError(f"--set {text}: several parts of a recipe have {key!r}; say {' or '.join(_dotted(found, key))}")
     near = difflib.get_close_matches(key, [name for _, name in below], n=1)
     if near and not difflib.get_close_matches(key, Recipe.model_fields, n=1):
-        found = [part for part, name in below if name == near[0]]
+        found = _parts_with(below, near[0])
         raise UserError(f"--set {text}: unknown {key!r}; did you mean {' or '.join(_dotted(found, near[0]))}?")
     return text
+
+
+def _parts_with(below: Sequence[tuple[str, str]], key: str) -> list[str]:
+    """The parts of a recipe that have a key; ``training`` alone where it does: a stage's own are asked for in full."""
+    found = [part for part, name in below if name == key]
+    return ["training"] if "training" in found else found
 
 
 def _dotted(parts: Sequence[str], key: str) -> list[str]:

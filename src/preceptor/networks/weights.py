@@ -163,7 +163,7 @@ def weights_do_not_fit(weights: SavedWeights, architecture: str, error: Exceptio
     reason = "\n".join(map(_shortened, str(error).splitlines()[:4]))
     return UserError(
         f"weights {weights.path!r}: do not fit architecture {architecture}.\n{reason}\n"
-        "Name the architecture that they are of, of a teacher as `networks.teacher.architecture`; for torchvision's own, "
+        "Name the architecture that they are of, of a teacher as `networks.teacher.architecture`; for torchvision's, "
         "of which some layers have other names in timm, `architecture: torchvision.models:NAME` takes them as they are."
     )
 

@@ -27,6 +27,8 @@ class DistilFeatures(TaughtBySeveral):
 
     Args:
         losses: what is copied, from each teacher to every student; losses on features, not on logits.
+        teacher: folder or weights of the teacher, unless ``networks.teacher`` says where its weights are.
+        teachers: the same for several, one for each of ``networks.teachers``.
         epochs: of the stage without labels; as many as ``training`` has unless given.
         batch_size, lr: of that stage; those of ``training`` unless given.
         keep_teaching: weight of the same losses while the labels are learned; 0 leaves the teachers out then.

@@ -183,6 +183,7 @@ def test_what_cannot_be_compiled_is_not(network, monkeypatch):
     assert "compiled fails" in found.words()
 
 
+@pytest.mark.slow
 def test_a_run_trains_compiled_networks(packed, tmp_path, placed, compiles):
     placements, cohorts = placed
     placements |= {PLAIN: 1.0, Placement(compiled=True): 0.5}

@@ -113,6 +113,7 @@ def test_another_recipe_in_the_folder_is_left_for_the_run_to_refuse(tmp_path, mo
     assert "batch_size: 4" in (folder / "recipe.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_kept_snapshots_leave_the_bits_of_a_run_that_trains_its_teacher_itself(tmp_path):
     technique = {"technique": {"name": "multi_part", "every": 1}}
     changes = {"set": {"training.epochs": 2, "networks.count": 1}, "axes": {"method": {"multi_part": technique}}}

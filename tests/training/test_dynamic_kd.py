@@ -5,7 +5,7 @@ import torch
 
 from .phantoms import exported, last, recipe_for, train
 
-TASKS = pytest.mark.parametrize("task", ["classification", "segmentation"])
+TASKS = pytest.mark.parametrize("task", ["classification", pytest.param("segmentation", marks=pytest.mark.slow)])
 NEITHER = {"teacher_learns": 0, "anchor": 0}
 
 

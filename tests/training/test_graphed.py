@@ -214,7 +214,7 @@ def test_recorded_steps_are_the_steps(alike, tapes, packed, teachers, task, name
         pytest.param({"optimizer": "adamw", "max_grad_norm": 0.1, "weight_decay": 0.1}, marks=pytest.mark.slow),
         {"ema": 0.9},
         pytest.param({"precision": "bf16-mixed"}, marks=pytest.mark.slow),
-        {"schedule": "step", "step_epochs": 1, "decay": 0.5},
+        pytest.param({"schedule": "step", "step_epochs": 1, "decay": 0.5}, marks=pytest.mark.slow),
         {"drop_last": True, "balance": "over"},
     ],
     ids=str,
@@ -245,6 +245,7 @@ def test_a_stopped_run_goes_on_with_the_same_bits(tapes, packed, tmp_path, inter
         assert exported(tmp_path / "parted", name) == exported(tmp_path / "whole", name)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_that_of_any_run(tapes, packed, tmp_path, interrupted, monkeypatch):
     """A run that was recorded goes on where nothing is, and the other way round."""
     recipe = recipe_for("classification", {"name": "baseline"}, packed, training=EXACT)

@@ -118,6 +118,7 @@ def test_a_snapshot_that_saw_the_test_images_is_refused(tmp_path, packed, routes
         train(other, tmp_path)
 
 
+@pytest.mark.slow
 def test_one_teacher_is_in_memory_at_a_time(tmp_path, packed, monkeypatch):
     """Counted at every birth of a network, so that the old one is gone before the next is built."""
     born = weakref.WeakSet()
@@ -182,7 +183,7 @@ def test_a_run_stopped_as_often_as_it_takes_ends_with_the_same_bits(tmp_path, pa
     assert [note for note in whole.notes if "KL" in note] == [note for note in resumed.notes if "KL" in note]
 
 
-@pytest.mark.parametrize("place", ["make_choices", "train_stage"])
+@pytest.mark.parametrize("place", [pytest.param("make_choices", marks=pytest.mark.slow), "train_stage"])
 def test_a_power_cut_between_two_parts_changes_nothing(tmp_path, packed, routes, monkeypatch, place):
     """Before the part has decided on its teacher, and after that, before its first step."""
 

@@ -77,6 +77,7 @@ def test_masks_from_two_teachers(tmp_path, packed, trained):
     assert result.test["T"]["iou"] == pytest.approx(result.test["T1"]["iou"], abs=1e-3), "twins agree"
 
 
+@pytest.mark.slow
 def test_folds_into_one_student_resumed(tmp_path, packed, interrupted):
     """Stopped while the second teacher trains and again while the student does, it ends with the same bits."""
     technique = {"name": "multi_teacher", "folds": 2, "integration": "val_acc"}

@@ -117,6 +117,7 @@ def test_what_acts_on_all_networks_at_once(changes, packed, tmp_path):
         together(recipes(packed, training=changes), tmp_path)
 
 
+@pytest.mark.slow
 def test_networks_that_read_others_end_as_they_do_alone(packed, tmp_path):
     """A fused head and a mean of peers, beside a run without any of these."""
     found = recipes(packed, training={"epochs": 1})
@@ -132,6 +133,7 @@ def test_exits_end_as_they_do_alone(packed, tmp_path):
     require_equal_to_lone_runs(found, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_committee_is_there_once(packed, teachers, tmp_path):
     given = {"name": "multi_teacher", "teachers": [str(teachers["classification"])] * 2, "integration": "entropy"}
     one = {"training": {"epochs": 1}}

@@ -264,3 +264,14 @@ def test_masks_are_outlined(tmp_path):
     with Image.open(tmp_path / "sheet.png") as sheet:
         colours = {colour for _, colour in sheet.getcolors(1 << 20)}
     assert (255, 220, 0) in colours
+
+
+@pytest.mark.parametrize("side", [2, 7])
+def test_masks_that_may_be_the_other_way_round_are_said(tmp_path, side):
+    for number in range(3):
+        save_image(tmp_path / "images" / f"{number}.png", seed=number)
+        mask = np.zeros((8, 8), dtype=np.uint8)
+        mask[:side, :side] = 255
+        save_array(tmp_path / "masks" / f"{number}.png", mask)
+    said = [note for note in inspect(str(tmp_path)).notes if "mask_values=[255, 0]" in note]
+    assert [note.split(";")[0] for note in said] == ([] if side == 2 else ["foreground is 77% of the median mask"])

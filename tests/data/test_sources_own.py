@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from preceptor.data.sources import open_source, recognise
+from preceptor.data.sources._tables import read_table
 from preceptor.data.sources.folder import part_word
 from preceptor.errors import UserError
 
@@ -450,6 +451,10 @@ def test_tables_as_parquet(tmp_path):
     found = open_source("table", str(tmp_path), {"image": "image", "label": "grade"})
     check(found)
     assert found.classes == ("1", "2")
+    pd.DataFrame({"image": ["0.png", "1.png", "2.png"], "grade": [1.0, 2.0, None]}).to_parquet(
+        tmp_path / "labels.parquet"
+    )
+    assert set(read_table(tmp_path / "labels.parquet").rows["grade"]) == {"1", "2", ""}
     (tmp_path / "labels.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="damaged or no Parquet"):
         open_source("table", str(tmp_path), {"image": "image", "label": "grade"})

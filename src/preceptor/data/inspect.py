@@ -1,7 +1,7 @@
 """What a folder of images holds, before anything is trained on it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -175,7 +175,7 @@ def inspect(
         stored=stored,
         suggested=table.read.seen.suggested(table.read.rules) if isinstance(table.read, FileReader) else {},
         splitting=_splitting(table, frame),
-        notes=(*table.notes, *stored, *masks_said, *presence.lines(table.classes)),
+        notes=(*table.notes, *stored, *masks_said, *presence.lines(table.classes), *_mostly_foreground(table, shares)),
     )
 
 
@@ -224,6 +224,17 @@ def _counts(table: SampleTable) -> tuple[pd.DataFrame, "pd.Series[int] | None"]:
     if not frame["group"].notna().any():
         return counts, None
     return counts, frame["group"].groupby(kind).nunique().reindex(rows, fill_value=0).astype(int)
+
+
+def _mostly_foreground(table: SampleTable, shares: Sequence[float]) -> tuple[str, ...]:
+    """A note where masks may be the other way round."""
+    share = float(np.median(shares)) if shares and len(table.classes) == 2 else 0.0
+    if share <= 0.5:
+        return ()
+    return (
+        f"foreground is {share:.0%} of the median mask; where the dark part of a mask is what was drawn, say so by the "
+        "option mask_values=[255, 0]",
+    )
 
 
 def _group_sizes(table: SampleTable) -> tuple[int, float, int] | None:

@@ -5,6 +5,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -119,8 +120,15 @@ def _read_parquet(file: Path) -> Table:
         raise UserError(f"table {quoted(file)} is damaged or no Parquet: {shown(str(error).strip())}") from None
     header = tuple(str(name).strip() for name in found.columns)
     found.columns = pd.Index(header)
-    rows = found.reset_index(drop=True).apply(lambda column: column.map(_as_text))
+    rows = found.reset_index(drop=True).apply(lambda column: _whole_numbers(column).map(_as_text))
     return Table(rows, header)
+
+
+def _whole_numbers(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Whole numbers that are kept as fractions, as where one is missing, as whole ones: 1, not 1.0."""
+    if not pd.api.types.is_float_dtype(column) or not (column.dropna() % 1 == 0).all():
+        return column
+    return column.astype("Int64")
 
 
 def _as_text(value: object) -> str:

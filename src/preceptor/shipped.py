@@ -73,8 +73,14 @@ def _is_name(given: Path) -> bool:
 
 
 def described_files(kind: ShippedKind) -> dict[str, str]:
-    """Name -> the first sentence of the comment that heads its file."""
-    return {name: _first_sentence(shipped_folder(kind) / f"{name}.yaml") for name in shipped_names(kind)}
+    """Name -> its title, or else the first sentence of the comment that heads its file."""
+    files = {name: shipped_folder(kind) / f"{name}.yaml" for name in shipped_names(kind)}
+    return {name: _title(file) or _first_sentence(file) for name, file in files.items()}
+
+
+def _title(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return next((line.removeprefix("title:").strip(" \"'") for line in lines if line.startswith("title:")), "")
 
 
 def _first_sentence(file: Path) -> str:

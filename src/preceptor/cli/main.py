@@ -81,7 +81,7 @@ def _options(
 def demo(
     out: Annotated[Path, typer.Option(help="Where the runs go.")] = Path("runs/demo"),
 ) -> None:
-    """Three minutes, no download: teacher, baseline, KD, ML and KD+ML on phantom tissue."""
+    """A minute or two, no download: teacher, baseline, KD, ML and KD+ML on phantom tissue."""
     from preceptor.cli.demo import run_demo
 
     run_demo(out)

@@ -164,7 +164,10 @@ def load_study(path: Path, scale: str | None = None, overrides: Sequence[str] = 
         if scale not in scales:
             known = unknown(scale, scales) if scales else f"{path.name} has no other size; leave --scale out"
             raise UserError(f"{path}: --scale: {known}")
+        title, other = str(raw.get("title") or raw.get("name")), scales[scale].get("recipe")
         raw = merged(raw, scales[scale]) | {"scale": scale}
+        if isinstance(other, str) and "title" not in scales[scale]:  # other images and networks than the title names
+            raw["title"] = f"{title.partition(':')[0]}, scale {scale} (recipe {Path(other).stem})"
     if overrides:
         raw = merged(raw, {"set": list(overrides), "protocol": "own"})
     recipe = raw.get("recipe")

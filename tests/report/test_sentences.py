@@ -1,5 +1,8 @@
 """The verdict, the data card and the methods paragraph."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from preceptor.report.data_card import data_card
@@ -7,7 +10,8 @@ from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.reading.find import find_studies
 from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.statistics import Statistics
-from preceptor.report.verdict import study_verdict
+from preceptor.report.verdict import _same_answers, study_verdict
+from preceptor.runs.predictions import Predictions
 
 from .folders import ALONE, TEACHER, make_run, technique
 
@@ -177,3 +181,23 @@ def test_where_every_run_chose_the_same_network_it_is_called_by_its_name(tmp_pat
     (study,) = find_studies([tmp_path])
     assert study.network == "S2"
     assert study.networks == ("S1", "S2")
+
+
+@pytest.mark.parametrize(
+    ("labels", "answers", "words"),
+    [
+        ([0, 1, 0, 1], [[0.2, 0.8], [0.4, 0.6], [0.1, 0.9], [0.3, 0.7]], "answers 'b' in every test image"),
+        ([0, 1, 0, 1], [[0.2, 0.8], [0.6, 0.4], [0.1, 0.9], [0.3, 0.7]], ""),
+        ([1, 1, 1, 1], [[0.2, 0.8], [0.4, 0.6], [0.1, 0.9], [0.3, 0.7]], ""),
+        (None, [[[0, 0, 4, 60]], [[0, 0, 0, 64]]], "marks nothing in every test image"),
+        (None, [[[0, 1, 4, 59]], [[0, 0, 0, 64]]], ""),
+    ],
+)
+def test_a_student_that_says_the_same_of_everything_is_named(labels, answers, words):
+    said = Predictions(
+        np.arange(len(answers)), None if labels is None else np.array(labels), {CHOSEN: np.array(answers)}
+    )
+    run = SimpleNamespace(predictions=said, classes=("a", "b"))
+    cell = SimpleNamespace(kind="run", title="kd_ml", runs={0: run})
+    found = list(_same_answers(SimpleNamespace(cells=[cell])))
+    assert (words in found[0] and "of kd_ml" in found[0]) if words else not found

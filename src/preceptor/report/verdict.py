@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from preceptor.measures.claims import LEVEL
 from preceptor.report.comparison import NO_VERDICT, Difference
 from preceptor.report.names import network_name
+from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.reading.studies import STATUSES, CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 from preceptor.report.teachers import audit_of, noise_of
@@ -150,6 +153,7 @@ def _warnings(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
     if impossible:
         yield f"No verdict is possible: {_too_few(max(impossible, key=lambda one: one.least_corrected))}."
     yield from _teacher_warnings(study, statistics)
+    yield from _same_answers(study)
     for note in dict.fromkeys(note for run in study.finished for note in run.notes):
         if "generated" in note or "optimistic" in note:
             yield note
@@ -188,6 +192,30 @@ def _teacher_warnings(study: StudyRecord, statistics: Statistics) -> Iterable[st
             )
         elif words.startswith("not audited"):
             yield f"Teacher of {_named(titles)} {words}: train technique.name=baseline with the same data and seeds."
+
+
+def _same_answers(study: StudyRecord) -> Iterable[str]:
+    """Students whose answer is the same whatever they see."""
+    found: dict[str, list[str]] = {}
+    for cell in study.cells:
+        for run in cell.runs.values() if cell.kind != "teacher" else ():
+            answers = run.predictions
+            said = None if answers is None else answers.networks.get(CHOSEN)
+            if answers is None or said is None or len(said) < 2:
+                continue
+            if answers.labels is None:
+                words = "" if said[..., :2].any() else "marks nothing"
+            else:
+                top = np.unique(said.argmax(axis=1))
+                varies = len(top) > 1 or len(np.unique(answers.labels)) < 2
+                words = "" if varies else f"answers {run.classes[top[0]]!r}"
+            if words:
+                found.setdefault(words, []).append(cell.title)
+    for words, titles in found.items():
+        yield (
+            f"The chosen student of {_named(list(dict.fromkeys(titles)))} {words} in every test image of a seed: its "
+            "score tells how common that is, and nothing that it learned."
+        )
 
 
 def _plural(count: int, noun: str) -> str:

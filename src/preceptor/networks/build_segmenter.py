@@ -56,6 +56,7 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
 
 def mean_of_segmenter(spec: NetworkSpec) -> tuple[float, ...]:
     """The mean by which such a segmenter normalises, known before it is built."""
+    require_segmenter(spec.architecture)
     encoder = encoder_name(spec.architecture, spec.encoder)
     if spec.weights == "imagenet":
         spec = _settle_normalisation(spec, encoder)

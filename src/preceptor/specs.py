@@ -151,7 +151,7 @@ class SplitSpec(Model):
         train_fraction: share of the training part that is used.
         shots: keeps that many random images of each class (for masks: in all) of the training part; fewer are
             contained in more.
-        shots_seed: draws others of the same training part; by default it is the split's seed.
+        shots_seed: draws another such fraction or other shots of the same training part; by default the split's seed.
         seed: of the division; by default the recipe's.
         stratify: whether classes are spread over the parts as evenly as groups allow; ``distil_features``, which reads
             no labels at first, never does, and what is compared with it should not either.
@@ -189,8 +189,8 @@ class SplitSpec(Model):
     def _one_way_to_take_less(self) -> Self:
         if self.shots is not None and self.train_fraction < 1:
             raise ValueError("shots and train_fraction both take a part of the training images; give one of them")
-        if self.shots is None and self.shots_seed is not None:
-            raise ValueError("shots_seed: there are no shots to draw; give `shots` too")
+        if self.shots is None and self.train_fraction == 1 and self.shots_seed is not None:
+            raise ValueError("shots_seed: there is nothing to draw; give `shots` or `train_fraction` too")
         return self
 
 

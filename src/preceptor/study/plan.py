@@ -103,11 +103,26 @@ def recipes_of(study: Study) -> tuple[list[tuple[dict[str, str], Recipe]], dict[
     for seed, fold in product(study.seeds, folds):
         for cell in cells(study):
             words = " ".join(cell.labels.values())
-            changes = (*cell.changes, ("seed", seed), *fold, ("training.threads", threads))
-            recipe, left_out = changed_recipe(base, changes, origin=f"study {study.name}, cell {words}")
+            own = _of_seed((base, list(cell.changes)), seed)
+            changes = (*own[1], ("seed", seed), *fold, ("training.threads", threads))
+            recipe, left_out = changed_recipe(own[0], changes, origin=f"study {study.name}, cell {words}")
             made.append((cell.labels, recipe))
             notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
     return made, notes
+
+
+def _of_seed(value: Any, seed: int) -> Any:
+    """``value`` with ``${seed}`` filled in wherever a text in it says so; a text of nothing else becomes the number."""
+    match value:
+        case "${seed}":
+            return seed
+        case str():
+            return value.replace("${seed}", str(seed))
+        case list() | tuple():
+            return type(value)(_of_seed(part, seed) for part in value)
+        case dict():
+            return {key: _of_seed(part, seed) for key, part in value.items()}
+    return value
 
 
 def plan_study(study: Study) -> StudyPlan:
@@ -242,7 +257,7 @@ def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe
         | {
             "networks": {"teacher": teacher, "students": students},
             "technique": alone,
-            "split": raw["split"] | {"shots": None, "shots_seed": None},
+            "split": raw["split"] | ({} if recipe.split.shots is None else {"shots": None, "shots_seed": None}),
             "training": recipe.teacher_stage_training.model_dump(mode="json") | {"teacher_cache": {}},
             "teacher_training": {},
         }

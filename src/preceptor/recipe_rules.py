@@ -1,6 +1,7 @@
 """What parts of a recipe must agree on: how many channels, and whether there are labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from preceptor.specs import AugmentSpec, DataSpec, NetworksSpec, SplitSpec, Task, TrainingSpec
 
@@ -8,6 +9,13 @@ from preceptor.specs import AugmentSpec, DataSpec, NetworksSpec, SplitSpec, Task
 def reads_no_label(data: DataSpec, split: SplitSpec) -> bool:
     """Whether no label is read at all, of any part: nothing of classes is learned or known."""
     return data.source == "images" or (split.labels is not None and split.labels.are_none)
+
+
+def reads_no_label_in(recipe: Mapping[str, Any]) -> bool:
+    """As :func:`reads_no_label`, of a recipe as it stands in a file."""
+    labels = (recipe.get("split") or {}).get("labels")
+    is_none = labels == "none" or (isinstance(labels, Mapping) and labels.get("fraction") == 0)
+    return is_none or (recipe.get("data") or {}).get("source") == "images"
 
 
 def refuse_what_needs_labels(

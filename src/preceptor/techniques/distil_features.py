@@ -20,7 +20,7 @@ FEATURES = "features"
 
 
 class DistilFeatures(TaughtBySeveral):
-    """Students first copy frozen teachers' features on every training image, labels unread; then they learn the labels.
+    """Students copy frozen teachers' features on every training image, labels unread; then they learn labels, if any.
 
     The split is by group alone. The first stage trains on the whole training part and keeps the weights whose features
     are nearest to the teachers' on the validation part; the second learns the labels that ``split.labels``,

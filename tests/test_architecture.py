@@ -27,6 +27,7 @@ GROUND = {
     "plotting",
     "quoting",
     "randomness",
+    "recipe_rules",
     "refusals",
     "screen",
     "sealed",
@@ -364,7 +365,7 @@ MANY = {
         "what a command was given, by name",
     ),
     **dict.fromkeys(
-        ("data.sources.folder.folder", "data.sources.phantom.phantom", "data.sources.table.table"),
+        (f"data.sources.{name}.{name}" for name in ("folder", "images", "phantom", "table")),
         "options of a source in recipes, which are read from its signature",
     ),
     **dict.fromkeys(

@@ -169,7 +169,7 @@ def open_embedder(wanted: Wanted, *, note: Callable[[str], object] = lambda note
     if path.is_dir():
         from preceptor.deploy.student import open_student
 
-        student = open_student(path, note=note)
+        student = open_student(path, note=note, answers=False)
         return _made(student.network, student.contract, wanted, student.network.blueprint.spec)
     if path.exists() or len(path.parts) > 1:
         raise UserError(f"{wanted.source} is no finished run, no recipe (.yaml) and no name of a network")

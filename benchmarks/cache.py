@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from preceptor.cohort.cohort import Cohort, DataFacts
@@ -100,7 +101,7 @@ class Contest:
         }
         self.replay = Replay(self.live, lambda line: None, budget=1e12)
         rows = case.batch * case.steps
-        self.replay.add("T", teacher, CacheEntry(root, facts, "T", ""), rows=rows, images=rows)
+        self.replay.add("T", teacher, CacheEntry(root, facts, "T", ""), keys=np.arange(rows).astype("S16"), images=rows)
         self.replay.plan([0])
         for epoch in (1, 2):  # the first fills, the second compares and reads
             self.run(self.replay, epoch)

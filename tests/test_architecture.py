@@ -56,11 +56,12 @@ ROOMS = {
     "composed": {"networks", "knowledge"},
     "machine": {"networks"},
     "cohort": {"plan", "composed", "machine", "networks", "knowledge", "data.batches"},
-    "teacher_cache": {"recipe", "plan", "cohort", "composed", "machine", "data", "networks"},
+    "teacher_cache": {"recipe", "plan", "cohort", "composed", "machine", "data", "networks", "embeddings"},
     "training": {
         "recipe",
         "own_files",
         "machine",
+        "embeddings",
         "teacher_cache",
         "plan",
         "techniques",
@@ -135,6 +136,7 @@ ROOMS = {
         "runs",
     },
     "cli": {
+        "embeddings",
         "drafting",
         "reference",
         "bench",

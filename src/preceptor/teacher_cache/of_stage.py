@@ -10,7 +10,7 @@ from preceptor.data.batches import Batches
 from preceptor.files import cache_root
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe
-from preceptor.teacher_cache.facts import arithmetic_facts, network_facts, pixel_facts
+from preceptor.teacher_cache.facts import arithmetic_facts, image_keys, network_facts, pixel_facts
 from preceptor.teacher_cache.folder import FOLDER, CacheEntry
 from preceptor.teacher_cache.replay import Replay
 
@@ -29,7 +29,8 @@ def frozen_of(
     if not cohort.asked or not spec.enabled:
         return replay
     packed = batches.packed
-    pixels = pixel_facts(packed, recipe.augment, recipe.seed)
+    pixels = pixel_facts(packed.placing, recipe.augment, recipe.seed)
+    keys = image_keys(packed, recipe.augment)
     shown = min(len(batches.rows), len(batches) * training.batch_size)
     for name in cohort.asked:
         network = cohort.frozen[name]
@@ -43,8 +44,9 @@ def frozen_of(
             folded=name in cohort.computing.folded,
             compiled=name in cohort.computing.compiled,
         )
-        facts = {"network": network_facts(network), "pixels": pixels, "arithmetic": arithmetic, "dtype": spec.dtype}
+        known = network_facts(network, whole=not network.has_new_head)
+        facts = {"network": known, "pixels": pixels, "arithmetic": arithmetic, "dtype": spec.dtype}
         kept = CacheEntry(cache_root(recipe.data.cache) / FOLDER, facts, name, str(packed.folder))
-        replay.add(name, network, kept, rows=len(packed), images=-(-shown // fabric.world_size))
+        replay.add(name, network, kept, keys=keys, images=-(-shown // fabric.world_size))
     replay.plan(sorted({batches.view(epoch) for epoch in range(stage.first_epoch, stage.last_epoch)}))
     return replay

@@ -12,13 +12,14 @@ from torch import Tensor
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data.batches import Batch
 from preceptor.data.order import RowNumbers
+from preceptor.embeddings.keys import Keys
+from preceptor.embeddings.shards import ITEM_BYTES, DamagedShardError
 from preceptor.networks.export import CONFIG
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.notes import Note
 from preceptor.teacher_cache.folder import CacheEntry, size_of
 from preceptor.teacher_cache.reader import CacheReader, record_bytes
-from preceptor.teacher_cache.shards import ITEM_BYTES, DamagedShardError, bytes_in
 
 _SPARE = 2**30  # bytes that are left free on the disk
 
@@ -40,12 +41,12 @@ class Replay:
         self._say_note: Note = lambda line: note(f"teacher cache: {line}")
         self._teachers: dict[str, _Teacher] = {}
 
-    def add(self, name: str, network: Network, kept: CacheEntry, *, rows: int, images: int) -> None:
-        """Keep what ``network`` says, of ``images`` in each view, out of ``rows`` packed ones."""
+    def add(self, name: str, network: Network, kept: CacheEntry, *, keys: Keys, images: int) -> None:
+        """Keep what ``network`` says, of ``images`` in each view; ``keys`` are those of all packed rows."""
         if taps := network.taps_read:
             item = ITEM_BYTES["float16" if self._ask.rounds else kept.facts["arithmetic"]["precision"]]
             size = images * record_bytes(network.shapes, taps, item)
-            reader = CacheReader(kept, taps, rows=rows, half=self._ask.rounds)
+            reader = CacheReader(kept, taps, keys=keys, half=self._ask.rounds)
             self._teachers[name] = _Teacher(name, network, reader, size, self._ask, self._say_note, self._budget)
 
     def plan(self, views: Sequence[int]) -> None:
@@ -103,7 +104,7 @@ class _Teacher:
         """Decide which of ``views`` may be written, ``promised`` bytes being taken; the bytes that they will take."""
         own = 0 if self._has_network else sum(t.numel() * t.element_size() for t in self._network.state_dict().values())
         free = self._free() - promised - own
-        missing = {v: self.view_bytes - bytes_in(self._kept.folder, v, self._reader.taps) for v in views}
+        missing = {view: self._missing(view) for view in views}
         needed = taken = 0
         for view, size in missing.items():
             needed += max(size, 0)
@@ -144,14 +145,17 @@ class _Teacher:
         if self._read:
             self._say_note(f"what {self.name} says was read {self._read} times and computed {self._computed} times")
 
-    def _open(self, view: int, epoch: int) -> None:
-        self._at = (view, epoch)
+    def _missing(self, view: int) -> int:
+        """Open a view; bytes that are not kept of it."""
         self.finish()
         for problem in self._reader.open_view(view):
             self._say_note(f"{problem}; it is removed and made anew")
-        if view in self._views and self._free() < self.view_bytes - bytes_in(
-            self._kept.folder, view, self._reader.taps
-        ):
+        return self.view_bytes - self._reader.kept_bytes
+
+    def _open(self, view: int, epoch: int) -> None:
+        self._at = (view, epoch)
+        missing = self._missing(view)
+        if view in self._views and self._free() < missing:
             self._views.clear()  # others have written meanwhile
             self._say_note(f"no room is left for what {self.name} says; it is computed in every step. {_ROOM}")
 

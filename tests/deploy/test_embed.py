@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from preceptor.data.augment import as_tensor, to_float
+from preceptor.data.images import read_image
 from preceptor.deploy import embed as module
 from preceptor.deploy.embed import embed_images, estimate_of
 from preceptor.deploy.embedder import Wanted, open_embedder
 from preceptor.deploy.hands import Hands
 from preceptor.deploy.images import find_images
+from preceptor.deploy.pieces import pieces_of
 from preceptor.embeddings import Embeddings
 from preceptor.errors import UserError
 from preceptor.networks.embedding import embed
@@ -34,7 +36,7 @@ def test_embeddings_are_the_networks_own(class_run, class_data, tmp_path):
     embedder = open_embedder(wanted)
     items = find_images([class_data])
     assert found.files == [item.name for item in items]
-    pixels = [embedder.pixels_of(item) for item in items[:3]]
+    pixels = [pieces_of(item.name, read_image(item.path), embedder.contract).pixels[0] for item in items[:3]]
     images = to_float(as_tensor(np.stack(pixels)))
     assert torch.allclose(torch.from_numpy(found[:3]), embed(embedder.network, images), atol=1e-6)
     found.verify()
@@ -43,7 +45,7 @@ def test_embeddings_are_the_networks_own(class_run, class_data, tmp_path):
 @pytest.mark.parametrize("after", [1, 4, "joined"])
 def test_killed_and_resumed_the_bytes_are_equal(after, class_run, class_data, tmp_path, monkeypatch, small_parts):
     wanted = Wanted(str(class_run), device="cpu")
-    monkeypatch.setattr(module, "SHARD_BYTES", 3 * 7 * open_embedder(wanted).record_bytes)
+    monkeypatch.setattr(module, "SHARD_BYTES", 2 * 8 * open_embedder(wanted).record_bytes)
     whole, out = tmp_path / "whole", tmp_path / "out"
     embed_images(wanted, [class_data], whole)
     assert len(Embeddings.open(whole).shards) == 3
@@ -112,8 +114,8 @@ def test_whole_grids_beyond_the_budget_are_refused_with_what_would_fit(class_dat
     embedder = open_embedder(wanted)
     assert embedder.shape == (512, 3, 3)
     assert str(estimate_of(embedder, 1_000_000)) == "1,000,000 images of 9,216 bytes each: 9.22 GB"
-    with pytest.raises(UserError, match=r"more than --most 0\.0001 GB allows\.\nInstead: --what pooled: .*embedding"):
-        embed_images(wanted, [class_data], tmp_path / "out", most=0.0001)
+    with pytest.raises(UserError, match=r"more than --budget 0\.0001 GB allows\.\nInstead: --what pooled: .*embedding"):
+        embed_images(wanted, [class_data], tmp_path / "out", budget=0.0001)
     assert not (tmp_path / "out").exists()
 
 

@@ -299,7 +299,10 @@ def embed(
         "embedding"
     ),
     dtype: Annotated[str, typer.Option(help="float16, or float32 as the network says it.")] = "float16",
-    most: Annotated[float, typer.Option(min=0, help="GB that may be written.")] = 20.0,
+    budget: Annotated[float, typer.Option(min=0, help="GB that may be written.")] = 20.0,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images asked about at once; else training.batch_size, of a name 32.")
+    ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes side by side.")] = 1,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
@@ -308,8 +311,8 @@ def embed(
     from preceptor.cli.embed import embed_folder
     from preceptor.deploy.embedder import Wanted
 
-    wanted = Wanted(source, network, what, dtype, device)  # type: ignore[arg-type]  # checked by it
-    embed_folder(wanted, paths, out, most=most, workers=workers, ray=ray)
+    wanted = Wanted(source, network, what, dtype, device, batch)  # type: ignore[arg-type]  # checked by it
+    embed_folder(wanted, paths, out, budget=budget, workers=workers, ray=ray)
 
 
 @app.command()

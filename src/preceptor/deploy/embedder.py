@@ -1,29 +1,34 @@
 """From image files to embeddings, by a network of a run, of a recipe, or by name."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from preceptor.data.decoded import pixel_hash
 from preceptor.data.images import read_image
+from preceptor.data.packed import placing_of
+from preceptor.data.resize import rules_of
 from preceptor.data.samples import Pixels
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.images import Item
 from preceptor.deploy.pieces import pieces_of
+from preceptor.embeddings.keys import NO_IMAGE, Keys
+from preceptor.embeddings.shards import Bytes
 from preceptor.errors import UserError
 from preceptor.networks.presets import preset_of
 from preceptor.quoting import one_line
-from preceptor.recipe import load_recipe
-from preceptor.specs import NetworkSpec
+from preceptor.recipe import Recipe, load_recipe
+from preceptor.specs import NetworkSpec, TrainingSpec
+from preceptor.teacher_cache.folder import key_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from preceptor.networks.embedding import Pooling
     from preceptor.networks.network import Network
+    from preceptor.networks.outputs import Outputs
 
 What = Literal["embedding", "pooled", "grid"]
 """One vector an image; its token grid averaged to at most 4×4; or the whole grid."""
@@ -31,6 +36,7 @@ What = Literal["embedding", "pooled", "grid"]
 Stored = Literal["float16", "float32"]
 
 POOLED = 4
+_CLASSES = ("a", "b")  # of a head that is not asked
 _AT_ONCE = 32
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -42,6 +48,9 @@ class Wanted:
     Args:
         source: a run, ``RUN/networks/NAME``, a recipe, or the name of a network.
         network: of a recipe: ``teacher``, or a student's name.
+        batch: how many images are asked about at once, on which the last bits depend: where not given, as many as the
+            recipe or the run trains with, and 32 of a network that is named.
+        threads: that compute; where not given those of the recipe, or of this process.
     """
 
     source: str
@@ -49,30 +58,52 @@ class Wanted:
     what: What = "embedding"
     stored: Stored = "float16"
     device: str = "auto"
+    batch: int | None = None
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for value, known, option in ((self.what, get_args(What), "what"), (self.stored, get_args(Stored), "dtype")):
             if value not in known:
                 raise UserError(f"--{option} {value!r}: it is one of {', '.join(known)}")
 
+    def as_trained(self, training: TrainingSpec) -> Self:
+        """The same, asked as training would ask."""
+        return replace(self, batch=self.batch or training.batch_size, threads=self.threads or training.threads)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The records of some images.
+
+    Args:
+        records: (n, record bytes), NaN where there is none.
+        keys: (n,) hash of each image's pixels.
+        errors: why there is none, by place.
+    """
+
+    records: Bytes
+    keys: Keys
+    errors: dict[int, str]
+
 
 class Embedder:
-    """Makes the records of images.
+    """Makes the records of images, to the bit as a run would compute what its frozen teacher says of them.
 
     Args:
         contract: from an image file to what the network is called with.
-        pooling: how its tokens become one vector, and how many of them stand ``prefix`` before the patches.
 
     Attributes:
-        shape: of one record.
+        form: of a record.
+        batch: images that are asked about at once.
+        facts: everything that records depend on beside the image.
     """
 
-    def __init__(
-        self, network: "Network", contract: Contract, wanted: Wanted, pooling: "Pooling", prefix: int | None
-    ) -> None:
+    def __init__(self, network: "Network", contract: Contract, wanted: Wanted) -> None:
         import torch
 
+        from preceptor.cohort.frozen import FixedSize
         from preceptor.deploy.engines import TorchEngine
+        from preceptor.teacher_cache.reader import form_of
 
         if contract.tile is not None:
             raise UserError(
@@ -80,81 +111,102 @@ class Embedder:
                 "tiles first and embed these by a network that sees whole images"
             )
         self.contract = contract
-        self.wanted = wanted
-        self._pooling = pooling
-        self._prefix = prefix
+        self.tap = "embedding" if wanted.what == "embedding" else "last"
+        self.batch = wanted.batch or _AT_ONCE
+        if wanted.threads:
+            torch.set_num_threads(wanted.threads)
+        self.wanted = replace(wanted, batch=self.batch, threads=torch.get_num_threads())
+        network.freeze()
+        if self.tap not in network.taps:
+            what = {"embedding": "vector before its logits", "last": "last map, of which a grid could be made"}
+            raise UserError(f"{network.called!r} has no {what[self.tap]}, so there is nothing to embed with")
+        network.read = frozenset({self.tap})
         engine = TorchEngine(network, wanted.device)
         self.network, self._device = engine.network, engine.device
-        self.shape = tuple(self._of(torch.zeros(1, contract.reading.channels, *contract.image_size)).shape[1:])
+        self._ask = FixedSize(self.batch)
+        with torch.no_grad():
+            seen = self._wanted_of(self.network(self.network.made_up_image().to(self._device)))
+        self.form = form_of(seen, half=wanted.stored == "float16")
+        self.facts = self._facts()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one record."""
+        return self.form.shape
 
     @property
     def record_bytes(self) -> int:
         """Bytes of one image."""
-        return int(np.prod(self.shape)) * np.dtype(self.wanted.stored).itemsize
+        return self.form.record_bytes
 
     @property
     def identity(self) -> str:
         """What tells the network, and what is done with images before, from any other."""
-        from preceptor.teacher_cache.facts import network_facts
-        from preceptor.teacher_cache.folder import key_of
+        return key_of(self.facts)
 
-        spec = self.contract.to_json()
-        return key_of({"network": network_facts(self.network), "images": spec, "pooling": self._pooling})
+    def _facts(self) -> dict[str, Any]:
+        from preceptor.teacher_cache.facts import UNCHANGED, arithmetic_facts, network_facts, pixel_facts
 
-    def records(self, items: Sequence[Item]) -> tuple[NDArray[np.floating], dict[int, str]]:
-        """(n, …) a record for each item, NaN where there is none, and why by place.
+        contract = self.contract
+        rules = rules_of(contract.resize, contract.fill)
+        reading = contract.reading
+        placing = placing_of(contract.image_size, rules, channels=reading.channels, depth=reading.depth)
+        return {
+            "network": network_facts(self.network, whole=False),
+            "pixels": pixel_facts(placing, UNCHANGED, 0),
+            "arithmetic": arithmetic_facts(self._device, batch=self.batch, precision=None, channels_last=False),
+            "dtype": self.wanted.stored,
+            "what": self.wanted.what,
+        }
+
+    def records(self, items: Sequence[Item]) -> Made:
+        """A record for each item.
 
         Raises:
             UserError: the network says numbers that the type cannot hold.
         """
-        found = np.full((len(items), *self.shape), np.nan, dtype=self.wanted.stored)
-        sound, errors = [], {}
+        nothing = np.full(int(np.prod(self.shape)), np.nan, dtype=self.form.stored).view(np.uint8)
+        found = np.tile(nothing, (len(items), 1))
+        keys, sound, errors = np.full(len(items), NO_IMAGE), [], {}
         for place, item in enumerate(items):
             try:
-                sound.append((place, self.pixels_of(item)))
+                image = read_image(item.path, self.contract.reading, place=item.place)
             except UserError as error:
                 errors[place] = one_line(str(error).splitlines()[0]).replace(f"{item.path!r} ", "")
-        for first in range(0, len(sound), _AT_ONCE):
-            batch = sound[first : first + _AT_ONCE]
-            said = self._asked(np.stack([pixels for _, pixels in batch]))
-            found[[place for place, _ in batch]] = self._storable(said)
-        return found, errors
+                continue
+            keys[place] = bytes.fromhex(pixel_hash(image))
+            sound.append((place, pieces_of(item.name, image, self.contract).pixels[0]))
+        for first in range(0, len(sound), self.batch):
+            batch = sound[first : first + self.batch]
+            found[[place for place, _ in batch]] = self._said(np.stack([pixels for _, pixels in batch]))
+        return Made(found, keys, errors)
 
-    def pixels_of(self, item: Item) -> Pixels:
-        """(H, W, C) of an image as the network is called with it.
+    def _said(self, pixels: Pixels) -> Bytes:
+        """(n, record bytes) of (n, H, W, C) pixels, no more than a batch."""
+        import torch
 
-        Raises:
-            UserError: it cannot be read.
-        """
-        image = read_image(item.path, self.contract.reading, place=item.place)
-        return pieces_of(item.name, image, self.contract).pixels[0]
-
-    def _asked(self, pixels: Pixels) -> NDArray[np.float32]:
         from preceptor.data.augment import as_tensor, to_float
+        from preceptor.teacher_cache.reader import packed
 
-        said: NDArray[np.float32] = self._of(to_float(as_tensor(pixels).to(self._device))).cpu().numpy()
-        return said
+        with torch.no_grad():
+            images = to_float(as_tensor(pixels).to(self._device))
+            said = self._wanted_of(self._ask.compute(self.wanted.network, self.network, images)).cpu()
+        if not bool(said.isfinite().all()):
+            raise UserError(f"{self.wanted.source}: the network says numbers that are not finite; give other weights")
+        if self.form.stored == "float16" and float(said.abs().max()) > _LARGEST:
+            raise UserError(f"{self.wanted.source}: values beyond {_LARGEST:.0f} fit no float16; give --dtype float32")
+        records: Bytes = packed(said, self.form).numpy()
+        return records
 
-    def _of(self, images: "Tensor") -> "Tensor":
+    def _wanted_of(self, said: "Outputs") -> "Tensor":
         from torch.nn import functional as F
 
-        from preceptor.networks.embedding import embed, token_grid
-
-        images = images.to(self._device)
-        if self.wanted.what == "embedding":
-            return embed(self.network, images, self._pooling, prefix=self._prefix)
-        grid = token_grid(self.network, images)
-        if self.wanted.what == "grid" or max(grid.shape[-2:]) <= POOLED:
-            return grid
-        height, width = (min(side, POOLED) for side in grid.shape[-2:])
-        return F.adaptive_avg_pool2d(grid, (height, width))
-
-    def _storable(self, said: NDArray[np.float32]) -> NDArray[np.float32]:
-        if not np.isfinite(said).all():
-            raise UserError(f"{self.wanted.source}: the network says numbers that are not finite; give other weights")
-        if self.wanted.stored == "float16" and np.abs(said).max(initial=0) > _LARGEST:
-            raise UserError(f"{self.wanted.source}: values beyond {_LARGEST:.0f} fit no float16; give --dtype float32")
-        return said
+        tensor = said.at(self.tap)
+        assert not isinstance(tensor, tuple), "one tap"
+        if self.wanted.what != "pooled" or max(tensor.shape[-2:]) <= POOLED:
+            return tensor
+        height, width = (min(side, POOLED) for side in tensor.shape[-2:])
+        return F.adaptive_avg_pool2d(tensor, (height, width))
 
 
 def open_embedder(wanted: Wanted, *, note: Callable[[str], object] = lambda note: None) -> Embedder:
@@ -170,7 +222,7 @@ def open_embedder(wanted: Wanted, *, note: Callable[[str], object] = lambda note
         from preceptor.deploy.student import open_student
 
         student = open_student(path, note=note)
-        return _made(student.network, student.contract, wanted, student.network.blueprint.spec)
+        return Embedder(student.network, student.contract, wanted.as_trained(student.run.recipe.training))
     if path.exists() or len(path.parts) > 1:
         raise UserError(f"{wanted.source} is no finished run, no recipe (.yaml) and no name of a network")
     return _by_name(wanted, note)
@@ -183,18 +235,34 @@ def _of_recipe(path: Path, wanted: Wanted, note: Callable[[str], object]) -> Emb
         known["teacher"] = recipe.networks.teacher
     if wanted.network not in known:
         raise UserError(f"{path} has no network {wanted.network!r}; it has {', '.join(known)} (--network)")
-    spec, data = known[wanted.network], recipe.data
-    from preceptor.data.pixels import PixelRules
+    return _built(known[wanted.network], contract_of(recipe), wanted.as_trained(recipe.training), note)
 
-    contract = Contract(
+
+def contract_of(recipe: Recipe) -> Contract:
+    """From an image file to what the recipe's networks are called with, to the bit as in its training.
+
+    Raises:
+        UserError: its levels are drawn from all its images.
+    """
+    from preceptor.data.prepare import padding_of
+    from preceptor.data.sources import rules_of_files
+
+    data = recipe.data
+    reading = rules_of_files(data.source, data.options, data)
+    if reading.percentiles is not None:
+        raise UserError(
+            f"data.options.percentiles {list(reading.percentiles)} are of all images of the recipe together; embed by "
+            "a finished run, which knows what they came to, or give data.options.range"
+        )
+    return Contract(
         task=recipe.task,
-        classes=("a", "b"),
+        classes=_CLASSES,
         image_size=data.size,
         resize=data.resize,
+        fill=padding_of(recipe),
         tile=data.tile,
-        reading=PixelRules(channels=data.channels, depth=data.depth),
+        reading=reading,
     )
-    return _built(spec, contract, wanted, note)
 
 
 def _by_name(wanted: Wanted, note: Callable[[str], object]) -> Embedder:
@@ -202,7 +270,7 @@ def _by_name(wanted: Wanted, note: Callable[[str], object]) -> Embedder:
     spec = NetworkSpec(architecture=wanted.source)
     preset = preset_of(spec.architecture)
     size = preset.size if preset else _own_size(wanted.source)
-    contract = Contract(task="classification", classes=("a", "b"), image_size=(size, size))
+    contract = Contract(task="classification", classes=_CLASSES, image_size=(size, size))
     return _built(spec, contract, wanted, note)
 
 
@@ -220,6 +288,7 @@ def _own_size(architecture: str) -> int:
 
 def _built(spec: NetworkSpec, contract: Contract, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
     from preceptor.networks.build import build_network
+    from preceptor.networks.embedding import require_prefix
 
     network = build_network(
         spec,
@@ -231,12 +300,7 @@ def _built(spec: NetworkSpec, contract: Contract, wanted: Wanted, note: Callable
     )
     for line in network.notes:
         note(line)
-    return _made(network, contract, wanted, spec)
-
-
-def _made(network: "Network", contract: Contract, wanted: Wanted, spec: NetworkSpec) -> Embedder:
     preset = preset_of(spec.architecture)
-    network.freeze()
-    return Embedder(
-        network, contract, wanted, preset.pooling if preset else "own", preset.prefix_tokens if preset else None
-    )
+    if preset is not None:
+        require_prefix(network, preset.prefix_tokens)
+    return Embedder(network, contract, wanted)

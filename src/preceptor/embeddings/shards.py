@@ -48,7 +48,7 @@ class DamagedShardError(Exception):
 
     def __init__(self, path: Path, what: str) -> None:
         super().__init__(f"{path}: {what}")
-        self.path = path
+        self.path, self.what = path, what
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class CacheReader:
                 continue
             tensor = said.at(tap)
             assert isinstance(tensor, Tensor)
-            form = self._form(tensor)
+            form = form_of(tensor, half=self._half)
             records = packed(tensor[torch.from_numpy(new).to(tensor.device)], form)
             if tap not in self._writers:
                 self._writers[tap] = ShardWriter(self.kept.folder, self._view, tap, form)
@@ -105,11 +105,6 @@ class CacheReader:
             self._open[tap].expect(numbers[new])
             if writer.bytes >= SHARD_BYTES:
                 self._writers.pop(tap).finish()
-
-    def _form(self, tensor: Tensor) -> Form:
-        said = str(tensor.dtype).removeprefix("torch.")
-        stored = "float16" if self._half and said == "float32" else said
-        return Form(tuple(tensor.shape[1:]), said, stored, lies_channels_last(tensor))
 
     def remove_all(self) -> None:
         """Believe nothing more of what is kept."""
@@ -154,6 +149,13 @@ def as_outputs(found: Mapping[str, Tensor], count: int, device: torch.device) ->
 def record_bytes(shapes: Mapping[str, tuple[int, ...]], taps: Sequence[str], item: int) -> int:
     """Bytes of one image's outputs at ``taps``."""
     return sum(item * int(np.prod(shapes[tap])) for tap in taps)
+
+
+def form_of(tensor: Tensor, *, half: bool) -> Form:
+    """What a record of an image is, of what a network said of some; ``half`` stores float32 as float16."""
+    said = str(tensor.dtype).removeprefix("torch.")
+    stored = "float16" if half and said == "float32" else said
+    return Form(tuple(tensor.shape[1:]), said, stored, lies_channels_last(tensor))
 
 
 def packed(tensor: Tensor, form: Form) -> Tensor:

@@ -109,15 +109,14 @@ class Recipe(Model):
         strangers = set(self.teacher_training) - set(TrainingSpec.model_fields)
         if strangers:
             raise ValueError(f"teacher_training: {unknown(sorted(strangers)[0], TrainingSpec.model_fields)}")
-        whole_run = sorted(
-            {"monitor", "threads", "tensorboard", "trackers", "teacher_cache"} & set(self.teacher_training)
-        )
-        if whole_run:
-            raise ValueError(f"teacher_training: {whole_run[0]} is for the whole run; put it under training")
+        whole = sorted({"monitor", "threads", "tensorboard", "trackers", "teacher_cache"} & set(self.teacher_training))
+        if whole:
+            raise ValueError(f"teacher_training: {whole[0]} is for the whole run; put it under training")
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
         self._require_monitor()
         self._suits_the_technique()
         self._suits_the_channels()
+        self.training.teacher_cache.require_as_shown(self.augment)
         return self
 
     def _require_monitor(self) -> None:

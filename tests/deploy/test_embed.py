@@ -8,6 +8,7 @@ import torch
 
 from preceptor.data.augment import as_tensor, to_float
 from preceptor.data.images import read_image
+from preceptor.data.prepare import prepare
 from preceptor.deploy import embed as module
 from preceptor.deploy.embed import embed_images, estimate_of
 from preceptor.deploy.embedder import Wanted, open_embedder
@@ -16,7 +17,8 @@ from preceptor.deploy.images import find_images
 from preceptor.deploy.pieces import pieces_of
 from preceptor.embeddings import Embeddings
 from preceptor.errors import UserError
-from preceptor.networks.embedding import embed
+from preceptor.recipe import parse_recipe
+from preceptor.teacher_cache.facts import UNCHANGED, image_keys, pixel_facts
 
 from ..command import preceptor
 
@@ -38,7 +40,9 @@ def test_embeddings_are_the_networks_own(class_run, class_data, tmp_path):
     assert found.files == [item.name for item in items]
     pixels = [pieces_of(item.name, read_image(item.path), embedder.contract).pixels[0] for item in items[:3]]
     images = to_float(as_tensor(np.stack(pixels)))
-    assert torch.allclose(torch.from_numpy(found[:3]), embed(embedder.network, images), atol=1e-6)
+    with torch.no_grad():
+        said = embedder.network(images).embedding
+    assert torch.allclose(torch.from_numpy(found[:3]), said, atol=1e-6)
     found.verify()
 
 
@@ -108,7 +112,7 @@ def test_whole_grids_beyond_the_budget_are_refused_with_what_would_fit(class_dat
         "task: classification\n"
         f"data: {{source: folder, path: {class_data}, image_size: 96}}\n"
         "networks: {teacher: {architecture: resnet10t, weights: none}, student: {architecture: resnet10t}}\n"
-        "technique: {name: kd_offline}\n"
+        "technique: {name: distil_features}\n"
     )
     wanted = Wanted(str(recipe), what="grid", device="cpu")
     embedder = open_embedder(wanted)
@@ -117,6 +121,54 @@ def test_whole_grids_beyond_the_budget_are_refused_with_what_would_fit(class_dat
     with pytest.raises(UserError, match=r"more than --budget 0\.0001 GB allows\.\nInstead: --what pooled: .*embedding"):
         embed_images(wanted, [class_data], tmp_path / "out", budget=0.0001)
     assert not (tmp_path / "out").exists()
+
+
+def test_images_are_prepared_as_the_recipes_training_prepares_them(class_data, tmp_path):
+    """The same bytes: padded with the first student's mean, and read with the recipe's options."""
+    recipe = parse_recipe(
+        {
+            "task": "classification",
+            "data": {
+                "source": "folder",
+                "path": str(class_data),
+                "options": {"range": [10, 200]},
+                "image_size": 20,
+                "resize": "pad",
+                "cache": str(tmp_path / "cache"),
+            },
+            "networks": {"student": {"architecture": "resnet10t", "mean": [0.2, 0.5, 0.7], "weights": "none"}},
+            "technique": {"name": "baseline"},
+        }
+    )
+    (tmp_path / "recipe.yaml").write_text(recipe.to_yaml())
+    embedder = open_embedder(Wanted(str(tmp_path / "recipe.yaml"), network="S1", device="cpu"))
+    packed = prepare(recipe).packed
+    contract = embedder.contract
+    items = find_images([class_data], contract.reading)
+    pixels = [pieces_of(item.name, read_image(item.path, contract.reading), contract).pixels[0] for item in items]
+    assert np.array_equal(np.stack(pixels), packed.images[np.arange(len(packed))])
+    keys = embedder.records(items).keys
+    assert keys.tolist() == image_keys(packed, UNCHANGED).tolist()
+    assert embedder.facts["pixels"] == pixel_facts(packed.placing, UNCHANGED, 0)
+
+
+def test_levels_of_all_images_together_are_known_to_a_run_alone(class_data, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "task: classification\n"
+        f"data: {{source: folder, path: {class_data}, options: {{percentiles: [1, 99]}}, image_size: 24}}\n"
+        "networks: {student: {architecture: resnet10t, weights: none}}\n"
+        "technique: {name: baseline}\n"
+    )
+    with pytest.raises(UserError, match=r"percentiles \[1.0, 99.0\] are of all images of the recipe together"):
+        open_embedder(Wanted(str(recipe), network="S1"))
+    with pytest.raises(UserError, match=r"has no network 'teacher'; it has S1"):
+        open_embedder(Wanted(str(rewritten(recipe)), network="teacher"))
+
+
+def rewritten(recipe):
+    recipe.write_text(recipe.read_text().replace("options: {percentiles: [1, 99]}, ", ""))
+    return recipe
 
 
 @pytest.mark.parametrize(

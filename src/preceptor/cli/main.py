@@ -294,7 +294,7 @@ def embed(
     source: Annotated[str, typer.Argument(help="A finished run, RUN/networks/NAME, a recipe, or a network's name.")],
     paths: Annotated[list[Path], typer.Argument(help="Folders, images, or a CSV with a column of images.")],
     out: Annotated[Path, typer.Option(help="Where the shards and their index go.")],
-    network: Annotated[str, typer.Option(help="Of a recipe: teacher, S1, S2, …")] = "teacher",
+    network: Annotated[str, typer.Option(help="Of a recipe: teacher, T1, S1, …")] = "teacher",
     what: Annotated[str, typer.Option(help="embedding, the token grid (grid), or that grid at 4×4 (pooled).")] = (
         "embedding"
     ),

@@ -19,6 +19,8 @@ from preceptor.embeddings.keys import NO_IMAGE, Keys
 from preceptor.embeddings.shards import Bytes
 from preceptor.errors import UserError
 from preceptor.networks.presets import preset_of
+from preceptor.plan.cast import TEACHER
+from preceptor.plan.network import NetworkUse
 from preceptor.quoting import one_line
 from preceptor.recipe import Recipe, load_recipe
 from preceptor.specs import NetworkSpec, TrainingSpec
@@ -36,7 +38,6 @@ What = Literal["embedding", "pooled", "grid"]
 Stored = Literal["float16", "float32"]
 
 POOLED = 4
-_CLASSES = ("a", "b")  # of a head that is not asked
 _AT_ONCE = 32
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -47,7 +48,7 @@ class Wanted:
 
     Args:
         source: a run, ``RUN/networks/NAME``, a recipe, or the name of a network.
-        network: of a recipe: ``teacher``, or a student's name.
+        network: of a recipe: ``teacher``, or the name of one of its networks.
         batch: how many images are asked about at once, on which the last bits depend: where not given, as many as the
             recipe or the run trains with, and 32 of a network that is named.
         threads: that compute; where not given those of the recipe, or of this process.
@@ -124,8 +125,10 @@ class Embedder:
         engine = TorchEngine(network, wanted.device)
         self.network, self._device = engine.network, engine.device
         self._ask = FixedSize(self.batch)
+        few = min(2, self.batch)  # which lie in memory as a whole batch does
+        images = self.network.made_up_image().repeat(few, 1, 1, 1).to(self._device)
         with torch.no_grad():
-            seen = self._wanted_of(self.network(self.network.made_up_image().to(self._device)))
+            seen = self._wanted_of(FixedSize(few).compute(wanted.network, self.network, images))
         self.form = form_of(seen, half=wanted.stored == "float16")
         self.facts = self._facts()
 
@@ -229,13 +232,36 @@ def open_embedder(wanted: Wanted, *, note: Callable[[str], object] = lambda note
 
 
 def _of_recipe(path: Path, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
+    """The network as it is when the recipe's training begins, from the same weights or random numbers."""
+    from preceptor.cohort.instantiate import Workshop
+
     recipe, _ = load_recipe(path)
-    known = {**recipe.networks.peers}
-    if recipe.networks.teacher is not None:
-        known["teacher"] = recipe.networks.teacher
-    if wanted.network not in known:
+    contract = contract_of(recipe)
+    workshop = Workshop(
+        task=recipe.task,
+        classes=contract.classes,
+        image_size=contract.image_size,
+        channels=contract.reading.channels,
+        seed=recipe.seed,
+    )
+    network = workshop.network(_use_in(recipe, path, wanted))
+    return _made(network, contract, wanted.as_trained(recipe.training), note)
+
+
+def _use_in(recipe: Recipe, path: Path, wanted: Wanted) -> NetworkUse:
+    """The network that is meant, where it is as it will be asked."""
+    members = [pair for stage in recipe.plan().stages for pair in stage.members.items()]
+    known = {name: member for name, member in members if isinstance(member.network, NetworkUse)}
+    name = TEACHER if wanted.network == "teacher" else wanted.network
+    if name not in known:
         raise UserError(f"{path} has no network {wanted.network!r}; it has {', '.join(known)} (--network)")
-    return _built(known[wanted.network], contract_of(recipe), wanted.as_trained(recipe.training), note)
+    if not known[name].trains and known[name].starts:
+        raise UserError(
+            f"{path}: {name} is trained by the recipe before it teaches; train it, and embed by RUN/networks/{name}"
+        )
+    use = known[name].network
+    assert isinstance(use, NetworkUse), "those alone are known"
+    return use
 
 
 def contract_of(recipe: Recipe) -> Contract:
@@ -245,7 +271,7 @@ def contract_of(recipe: Recipe) -> Contract:
         UserError: its levels are drawn from all its images.
     """
     from preceptor.data.prepare import padding_of
-    from preceptor.data.sources import rules_of_files
+    from preceptor.data.sources import open_source, rules_of_files
 
     data = recipe.data
     reading = rules_of_files(data.source, data.options, data)
@@ -256,7 +282,7 @@ def contract_of(recipe: Recipe) -> Contract:
         )
     return Contract(
         task=recipe.task,
-        classes=_CLASSES,
+        classes=open_source(data.source, data.path, data.options, data).classes,
         image_size=data.size,
         resize=data.resize,
         fill=padding_of(recipe),
@@ -267,11 +293,19 @@ def contract_of(recipe: Recipe) -> Contract:
 
 def _by_name(wanted: Wanted, note: Callable[[str], object]) -> Embedder:
     """A network by timm's name, or a foundation model's, with its weights, at its own size."""
+    from preceptor.networks.build import build_network
+    from preceptor.networks.prefix import require_prefix
+
     spec = NetworkSpec(architecture=wanted.source)
     preset = preset_of(spec.architecture)
     size = preset.size if preset else _own_size(wanted.source)
-    contract = Contract(task="classification", classes=_CLASSES, image_size=(size, size))
-    return _built(spec, contract, wanted, note)
+    contract = Contract(task="classification", classes=("a", "b"), image_size=(size, size))  # of a head nobody asks
+    network = build_network(
+        spec, task=contract.task, classes=contract.classes, image_size=contract.image_size, seed=0, channels=3
+    )
+    if preset is not None:
+        require_prefix(network, preset.prefix_tokens)
+    return _made(network, contract, wanted, note)
 
 
 def _own_size(architecture: str) -> int:
@@ -286,21 +320,7 @@ def _own_size(architecture: str) -> int:
     return int(found.input_size[-1]) if found else 224
 
 
-def _built(spec: NetworkSpec, contract: Contract, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
-    from preceptor.networks.build import build_network
-    from preceptor.networks.embedding import require_prefix
-
-    network = build_network(
-        spec,
-        task=contract.task,
-        classes=contract.classes,
-        image_size=contract.image_size,
-        seed=0,
-        channels=contract.reading.channels,
-    )
+def _made(network: "Network", contract: Contract, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
     for line in network.notes:
         note(line)
-    preset = preset_of(spec.architecture)
-    if preset is not None:
-        require_prefix(network, preset.prefix_tokens)
     return Embedder(network, contract, wanted)

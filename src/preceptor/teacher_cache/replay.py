@@ -20,6 +20,7 @@ from preceptor.networks.outputs import Outputs
 from preceptor.notes import Note
 from preceptor.teacher_cache.folder import CacheEntry, size_of
 from preceptor.teacher_cache.reader import CacheReader, record_bytes
+from preceptor.teacher_cache.stored import StoredTeacher
 
 _SPARE = 2**30  # bytes that are left free on the disk
 
@@ -30,6 +31,9 @@ class Replay:
     It is a context that lasts as the stage.
     It watches the training too: what an epoch wrote is in place before any process begins the next one.
 
+    Attributes:
+        say: says a line to the user, as the cache's.
+
     Args:
         ask: computes.
         note: says a line to the user.
@@ -38,8 +42,8 @@ class Replay:
 
     def __init__(self, ask: FixedSize, note: Note, *, budget: float) -> None:
         self._ask, self._budget = ask, int(budget)
-        self._say_note: Note = lambda line: note(f"teacher cache: {line}")
-        self._teachers: dict[str, _Teacher] = {}
+        self.say: Note = lambda line: note(f"teacher cache: {line}")
+        self._teachers: dict[str, _Teacher | StoredTeacher] = {}
 
     def add(self, name: str, network: Network, kept: CacheEntry, *, keys: Keys, images: int) -> None:
         """Keep what ``network`` says, of ``images`` in each view; ``keys`` are those of all packed rows."""
@@ -47,7 +51,18 @@ class Replay:
             item = ITEM_BYTES["float16" if self._ask.rounds else kept.facts["arithmetic"]["precision"]]
             size = images * record_bytes(network.shapes, taps, item)
             reader = CacheReader(kept, taps, keys=keys, half=self._ask.rounds)
-            self._teachers[name] = _Teacher(name, network, reader, size, self._ask, self._say_note, self._budget)
+            self._teachers[name] = _Teacher(name, network, reader, size, self._ask, self.say, self._budget)
+
+    def read(self, teacher: StoredTeacher) -> None:
+        """Let a folder answer for a network."""
+        self._teachers[teacher.name] = teacher
+
+    def unchanged(self, name: str, network: Network, batch: Batch) -> Outputs:
+        """What ``network`` says of a batch of images as they are, of which nothing is kept."""
+        teacher = self._teachers.get(name)
+        if isinstance(teacher, StoredTeacher):
+            return teacher.says(network, batch, 0)
+        return self._ask.compute(name, network, batch.images)
 
     def plan(self, views: Sequence[int]) -> None:
         """Estimate what ``views`` will take and decide which are kept: networks that take least come first."""
@@ -221,12 +236,12 @@ _ROOM = (
 )
 
 
+def _size(count: int) -> str:
+    unit, name = next((pair for pair in ((1e9, "GB"), (1e6, "MB")) if count >= pair[0]), (1e3, "kB"))
+    return f"{count / unit:.1f} {name}"
+
+
 def _same(one: object, other: object) -> bool:
     assert isinstance(one, Tensor), "taps are read one by one"
     assert isinstance(other, Tensor), "taps are read one by one"
     return one.dtype == other.dtype and one.stride() == other.stride() and torch.equal(one, other)
-
-
-def _size(count: int) -> str:
-    unit, name = next((pair for pair in ((1e9, "GB"), (1e6, "MB")) if count >= pair[0]), (1e3, "kB"))
-    return f"{count / unit:.1f} {name}"

@@ -219,9 +219,9 @@ class TrainingRun:
             return cohort, probe_stage(stage, cohort, self.builder)
         self._audit(stage, cohort)
         batches = self.builder.batches(stage, cohort)
-        take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device)
         evaluator = self.builder.evaluator
         with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
+            take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device, replay.unchanged)
             ended = train_stage(
                 self.fabric,
                 stage,

@@ -108,6 +108,7 @@ ROOMS = {
         "analysis.cam",
         "teacher_cache.facts",
         "teacher_cache.folder",
+        "teacher_cache.compress",
         "teacher_cache.reader",
         "cohort.frozen",
         "cohort.instantiate",

@@ -11,16 +11,20 @@ from preceptor.data.images import read_image
 from preceptor.data.prepare import prepare
 from preceptor.deploy import embed as module
 from preceptor.deploy.embed import embed_images, estimate_of
-from preceptor.deploy.embedder import Wanted, open_embedder
 from preceptor.deploy.hands import Hands
 from preceptor.deploy.images import find_images
+from preceptor.deploy.open_embedder import open_embedder
 from preceptor.deploy.pieces import pieces_of
+from preceptor.deploy.wanted import Wanted
 from preceptor.embeddings import Embeddings
 from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
 from preceptor.teacher_cache.facts import UNCHANGED, image_keys, pixel_facts
 
 from ..command import preceptor
+from ..study.test_ray import cluster, needs_ray
+
+__all__ = ["cluster"]
 
 
 @pytest.fixture
@@ -85,6 +89,20 @@ def test_two_workers_write_the_same_bytes(class_run, class_data, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(420)
+def test_a_cluster_writes_the_bytes_of_one_process(class_run, class_data, tmp_path, cluster):
+    address = cluster.stdout.readline().strip()
+    many = tmp_path / "many"
+    for number in range(4):
+        shutil.copytree(class_data, many / str(number))
+    wanted = Wanted(str(class_run), device="cpu", threads=1)
+    embed_images(wanted, [many], tmp_path / "one")
+    embed_images(wanted, [many], tmp_path / "all", hands=Hands(ray=address))
+    assert contents(tmp_path / "one") == contents(tmp_path / "all")
+
+
 def test_a_damaged_image_is_a_row_with_its_reason(class_run, class_data, tmp_path):
     images = tmp_path / "images"
     shutil.copytree(class_data, images)
@@ -118,7 +136,10 @@ def test_whole_grids_beyond_the_budget_are_refused_with_what_would_fit(class_dat
     embedder = open_embedder(wanted)
     assert embedder.shape == (512, 3, 3)
     assert str(estimate_of(embedder, 1_000_000)) == "1,000,000 images of 9,216 bytes each: 9.22 GB"
-    with pytest.raises(UserError, match=r"more than --budget 0\.0001 GB allows\.\nInstead: --what pooled: .*embedding"):
+    with pytest.raises(
+        UserError,
+        match=r"more than --budget 0\.0001 GB allows\.\nInstead: --what pca --dims 64: .*; --what embedding: ",
+    ):
         embed_images(wanted, [class_data], tmp_path / "out", budget=0.0001)
     assert not (tmp_path / "out").exists()
 
@@ -176,7 +197,9 @@ def rewritten(recipe):
     [
         ({"source": "no_such_network"}, "'no_such_network' is no run, no recipe and no network"),
         ({"source": "nowhere/run"}, "nowhere/run is no finished run"),
-        ({"source": "resnet10t", "what": "tokens"}, "--what 'tokens': it is one of embedding, pooled, grid"),
+        ({"source": "resnet10t", "what": "tokens"}, "--what 'tokens': it is one of embedding, pooled, pca, grid"),
+        ({"source": "resnet10t", "what": "grid", "side": 2}, "--side 2: is for --what pooled and pca"),
+        ({"source": "resnet10t", "what": "pooled", "dims": 2}, "--dims 2: is for --what pca"),
         ({"source": "resnet10t", "stored": "int8"}, "--dtype 'int8': it is one of float16, float32"),
     ],
 )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from preceptor.cohort.frozen import FixedSize
 from preceptor.deploy.embed import embed_images
-from preceptor.deploy.embedder import Wanted
+from preceptor.deploy.wanted import Wanted
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.recipe import parse_recipe
 from preceptor.training import run
@@ -131,6 +131,21 @@ def test_what_was_computed_otherwise_is_said(images, tmp_path):
     folder = embedded(recipe_of(images, tmp_path), images, tmp_path, batch=5)
     _, said = train(recipe_of(images, tmp_path, cache={"stored": [folder]}), tmp_path / "run")
     assert f"read from {folder}; but for rounding, for it was computed otherwise (batch 5, here 6)" in said
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ({"what": "pooled", "side": 1}, "means of 1×1 cells"),
+        pytest.param({"what": "pca", "dims": 3}, "3 dimensions", marks=pytest.mark.slow),
+    ],
+)
+def test_grids_that_were_made_small_are_read_as_what_they_are(images, tmp_path, wanted, says):
+    folder = embedded(recipe_of(images, tmp_path), images, tmp_path, **wanted)
+    recipe = recipe_of(images, tmp_path, loss="token_kl", cache={"stored": [folder]})
+    _, said = train(recipe, tmp_path / "run")
+    assert f"what was stored is not the whole grid but {says}" in said
+    assert "away from the whole one" in said
 
 
 def test_students_may_see_changed_images_where_that_is_wanted(images, tmp_path, passes):

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from preceptor.screen import Screen
 
 if TYPE_CHECKING:
-    from preceptor.deploy.embedder import Wanted
+    from preceptor.deploy.wanted import Wanted
 
 FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
 

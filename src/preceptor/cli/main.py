@@ -295,9 +295,14 @@ def embed(
     paths: Annotated[list[Path], typer.Argument(help="Folders, images, or a CSV with a column of images.")],
     out: Annotated[Path, typer.Option(help="Where the shards and their index go.")],
     network: Annotated[str, typer.Option(help="Of a recipe: teacher, T1, S1, …")] = "teacher",
-    what: Annotated[str, typer.Option(help="embedding, the token grid (grid), or that grid at 4×4 (pooled).")] = (
-        "embedding"
-    ),
+    what: Annotated[
+        str, typer.Option(help="embedding, the token grid (grid), or it averaged (pooled) or in few dimensions (pca).")
+    ] = "embedding",
+    side: Annotated[int | None, typer.Option(min=1, help="Places each way of a pooled grid; 4 unless given.")] = None,
+    dims: Annotated[int | None, typer.Option(min=1, help="Dimensions of pca; 64 unless given.")] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Of a run: in the dimensions of its teacher, T or T/cosine, by the projector.")
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float16, or float32 as the network says it.")] = "float16",
     budget: Annotated[float, typer.Option(min=0, help="GB that may be written.")] = 20.0,
     batch: Annotated[
@@ -309,9 +314,10 @@ def embed(
 ) -> None:
     """Write what a network makes of images before it decides; the same command again goes on where it was stopped."""
     from preceptor.cli.embed import embed_folder
-    from preceptor.deploy.embedder import Wanted
+    from preceptor.deploy.wanted import Wanted
 
-    wanted = Wanted(source, network, what, dtype, device, batch)  # type: ignore[arg-type]  # checked by it
+    how = {"what": what, "stored": dtype, "side": side, "dims": dims, "space": space}
+    wanted = Wanted(source, network, device=device, batch=batch, **how)  # type: ignore[arg-type]  # checked by it
     embed_folder(wanted, paths, out, budget=budget, workers=workers, ray=ray)
 
 

@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from preceptor.deploy.embedder import POOLED, Embedder, Wanted, open_embedder
+from preceptor.deploy.embedder import Embedder
 from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers
 from preceptor.deploy.images import Item, find_images
+from preceptor.deploy.open_embedder import open_embedder
 from preceptor.deploy.plan import stamps_of
+from preceptor.deploy.wanted import DIMS, SIDE, Wanted
 from preceptor.embeddings.keys import KEY_BYTES, as_bytes, as_keys
 from preceptor.embeddings.shards import SHARD_BYTES, ShardWriter, sweep
-from preceptor.embeddings.store import ABOUT, FILES, FORMAT, Embeddings
+from preceptor.embeddings.store import ABOUT, AXES, FILES, FORMAT, Embeddings
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import replacing, write_json, write_with
 from preceptor.runs.place import require_place
@@ -104,6 +106,7 @@ def embed_images(
         if not (out / ABOUT).exists():
             remove_leftovers(out)
             sweep(out)
+            embedder.settle(out)
             parts = _parts_of(items, embedder)
             _do(out, parts, embedder, hands, watch)
             _join(out, parts, embedder)
@@ -125,31 +128,33 @@ def _threads(out: Path, hands: Hands) -> int | None:
 
 def estimate_of(embedder: Embedder, images: int) -> Estimate:
     """What the embeddings of so many images take."""
-    channels, *sides = embedder.shape
+    channels, *sides = embedder.network.shapes[embedder.tap]
     item = np.dtype(embedder.wanted.stored).itemsize
-    alternatives = {}
-    if embedder.wanted.what == "grid":
-        alternatives["pooled"] = channels * int(np.prod([min(side, POOLED) for side in sides])) * item
-    if embedder.wanted.what != "embedding":
-        alternatives["embedding"] = channels * item
-    return Estimate(images, embedder.record_bytes, alternatives)
+    alternatives = {
+        f"pooled --side {SIDE}": channels * int(np.prod([min(side, SIDE) for side in sides])) * item,
+        f"pca --dims {DIMS}": min(channels, DIMS) * int(np.prod(sides)) * item,
+        "embedding": channels * item,
+    }
+    smaller = {what: size for what, size in alternatives.items() if size < embedder.record_bytes}
+    return Estimate(images, embedder.record_bytes, smaller if sides else {})
 
 
 def do_request(request: JobRequest, tell: Tell) -> None:
     """The part that a worker process, here or on another machine, was asked for."""
     task = _read(request.folder)
     assert task is not None, "the task is written before any of its parts is asked for"
-    embedder = _opened(json.dumps(task["wanted"]), task["identity"])
+    embedder = _opened(json.dumps(task["wanted"]), task["identity"], str(request.folder))
     parts = _parts_of([Item(*one[:3]) for one in task["items"]], embedder)
     _do_part(request.folder, int(request.id), parts[int(request.id)], embedder)
 
 
 @lru_cache(maxsize=1)
-def _opened(wanted: str, identity: str) -> Embedder:
+def _opened(wanted: str, identity: str, out: str) -> Embedder:
     """A worker does many parts by one network."""
     embedder = open_embedder(Wanted(**json.loads(wanted)))
     if embedder.identity != identity:
         raise UserError(f"{embedder.wanted.source} was exchanged for another network while its embeddings were made")
+    embedder.settle(Path(out))
     return embedder
 
 
@@ -254,7 +259,8 @@ def _join(out: Path, parts: Sequence[Sequence[Item]], embedder: Embedder) -> Non
         "tap": embedder.tap,
         **asdict(form),
         "shards": [one["shard"] for one in joined],
-        "files": {FILES: file_sha256(out / FILES)},
+        "files": {name: file_sha256(out / name) for name in (FILES, AXES) if (out / name).exists()},
+        **({"grid": list(embedder.grid)} if embedder.grid else {}),
         "facts": embedder.facts,
     }
     write_sealed(out / ABOUT, about)

@@ -1,9 +1,9 @@
-"""From image files to embeddings, by a network of a run, of a recipe, or by name."""
+"""From image files to embeddings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,61 +15,25 @@ from preceptor.data.samples import Pixels
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.images import Item
 from preceptor.deploy.pieces import pieces_of
+from preceptor.deploy.wanted import Wanted
 from preceptor.embeddings.keys import NO_IMAGE, Keys
 from preceptor.embeddings.shards import Bytes
 from preceptor.errors import UserError
-from preceptor.networks.presets import preset_of
-from preceptor.plan.cast import TEACHER
-from preceptor.plan.network import NetworkUse
 from preceptor.quoting import one_line
-from preceptor.recipe import Recipe, load_recipe
-from preceptor.specs import NetworkSpec, TrainingSpec
 from preceptor.teacher_cache.folder import key_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from preceptor.deploy.space import Space
     from preceptor.networks.network import Network
     from preceptor.networks.outputs import Outputs
 
-What = Literal["embedding", "pooled", "grid"]
-"""One vector an image; its token grid averaged to at most 4×4; or the whole grid."""
-
-Stored = Literal["float16", "float32"]
-
-POOLED = 4
 _AT_ONCE = 32
 _LARGEST = float(np.finfo(np.float16).max)
 
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked for, as a worker on another machine is told it.
-
-    Args:
-        source: a run, ``RUN/networks/NAME``, a recipe, or the name of a network.
-        network: of a recipe: ``teacher``, or the name of one of its networks.
-        batch: how many images are asked about at once, on which the last bits depend: where not given, as many as the
-            recipe or the run trains with, and 32 of a network that is named.
-        threads: that compute; where not given those of the recipe, or of this process.
-    """
-
-    source: str
-    network: str = "teacher"
-    what: What = "embedding"
-    stored: Stored = "float16"
-    device: str = "auto"
-    batch: int | None = None
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        for value, known, option in ((self.what, get_args(What), "what"), (self.stored, get_args(Stored), "dtype")):
-            if value not in known:
-                raise UserError(f"--{option} {value!r}: it is one of {', '.join(known)}")
-
-    def as_trained(self, training: TrainingSpec) -> Self:
-        """The same, asked as training would ask."""
-        return replace(self, batch=self.batch or training.batch_size, threads=self.threads or training.threads)
+Training = Callable[[], Pixels]
+"""Gets some images of training, as they are packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +56,8 @@ class Embedder:
 
     Args:
         contract: from an image file to what the network is called with.
+        training: gets packed images on which axes are fitted, where any are known.
+        space: in which a student answers, if not its own.
 
     Attributes:
         form: of a record.
@@ -99,11 +65,19 @@ class Embedder:
         facts: everything that records depend on beside the image.
     """
 
-    def __init__(self, network: "Network", contract: Contract, wanted: Wanted) -> None:
+    def __init__(
+        self,
+        network: "Network",
+        contract: Contract,
+        wanted: Wanted,
+        training: Training | None,
+        space: "Space | None" = None,
+    ) -> None:
         import torch
 
         from preceptor.cohort.frozen import FixedSize
         from preceptor.deploy.engines import TorchEngine
+        from preceptor.teacher_cache.compress import Compression
         from preceptor.teacher_cache.reader import form_of
 
         if contract.tile is not None:
@@ -113,6 +87,10 @@ class Embedder:
             )
         self.contract = contract
         self.tap = "embedding" if wanted.what == "embedding" else "last"
+        self._training, self._space = training, space
+        if space is not None and space.is_of_maps != (self.tap == "last"):
+            what = "maps; give --what grid" if space.is_of_maps else "vectors; give --what embedding"
+            raise UserError(f"--space {space.of}: is of {what}")
         self.batch = wanted.batch or _AT_ONCE
         if wanted.threads:
             torch.set_num_threads(wanted.threads)
@@ -125,11 +103,19 @@ class Embedder:
         engine = TorchEngine(network, wanted.device)
         self.network, self._device = engine.network, engine.device
         self._ask = FixedSize(self.batch)
+        self.compression: Compression | None = None
+        self.grid: tuple[int, int] | None = None
         few = min(2, self.batch)  # which lie in memory as a whole batch does
         images = self.network.made_up_image().repeat(few, 1, 1, 1).to(self._device)
         with torch.no_grad():
             seen = self._wanted_of(FixedSize(few).compute(wanted.network, self.network, images))
-        self.form = form_of(seen, half=wanted.stored == "float16")
+        self._half = wanted.stored == "float16"
+        self.form = form_of(seen, half=self._half)
+        if wanted.compressed:
+            dims, side = wanted.compressed.get("dims"), wanted.compressed.get("side")
+            self.grid = (self.form.shape[-2], self.form.shape[-1])
+            places = Compression(self.grid, side).places
+            self.form = replace(self.form, shape=(dims or self.form.shape[0], *places), channels_last=False)
         self.facts = self._facts()
 
     @property
@@ -160,7 +146,36 @@ class Embedder:
             "arithmetic": arithmetic_facts(self._device, batch=self.batch, precision=None, channels_last=False),
             "dtype": self.wanted.stored,
             "what": self.wanted.what,
+            **self.wanted.compressed,
+            **({"space": {"of": self._space.of, "projector": self._space.digest}} if self._space else {}),
         }
+
+    def settle(self, folder: Path) -> None:
+        """Let grids be made small, along axes that lie in ``folder`` or are fitted now.
+
+        Raises:
+            UserError: no images of training are known on which to fit them.
+        """
+        from preceptor.embeddings.store import AXES
+        from preceptor.teacher_cache.compress import Axes, Compression
+
+        if not self.wanted.compressed:
+            return
+        dims = self.wanted.compressed.get("dims")
+        if dims and not (folder / AXES).exists():
+            if self._training is None:
+                raise UserError(
+                    "--what pca: its axes are fitted on images of training, and a network's name has none; give a "
+                    "recipe or a run, or --what pooled"
+                )
+            self.compression = Compression(self.grid, self.wanted.side)
+            Axes.fitted(self._grids(self._training()), dims).save(folder)
+        axes = Axes.load(folder) if dims else None
+        self.compression = Compression(self.grid, self.wanted.compressed.get("side"), axes)
+
+    def _grids(self, pixels: Pixels) -> Iterator["Tensor"]:
+        for first in range(0, len(pixels), self.batch):
+            yield self._asked(pixels[first : first + self.batch])
 
     def records(self, items: Sequence[Item]) -> Made:
         """A record for each item.
@@ -186,14 +201,9 @@ class Embedder:
 
     def _said(self, pixels: Pixels) -> Bytes:
         """(n, record bytes) of (n, H, W, C) pixels, no more than a batch."""
-        import torch
-
-        from preceptor.data.augment import as_tensor, to_float
         from preceptor.teacher_cache.reader import packed
 
-        with torch.no_grad():
-            images = to_float(as_tensor(pixels).to(self._device))
-            said = self._wanted_of(self._ask.compute(self.wanted.network, self.network, images)).cpu()
+        said = self._asked(pixels).cpu()
         if not bool(said.isfinite().all()):
             raise UserError(f"{self.wanted.source}: the network says numbers that are not finite; give other weights")
         if self.form.stored == "float16" and float(said.abs().max()) > _LARGEST:
@@ -201,126 +211,18 @@ class Embedder:
         records: Bytes = packed(said, self.form).numpy()
         return records
 
-    def _wanted_of(self, said: "Outputs") -> "Tensor":
-        from torch.nn import functional as F
+    def _asked(self, pixels: Pixels) -> "Tensor":
+        """What is wanted of (n, H, W, C) pixels, no more than a batch."""
+        import torch
 
+        from preceptor.data.augment import as_tensor, to_float
+
+        with torch.no_grad():
+            images = to_float(as_tensor(pixels).to(self._device))
+            said = self._wanted_of(self._ask.compute(self.wanted.network, self.network, images))
+            return said if self.compression is None else self.compression.pressed(said)
+
+    def _wanted_of(self, said: "Outputs") -> "Tensor":
         tensor = said.at(self.tap)
         assert not isinstance(tensor, tuple), "one tap"
-        if self.wanted.what != "pooled" or max(tensor.shape[-2:]) <= POOLED:
-            return tensor
-        height, width = (min(side, POOLED) for side in tensor.shape[-2:])
-        return F.adaptive_avg_pool2d(tensor, (height, width))
-
-
-def open_embedder(wanted: Wanted, *, note: Callable[[str], object] = lambda note: None) -> Embedder:
-    """What makes the embeddings that are wanted.
-
-    Raises:
-        UserError: no such run, recipe or network, or one without embedding.
-    """
-    path = Path(wanted.source)
-    if path.suffix in (".yaml", ".yml"):
-        return _of_recipe(path, wanted, note)
-    if path.is_dir():
-        from preceptor.deploy.student import open_student
-
-        student = open_student(path, note=note)
-        return Embedder(student.network, student.contract, wanted.as_trained(student.run.recipe.training))
-    if path.exists() or len(path.parts) > 1:
-        raise UserError(f"{wanted.source} is no finished run, no recipe (.yaml) and no name of a network")
-    return _by_name(wanted, note)
-
-
-def _of_recipe(path: Path, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
-    """The network as it is when the recipe's training begins, from the same weights or random numbers."""
-    from preceptor.cohort.instantiate import Workshop
-
-    recipe, _ = load_recipe(path)
-    contract = contract_of(recipe)
-    workshop = Workshop(
-        task=recipe.task,
-        classes=contract.classes,
-        image_size=contract.image_size,
-        channels=contract.reading.channels,
-        seed=recipe.seed,
-    )
-    network = workshop.network(_use_in(recipe, path, wanted))
-    return _made(network, contract, wanted.as_trained(recipe.training), note)
-
-
-def _use_in(recipe: Recipe, path: Path, wanted: Wanted) -> NetworkUse:
-    """The network that is meant, where it is as it will be asked."""
-    members = [pair for stage in recipe.plan().stages for pair in stage.members.items()]
-    known = {name: member for name, member in members if isinstance(member.network, NetworkUse)}
-    name = TEACHER if wanted.network == "teacher" else wanted.network
-    if name not in known:
-        raise UserError(f"{path} has no network {wanted.network!r}; it has {', '.join(known)} (--network)")
-    if not known[name].trains and known[name].starts:
-        raise UserError(
-            f"{path}: {name} is trained by the recipe before it teaches; train it, and embed by RUN/networks/{name}"
-        )
-    use = known[name].network
-    assert isinstance(use, NetworkUse), "those alone are known"
-    return use
-
-
-def contract_of(recipe: Recipe) -> Contract:
-    """From an image file to what the recipe's networks are called with, to the bit as in its training.
-
-    Raises:
-        UserError: its levels are drawn from all its images.
-    """
-    from preceptor.data.prepare import padding_of
-    from preceptor.data.sources import open_source, rules_of_files
-
-    data = recipe.data
-    reading = rules_of_files(data.source, data.options, data)
-    if reading.percentiles is not None:
-        raise UserError(
-            f"data.options.percentiles {list(reading.percentiles)} are of all images of the recipe together; embed by "
-            "a finished run, which knows what they came to, or give data.options.range"
-        )
-    return Contract(
-        task=recipe.task,
-        classes=open_source(data.source, data.path, data.options, data).classes,
-        image_size=data.size,
-        resize=data.resize,
-        fill=padding_of(recipe),
-        tile=data.tile,
-        reading=reading,
-    )
-
-
-def _by_name(wanted: Wanted, note: Callable[[str], object]) -> Embedder:
-    """A network by timm's name, or a foundation model's, with its weights, at its own size."""
-    from preceptor.networks.build import build_network
-    from preceptor.networks.prefix import require_prefix
-
-    spec = NetworkSpec(architecture=wanted.source)
-    preset = preset_of(spec.architecture)
-    size = preset.size if preset else _own_size(wanted.source)
-    contract = Contract(task="classification", classes=("a", "b"), image_size=(size, size))  # of a head nobody asks
-    network = build_network(
-        spec, task=contract.task, classes=contract.classes, image_size=contract.image_size, seed=0, channels=3
-    )
-    if preset is not None:
-        require_prefix(network, preset.prefix_tokens)
-    return _made(network, contract, wanted, note)
-
-
-def _own_size(architecture: str) -> int:
-    import timm
-
-    if not timm.is_model(architecture):
-        raise UserError(
-            f"{architecture!r} is no run, no recipe and no network that is known by this name; "
-            "`preceptor teachers` lists foundation models, timm.list_models() the others"
-        )
-    found = timm.get_pretrained_cfg(architecture)
-    return int(found.input_size[-1]) if found else 224
-
-
-def _made(network: "Network", contract: Contract, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
-    for line in network.notes:
-        note(line)
-    return Embedder(network, contract, wanted)
+        return tensor if self._space is None else self._space.shown(tensor)

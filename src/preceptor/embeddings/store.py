@@ -3,7 +3,8 @@
 ``embeddings.json`` says of which network they are, what a record is and which shards there are, and bears its own
 SHA-256; the shards (:mod:`preceptor.embeddings.shards`) hold one record an image, in the order of ``files.csv``, which
 names the images and, of those that could not be read, why. A shard's name holds the hash of its index, the index the
-checksum of every record and the hash of every image's pixels, by which training finds an image wherever it lies.
+checksum of every record and the hash of every image's pixels, by which training finds an image wherever it lies. Of
+grids that are told along principal axes ``pca.npz`` has the axes.
 """
 
 import csv
@@ -22,7 +23,7 @@ from preceptor.embeddings.shards import Bytes, DamagedShardError, Form, Shard
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.sealed import file_sha256, read_sealed
 
-ABOUT, FILES = "embeddings.json", "files.csv"
+ABOUT, FILES, AXES = "embeddings.json", "files.csv", "pca.npz"
 FORMAT = 2
 REMEDY = "Delete the folder and make the embeddings anew with `preceptor embed`."
 

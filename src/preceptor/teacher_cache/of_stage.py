@@ -151,7 +151,8 @@ def _read_stored(
     packed, read = shown.packed, set()
     keys = image_keys(packed, UNCHANGED) if folders else None
     for folder in folders:
-        names = [name for name, facts in known.items() if facts["weights"] == folder.facts["network"]["weights"]]
+        own = "space" not in folder.facts  # in another's it is not what the network says
+        names = [name for name in known if own and known[name]["weights"] == folder.facts["network"]["weights"]]
         if not names:
             here = " and ".join(f"{name} ({network.called})" for name, network in asked.items())
             raise UserError(

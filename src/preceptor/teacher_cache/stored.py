@@ -16,6 +16,7 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.notes import Note
+from preceptor.teacher_cache.compress import Compression
 from preceptor.teacher_cache.reader import as_outputs, read_tensor
 
 Facts = Mapping[str, Any]
@@ -53,6 +54,7 @@ class StoredTeacher:
         for shard in stored.shards:
             self._kept.take(shard, number_of(shard.keys, known))
         self._require_all(rows)
+        self._compression = Compression.of(stored)
         self._count = 0
 
     def _require_tap(self, network: Network) -> None:
@@ -89,6 +91,8 @@ class StoredTeacher:
         pairs += [({"dtype": self._stored.facts["dtype"]}, {"dtype": self._live["dtype"]})]
         others = [f"{key} {a.get(key)}, here {b.get(key)}" for a, b in pairs for key in b if a.get(key) != b.get(key)]
         how = f"; but for rounding, for it was computed otherwise ({'; '.join(others)})" if others else ", bit for bit"
+        if self._compression is not None:
+            how = f"; what was stored is not the whole grid but {self._compression}"
         self._say_note(f"what {self.name} says of each image is read from {self._stored.folder}{how}")
         return 0
 
@@ -102,7 +106,9 @@ class StoredTeacher:
         assert isinstance(said, Tensor), "one tap"
         found = self._tensor(rows).to(said)
         distance = float((found - said).norm() / said.norm().clamp_min(1e-12))
-        if not distance <= _FAR:
+        if self._compression is not None:
+            self._say_note(f"{self.name}'s grid as it was stored is {distance:.1%} away from the whole one")
+        elif not distance <= _FAR:
             raise UserError(
                 f"training.teacher_cache.stored: {self._stored.folder} is not what {self.name} says: it is "
                 f"{distance:.0%} away on the first {len(rows)} images; embed them anew"
@@ -116,9 +122,10 @@ class StoredTeacher:
 
     def _tensor(self, rows: RowNumbers) -> Tensor:
         try:
-            return read_tensor(self._kept, self._number[rows])
+            found = read_tensor(self._kept, self._number[rows])
         except DamagedShardError as error:
             raise DamagedFileError(error.path, error.what, REMEDY) from error
+        return found if self._compression is None else self._compression.restored(found)
 
     def finish(self) -> None:
         """Nothing is written."""

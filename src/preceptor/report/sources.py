@@ -14,17 +14,19 @@ from preceptor.report.results import axes_of
 from preceptor.report.statistics import Statistics
 
 
-def sources(study: StudyRecord, folders: Sequence[Path], results: Grid | None) -> str:
+def sources(study: StudyRecord, folders: Sequence[Path], results: Grid | None, note: str = "") -> str:
     """The methods with their runs, the names of scores, and along which axes the results lie, as JSON.
 
     Args:
         folders: those that are reported; paths are below them, which are counted from 0.
         results: the table in the study's layout.
+        note: what every table must say, if anything.
     """
     statistics = Statistics(study)
     down, across = axes_of(study)
     found = {
         "format": 1,
+        **({"note": note} if note else {}),
         "task": study.task,
         "network": study.network,
         "networks": study.networks,

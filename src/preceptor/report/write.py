@@ -41,7 +41,8 @@ def write_report(
         for grid in one.tables.values():
             for ending, form in FORMS.items():
                 write_text(out / TABLES / f"{one.slug}-{grid.name}.{ending}", form(grid, one.note))
-        write_text(out / TABLES / f"{one.slug}{SOURCES}", sources(one.study, folders, one.tables.get("results")))
+        said = sources(one.study, folders, one.tables.get("results"), one.note)
+        write_text(out / TABLES / f"{one.slug}{SOURCES}", said)
     title = studies[0].title if len(studies) == 1 else f"{studies[0].title} and {len(studies) - 1} more"
     write_text(out / "report.html", page(sections, title))
     return out / "report.html"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from preceptor.deploy.embedder import POOLED, Embedder, Wanted, open_embedder
-from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers
+from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers, remove_unbegun
 from preceptor.deploy.images import Item, find_images
 from preceptor.deploy.plan import stamps_of
 from preceptor.embeddings.store import ABOUT, FILES, FORMAT, Embeddings, ShardFacts, shard_name
@@ -148,6 +148,7 @@ def _begin(
     }
     there = _read(out)
     if there is None:
+        remove_unbegun(out / WORK)
         require_place(out, [str(path) for path in given if path.is_dir()], is_own=False, what="embeddings")
         estimate.require(most, out)
         write_sealed(out / WORK / PLAN, task)

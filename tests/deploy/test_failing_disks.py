@@ -272,3 +272,14 @@ def test_the_script_gives_an_image_that_vanishes_its_row(bundle, images, tmp_pat
     rows = read_answers(tmp_path / "out").set_index("file")
     assert "No such file" in rows.loc["3.png", "error"]
     assert (rows["error"] != "").sum() == 1
+
+
+def test_links_in_circles_and_folders_called_like_images(bundle, images, tmp_path, script):
+    """Neither is entered or asked."""
+    (images / "loop").symlink_to(images)
+    (images / "loop.png").symlink_to(images)
+    (images / "folder.png").mkdir()
+    assert script(bundle, images, tmp_path / "alone").code == 0
+    assert preceptor("predict", bundle, images, "--out", tmp_path / "ours").code == 0
+    for who in ("alone", "ours"):
+        assert read_answers(tmp_path / who)["file"].tolist() == [f"{number}.png" for number in range(10)]

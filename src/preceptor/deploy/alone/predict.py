@@ -107,10 +107,9 @@ def main() -> None:
         stop(f"onnxruntime {onnxruntime.__version__} cannot open {file}, try a newer one: {str(error).splitlines()[0]}")
     knows_size = facts["outside"] is not None and "microns per pixel" in facts["outside"]["ranges"]
     rows: list[Any] = [["file", "label", *(f"p_{name}" for name in names), "abstained", "outside", "error"]]
-    paths = [p.relative_to(given.folder) for p in given.folder.rglob("*") if p.suffix.lower() in ENDINGS]
-    if not paths:
-        stop(f"no image in {given.folder} or below")
-    for name in sorted(p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts)):
+    files = [p.relative_to(given.folder) for p in given.folder.rglob("*") if not p.is_dir()]
+    images = sorted(p.as_posix() for p in files if p.suffix.lower() in ENDINGS and "/." not in f"/{p.as_posix()}")
+    for name in images or stop(f"no image in {given.folder} or below"):
         try:
             image = read(given.folder / name, reading)
             about = {"microns per pixel": s} if knows_size and (s := microns(given.folder / name)) else {}

@@ -120,20 +120,22 @@ def _fill(
     sample = parity_sample(prepared)
     if sample.note:
         note(sample.note)
-    parity = parity_of(OnnxEngine(graph.content, graph.size), TorchEngine(student.network, "cpu"), sample)
+    exported = OnnxEngine(graph.content, graph.size, spins=False)
+    parity = parity_of(exported, TorchEngine(student.network, "cpu"), sample)
     parity.require(MODEL)
     _copy(student.folder, folder / NETWORKS / student.name)
     for script in SCRIPTS:
         shutil.copyfile(Path(__file__).parent / "alone" / script, folder / script)
     small = int8_model(graph, student.contract, prepared, options.int8)
     served, answering = (MODEL, graph.content) if small.content is None else (INT8, small.content)
-    known = training_looks(prepared, student.run.recipe.data, OnnxEngine(answering, graph.size), mpp=options.mpp)
+    seeing = exported if small.content is None else OnnxEngine(answering, graph.size, spins=False)
+    known = training_looks(prepared, student.run.recipe.data, seeing, mpp=options.mpp)
     (folder / MODEL).write_bytes(without_embedding(graph.content))
     (folder / served).write_bytes(
         without_embedding(answering) if known.familiar is None else with_distance(answering, known.familiar)
     )
     write_formats(folder, options.formats, student.network, student.contract, options.mpp)
-    engine = OnnxEngine(str(folder / served), graph.size)
+    engine = OnnxEngine(str(folder / served), graph.size, spins=False)
     points = points_facts(engine, student.contract, prepared, options.sensitivity, options.abstain)
     note(points["fitted"]["note"])
     facts = {

@@ -135,8 +135,8 @@ def prepare_whole(
     Raises:
         UserError: whatever is wrong with the data; or the recipe wants percentiles, and nobody knows what they were.
     """
-    kept = recipe.data.options if source is None else options_of_files(recipe.data.options)
-    kept = _without_percentiles(kept, options or {}, found_range)
+    own = recipe.data.options if source is None else options_of_files(recipe.data.options)
+    kept = _without_percentiles(own, options or {}, found_range)
     changed = {"source": source or recipe.data.source, "options": {**kept, **(options or {})}}
     other = recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)})
     try:

@@ -18,6 +18,7 @@ from preceptor.quoting import plain
 from preceptor.report import tables
 from preceptor.report.data_card import DataCard, data_card
 from preceptor.report.drawing import figures, points
+from preceptor.report.drawing.along import along
 from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.operating import good_enough, operated, rates
@@ -75,6 +76,7 @@ class Section:
     study: StudyRecord
     verdict: StudyVerdict
     overview: Picture | None
+    along: Picture | None
     tables: dict[str, Grid]
     costs: tuple[Picture, ...]
     methods: tuple[Method, ...]
@@ -117,6 +119,11 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
             "Every method",
             figures.overview(study, statistics),
             "Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test samples or groups.",
+        ),
+        along=_drawn(
+            "Along an axis",
+            along(study, statistics),
+            "Dot: mean over seeds; bar: 95 % interval over the test samples or groups.",
         ),
         tables={grid.name: grid for grid in grids if grid is not None and grid.rows},
         costs=tuple(

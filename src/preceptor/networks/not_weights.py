@@ -51,8 +51,8 @@ def require_room(path: Path) -> None:
     if there is not None and takes > there:
         raise UserError(
             f"weights {str(path)!r}: {path.stat().st_size / 1e9:.1f} GB, of which reading takes about "
-            f"{takes / 1e9:.1f} GB of memory, and {there / 1e9:.1f} GB are free.\nFree some, use a machine with more, or "
-            "a smaller teacher; `preceptor teachers` lists their sizes."
+            f"{takes / 1e9:.1f} GB of memory, and {there / 1e9:.1f} GB are free.\nFree some, use a machine with more, "
+            "or a smaller teacher; `preceptor teachers` lists their sizes."
         )
 
 

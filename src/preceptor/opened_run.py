@@ -179,7 +179,6 @@ class OpenedRun:
             UserError: no networks, or data with other classes.
         """
         from preceptor.data.class_map import with_classes
-        from preceptor.data.prepare import prepare_whole
         from preceptor.data.repair import on_sound_pixels
         from preceptor.training.exported import evaluate_networks
 
@@ -190,7 +189,7 @@ class OpenedRun:
             note(f"left out is {left_out}, of Python files in {self.files.own}; give --trust to run them")
 
         def evaluation() -> "Evaluation":
-            prepared = self.data() if data is None else prepare_whole(self.recipe, data, source, options)
+            prepared = self.data() if data is None else self._other_data(data, source, options, note)
             measures = with_own(self.recipe.task, own if self.trust else (), prepared.packed.classes)
             batch_size = self.recipe.training.batch_size
             networks = self.networks(note)
@@ -199,3 +198,27 @@ class OpenedRun:
             return evaluate_networks(networks, prepared, batch_size, measures=measures, device=device, masks=masks)
 
         return on_sound_pixels(evaluation)
+
+    def _other_data(
+        self, data: str, source: str | None, options: Mapping[str, Any] | None, note: Callable[[str], object]
+    ) -> "Prepared":
+        from preceptor.data.prepare import prepare_whole
+        from preceptor.training.pixel_keys import row_keys, trained_on
+
+        prepared = prepare_whole(self.recipe, data, source, options, found_range=self._range_found())
+        if words := trained_on(self.files.folder, str(self.files.folder), row_keys(prepared)):
+            note(words)
+        return prepared
+
+    def _range_found(self) -> tuple[float, float] | None:
+        """The values that became black and white in training, as its networks say it; None where they do not."""
+        from preceptor.networks.export import OWN_KEY
+        from preceptor.networks.weights import read_config
+
+        for name in self.names:
+            steps = read_config(self.files.network(name))[OWN_KEY].get("preprocessing", [])
+            for step in steps:
+                if "range" in step.get("options", {}):
+                    low, high = step["options"]["range"]
+                    return float(low), float(high)
+        return None

@@ -120,16 +120,15 @@ class Recipe(Model):
         strangers = set(self.teacher_training) - set(TrainingSpec.model_fields)
         if strangers:
             raise ValueError(f"teacher_training: {unknown(sorted(strangers)[0], TrainingSpec.model_fields)}")
-        whole_run = sorted(
-            {"monitor", "threads", "tensorboard", "trackers", "teacher_cache"} & set(self.teacher_training)
-        )
-        if whole_run:
-            raise ValueError(f"teacher_training: {whole_run[0]} is for the whole run; put it under training")
+        whole = sorted({"monitor", "threads", "tensorboard", "trackers", "teacher_cache"} & set(self.teacher_training))
+        if whole:
+            raise ValueError(f"teacher_training: {whole[0]} is for the whole run; put it under training")
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
         refuse_what_needs_labels(self.data, self.split, self.training, self.task, self.measures)
         self._require_monitor()
         self._suits_the_technique()
         refuse_other_channels(self.data, self.augment, self.networks)
+        self.training.teacher_cache.require_as_shown(self.augment)
         return self
 
     def _require_monitor(self) -> None:

@@ -190,7 +190,7 @@ class SplitSpec(Model):
         train_fraction: share of the training part that is used.
         shots: keeps that many random images of each class (for masks: in all) of the training part; fewer are
             contained in more.
-        shots_seed: draws others of the same training part; by default it is the split's seed.
+        shots_seed: draws another such fraction or other shots of the same training part; by default the split's seed.
         labels: how many labels of the training part are known, while every image stays in it: ``{fraction: 0.1}``,
             ``{per_class: 5}``, or ``none``. Networks learn from the others what teachers and peers say of them.
         seed: of the division; by default the recipe's.
@@ -246,8 +246,8 @@ class SplitSpec(Model):
             raise ValueError(
                 "labels keeps every image and hides labels, shots and train_fraction leave images out; give one of them"
             )
-        if self.shots is None and self.shots_seed is not None:
-            raise ValueError("shots_seed: there are no shots to draw; give `shots` too")
+        if self.shots is None and self.train_fraction == 1 and self.shots_seed is not None:
+            raise ValueError("shots_seed: there is nothing to draw; give `shots` or `train_fraction` too")
         return self
 
 
@@ -432,11 +432,41 @@ class CacheSpec(Model):
         dtype: ``float32`` keeps what was computed; ``float16`` rounds what the teachers say, whether it is computed
             or read, and takes half the space.
         budget: GiB that all kept outputs together may take; what does not fit is computed in every step.
+        stored: folders that ``preceptor embed`` made of the images: a frozen teacher whose features are in one of them
+            is not asked but read.
+        unchanged: with ``stored``, where augmentation changes what students see: the teacher says all the same what it
+            says of the image as it is.
     """
 
     enabled: bool = True
     dtype: Literal["float32", "float16"] = "float32"
     budget: Annotated[float, Field(gt=0)] = 4.0
+    stored: tuple[str, ...] = ()
+    unchanged: bool = False
+
+    def require_as_shown(self, augment: AugmentSpec) -> None:
+        """Refuse stored answers on other images than students see, unless that is wanted.
+
+        Raises:
+            ValueError: says what to do.
+        """
+        if self.unchanged and not self.stored:
+            raise ValueError("training.teacher_cache.unchanged: is for `stored` embeddings, and there are none")
+        changes = [name for name, value in augment.model_dump(exclude={"views", "seed"}).items() if value]
+        if self.stored and changes and not self.unchanged:
+            off = ", ".join(f"{name}: {'false' if value is True else 0}" for name, value in augment if name in changes)
+            raise ValueError(
+                "training.teacher_cache.stored: stored embeddings are of the images as they are, and augment changes "
+                f"what students see ({', '.join(changes)}), so a teacher that looks on would say something else.\n"
+                f"Leave the images as they are (augment: {{{off}}}), or let the teacher speak of the image as it is, "
+                "whatever the student sees (teacher_cache.unchanged: true)"
+            )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As recipes were written before there were stored embeddings, where there are none."""
+        found: dict[str, Any] = written(self)
+        return found if self.stored else {key: found[key] for key in found if key not in ("stored", "unchanged")}
 
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]

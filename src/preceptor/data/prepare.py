@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.masks.observers import SecondObserver, second_observer
+from preceptor.data.pixels.levels import Range
 from preceptor.data.samples import PARTS, Pixels, SampleTable
 from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import UNUSED, Split, fold_numbers, settle_duplicates, split
@@ -187,14 +188,22 @@ def prepare_whole(
     source: str | None = None,
     options: Mapping[str, Any] | None = None,
     note: Note = note_aside,
+    *,
+    found_range: Range | None = None,
 ) -> Prepared:
     """Other data at ``path``, all of it as the test part, its images read and brought to size as the recipe's.
 
     Args:
         source: how they lie, where that is not as the recipe's do.
         options: of that source, or some that differ from the recipe's.
+        found_range: the values that the recipe's percentiles were in the run's own images; other images are read by
+            these too, as a network knows no others.
+
+    Raises:
+        UserError: whatever is wrong with the data; or the recipe wants percentiles, and nobody knows what they were.
     """
-    kept = recipe.data.options if source is None else options_of_files(recipe.data.options)
+    own = recipe.data.options if source is None else options_of_files(recipe.data.options)
+    kept = _without_percentiles(own, options or {}, found_range)
     changed = {"source": source or recipe.data.source, "options": {**kept, **(options or {})}}
     other = recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)})
     try:
@@ -210,6 +219,23 @@ def prepare_whole(
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes, second=second)
+
+
+def _without_percentiles(
+    kept: Mapping[str, Any], given: Mapping[str, Any], found_range: Range | None
+) -> Mapping[str, Any]:
+    """``kept`` with the range that its percentiles were; those of other images would be another brightness."""
+    others = {name: value for name, value in kept.items() if name not in ("percentiles", "range", "bits")}
+    if given.keys() & {"percentiles", "range", "bits"}:
+        return others
+    if kept.get("percentiles") is None:
+        return kept
+    if found_range is None:
+        raise UserError(
+            "the run's recipe takes percentiles of its images for black and white, and its networks do not say which "
+            "values these were; give --option range=[black, white]"
+        )
+    return {**others, "range": list(found_range)}
 
 
 def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np.int64]:

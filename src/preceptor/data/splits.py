@@ -75,7 +75,7 @@ def split(
             others are shared by training and validation in the proportion of their fractions.
         train_fraction: share of the training part to use; a smaller share is part of a larger one.
         shots: images per class of the training part to use, see :func:`few_shot`.
-        shots_seed: which images these are; ``seed`` by default.
+        shots_seed: which images the fraction or the shots are; ``seed`` by default.
         classes: class names by label: each must have samples, and messages use them.
         grouping: what a group is, for messages.
         stratified: False spreads samples by group alone, whatever their labels, which then decide on no part; what a
@@ -132,14 +132,15 @@ def split(
     notes += _missing_classes(frame[known], parts[known], classes, may_lack=may_lack)
     if not stratified:
         notes.append(f"Split by {chosen} alone, without a look at the labels.")
+    drawn_by = seed if shots_seed is None else shots_seed
     if train_fraction < 1:
         train = np.flatnonzero((parts == "train") & known)
-        kept = subset(frame.iloc[train], train_fraction, seed=seed)
+        kept = subset(frame.iloc[train], train_fraction, seed=drawn_by)
         parts[np.setdiff1d(train, train[kept])] = UNUSED
         notes.append(f"{len(kept)} of {len(train)} training samples are used (train_fraction {train_fraction:g}).")
     if shots is not None:
         train = np.flatnonzero((parts == "train") & known)
-        kept = few_shot(frame.iloc[train], shots, seed=seed if shots_seed is None else shots_seed, classes=classes)
+        kept = few_shot(frame.iloc[train], shots, seed=drawn_by, classes=classes)
         parts[np.setdiff1d(train, train[kept])] = UNUSED
         notes.append(f"{len(kept)} of {len(train)} training samples are used (shots {shots}).")
     return Split(pd.Series(parts, index=frame.index, dtype=object), chosen, tuple(notes))

@@ -232,13 +232,13 @@ class TrainingRun:
             return cohort, probe_stage(stage, cohort, self.builder)
         self._audit(stage, cohort)
         batches = self.builder.batches(stage, cohort)
-        take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device)
         evaluator, held = self.builder.evaluator, self._held_knowledge(stage, cohort)
 
         def validate(networks: Mapping[str, Network]) -> dict[str, dict[str, float]]:
             return held(networks, "validation") if stage.unlabelled else evaluator(networks, "validation").scores
 
         with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
+            take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device, replay.unchanged)
             ended = train_stage(
                 self.fabric,
                 stage,

@@ -145,6 +145,7 @@ def test_images_without_labels_are_refused_where_labels_are_learned(images, tmp_
         train(recipe, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_several_teachers_have_a_projector_each_and_resume(images, tmp_path, monkeypatch):
     """Two foundation models of unlike widths: each standardised by its own numbers, dropped from what is exported."""
     wide = {"architecture": "virchow2", "input_size": 28, "options": {**SMALL_VIT, "reg_tokens": 4}, **NEW}

@@ -22,7 +22,14 @@ from preceptor.networks.network import Network
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe
 from preceptor.specs import AugmentSpec, CacheSpec
-from preceptor.teacher_cache.facts import UNCHANGED, arithmetic_facts, image_keys, network_facts, pixel_facts
+from preceptor.teacher_cache.facts import (
+    UNCHANGED,
+    arithmetic_facts,
+    asked_facts,
+    image_keys,
+    network_facts,
+    pixel_facts,
+)
 from preceptor.teacher_cache.folder import FOLDER, CacheEntry
 from preceptor.teacher_cache.replay import Replay
 from preceptor.teacher_cache.stored import StoredTeacher
@@ -112,8 +119,7 @@ def _replay(
     for name, network in asked.items() if spec.enabled else ():
         if name in read:
             continue
-        known = network_facts(network, whole=not network.has_new_head)
-        facts = {"network": known, "pixels": pixels, "arithmetic": arithmetic[name], "dtype": spec.dtype}
+        facts = {"network": asked_facts(network), "pixels": pixels, "arithmetic": arithmetic[name], "dtype": spec.dtype}
         kept = CacheEntry(cache_root(recipe.data.cache) / FOLDER, facts, name, str(shown.packed.folder))
         replay.add(name, network, kept, keys=keys, images=shown.images)
     replay.plan(shown.views)

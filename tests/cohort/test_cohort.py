@@ -159,10 +159,7 @@ def test_feature_widths_that_differ_are_refused_with_advice(tiny):
         ("queue_kl", {"size": 16}),
         ("token_kl", {}),
         ("rkd", {}),
-        ("pkt", {}),
-        ("sp", {}),
         ("cc", {}),
-        ("fitnet", {}),
     ],
 )
 def test_knowledge_without_logits_trains_beside_kd_and_ml_on_one_list_of_edges(tiny, batch, key, options):

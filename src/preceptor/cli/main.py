@@ -397,12 +397,15 @@ def report(
     folders: Annotated[list[Path], typer.Argument(help="A run, a study, or any folder with runs below; or several.")],
     out: Annotated[Path | None, typer.Option(help="Where report.html goes; by default into the folder.")] = None,
     margin: Annotated[float, typer.Option(min=0, max=1, help="How much worse than its teacher is not worse.")] = 0.02,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compute the tables of a written report anew, from predictions/ alone.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Write report.html, one page that needs no network, and its tables as .csv, .md and .tex."""
     from preceptor.cli.report import report_folders
 
-    report_folders(folders, out, margin=margin, trust=trust)
+    report_folders(folders, out, margin=margin, trust=trust, verify=verify)
 
 
 @app.command(context_settings={"allow_extra_args": True})

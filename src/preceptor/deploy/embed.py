@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from preceptor.deploy.embedder import Embedder
-from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers
+from preceptor.deploy.hands import ALONE, Hands, Parts, Watch, do_parts, held, remove_leftovers, remove_unbegun
 from preceptor.deploy.images import Item, find_images
 from preceptor.deploy.open_embedder import open_embedder
 from preceptor.deploy.plan import stamps_of
@@ -170,6 +170,7 @@ def _begin(
     }
     there = _read(out)
     if there is None:
+        remove_unbegun(out / WORK)
         require_place(out, [str(path) for path in given if path.is_dir()], is_own=False, what="embeddings")
         estimate.require(budget, out)
         write_sealed(out / WORK / PLAN, task)

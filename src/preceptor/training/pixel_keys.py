@@ -1,6 +1,7 @@
 """Of a run: which images its networks know, by what the images are and not by their names."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tokenize import TokenError
@@ -84,3 +85,26 @@ def read_pixel_keys(run: Path) -> PixelKeys | None:
     except (OSError, KeyError, ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:  # numpy's parsers
         raise ValueError(f"{path.name} is damaged") from error
     return PixelKeys({part: found[part] for part in PARTS}, found[_INHERITED])
+
+
+def keys_of(hashes: Sequence[str]) -> ImageKeys:
+    """Of images by :func:`~preceptor.data.decoded.pixel_hash`; not sorted."""
+    return np.array([bytes.fromhex(one) for one in hashes], dtype=f"S{KEY_BYTES}")
+
+
+def trained_on(run: Path, who: str, images: ImageKeys) -> str | None:
+    """What to say of scores on ``images``, a key each, where ``who``, a network of ``run``, was trained on some."""
+    try:
+        known = read_pixel_keys(run)
+    except ValueError:
+        known = None
+    if known is None:
+        return f"{who} does not say which images it was trained on: make sure that these are others"
+    images = np.unique(images)
+    count = int(np.isin(images, known.known).sum())
+    if not count:
+        return None
+    return (
+        f"{who} was trained on {count} of these {len(images)} images, or taught by whoever was: what it scores on "
+        "them says little of new ones"
+    )

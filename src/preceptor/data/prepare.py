@@ -1,6 +1,6 @@
 """From a recipe's data part to packed images with a split: everything before the first batch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.masks.observers import SecondObserver, second_observer
+from preceptor.data.pixel_sizes import microns_of_images
 from preceptor.data.samples import PARTS, Pixels, SampleTable
 from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import UNUSED, fold_numbers, settle_duplicates, split
@@ -31,6 +32,7 @@ class Prepared:
         grouped_by: what a group is, or None where the split is by image.
         notes: what was done with duplicates, groups and parts, one sentence each.
         second: who else has drawn masks of these images, if anybody.
+        microns: id of an image -> the side of its pixels in microns; None where its file does not say it.
         left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending.
     """
 
@@ -39,6 +41,7 @@ class Prepared:
     grouped_by: str | None
     notes: tuple[str, ...]
     second: SecondObserver | None = None
+    microns: Callable[[str], float | None] = lambda name: None
     left_out: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
@@ -75,7 +78,8 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed, second = _packed(recipe, _opened(recipe, recipe.data.path, recipe.data.subset), note)
+    table = _opened(recipe, recipe.data.path, recipe.data.subset)
+    packed, second = _packed(recipe, table, note)
     unread = recipe.technique.leaves_labels_unread
     blind = packed.frame.assign(label=packed.frame["label"].clip(upper=0)) if unread else packed.frame
     kept, settled = _settled(blind, recipe.data.duplicates)
@@ -102,6 +106,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         grouped_by=packed.grouping if divided.by != "image" else None,
         notes=(*packed.notes, *settled, *divided.notes, *empty, *(_labels_used(rows) if unread else ())),
         second=second,
+        microns=microns_of_images(table),
         left_out=np.sort(divided.rows(UNUSED)),
     )
 
@@ -142,7 +147,14 @@ def prepare_whole(
     packed, second = _packed(other, table, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
-    return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes, second=second)
+    return Prepared(
+        packed=packed,
+        rows=rows,
+        grouped_by=packed.grouping,
+        notes=packed.notes,
+        second=second,
+        microns=microns_of_images(table),
+    )
 
 
 def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np.int64]:

@@ -14,7 +14,9 @@ import torch
 from preceptor import __version__
 from preceptor.composed.base import ComposedNetwork
 from preceptor.composed.committee import teachers_in
+from preceptor.data.appearance import looks_csv
 from preceptor.data.prepare import Prepared, padding_of
+from preceptor.files import write_text
 from preceptor.machine.latency import latencies
 from preceptor.measures.measure import MaskAnswers, scores_of
 from preceptor.measures.segmentation import mask_counts
@@ -81,14 +83,17 @@ class Finishing:
         beside = neighbours_of(self.plan.stages[-1], reported, Checkpoints(self.folder))
         evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported, **beside}
         validation = self._evaluate(evaluated, "validation")
-        test = self._evaluate(evaluated, "test") if self.opens_test else None
+        test = self._evaluate(evaluated, "test", self.recipe.surface_tolerance) if self.opens_test else None
         images = self._preprocessing(reported)
         result = self._result(trained, reported, validation, test)
         if fabric.is_global_zero:
             files = self.folder.files
             if test:
                 write_predictions(files.predictions_of("test"), test.table)
+                if test.surfaces is not None:
+                    write_predictions(files.surfaces_of("test"), test.surfaces)
             write_predictions(files.predictions_of("validation"), validation.table)
+            write_text(files.looks, looks_csv(self.prepared))
             for name, network in reported.items():
                 network.save(files.network(name), images)
             if beside:  # a probe's question is what each network costs for what it knows
@@ -98,8 +103,9 @@ class Finishing:
         fabric.barrier()
         return result
 
-    def _evaluate(self, networks: Mapping[str, Network], part: str) -> Evaluation:
-        return self.evaluator(networks, part, teacher=self.plan.teacher, students=self.plan.students)
+    def _evaluate(self, networks: Mapping[str, Network], part: str, tolerance: float | None = None) -> Evaluation:
+        teacher, students = self.plan.teacher, self.plan.students
+        return self.evaluator(networks, part, teacher=teacher, students=students, tolerance=tolerance)
 
     def _result(
         self, trained: Trained, reported: Mapping[str, Network], validation: Evaluation, test: Evaluation | None

@@ -6,6 +6,7 @@ from preceptor.report.drawing.grid import Datum, Grid, label, measured
 from preceptor.report.reading.published import PublishedRows, figure_for
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
+from preceptor.specs import FEATURES
 
 _INSIDE = ("network", "metric")
 """Axes of a layout that lie inside every cell of a study."""
@@ -133,11 +134,14 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     intervals = list(statistics.intervals.values())
     if not seeds:
         return "Nothing is finished yet." + (" Published figures stand alone." if published else "")
+    unit = "" if study.task == FEATURES else " in percent"
     words = [
-        f"Test scores in percent, mean ± sample standard deviation over {seeds} seeds."
+        f"Test scores{unit}, mean ± sample standard deviation over {seeds} seeds."
         if seeds > 1
-        else "Test scores in percent, of one seed: the spread over seeds is not known."
+        else f"Test scores{unit}, of one seed: the spread over seeds is not known."
     ]
+    if study.task == FEATURES:
+        words.append("No label was read: they say how near students come to their teachers, and nothing of diagnoses.")
     if intervals:
         units = sorted({interval.units for interval in intervals})
         what = _unit_name(study)

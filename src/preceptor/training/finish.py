@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from preceptor import __version__
@@ -38,6 +39,7 @@ from preceptor.training.audit import audit_teacher
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.evaluate import Evaluation, Evaluator
 from preceptor.training.fit import StageProgress
+from preceptor.training.held_knowledge import HeldKnowledge
 from preceptor.training.notes import Notes
 from preceptor.training.probing import neighbours_of
 from preceptor.training.scored import said_of_own
@@ -50,10 +52,12 @@ class Trained:
     Args:
         networks: the reported ones, by name, with their chosen weights.
         ended: where training ended, a stage that no other goes on from each.
+        judge: what scores the networks where no label was read.
     """
 
     networks: Mapping[str, Network]
     ended: Sequence[StageProgress]
+    judge: HeldKnowledge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +86,17 @@ class Finishing:
         reported = {name: trained.networks[name].deployed() for name in self.plan.reported}
         beside = neighbours_of(self.plan.stages[-1], reported, Checkpoints(self.folder))
         evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported, **beside}
-        validation = self._evaluate(evaluated, "validation")
-        test = self._evaluate(evaluated, "test", self.recipe.surface_tolerance) if self.opens_test else None
+        validation = self._evaluate(evaluated, "validation", trained)
+        test = self._evaluate(evaluated, "test", trained) if self.opens_test else None
         images = self._preprocessing(reported)
         result = self._result(trained, reported, validation, test)
         if fabric.is_global_zero:
             files = self.folder.files
-            if test:
-                write_predictions(files.predictions_of("test"), test.table)
-                if test.surfaces is not None:
-                    write_predictions(files.surfaces_of("test"), test.surfaces)
-            write_predictions(files.predictions_of("validation"), validation.table)
+            for part, found in (("test", test), ("validation", validation)):
+                if found and len(found.table):
+                    write_predictions(files.predictions_of(part), found.table)
+            if test and test.surfaces is not None:
+                write_predictions(files.surfaces_of("test"), test.surfaces)
             write_text(files.looks, looks_csv(self.prepared))
             for name, network in reported.items():
                 network.save(files.network(name), images)
@@ -103,15 +107,21 @@ class Finishing:
         fabric.barrier()
         return result
 
-    def _evaluate(self, networks: Mapping[str, Network], part: str, tolerance: float | None = None) -> Evaluation:
+    def _evaluate(self, networks: Mapping[str, Network], part: str, trained: Trained) -> Evaluation:
+        if self.recipe.is_label_free:
+            assert trained.judge is not None, "the last stage reads no label"
+            scores = trained.judge({name: trained.networks[name] for name in self.plan.students}, part)
+            return Evaluation(scores, {}, pd.DataFrame(), self.evaluator.measures)
         teacher, students = self.plan.teacher, self.plan.students
+        tolerance = self.recipe.surface_tolerance if part == "test" else None  # once, for it takes its time
         return self.evaluator(networks, part, teacher=teacher, students=students, tolerance=tolerance)
 
     def _result(
         self, trained: Trained, reported: Mapping[str, Network], validation: Evaluation, test: Evaluation | None
     ) -> RunResult:
         seconds = sum(at.seconds for at in trained.ended)
-        scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
+        sign = 1 if self.evaluator.measures[self.recipe.monitor].higher_is_better else -1
+        scores = {name: sign * found[self.recipe.monitor] for name, found in validation.scores.items()}
         costs = {name: cost_of(network) for name, network in reported.items()}
         classes = self.prepared.packed.classes
         return RunResult(
@@ -131,6 +141,7 @@ class Finishing:
             model_bytes={name: cost.size for name, cost in costs.items()},
             second_observer=self._second_observer() if test else {},
             measures=said_of_own(self.recipe, self.evaluator.measures),
+            labels=dict(self.prepared.labels_used),
             grouped_by=self.prepared.grouped_by,
             notes=tuple(map(without_places, (*self.prepared.notes, *self.plan.notes, *self.notes.kept))),
             seconds=seconds,

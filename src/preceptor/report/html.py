@@ -116,7 +116,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         overview=_drawn(
             "Every method",
             figures.overview(study, statistics),
-            "Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test samples or groups.",
+            f"Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test {study.units}.",
         ),
         tables={grid.name: grid for grid in grids if grid is not None and grid.rows},
         costs=tuple(

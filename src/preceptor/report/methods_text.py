@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from preceptor.errors import UserError
+from preceptor.groupings import narrow_for_patients
 from preceptor.knowledge import catalogue
 from preceptor.measures.claims import LEVEL
 from preceptor.measures.table import main_measure
@@ -148,8 +149,9 @@ def _on_evaluation(study: StudyRecord, statistics: Statistics, run: RunRecord) -
     names = ", ".join(study.label(metric) for metric in study.layout.metrics)
     yield f"Reported are test {names} as mean ± sample standard deviation over seeds."
     if statistics.intervals:
-        units = "groups" if run.group_of is not None else "samples"
-        yield f"Intervals are 95 % percentile bootstrap intervals of that mean over {units} (2,000 resamples)."
+        yield f"Intervals are 95 % percentile bootstrap intervals of that mean over {study.units} (2,000 resamples)."
+        if study.grouping and (narrow := narrow_for_patients(study.grouping)):
+            yield narrow
         if growing := study.growing_with_noise(study.layout.metrics):
             named = " and ".join(growing)
             yield f"Those of {named} are basic bootstrap intervals, which correct its bias in small samples."

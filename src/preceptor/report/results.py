@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from preceptor.groupings import narrow_for_patients
 from preceptor.report.drawing.grid import Datum, Grid, label, measured
 from preceptor.report.reading.published import PublishedRows, figure_for
 from preceptor.report.reading.studies import CellRecord, StudyRecord
@@ -134,10 +135,13 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     ]
     if intervals:
         units = sorted({interval.units for interval in intervals})
-        what = _unit_name(study)
-        words.append(f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {what}.")
+        words.append(
+            f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {study.units}."
+        )
         if units[0] < _FEW:
             words.append("So few make them too narrow.")
+        if study.grouping and (narrow := narrow_for_patients(study.grouping)):
+            words.append(narrow)
     if any(difference.holds for difference in statistics.differences):
         words.append(
             f"{BETTER} better and {WORSE} worse than the student alone; bold: better than every other of its network; "
@@ -148,14 +152,6 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     if published:
         words.append("Published figures stand beside ours where the paper prints them.")
     return " ".join(words)
-
-
-def _unit_name(study: StudyRecord) -> str:
-    run = next(iter(study.finished), None)
-    if run is not None and run.group_of is not None:
-        what = run.grouped_by
-        return f"groups ({what})" if what not in (None, "group") else "groups"
-    return "images" if study.task == "segmentation" else "samples"
 
 
 def _numbers(values: list[int]) -> str:

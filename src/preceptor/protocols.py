@@ -45,7 +45,7 @@ class ProtocolRow:
         return [
             f"{key} is {_text(value_at(recipe, key))}, the paper states {_text(wanted)}"
             for key, wanted in self.wants.items()
-            if has_key(recipe, key) and not _same(value_at(recipe, key), wanted)
+            if not _same(value_at(recipe, key), wanted) and (has_key(recipe, key) or not key.startswith("technique."))
         ]
 
     def standing(self, recipes: Iterable[Mapping[str, Any]]) -> str:

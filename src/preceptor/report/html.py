@@ -22,6 +22,7 @@ from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.operating import good_enough, operated, rates
 from preceptor.report.probes import probes
+from preceptor.report.protocol import protocol
 from preceptor.report.reading.published import read_published
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.results import results
@@ -108,6 +109,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         tables.costs(study),
         tables.gradients(study),
         tables.runs(study),
+        protocol(study),
     ]
     return Section(
         slug=slug,

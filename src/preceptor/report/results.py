@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 
 from preceptor.groupings import narrow_for_patients
-from preceptor.report.drawing.grid import Datum, Grid, label, measured
-from preceptor.report.reading.published import PublishedRows, figure_for
+from preceptor.report.drawing.grid import Datum, Grid, label, measured, published_text
+from preceptor.report.protocol import contradiction
+from preceptor.report.reading.published import MARKS, PublishedRows, figure_for
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 
@@ -93,7 +94,7 @@ def _entry(statistics: Statistics, cell: CellRecord, network: str, metric: str, 
     if found is None:
         if figure is None and (cell.runs or network != ("T" if cell.kind == "teacher" else study.network)):
             return Datum("")
-        mean = "" if figure is None else f"published {figure[0]:g}" + ("" if figure[1] is None else f" ± {figure[1]:g}")
+        mean = "" if figure is None else published_text(*figure)
         numbers = {} if figure is None else {"published": figure[0], "published ±": figure[1]}
         beside = [*(beside if not cell.runs else []), *([mean] if mean else [])]
         return Datum("–", beside=tuple(beside), is_warning=_has_failed(cell), numbers=numbers)
@@ -127,7 +128,7 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     seeds = max((len(cell.runs) for cell in study.cells), default=0)
     intervals = list(statistics.intervals.values())
     if not seeds:
-        return "Nothing is finished yet." + (" Published figures stand alone." if published else "")
+        return " ".join(["Nothing is finished yet.", *(_on_published(study, published) if published else ())])
     words = [
         f"Test scores in percent, mean ± sample standard deviation over {seeds} seeds."
         if seeds > 1
@@ -150,8 +151,25 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     elif statistics.differences:
         words.append("Nothing is in bold: no difference holds (over samples and seeds, corrected for all comparisons).")
     if published:
-        words.append("Published figures stand beside ours where the paper prints them.")
+        words += _on_published(study, published)
     return " ".join(words)
+
+
+def _on_published(study: StudyRecord, published: PublishedRows) -> Iterable[str]:
+    """What must be known of the printed figures."""
+    is_beside = any(cell.runs for cell in study.cells)
+    yield f"Published figures stand {'beside ours where the paper prints them' if is_beside else 'alone'}."
+    found = {
+        figure.mark
+        for cell in study.cells
+        for network in study.networks
+        for metric in study.layout.metrics
+        if (figure := figure_for(published, cell, network, study.measures.get(metric)))
+    }
+    for mark, words in MARKS.items():
+        if mark in found:
+            yield f"{mark} printed, but {words}."
+    yield from contradiction(study)
 
 
 def _numbers(values: list[int]) -> str:

@@ -6,6 +6,7 @@ from preceptor.groupings import units_of
 from preceptor.measures import MEASURES, Spread, spread
 from preceptor.report.drawing.grid import Datum, Grid, label, measured, number_datum, text_of
 from preceptor.report.names import architecture_in_recipe
+from preceptor.report.protocol import compression
 from preceptor.report.reading.studies import StudyRecord
 from preceptor.report.statistics import Statistics
 
@@ -154,7 +155,7 @@ def costs(study: StudyRecord) -> Grid | None:
     if not found:
         return None
     heads = ("role", "network", "parameters (M)", "multiply-adds (M)", "size (MiB)")
-    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2)
+    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2, compression(study))
 
 
 def gradients(study: StudyRecord) -> Grid | None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import shutil
 
 import pytest
 
@@ -41,6 +42,11 @@ class Own(Loss):
         (RuntimeError("can't start new thread"), "no more threads"),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "no more threads"),
         (OSError(errno.ENOSPC, "No space left on device", "/runs/a"), "^/runs/a: No space left on device; free"),
+        (OSError(errno.ENOSPC, "No space left on device", "/from", None, "/to"), "^/to: No space left on device; free"),
+        (
+            shutil.Error([("/from/a", "/to/a", "[Errno 28] No space left on device: '/from/a' -> '/to/a'")]),
+            "^/to/a: No space left on device; free",
+        ),
         (OSError(errno.EMFILE, "Too many open files", "x"), "ulimit -n"),
         (OSError(errno.EFBIG, "File too large", "x"), "ulimit -f"),
         (FileExistsError(errno.EEXIST, "File exists", "/etc/passwd"), "choose another folder"),

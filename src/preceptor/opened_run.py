@@ -69,6 +69,22 @@ class OpenedRun:
         """Scores on the validation part by network."""
         return self.result.validation
 
+    def require_classes(self, wanted: str) -> None:
+        """Refuse a run that read no label.
+
+        Args:
+            wanted: what cannot be done without classes, in words.
+
+        Raises:
+            UserError: it read none.
+        """
+        if self.result.has_no_labels:
+            folder, network = self.files.folder, self.files.network(self.result.chosen)
+            raise UserError(
+                f"{folder} read no label, so its networks tell no classes apart: {wanted}.\n`preceptor embed {folder} "
+                f"IMAGES` makes their embeddings; a recipe with `weights: {network}` goes on from there with labels."
+            )
+
     @property
     def notes(self) -> Iterator[str]:
         """What should be known of its files, a sentence each."""
@@ -163,17 +179,17 @@ class OpenedRun:
             UserError: no networks, or data with other classes.
         """
         from preceptor.data.class_map import with_classes
-        from preceptor.data.prepare import prepare_whole
         from preceptor.data.repair import on_sound_pixels
         from preceptor.training.exported import evaluate_networks
 
+        self.require_classes("there is nothing to evaluate but what its result says")
         own = of_a_run(self.files.folder, self.result.measures, said_by=self.files.result, trust=self.trust)
         if own and not self.trust:
             left_out = ", ".join(one.key for one in own)
             note(f"left out is {left_out}, of Python files in {self.files.own}; give --trust to run them")
 
         def evaluation() -> "Evaluation":
-            prepared = self.data() if data is None else prepare_whole(self.recipe, data, source, options)
+            prepared = self.data() if data is None else self._other_data(data, source, options, note)
             measures = with_own(self.recipe.task, own if self.trust else (), prepared.packed.classes)
             batch_size = self.recipe.training.batch_size
             networks = self.networks(note)
@@ -182,3 +198,27 @@ class OpenedRun:
             return evaluate_networks(networks, prepared, batch_size, measures=measures, device=device, masks=masks)
 
         return on_sound_pixels(evaluation)
+
+    def _other_data(
+        self, data: str, source: str | None, options: Mapping[str, Any] | None, note: Callable[[str], object]
+    ) -> "Prepared":
+        from preceptor.data.prepare import prepare_whole
+        from preceptor.training.pixel_keys import row_keys, trained_on
+
+        prepared = prepare_whole(self.recipe, data, source, options, found_range=self._range_found())
+        if words := trained_on(self.files.folder, str(self.files.folder), row_keys(prepared)):
+            note(words)
+        return prepared
+
+    def _range_found(self) -> tuple[float, float] | None:
+        """The values that became black and white in training, as its networks say it; None where they do not."""
+        from preceptor.networks.export import OWN_KEY
+        from preceptor.networks.weights import read_config
+
+        for name in self.names:
+            steps = read_config(self.files.network(name))[OWN_KEY].get("preprocessing", [])
+            for step in steps:
+                if "range" in step.get("options", {}):
+                    low, high = step["options"]["range"]
+                    return float(low), float(high)
+        return None

@@ -1,7 +1,9 @@
 """What the machine refuses, or a user's own file breaks, in words: what it was, and what the user can do."""
 
 import errno
+import os
 import re
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -27,6 +29,8 @@ _FILES = {
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n), or lower training.workers and --workers",
     errno.ENFILE: "too many files are open on this machine: close other programs, or lower --workers",
 }
+_OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_NUMBER = re.compile(r"\[Errno (\d+)\]")
 _NO_MEMORY = re.compile(
     r"out of memory|not enough memory|can(?:'t|not) allocate memory|bad_alloc|unable to allocate|STATUS_ALLOC_FAILED",
     re.IGNORECASE,
@@ -40,15 +44,27 @@ def refusal(error: BaseException) -> str | None:
     """What to say of ``error`` where preceptor is not to blame; None where it may be."""
     if words := _of_memory(error) or _of_threads(error):
         return words
+    if isinstance(error, shutil.Error):
+        error = _first_of_many(error)
     if isinstance(error, OSError) and error.errno in _FILES:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror}; {_FILES[error.errno]}."
+        where = error.filename2 if error.errno in _OF_WRITING and error.filename2 else error.filename
+        return f"{f'{where}: ' if where else ''}{error.strerror}; {_FILES[error.errno]}."
     return _of_own_file(error)
 
 
 def own_files_run() -> list[str]:
     """The users' own files that this process has run, by name."""
     return sorted(Path(file).name for file in _own_paths())
+
+
+def _first_of_many(error: shutil.Error) -> OSError:
+    """What stopped a folder's copying first: shutil tells it as a list of (from, to, words), without the number."""
+    told = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    for source, target, words in told:
+        if found := _NUMBER.search(str(words)):
+            number = int(found[1])
+            return OSError(number, os.strerror(number), source, None, target)
+    return error
 
 
 def _of_memory(error: BaseException) -> str | None:

@@ -52,6 +52,7 @@ RUNS = {
         ("deploy", "--sizes", "32", "--batches", "1", "--threads", "1", "--rounds", "3", "--seconds", "0.1"),
         ["| ResNet-18 | 32 | 1 | 1 |", "| U-Net", "ONNX of MixNet-S at 32 px written in"],
     ),
+    "grids": (("grids", "--tiny", "--seeds", "2"), ["probe, PCA 16: ", "student, pooled 2×2: "]),
     "serve": (("serve", "--seconds", "3", "--connections", "8"), ["p50"]),
     "outside": (("outside", "RECIPE", "--out", "OUT"), ["| recipe | "]),
     "false_claims": (

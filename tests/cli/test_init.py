@@ -137,3 +137,21 @@ def test_ten_thousand_files_take_less_than_three_seconds(here):
     subprocess.run([sys.executable, "-m", "preceptor", "init", "many"], check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 3
+
+
+def test_parts_of_a_folder_that_share_patients_are_divided_anew_by_patient(here):
+    """As in published chest X-rays, where names of one patient are in several parts: the recipe can be trained."""
+    for at, part in enumerate(("train", "val", "test")):
+        for number in range(12):
+            for shift, name in enumerate(("NORMAL", "PNEUMONIA")):
+                file = here / "xray" / part / name / f"{name[:2]}-{number:04d}-{at}.png"
+                save_image(file, seed=1000 * shift + 100 * at + number)
+    option = ("--option", r"group=^([A-Z]+-\d+)")
+    assert "leak: 24" in preceptor("data", "inspect", "xray", *option).out
+    answer = preceptor("init", "xray", *option, "--out", "x.yaml")
+    assert answer.code == 0, answer.error
+    recipe, _ = load_recipe(Path("x.yaml"), [f"data.cache={here / 'cache'}"])
+    assert recipe.split.by == "group"
+    assert "in more than one part" in Path("x.yaml").read_text().replace("\n  # ", " ")
+    assert "in more than one part" in answer.out
+    prepare(recipe, note=lambda line: None)

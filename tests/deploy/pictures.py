@@ -13,9 +13,20 @@ def coloured(rng, number, shape, dtype=np.uint8):
     return pixels.astype(dtype)
 
 
-def class_folders(root):
+def deep_folders(root, high, count=24):
+    """Two classes of grey 16-bit images, from 0 to ``high``."""
+    rng = np.random.default_rng(high)
+    for number in range(count):
+        folder = root / f"class{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        values = rng.integers(0, high // (1 + number % 2), (24, 24), dtype=np.uint16)
+        tifffile.imwrite(folder / f"{number}.tif", values)
+    return root
+
+
+def class_folders(root, seed=3):
     """Two classes of PNG, JPEG and grey 16-bit TIFF (0.5 µm a pixel), wide and tall, larger and smaller than 24 px."""
-    rng = np.random.default_rng(3)
+    rng = np.random.default_rng(seed)
     shapes = [(37, 61), (64, 41), (19, 23), (50, 50), (24, 33), (31, 24)]
     for number in range(48):
         folder = root / f"class{number % 2}"

@@ -8,12 +8,15 @@ import pytest
 
 from preceptor.deploy.compare import compare_networks
 from preceptor.deploy.export import Options, export
+from preceptor.deploy.plan import Pictures
+from preceptor.deploy.predict import predict
 from preceptor.deploy.predictor import open_predictor
 from preceptor.errors import UserError
 from preceptor.opened_run import open_run
 
 from ..command import preceptor
 from .conftest import RESNET, trained
+from .pictures import class_folders, deep_folders
 
 ABROAD = "malignant: class1\nbenign: class0\nblurred: null\n"
 
@@ -55,7 +58,7 @@ def test_classifiers_of_tiles_are_compared_by_image(class_run, class_data, tmp_p
     tiles = trained(tmp_path / "tiles", class_data, RESNET, data={"tile": {"size": 32, "overlap": 0}})
     found = compare_networks(tiles, class_run, str(class_data), device="cpu")
     assert found.samples == 48
-    assert "scores are of images, by the mean of their tiles' probabilities" in found.notes[-1]
+    assert "scores are of images, by the mean of their tiles' probabilities" in " ".join(found.notes)
     rows = open_predictor(tiles, device="cpu").predict([class_data])
     means = rows.groupby(rows["file"].str.split("@").str[0])[["p_class0", "p_class1"]].mean()
     right = means.to_numpy().argmax(axis=1) == [int(name.split("/")[0].removeprefix("class")) for name in means.index]
@@ -97,7 +100,7 @@ def test_other_names_for_classes(class_run, class_data, abroad):
     )
     assert found.samples == 48
     assert found.rows[0].first == pytest.approx(plain["accuracy"])
-    assert found.notes == ("1 images are of classes that --map leaves out",)
+    assert found.notes[0] == "1 images are of classes that --map leaves out"
 
 
 def test_a_newcomer_is_told_what_to_give(class_run, abroad, class_data):
@@ -147,3 +150,38 @@ def test_the_card_says_whether_the_student_is_good_enough(class_data, tmp_path):
     card = (tmp_path / "bundle" / "README.md").read_text()
     assert "its teacher" in card
     assert "5 points" in card
+
+
+def test_images_of_training_are_said_to_be(class_run, mask_run, class_data, mask_data, tmp_path, capsys):
+    """By their pixels, whatever they are called; of a bundle nobody knows; other images are not warned of."""
+    split = pd.read_csv(class_run / "split.csv")
+    count = int((split["split"] == "train").sum())
+    moved = tmp_path / "moved"
+    for number, file in enumerate(sorted(file for file in class_data.rglob("*.*") if file.is_file())):
+        (moved / file.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, moved / file.parent.name / f"other{number}{file.suffix}")
+    export(class_run, tmp_path / "bundle", Options(int8="off"))
+    notes = " ".join(compare_networks(class_run, tmp_path / "bundle", str(moved), device="cpu").notes)
+    assert f"{class_run} was trained on {count} of these 48 images" in notes
+    assert f"{tmp_path / 'bundle'} does not say which images it was trained on" in notes
+    said = preceptor("evaluate", class_run, "--data", moved, "--device", "cpu")
+    assert f"was trained on {count} of these 48 images" in said.out
+    count = int((pd.read_csv(mask_run / "split.csv").drop_duplicates("id")["split"] == "train").sum())
+    notes = " ".join(compare_networks(mask_run, mask_run, str(mask_data), device="cpu").notes)
+    assert notes.count("was trained on") == 1
+    others = class_folders(tmp_path / "others", seed=77)
+    assert not compare_networks(class_run, class_run, str(others), device="cpu").notes
+    assert "trained on" not in preceptor("evaluate", class_run, "--data", others, "--device", "cpu").out
+
+
+def test_other_data_are_read_by_the_percentiles_of_the_runs_own(tmp_path):
+    """Other images that are twice as bright stay so: black and white are what they were in training."""
+    own, brighter = (deep_folders(tmp_path / name, high) for name, high in (("own", 1000), ("brighter", 4000)))
+    options = {"percentiles": [0, 100]}
+    run = trained(tmp_path / "run", own, RESNET, data={"options": options, "resize": "squash"})
+    opened = open_run(run)
+    by_own = opened.evaluate(data=str(brighter), device="cpu").table
+    found = predict(run, [brighter], tmp_path / "out", pictures=Pictures(), device="cpu")
+    np.testing.assert_allclose(np.sort(by_own["p_0"]), np.sort(found["p_class0"]), atol=1e-5)
+    given = opened.evaluate(data=str(brighter), options=options, device="cpu").table
+    assert not np.allclose(np.sort(given["p_0"]), np.sort(by_own["p_0"]), atol=1e-3), "what is asked for is done"

@@ -206,5 +206,5 @@ def test_it_is_short_and_needs_nothing_else():
         lines = Path(module.__file__).read_text(encoding="utf-8").splitlines()
         assert len(lines) <= 150
         imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
-        others = {"argparse", "csv", "hashlib", "json", "os", "sys", "pathlib", "typing", "pixels"}
+        others = {"argparse", "csv", "hashlib", "io", "json", "os", "sys", "pathlib", "typing", "pixels"}
         assert imported - others <= {"numpy", "PIL", "onnxruntime"}

@@ -120,6 +120,12 @@ def test_groups_that_cannot_be_divided_are_named():
     assert "optimistic" in why(found, "split.by")
 
 
+def test_parts_that_share_patients_are_not_used():
+    found = folder(not_official="leak: 6 patients are in more than one part: use by: group, which keeps them together")
+    assert "6 patients are in more than one part." in why(found, "split.by")
+    assert "by: group" not in why(found, "split.by")
+
+
 def test_repositories_are_those_that_the_libraries_ask():
     import segmentation_models_pytorch as smp
     import timm

@@ -6,7 +6,7 @@ import pytest
 
 from preceptor.errors import UserError
 from preceptor.protocols import protocol_of, protocols
-from preceptor.study.plan import recipes_of
+from preceptor.study.grid import recipes_of
 from preceptor.study.protocol import require_protocol
 from preceptor.study.spec import load_study
 

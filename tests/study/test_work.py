@@ -1,7 +1,10 @@
 """Whole studies of real, tiny runs."""
 
+import errno
 import json
+import os
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +14,7 @@ from preceptor.recipe import parse_recipe
 from preceptor.report.reading.find import find_studies
 from preceptor.study.board import Board
 from preceptor.study.plan import plan_study
-from preceptor.study.work import request_for, train_job
+from preceptor.study.work import JobOutcome, JobRequest, do_job, request_for, train_job
 from preceptor.study_index import read_index
 from preceptor.training.run import train_recipe
 
@@ -141,3 +144,18 @@ def test_folds_test_every_sample_once(written, tmp_path):
         assert set(pd.concat(tested)) == set(tables[0]["id"])
     (found,) = find_studies([out])
     assert {len(cell.runs[0].predictions.ids) for cell in found.cells} == {48}
+
+
+def no_space(request, tell):
+    print("on the way")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/runs/a")
+
+
+@pytest.mark.parametrize("log", ["/dev/full", "/dev/full/logs/1.log"])
+def test_a_full_disk_that_also_holds_the_log_is_told_and_the_worker_lives(log, tmp_path, capsys):
+    """``/dev/full`` answers every write as a full disk does."""
+    with capsys.disabled():
+        found = do_job(no_space, JobRequest("1", tmp_path, Path(log), "", "cpu"), lambda number, score: True)
+    assert isinstance(found, JobOutcome)
+    assert found.outcome == "failed"
+    assert "No space left on device; free" in found.error or "choose another folder" in found.error

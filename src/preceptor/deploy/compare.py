@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 
 from preceptor.data.class_map import ClassMap, labels_by
-from preceptor.data.images import FileReader
+from preceptor.data.decoded import pixel_hash
+from preceptor.data.images import FileReader, read_image
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources import open_source
+from preceptor.deploy.bundle import is_bundle
+from preceptor.deploy.contract import Contract
 from preceptor.deploy.images import Item
 from preceptor.deploy.predictor import Predictor, Row, open_predictor
+from preceptor.deploy.student import find_student
 from preceptor.errors import UserError
 from preceptor.groupings import narrow_for_patients
 from preceptor.measures import MEASURES, ClassAnswers, Interval, MaskAnswers, main_measure, mask_counts
 from preceptor.measures.not_worse import drawn_over, paired_gap, words_on
+from preceptor.training.pixel_keys import keys_of, trained_on
 
 _AT_ONCE, _CUT_AT_ONCE = 32, 4
 """Images in memory; of those that are cut into tiles fewer, since they may be of any size."""
@@ -88,6 +93,7 @@ def compare_networks(
     main = main_measure(one.task)
     sides = answered.sides
     kept = [m for m in MEASURES[one.task].values() if m.addends is not None and m.is_known_of(sides[0])]
+    notes = answered.notes + _on_training((first, second), answered.images)
     rows = []
     for measure in kept:
         score, other_score = (
@@ -97,7 +103,7 @@ def compare_networks(
     gap = next(row.gap for row, measure in zip(rows, kept, strict=True) if measure.key == main.key)
     words = words_on(str(first), str(second), main.label, gap, margin, drawn)
     narrow = narrow_for_patients(table.grouping) if groups is not None else ""
-    return ModelComparison(answered.samples, tuple(rows), words, tuple(filter(None, (*answered.notes, narrow))))
+    return ModelComparison(answered.samples, tuple(rows), words, tuple(filter(None, (*notes, narrow))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,27 @@ class _Answered:
     groups: list[str] | None
     samples: int
     notes: tuple[str, ...]
+    images: tuple[list[str], list[str]]  # hashes of their pixels as each model reads them
+
+
+def _on_training(models: Sequence[Path], images: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """What must be known of scores on images on which a model was trained, or may have been."""
+    notes = []
+    for path, hashes in zip(models, images, strict=True):
+        if is_bundle(path):
+            notes.append(f"{path} does not say which images it was trained on: make sure that these are others")
+        elif words := trained_on(find_student(path)[0].files.folder, str(path), keys_of(hashes)):
+            notes.append(words)
+    return tuple(dict.fromkeys(notes))
+
+
+def _hash(rows: Sequence[Row], contract: Contract, item: Item) -> str:
+    """Of the pixels of a whole image."""
+    if contract.tile and not contract.has_masks:  # rows are of tiles
+        return pixel_hash(read_image(item.path, contract.reading, place=item.place, any_size=True))
+    pixels = rows[0].pixels
+    assert pixels is not None, "an image that was answered was read"
+    return pixel_hash(pixels)
 
 
 def _answers(models: Sequence[Predictor], table: SampleTable, names: ClassMap | None) -> _Answered:
@@ -122,17 +149,19 @@ def _answers(models: Sequence[Predictor], table: SampleTable, names: ClassMap | 
     wanted = [row for row in range(len(table.frame)) if contract.has_masks or places[int(labels[row])] is not None]
     said: list[list[np.ndarray]] = [[], []]
     kept: list[int] = []
+    images: tuple[list[str], list[str]] = ([], [])
     at_once = _CUT_AT_ONCE if any(model.contract.tile for model in models) else _AT_ONCE
     for begin in range(0, len(wanted), at_once):
         rows = wanted[begin : begin + at_once]
         items = [Item(str(row), reader.images[row], reader.places[row] if reader.places else None) for row in rows]
         answers = [_by_image(model.rows(items)) for model in models]
-        for row in rows:
+        for row, item in zip(rows, items, strict=True):
             both = [found[str(row)] for found in answers]
             if all(answer.answer is not None for of_image in both for answer in of_image):
                 kept.append(row)
-                for side, model, of_image in zip(said, models, both, strict=True):
+                for side, hashes, model, of_image in zip(said, images, models, both, strict=True):
                     side.append(_said(of_image, model, table, row, contract.classes))
+                    hashes.append(_hash(of_image, model.contract, item))
     if not kept:
         raise UserError(f"{table.source}: neither model answers on any image; see `preceptor predict` for the reasons")
     left = len(wanted) - len(kept), len(table.frame) - len(wanted)
@@ -143,10 +172,10 @@ def _answers(models: Sequence[Predictor], table: SampleTable, names: ClassMap | 
     stacked = [np.stack(side) for side in said]
     if contract.has_masks:
         sides = (MaskAnswers(stacked[0]), MaskAnswers(stacked[1]))
-        return _Answered(sides, _groups(table, kept), len(kept), notes)
+        return _Answered(sides, _groups(table, kept), len(kept), notes, images)
     truth = np.array([places[int(labels[row])] for row in kept], dtype=np.int64)
     both_sides = (ClassAnswers(stacked[0], truth), ClassAnswers(stacked[1], truth))
-    return _Answered(both_sides, _groups(table, kept), len(kept), notes)
+    return _Answered(both_sides, _groups(table, kept), len(kept), notes, images)
 
 
 def _by_image(rows: Sequence[Row]) -> dict[str, list[Row]]:

@@ -66,13 +66,14 @@ class OnnxEngine:
         model: its path or its bytes.
         size: (height, width) that the graph wants, to which pieces are resized as floats.
         threads: of onnxruntime; 0 leaves the number to it.
+        spins: threads without work wait by asking again and again, which answers a little sooner and costs a core.
 
     Raises:
         UserError: onnxruntime is not installed, or cannot read the model.
     """
 
-    def __init__(self, model: str | bytes, size: tuple[int, int], *, threads: int = 0) -> None:
-        self._session = open_session(model, threads)
+    def __init__(self, model: str | bytes, size: tuple[int, int], *, threads: int = 0, spins: bool = True) -> None:
+        self._session = open_session(model, threads, spins=spins)
         self._size = size
         self.says = tuple(output.name for output in self._session.get_outputs())
 
@@ -114,7 +115,7 @@ def resized_planes(planes: Floats, size: tuple[int, int]) -> Floats:
     return np.stack(found).reshape(*planes.shape[:2], *size)
 
 
-def open_session(model: str | bytes, threads: int = 0) -> Any:
+def open_session(model: str | bytes, threads: int = 0, *, spins: bool = True) -> Any:
     """An onnxruntime session on the CPU.
 
     Raises:
@@ -127,6 +128,7 @@ def open_session(model: str | bytes, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises kinds of its own

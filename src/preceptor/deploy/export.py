@@ -120,20 +120,22 @@ def _fill(
     sample = parity_sample(prepared)
     if sample.note:
         note(sample.note)
-    parity = parity_of(OnnxEngine(graph.content, graph.size), TorchEngine(student.network, "cpu"), sample)
+    exported = OnnxEngine(graph.content, graph.size, spins=False)
+    parity = parity_of(exported, TorchEngine(student.network, "cpu"), sample)
     parity.require(MODEL)
-    shutil.copytree(student.folder, folder / NETWORKS / student.name)
+    _copy(student.folder, folder / NETWORKS / student.name)
     for script in SCRIPTS:
         shutil.copyfile(Path(__file__).parent / "alone" / script, folder / script)
     small = int8_model(graph, student.contract, prepared, options.int8)
     served, answering = (MODEL, graph.content) if small.content is None else (INT8, small.content)
-    known = training_looks(prepared, student.run.recipe.data, OnnxEngine(answering, graph.size), mpp=options.mpp)
+    seeing = exported if small.content is None else OnnxEngine(answering, graph.size, spins=False)
+    known = training_looks(prepared, student.run.recipe.data, seeing, mpp=options.mpp)
     (folder / MODEL).write_bytes(without_embedding(graph.content))
     (folder / served).write_bytes(
         without_embedding(answering) if known.familiar is None else with_distance(answering, known.familiar)
     )
     write_formats(folder, options.formats, student.network, student.contract, options.mpp)
-    engine = OnnxEngine(str(folder / served), graph.size)
+    engine = OnnxEngine(str(folder / served), graph.size, spins=False)
     points = points_facts(engine, student.contract, prepared, options.sensitivity, options.abstain)
     note(points["fitted"]["note"])
     facts = {
@@ -155,6 +157,13 @@ def _fill(
     predictor = Predictor(student.contract, engine, identity="", points=Points.from_json(points), ranges=known.ranges)
     write_golden(folder, predictor, options.golden, anonymous=options.anonymous)
     write_bundle(folder, facts)
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            (target / path.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / path.relative_to(source))
 
 
 def _contract_facts(contract: Contract, size: tuple[int, int], dynamic: list[str], mpp: float | None) -> dict[str, Any]:
@@ -238,8 +247,8 @@ def _new(out: Path) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
     try:
+        part.mkdir()
         yield part
         for path in part.rglob("*"):
             _sync(path)
@@ -247,8 +256,18 @@ def _new(out: Path) -> Iterator[Path]:
             out.rmdir()  # an empty one
         part.rename(out)
         sync_folder(out.parent)
+    except OSError as error:
+        _blame(out, part, error)
+        raise
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _blame(out: Path, part: Path, error: OSError) -> None:
+    """Let a failed write name ``out``: the system names no file, or one of the folder that goes."""
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    if error.errno and (not names or any(name.startswith(str(part)) for name in names)):
+        error.filename, error.filename2 = str(out), None
 
 
 def _sync(path: Path) -> None:

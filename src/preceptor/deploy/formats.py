@@ -1,5 +1,6 @@
 """Forms of a model besides ONNX, for who asks for them."""
 
+import io
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,7 +76,9 @@ def _write_torchscript(path: Path, network: Network, contract: Contract) -> None
         noise = torch.Generator().manual_seed(0)
         example = torch.rand(2, contract.reading.channels, *contract.image_size, generator=noise)
         traced = torch.jit.trace(_Logits(network).eval(), example)  # type: ignore[no-untyped-call]
-        torch.jit.save(traced, path)
+        written = io.BytesIO()  # torch's own writing to a full disk ends in an error that names no reason
+        torch.jit.save(traced, written)
+        path.write_bytes(written.getvalue())
 
 
 def _write_wsinfer(folder: Path, network: Network, contract: Contract, mpp: float | None) -> None:

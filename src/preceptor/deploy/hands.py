@@ -3,18 +3,19 @@
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.files import file_lock
+from preceptor.runs.place import is_alive
 from preceptor.stopping import stop_requests
 from preceptor.study.crew import Crew, Death
 from preceptor.study.work import JobOutcome, JobRequest, Work
 
 _ATTEMPTS = 3
-_LEFTOVER = re.compile(r"\..+\.\d+\.part")
+_LEFTOVER = re.compile(r"\..+\.(?P<process>\d+)\.part")
 
 Watch = Callable[[int, int], object]
 """Told how many parts are done, of how many."""
@@ -120,6 +121,16 @@ def held(lock: Path, out: Path, doing: str) -> Iterator[None]:
             yield
     except BlockingIOError:
         raise UserError(f"another process is {doing} into {out}; wait for it, or give another folder") from None
+
+
+def remove_unbegun(work: Path) -> None:
+    """A work folder whose plan was never written whole: its process was killed, or the disk full, meanwhile."""
+    for path in work.glob(".*.part"):
+        found = _LEFTOVER.fullmatch(path.name)
+        if found and not is_alive(int(found["process"])):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # it holds more, or is not there
+        work.rmdir()
 
 
 def remove_leftovers(out: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from preceptor.deploy.hands import remove_unbegun
 from preceptor.deploy.images import Item
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.quoting import quoted
@@ -98,6 +99,7 @@ class PredictionTask:
         """
         there = PredictionTask.read(out)
         if there is None:
+            remove_unbegun(out / WORK)
             folders = [str(path) for path in given if path.is_dir()]
             require_place(out, folders, is_own=False, what="predictions")
             write_sealed(out / WORK / PLAN, self.facts)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from preceptor.data.images import FileReader
 from preceptor.data.pixels.spacing import microns_of
 from preceptor.data.prepare import Prepared
-from preceptor.data.samples import Pixels
+from preceptor.data.samples import SampleTable
 from preceptor.data.sources import open_source
 from preceptor.deploy.engines import Floats, OnnxEngine
 from preceptor.deploy.familiar import FEWEST, Familiar, fitted
@@ -64,7 +64,8 @@ def training_looks(prepared: Prepared, spec: DataSpec, engine: OnnxEngine, mpp: 
         UserError: the files say something else than ``mpp``.
     """
     is_cut = "parent" in prepared.packed.frame  # images of any size are cut into tiles
-    in_training, in_validation = (list(_seen(prepared, spec, part, engine)) for part in ("train", "validation"))
+    table = open_source(spec.source, spec.path, spec.options, spec)
+    in_training, in_validation = (_seen(prepared, table, part, engine) for part in ("train", "validation"))
     microns = _microns([image.looks for image in in_training], mpp)
     but = frozenset({MICRONS}) | (_SIZES if is_cut else frozenset())
     ranges = Ranges.around([image.looks for image in in_training], but=but)
@@ -113,22 +114,34 @@ def _with_distance(image: _Image, familiar: Familiar | None) -> Looks:
     return image.looks if familiar is None else image.looks | {DISTANCE: _distance(image, familiar)}
 
 
-def _seen(prepared: Prepared, spec: DataSpec, part: str, engine: OnnxEngine) -> Iterator[_Image]:
-    packed, table = prepared.packed, open_source(spec.source, spec.path, spec.options, spec)
-    is_cut, place = "parent" in packed.frame, {name: at for at, name in enumerate(table.frame["id"].tolist())}
+def _seen(prepared: Prepared, table: SampleTable, part: str, engine: OnnxEngine) -> list[_Image]:
+    images = _images(prepared, part)
+    embeddings = _embeddings(prepared, images, engine)
+    return [_Image(*seen) for seen in zip(_looks(prepared, table, images), embeddings, strict=True)]
+
+
+def _looks(prepared: Prepared, table: SampleTable, images: Sequence[NDArray[np.int64]]) -> Iterator[Looks]:
+    packed, place = prepared.packed, {name: at for at, name in enumerate(table.frame["id"].tolist())}
+    is_cut = "parent" in packed.frame
     names = packed.frame["parent" if is_cut else "id"].to_numpy(dtype=object)
-    for rows in _images(prepared, part):
-        row, pieces = place[names[rows[0]]], list(packed.read(rows)[0])
-        size = packed.size if is_cut else table.read(row)[0].shape[:2]
-        reader = table.read
+    for rows in images:
+        row, reader = place[names[rows[0]]], table.read
+        size = packed.size if is_cut else reader(row)[0].shape[:2]
         microns = microns_of(reader.images[row], reader.rules.axis) if isinstance(reader, FileReader) else None
-        yield _Image(looks_of(pieces, size, microns=microns), _embeddings(pieces, engine))
+        yield looks_of(list(packed.read(rows)[0]), size, microns=microns)
 
 
-def _embeddings(pieces: Sequence[Pixels], engine: OnnxEngine) -> Floats | None:
-    found = [engine.embeddings(np.stack(pieces[at : at + _AT_ONCE])) for at in range(0, len(pieces), _AT_ONCE)]
+def _embeddings(
+    prepared: Prepared, images: Sequence[NDArray[np.int64]], engine: OnnxEngine
+) -> list[Floats] | list[None]:
+    """Of the pieces of each image, which are asked together with those of others."""
+    rows = np.concatenate([*images, np.empty(0, dtype=np.int64)])
+    starts = range(0, len(rows), _AT_ONCE)
+    found = [engine.embeddings(prepared.packed.read(rows[at : at + _AT_ONCE])[0]) for at in starts]
     known = [one for one in found if one is not None]
-    return np.concatenate(known) if known else None
+    if not known:
+        return [None] * len(images)
+    return list(np.split(np.concatenate(known), np.cumsum([len(some) for some in images])[:-1]))
 
 
 def _images(prepared: Prepared, part: str) -> list[NDArray[np.int64]]:

@@ -104,6 +104,11 @@ def _split(folder: DraftedFolder) -> list[DraftedValue]:
         why = ("The folder has parts of its own.",)
     else:
         why = ("By image, as nothing tells which images belong to one patient. If several do, scores are optimistic.",)
+    if folder.not_official:
+        why = (
+            f"The folder has parts of its own, which cannot be used: {folder.not_official.split(': use ')[0]}.",
+            *why,
+        )
     notes = folder.table.notes if folder.split.by == "image" and not folder.not_by_group else ()
     return [
         DraftedValue("split.by", folder.split.by, (*why, *notes, f"About {counts}.")),

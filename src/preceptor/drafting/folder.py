@@ -28,6 +28,7 @@ class DraftedFolder:
         unread: what was wrong with some of those that were to be read.
         stored: what is to be said of files that hold more than 8 bits.
         split: how a run divides it, by groups or official parts where there are any.
+        not_official: why the parts that it has cannot be used.
         not_by_group: why its groups cannot be divided, so that it is divided image by image.
     """
 
@@ -41,6 +42,7 @@ class DraftedFolder:
     unread: tuple[str, ...]
     stored: tuple[str, ...]
     split: Split
+    not_official: str = ""
     not_by_group: str = ""
 
     @property
@@ -78,7 +80,7 @@ def look(
     table, place, source, chosen, reasons = open_found(path, source, options, channels)
     sizes, greys, unread = _read_some(table)
     reader = table.read if isinstance(table.read, FileReader) else None
-    divided, why = _divided(table)
+    divided, not_official, not_by_group = _divided(table)
     return DraftedFolder(
         table=table,
         path=place or path,
@@ -90,7 +92,8 @@ def look(
         unread=tuple(unread),
         stored=reader.seen.lines(reader.rules) if reader else (),
         split=divided,
-        not_by_group=why,
+        not_official=not_official,
+        not_by_group=not_by_group,
     )
 
 
@@ -135,12 +138,20 @@ def _spread(count: int, most: int) -> Sequence[int]:
     return range(0, count, max(1, -(-count // most)))
 
 
-def _divided(table: SampleTable) -> tuple[Split, str]:
-    """How it is divided: by groups or parts where that can be done, else image by image, and why."""
+def _divided(table: SampleTable) -> tuple[Split, str, str]:
+    """How it is divided: by its own parts, else by groups, else image by image; why not by parts, and by groups."""
     told: dict[str, Any] = {"classes": table.classes, "grouping": table.grouping}
+    not_official = ""
     try:
-        return split(table.frame, **told), ""
+        return split(table.frame, **told), "", ""
     except UserError as error:
-        if not table.frame["group"].notna().any() or table.frame["split"].notna().any():
+        if not table.frame["group"].notna().any():
             raise
-        return split(table.frame, by="image", **told), str(error)
+        reason = str(error)
+    if table.frame["split"].notna().any():
+        not_official = reason
+        try:
+            return split(table.frame, by="group", **told), not_official, ""
+        except UserError as error:
+            reason = str(error)
+    return split(table.frame, by="image", **told), not_official, reason

@@ -49,7 +49,8 @@ def require_place(out: Path, data: Iterable[str | None], *, is_own: bool, what: 
     """
     if is_own:
         return
-    advice = f"Give a new or empty folder, or one that already holds this {what}, with --out."
+    own = f"{'these' if what.endswith('s') else 'this'} {what}"
+    advice = f"Give a new or empty folder, or one that already holds {own}, with --out."
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file. {advice}")
     here = out.resolve()

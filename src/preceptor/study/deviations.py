@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from preceptor.protocols import Protocol, ProtocolRow, protocols, saved
 from preceptor.shipped import shipped_folder
-from preceptor.study.plan import recipes_of
+from preceptor.study.grid import recipes_of
 from preceptor.study.spec import load_study
 
 _PAGE = """\

@@ -110,20 +110,31 @@ def do_job(work: Work, request: JobRequest, tell: Tell) -> JobOutcome:
 
     The log is locked meanwhile: a run never has two writers, even where the worker of a lost machine lives on.
     """
-    request.log.parent.mkdir(parents=True, exist_ok=True)
-    with request.log.open("a", encoding="utf-8") as log, _printed_to(log):
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(log, fcntl.LOCK_EX)
-        try:
-            work(request, tell)
-        except InterruptedRunError:
-            return JobOutcome("stopped")
-        except Exception as error:
+    try:
+        request.log.parent.mkdir(parents=True, exist_ok=True)
+        with request.log.open("a", encoding="utf-8") as log, _printed_to(log):
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(log, fcntl.LOCK_EX)
+            return _done(work, request, tell)
+    except OSError as error:  # of the log
+        return JobOutcome("failed", _words(error))
+
+
+def _done(work: Work, request: JobRequest, tell: Tell) -> JobOutcome:
+    try:
+        work(request, tell)
+    except InterruptedRunError:
+        return JobOutcome("stopped")
+    except Exception as error:
+        with suppress(OSError):  # the disk that is full for the work is so for its log
             traceback.print_exc()
-            words = str(error) if isinstance(error, UserError) else refusal(error)
-            words = words or f"{type(error).__name__}: {error}"
-            return JobOutcome("failed", words)
+        return JobOutcome("failed", _words(error))
     return JobOutcome("done")
+
+
+def _words(error: Exception) -> str:
+    words = str(error) if isinstance(error, UserError) else refusal(error)
+    return words or f"{type(error).__name__}: {error}"
 
 
 def do_jobs_of(connection: Connection, work: Work, threads: int, gpu: str | None) -> None:
@@ -176,6 +187,7 @@ def _printed_to(log: TextIO) -> Iterator[None]:
         yield
     finally:
         for stream, number, old in zip(streams, (1, 2), before, strict=True):
-            stream.flush()
+            with suppress(OSError):  # a full disk
+                stream.flush()
             os.dup2(old, number)
             os.close(old)

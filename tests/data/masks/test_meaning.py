@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -138,7 +139,10 @@ AMBIGUOUS = {
     "0 and 2": ((SQUARE * 2, OTHER * 2), [r"data.options.mask_values=\[0, 2\]"]),
     "255 beside classes": ((SQUARE + np.uint8(255) * OTHER,), ["data.options.mask_ignore=255"]),
     "classes beside 255": ((SQUARE * 2 + np.uint8(255) * OTHER, OTHER), ["mask_ignore=255", "classes="]),
-    "two colours": ((in_colour((255, 0, 0), SQUARE), in_colour((0, 255, 0), OTHER)), ["mask_colours={background"]),
+    "two colours": (
+        (in_colour((255, 0, 0), SQUARE), in_colour((0, 255, 0), OTHER)),
+        [r"mask_colours={background: \[0, 0, 0\], class1: \[0, 255, 0\], class2: \[255, 0, 0\]}"],
+    ),
     "a picture": ((np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8),), ["unexpected values"]),
 }
 
@@ -151,6 +155,16 @@ def test_what_may_mean_several_things_is_refused_with_the_options(
     for word in words:
         with pytest.raises(UserError, match=word):
             read(table)
+
+
+def test_the_option_on_colours_can_be_pasted(tmp_path: Path) -> None:
+    masks = in_colour((255, 0, 0), SQUARE), in_colour((0, 255, 0), OTHER)
+    with pytest.raises(UserError) as refused:
+        read(table_of(tmp_path / "first", *masks))
+    option = str(refused.value).rpartition("mask_colours=")[2]
+    found = read(table_of(tmp_path / "second", *masks, mask_colours=yaml.safe_load(option)))
+    assert np.array_equal(found[0], SQUARE * 2)
+    assert np.array_equal(found[1], OTHER)
 
 
 COLOURS = {"background": [0, 0, 0], "gland": [255, 0, 0], "vessel": [0, 0, 255], "ignore": [255, 255, 255]}

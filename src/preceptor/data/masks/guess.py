@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from preceptor.data.masks.marks import Marks, numbers_of_colours
-from preceptor.data.masks.meaning import ADVICE_ON_COLOURS, Meaning, unexpected
+from preceptor.data.masks.meaning import Meaning, refused_colours, unexpected
 from preceptor.data.masks.rules import RGB
 from preceptor.data.pixels.stored import Values
-from preceptor.errors import UserError
-from preceptor.quoting import quoted
 
 LOOKED_AT = 64
 """Masks of a data set from which it is guessed, evenly spread."""
@@ -118,8 +116,7 @@ def _of_colours(path: str, found: list[MaskLook], meaning: Meaning) -> Meaning:
         (other,) = used - {(0, 0, 0)}
         said = f"masks are black and {list(other)} (red, green, blue): that is foreground"
         return replace(meaning, colours=((0, 0, 0), other), said=(said,))
-    shown = ", ".join(str(list(colour)) for colour in sorted(used)[:6]) + (", …" if len(used) > 6 else "")
-    raise UserError(f"mask {quoted(path)} has colours, all masks together {shown}: {ADVICE_ON_COLOURS}")
+    raise refused_colours(path, used, "colours, all masks together")
 
 
 def _greys(look: MaskLook) -> set[RGB]:

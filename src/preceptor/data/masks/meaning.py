@@ -1,6 +1,6 @@
 """What the pixels of the masks of a data set mean, and one mask's classes by it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,22 +95,27 @@ def _chosen(marks: Marks, path: str, meaning: Meaning) -> tuple[Values, float]:
         assert marks.colours is not None
         return marks.colours[..., 0], 255
     if marks.values is None:
-        raise UserError(f"mask {quoted(path)} has colours{_listed(marks)}: {ADVICE_ON_COLOURS}")
+        colours = marks.colours if marks.colours is not None else np.empty((0, 3))
+        raise refused_colours(path, np.unique(colours.reshape(-1, 3), axis=0).tolist())
     return marks.values, white
 
 
-ADVICE_ON_COLOURS = (
-    "one value per pixel was expected, 0 for background;\nsay what each colour is, background first: "
-    "data.options.mask_colours={background: [0, 0, 0], lesion: [255, 0, 0]}"
-)
+_MOST_COLOURS = 6  # that are named
 
 
-def _listed(marks: Marks) -> str:
-    if marks.colours is None:
-        return ""
-    found = np.unique(marks.colours.reshape(-1, 3), axis=0)
-    listed = ", ".join(str(colour) for colour in found[:6].tolist())
-    return f" {listed}{', …' if len(found) > 6 else ''}"
+def refused_colours(path: str, colours: Iterable[RGB], what: str = "colours") -> UserError:
+    """Masks whose colours are no classes yet: which they are, and the option that says it, to be filled in."""
+    found = sorted({tuple(map(int, colour)) for colour in colours}, key=lambda colour: (sum(colour) > 0, colour))
+    shown = ", ".join(str(list(colour)) for colour in found[:_MOST_COLOURS])
+    more = ", …" if len(found) > _MOST_COLOURS else ""
+    names = ["background" if not any(colour) else f"class{at}" for at, colour in enumerate(found[:_MOST_COLOURS])]
+    given = ", ".join(f"{name}: {list(colour)}" for name, colour in zip(names, found, strict=False))
+    given = given or "background: [0, 0, 0], lesion: [255, 0, 0]"
+    return UserError(
+        f"mask {quoted(path)} has {what}{f' {shown}{more}' if shown else ''}: one value per pixel was expected, 0 for "
+        "background;\nsay what each colour is, in words of your own, background first: "
+        f"data.options.mask_colours={{{given}{more}}}"
+    )
 
 
 def _as_usual(values: Values, present: Values, path: str, classes: int, white: float) -> Pixels:

@@ -3,11 +3,12 @@
 import argparse
 import csv
 import hashlib
+import io
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import onnxruntime
@@ -40,9 +41,8 @@ def answer(session: Any, facts: Any, image: Any, calibrate: bool, about: Any) ->
     planes = given.transpose(0, 3, 1, 2).astype(np.float32) / top
     if planes.shape[2:] != tuple(facts["input"]["size"]):
         planes = np.stack([[scaled(plane, facts["input"]["size"]) for plane in one] for one in planes])
-    starts = range(0, len(planes), 16)
     wanted = ["logits", "distance"][: len(session.get_outputs())]
-    parts = [session.run(wanted, {"images": planes[first : first + 16]}) for first in starts]
+    parts = [session.run(wanted, {"images": planes[at : at + 16]}) for at in range(0, len(planes), 16)]
     logits, *far = (np.concatenate(part) for part in zip(*parts, strict=True))
     if facts["task"] == "segmentation":
         mask = mask_of(logits, places, image.shape[:2], facts["images"])
@@ -77,12 +77,11 @@ def outside(pixels: Any, image: Any, facts: Any, about: Any) -> int:
     if facts["outside"] is None:
         return 0
     unit = np.stack(pixels).reshape(-1, image.shape[2]).astype(np.float64) / np.iinfo(image.dtype).max
-    seen = {"short side": min(image.shape[:2]), "long side": max(image.shape[:2])}
+    seen = {"short side": min(image.shape[:2]), "long side": max(image.shape[:2]), **about}
     seen |= {"brightness": unit.mean(), "contrast": unit.std()}
     if image.shape[2] == 3:
         amounts = -np.log(np.maximum(unit, 1 / 255)) @ np.array(facts["outside"]["unmixing"])
         seen |= dict(zip(("haematoxylin", "eosin"), amounts.mean(axis=0), strict=True))
-    seen |= about
     ranges = facts["outside"]["ranges"].items()
     return int(any(name in seen and not low <= seen[name] <= high for name, (low, high) in ranges))
 
@@ -93,39 +92,58 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--calibrated", action="store_true", help="probabilities at the bundle's temperature")
     given, here = parser.parse_args(), Path(__file__).resolve().parent
-    facts = json.loads((here / "bundle.json").read_text(encoding="utf-8"))
-    file, names, reading = (
-        facts["serves"]["file"],
-        [one["name"] for one in facts["classes"]],
-        facts["images"]["reading"],
-    )
+    try:
+        facts = json.loads((here / "bundle.json").read_text(encoding="utf-8"))
+    except ValueError:
+        stop("bundle.json was cut short or changed after it was exported")
+    if facts.get("schema") != 1:
+        stop("bundle.json and predict.py are of different versions; take both from one bundle")
+    file, names, reading = facts["serves"]["file"], [c["name"] for c in facts["classes"]], facts["images"]["reading"]
     if hashlib.sha256(model := (here / file).read_bytes()).hexdigest() != facts["files"][file]:
-        sys.exit(f"error: {file} was changed or damaged after it was exported")
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        stop(f"{file} was changed or damaged after it was exported")
+    try:
+        session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises kinds of its own
+        stop(f"onnxruntime {onnxruntime.__version__} cannot open {file}, try a newer one: {str(error).splitlines()[0]}")
     knows_size = facts["outside"] is not None and "microns per pixel" in facts["outside"]["ranges"]
     rows: list[Any] = [["file", "label", *(f"p_{name}" for name in names), "abstained", "outside", "error"]]
-    paths = [p.relative_to(given.folder) for p in given.folder.rglob("*") if p.suffix.lower() in ENDINGS]
-    if not paths:
-        sys.exit(f"error: no image in {given.folder} or below")
-    for name in sorted(p.as_posix() for p in paths if not any(part.startswith(".") for part in p.parts)):
+    files = [p.relative_to(given.folder) for p in given.folder.rglob("*") if not p.is_dir()]
+    images = sorted(p.as_posix() for p in files if p.suffix.lower() in ENDINGS and "/." not in f"/{p.as_posix()}")
+    for name in images or stop(f"no image in {given.folder} or below"):
         try:
             image = read(given.folder / name, reading)
-            size = microns(given.folder / name) if knows_size else None
-            about = {"microns per pixel": size} if size else {}
+            about = {"microns per pixel": s} if knows_size and (s := microns(given.folder / name)) else {}
             found, mask = answer(session, facts, image, given.calibrated, about)
         except Exception as error:
             rows.append([name, "", *[""] * len(names), 0, 0, " ".join(str(error).split()) or type(error).__name__])
             continue
         rows += [[name + end, label, *(f"{p:.7g}" for p in shares), *marks, ""] for end, label, shares, *marks in found]
         if mask is not None:
-            os.makedirs((given.out / "masks" / name).parent, exist_ok=True)
-            Image.fromarray(mask * np.uint8(255 // (len(names) - 1))).save(given.out / "masks" / f"{name}.png")
-    os.makedirs(given.out, exist_ok=True)
-    with open(given.out / "predictions.part", "w", encoding="utf-8", newline="") as table:
-        csv.writer(table, lineterminator="\n").writerows(rows)
-    os.replace(given.out / "predictions.part", given.out / "predictions.csv")
+            Image.fromarray(mask * np.uint8(255 // (len(names) - 1))).save(drawn := io.BytesIO(), format="PNG")
+            put(given.out / "masks" / f"{name}.png", drawn.getvalue())
+    csv.writer(table := io.StringIO(newline=""), lineterminator="\n").writerows(rows)
+    put(given.out / "predictions.csv", table.getvalue().encode())
     print(f"{len(rows) - 1} rows: {given.out / 'predictions.csv'}")
 
 
+def put(path: Path, content: bytes) -> None:
+    """Write a file that is whole, or not there."""
+    os.makedirs(path.parent, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def stop(words: object) -> NoReturn:
+    print(f"error: {words}", file=sys.stderr)
+    sys.exit(2)
+
+
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except OSError as error:
+        stop(error)

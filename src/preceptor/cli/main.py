@@ -468,11 +468,18 @@ def recipe_schema(
 
 
 @app.command()
-def recipes() -> None:
+def recipes(
+    deviations: Annotated[
+        bool, typer.Option("--deviations", help="Papers beside studies: docs/deviations.md.")
+    ] = False,
+) -> None:
     """The recipes and studies that come with preceptor, with a line on each."""
-    from preceptor.cli.recipes import print_shipped
+    from preceptor.cli.recipes import deviations_page, print_shipped
 
-    print_shipped()
+    if deviations:
+        say(deviations_page(), nl=False)
+    else:
+        print_shipped()
 
 
 @app.command()

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from preceptor.groupings import units_of
+
 _NEARLY_ALL = 0.8
 _NUMBER = re.compile(r"[ _.\-]*[\[(]?(?:x|y|row|col|idx)?[ _.\-]?\d+[\])]?$", re.IGNORECASE)
 
@@ -263,7 +265,7 @@ def groups_by_name(stems: Sequence[str]) -> NamedGroups:
         if stems and len(found) == len(stems):
             count = len(set(found))
             note = (
-                f"Groups are {rule.grouping}s by their names ({rule.names}): {count} in {len(stems)} images; "
+                f"Groups are {units_of(rule.grouping)} by their names ({rule.names}): {count} in {len(stems)} images; "
                 "data.options.group sets another rule, split.by=image none."
             )
             return NamedGroups(tuple(found), rule.grouping, rule.pattern, note)

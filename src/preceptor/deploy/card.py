@@ -8,6 +8,7 @@ import yaml
 
 from preceptor.deploy.guard import pooled_iou
 from preceptor.deploy.student import Student
+from preceptor.groupings import narrow_for_patients
 from preceptor.measures import ClassAnswers, Interval, MaskAnswers, bootstrap_sums
 from preceptor.measures.not_worse import drawn_over, paired_gap, words_on
 from preceptor.measures.table import main_measure
@@ -50,6 +51,7 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         "## Results",
         "",
         _sentence(metric, interval, by),
+        *_narrow(student, interval),
         *_good_enough(student, facts["made_of"]["options"]["margin"]),
         "",
         *_points(facts),
@@ -104,6 +106,12 @@ def _sentence(metric: str, interval: Interval | None, by: str) -> str:
         f"Test {metric} {interval.value:.3f} (95 % interval {interval.low:.3f} to {interval.high:.3f}, bootstrap over "
         f"{interval.units} {by})."
     )
+
+
+def _narrow(student: Student, interval: Interval | None) -> list[str]:
+    """That several of what was drawn may be of one patient, where that is so."""
+    grouping = student.run.result.grouped_by
+    return ["", narrow] if interval and grouping and (narrow := narrow_for_patients(grouping)) else []
 
 
 def _points(facts: Mapping[str, Any]) -> list[str]:

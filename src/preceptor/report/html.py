@@ -25,6 +25,7 @@ from preceptor.report.drawing.ranks import rank_diagram
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.operating import good_enough, operated, rates
 from preceptor.report.probes import probes
+from preceptor.report.protocol import protocol
 from preceptor.report.reading.published import read_published
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.results import results
@@ -131,6 +132,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         tables.costs(study),
         tables.gradients(study),
         tables.runs(study),
+        protocol(study),
     ]
     return Section(
         slug=slug,
@@ -139,7 +141,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         overview=_drawn(
             "Every method",
             figures.overview(study, statistics),
-            "Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test samples or groups.",
+            f"Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test {study.units}.",
         ),
         along=_drawn(
             "Along an axis",

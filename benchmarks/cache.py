@@ -4,7 +4,11 @@ Both do the same mathematics on the same batches, held in memory, with the loop'
 optimiser; what is read lies on disk, in the page cache as after a first epoch. Printed: medians and quartiles of a
 step, the median of the paired ratios, and how long reading alone takes.
 
+With ``--stored`` instead: steps of ``technique: distil_features`` on real patches with all that belongs to them, the
+teacher (ViT-S, random weights) live and read from a folder that ``preceptor embed`` has made, in turn.
+
     OMP_NUM_THREADS=1 python benchmarks/cache.py [--rounds 5] [--precision bf16-mixed]
+    OMP_NUM_THREADS=1 python benchmarks/cache.py --stored [--rounds 5]
 """
 
 import argparse
@@ -14,21 +18,32 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from preceptor.bench.steps import Steps
 from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.computing import HowComputed
 from preceptor.cohort.frozen import FixedSize, FrozenOutputs
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
+from preceptor.data.images import FileReader
+from preceptor.data.prepare import prepare
+from preceptor.data.sources import open_source
+from preceptor.data.subsets import drawn
+from preceptor.deploy.embed import embed_images
+from preceptor.deploy.wanted import Wanted
 from preceptor.knowledge.catalogue import entry_for, load
 from preceptor.knowledge.task_loss import ClassificationLoss, MaskLoss
+from preceptor.machine.fabric import make_fabric
 from preceptor.networks.build import build_network
+from preceptor.recipe import Recipe, parse_recipe
 from preceptor.specs import NetworkSpec, Task, TrainingSpec
 from preceptor.teacher_cache.facts import arithmetic_facts, network_facts
 from preceptor.teacher_cache.folder import CacheEntry
 from preceptor.teacher_cache.replay import Replay
 from preceptor.training.optim import Group, make_optimizer
+from preceptor.training.run import run_of
 from timing import spread
 
 
@@ -100,7 +115,7 @@ class Contest:
         }
         self.replay = Replay(self.live, lambda line: None, budget=1e12)
         rows = case.batch * case.steps
-        self.replay.add("T", teacher, CacheEntry(root, facts, "T", ""), rows=rows, images=rows)
+        self.replay.add("T", teacher, CacheEntry(root, facts, "T", ""), keys=np.arange(rows).astype("S16"), images=rows)
         self.replay.plan([0])
         for epoch in (1, 2):  # the first fills, the second compares and reads
             self.run(self.replay, epoch)
@@ -133,6 +148,68 @@ class Contest:
         return (time.perf_counter() - began) / len(self.batches)
 
 
+STUDENTS = ("mobilenetv3_small_050", "resnet10t")
+SIGHTS = ((64, 224), (96, 224), (96, 96))
+"""Sides of an image, and of what the teacher makes of it, in pixels."""
+
+
+def recipe_of(student: str, size: int, sight: int, root: Path) -> Recipe:
+    """Without labels, on some patches of CRCHistoPhenotypes."""
+    table = {"csv": "data_labels_mainData.csv", "image": "ImageName", "image_folder": "patch_images"}
+    return parse_recipe(
+        {
+            "task": "classification",
+            "data": {
+                "source": "table",
+                "path": "${PRECEPTOR_DATA}/CRCHistoPhenotypes",
+                "options": {**table, "label": "cellTypeName", "group": "patientID"},
+                "subset": {"count": 900},
+                "image_size": size,
+                "cache": str(root / "cache"),
+            },
+            "augment": {"flip_horizontal": False, "flip_vertical": False},
+            "networks": {
+                "teacher": {"architecture": "vit_small_patch16_224", "weights": "none", "input_size": sight},
+                "student": {"architecture": student, "weights": "none"},
+                "count": 1,
+            },
+            "technique": {"name": "distil_features"},
+            "training": {"batch_size": 32, "placement": "fixed", "teacher_cache": {"dtype": "float16"}},
+        }
+    )
+
+
+def stored_contest(student: str, size: int, sight: int, rounds: int, steps: int) -> str:
+    """One line: a step with a live teacher and with stored embeddings."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        recipe = recipe_of(student, size, sight, root)
+        (root / "recipe.yaml").write_text(recipe.to_yaml())
+        prepared = prepare(recipe)
+        table = open_source(recipe.data.source, recipe.data.path, recipe.data.options, recipe.data)
+        assert isinstance(table.read, FileReader), "patches are files"
+        assert recipe.data.subset is not None, "some of them"
+        reader = drawn(table, recipe.data.subset).read
+        assert isinstance(reader, FileReader), "as those of the whole"
+        (root / "images.csv").write_text("\n".join(["file", *reader.images]))
+        began = time.perf_counter()
+        found = embed_images(Wanted(str(root / "recipe.yaml"), device="cpu"), [root / "images.csv"], root / "stored")
+        seconds = time.perf_counter() - began
+        recipe = recipe.with_({"training.teacher_cache.stored": [str(root / "stored")]})
+        run = run_of(recipe, prepared, make_fabric("cpu"), root / "run")
+        contest = Steps(run, run.plan.stages[0], root)
+        live, read = [], []
+        for _ in range(rounds):
+            live.append(contest.measure(steps, "computed").seconds)
+            read.append(contest.measure(steps, "read").seconds)
+        ratios = [a / b for a, b in zip(live, read, strict=True)]
+        return (
+            f"{student} at {size} px, ViT-S at {sight} px: live {spread(live, ' ms', 1e3)}, "
+            f"stored {spread(read, ' ms', 1e3)}, ratio {spread(ratios, digits=1)}; "
+            f"{len(found)} embedded in {seconds:.0f} s"
+        )
+
+
 def tiny(case: Case) -> Case:
     """The same with networks, images and batches that show whether it can be done, and no more."""
     if case.task == "segmentation":
@@ -145,7 +222,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true")
     parser.add_argument("--tiny", action="store_true", help="the smallest of everything: only to see that it runs")
+    parser.add_argument("--stored", action="store_true", help="a ViT-S live and stored, instead of the cache")
     given = parser.parse_args()
+    if given.stored:
+        print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batches of 32, {given.rounds} rounds")
+        for student in STUDENTS:
+            for size, sight in SIGHTS:
+                print(stored_contest(student, size, sight, given.rounds, steps=6), flush=True)
+        return
     precision = torch.bfloat16 if given.precision == "bf16-mixed" else None
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {given.precision}, {given.rounds} rounds")
     for case in map(tiny, CASES) if given.tiny else CASES:

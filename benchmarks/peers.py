@@ -31,6 +31,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 
@@ -147,7 +148,7 @@ class Ours:
         facts = {"network": network_facts(teacher), "pixels": {}, "arithmetic": arithmetic, "dtype": "float32"}
         replay = Replay(self.live, lambda line: None, budget=1e12)
         rows = sum(len(batch.rows) for batch in batches)
-        replay.add("T", teacher, CacheEntry(root, facts, "T", ""), rows=rows, images=rows)
+        replay.add("T", teacher, CacheEntry(root, facts, "T", ""), keys=np.arange(rows).astype("S16"), images=rows)
         replay.plan([0])
         self.cohort.frozen_outputs = replay
         with torch.no_grad():

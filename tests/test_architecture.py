@@ -27,6 +27,7 @@ GROUND = {
     "plotting",
     "quoting",
     "randomness",
+    "recipe_rules",
     "refusals",
     "screen",
     "sealed",
@@ -38,6 +39,7 @@ GROUND = {
     "specs",
     "streams",
     "study_index",
+    "written_tables",
     "yaml_text",
 }
 """What every room stands on."""
@@ -56,11 +58,12 @@ ROOMS = {
     "composed": {"networks", "knowledge"},
     "machine": {"networks"},
     "cohort": {"plan", "composed", "machine", "networks", "knowledge", "data.batches"},
-    "teacher_cache": {"recipe", "plan", "cohort", "composed", "machine", "data", "networks"},
+    "teacher_cache": {"recipe", "plan", "cohort", "composed", "machine", "data", "networks", "embeddings"},
     "training": {
         "recipe",
         "own_files",
         "machine",
+        "embeddings",
         "teacher_cache",
         "plan",
         "techniques",
@@ -107,6 +110,11 @@ ROOMS = {
         "analysis.cam",
         "teacher_cache.facts",
         "teacher_cache.folder",
+        "teacher_cache.compress",
+        "teacher_cache.reader",
+        "cohort.frozen",
+        "cohort.instantiate",
+        "plan",
         "training",
         "study",
         "composed",
@@ -119,6 +127,7 @@ ROOMS = {
     "serve": {"deploy", "data", "measures", "__version__"},
     "study": {"machine", "recipe", "own_files", "plan", "techniques", "training", "networks", "data", "runs"},
     "report": {"recipe", "plan", "techniques", "measures", "runs", "__version__"},
+    "verify": {"runs.files"},
     "face": {
         "recipe",
         "opened_run",
@@ -135,6 +144,7 @@ ROOMS = {
         "runs",
     },
     "cli": {
+        "embeddings",
         "drafting",
         "reference",
         "bench",
@@ -145,6 +155,7 @@ ROOMS = {
         "report",
         "serve",
         "study",
+        "verify",
         "training",
         "recipe",
         "own_files",
@@ -216,6 +227,7 @@ QUICK = [
     "runs.tables",
     "report",
     "serve.server",
+    "verify.check",
 ]
 
 
@@ -326,6 +338,15 @@ def test_what_must_answer_quickly_imports_neither_torch_nor_matplotlib():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == ""
 
 
+def test_what_verifies_a_report_shares_nothing_with_it():
+    """Not by way of another module either: its scores, intervals and tests are its own."""
+    code = (
+        "import sys, preceptor.cli.verify\n"
+        "print(*sorted(name for name in sys.modules if name.startswith(('preceptor.measures', 'preceptor.report'))))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
 LONG = {
     "cli.main": "every command with its options, which typer reads from one signature each; the work is done elsewhere",
     "specs": "every section of a recipe that is not a technique's, checked as one",
@@ -364,7 +385,7 @@ MANY = {
         "what a command was given, by name",
     ),
     **dict.fromkeys(
-        ("data.sources.folder.folder", "data.sources.phantom.phantom", "data.sources.table.table"),
+        (f"data.sources.{name}.{name}" for name in ("folder", "images", "phantom", "table")),
         "options of a source in recipes, which are read from its signature",
     ),
     **dict.fromkeys(

@@ -71,7 +71,7 @@ def test_an_option_given_for_the_new_technique_is_not_left_out(written):
         ({"teacher_training": {"threads": 2}}, "threads is for the whole run"),
         ({"networks": {"teacher": SMALL, "student": SMALL, "count": 1}}, "kd_ml wants at least two students"),
         ({"split": {"shots": 5, "train_fraction": 0.5}}, "shots and train_fraction both take a part"),
-        ({"split": {"shots_seed": 1}}, "shots_seed: there are no shots to draw"),
+        ({"split": {"shots_seed": 1}}, "shots_seed: there is nothing to draw; give `shots` or `train_fraction`"),
         ({"split": {"shots": 0}}, "split.shots: .*greater than 0"),
         ({"data": {"source": "x", "channels": 17}}, "data.channels: .*less than or equal to 16"),
         (

@@ -69,6 +69,22 @@ class OpenedRun:
         """Scores on the validation part by network."""
         return self.result.validation
 
+    def require_classes(self, wanted: str) -> None:
+        """Refuse a run that read no label.
+
+        Args:
+            wanted: what cannot be done without classes, in words.
+
+        Raises:
+            UserError: it read none.
+        """
+        if self.result.has_no_labels:
+            folder, network = self.files.folder, self.files.network(self.result.chosen)
+            raise UserError(
+                f"{folder} read no label, so its networks tell no classes apart: {wanted}.\n`preceptor embed {folder} "
+                f"IMAGES` makes their embeddings; a recipe with `weights: {network}` goes on from there with labels."
+            )
+
     @property
     def notes(self) -> Iterator[str]:
         """What should be known of its files, a sentence each."""
@@ -166,6 +182,7 @@ class OpenedRun:
         from preceptor.data.repair import on_sound_pixels
         from preceptor.training.exported import evaluate_networks
 
+        self.require_classes("there is nothing to evaluate but what its result says")
         own = of_a_run(self.files.folder, self.result.measures, said_by=self.files.result, trust=self.trust)
         if own and not self.trust:
             left_out = ", ".join(one.key for one in own)

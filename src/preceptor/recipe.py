@@ -37,11 +37,22 @@ from preceptor.plan.cast import Cast, Facts, Usual
 from preceptor.plan.frozen import FrozenMap
 from preceptor.plan.stage import Plan
 from preceptor.plan.weights import notes_on_weights, require_weights_meant
-from preceptor.specs import AugmentSpec, DataSpec, Model, NetworksSpec, SplitSpec, Task, TaskLossSpec, TrainingSpec
+from preceptor.recipe_rules import reads_no_label, refuse_other_channels, refuse_what_needs_labels
+from preceptor.specs import (
+    FEATURES,
+    AugmentSpec,
+    DataSpec,
+    Model,
+    NetworksSpec,
+    SplitSpec,
+    Task,
+    TaskLossSpec,
+    TrainingSpec,
+)
 from preceptor.techniques import TECHNIQUES, OwnTechnique, Technique
 from preceptor.techniques.base import LossSpec
 from preceptor.techniques.own import technique_options
-from preceptor.yaml_text import read_value, read_yaml_file
+from preceptor.yaml_text import read_mapping, read_value
 
 
 def _own_or_known(raw: object, known: Callable[[object], Technique]) -> Technique:
@@ -109,18 +120,20 @@ class Recipe(Model):
         strangers = set(self.teacher_training) - set(TrainingSpec.model_fields)
         if strangers:
             raise ValueError(f"teacher_training: {unknown(sorted(strangers)[0], TrainingSpec.model_fields)}")
-        whole_run = sorted(
-            {"monitor", "threads", "tensorboard", "trackers", "teacher_cache"} & set(self.teacher_training)
-        )
-        if whole_run:
-            raise ValueError(f"teacher_training: {whole_run[0]} is for the whole run; put it under training")
+        whole = sorted({"monitor", "threads", "tensorboard", "trackers", "teacher_cache"} & set(self.teacher_training))
+        if whole:
+            raise ValueError(f"teacher_training: {whole[0]} is for the whole run; put it under training")
         self.teacher_stage_training  # noqa: B018  # wrong values are refused now, not after the first stage
+        refuse_what_needs_labels(self.data, self.split, self.training, self.task, self.measures)
         self._require_monitor()
         self._suits_the_technique()
-        self._suits_the_channels()
+        refuse_other_channels(self.data, self.augment, self.networks)
+        self.training.teacher_cache.require_as_shown(self.augment)
         return self
 
     def _require_monitor(self) -> None:
+        if self.is_label_free:
+            return
         known, monitor = self.measures_known, self.monitor
         monitors = [one.name for one in known.values() if one.may_monitor]
         if monitor in monitors or (self.task == "segmentation" and class_scored(monitor) is not None):
@@ -137,27 +150,13 @@ class Recipe(Model):
             del found["measures"]
         return found
 
-    def _suits_the_channels(self) -> None:
-        """What is computed from red, green and blue, or from 8 bits, and how many numbers normalise."""
-        channels, networks = self.data.channels, self.networks
-        for name in ("stain", "colour"):
-            if getattr(self.augment, name) and channels != 3:
-                raise ValueError(
-                    f"augment.{name}: changes red, green and blue; data.channels is {channels}; leave it out"
-                )
-        if self.augment.stain and self.data.depth != 8:
-            raise ValueError(f"augment.stain: changes pixels of 8 bits; data.depth is {self.data.depth}; leave it out")
-        specs = [*networks.peers.values(), *networks.teachers, *filter(None, [networks.teacher])]
-        for spec in specs:
-            for name, values in (("mean", spec.mean), ("std", spec.std)):
-                if values is not None and len(values) != channels:
-                    raise ValueError(
-                        f"networks: {name} of {spec.architecture} has {len(values)} numbers: data.channels={channels} "
-                        "wants one each"
-                    )
-
     def _suits_the_technique(self) -> None:
         technique, networks = self.technique, self.networks
+        if self.is_label_free and not technique.learns_without_labels:
+            raise ValueError(
+                f"technique {technique.name} learns from labels, and none is read; without labels there is "
+                "technique.name=distil_features"
+            )
         for spec in technique.losses_named:
             self._require_task(spec)
         if self.task not in technique.tasks:
@@ -194,6 +193,16 @@ class Recipe(Model):
         return measures_in_recipe(self.task, self.measures)
 
     @property
+    def is_label_free(self) -> bool:
+        """Whether no label is read at all, of any part: nothing of classes is learned or known."""
+        return reads_no_label(self.data, self.split)
+
+    @property
+    def scored_in(self) -> str:
+        """The task, or ``features`` where no label is read: of what measures scores are."""
+        return FEATURES if self.is_label_free else self.task
+
+    @property
     def monitored(self) -> AnyMeasure | None:
         """The measure that chooses weights; None for one of a single class, which the data alone know."""
         return self.measures_known.get(self.monitor)
@@ -201,7 +210,7 @@ class Recipe(Model):
     @property
     def monitor(self) -> str:
         """The validation score that chooses weights."""
-        return self.training.monitor or main_measure(self.task).name
+        return self.training.monitor or main_measure(self.scored_in).name
 
     def cast(self, facts: Facts | None = None) -> Cast:
         """Who takes part, as a technique is told."""
@@ -216,6 +225,7 @@ class Recipe(Model):
             goes_on=bool(self.teacher_training),
             monitor=self.monitor,
             shots=self.split.shots,
+            has_labels=not self.is_label_free,
             facts=facts or Usual(),
         )
 
@@ -262,20 +272,6 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, list
         UserError: what is wrong, where, and the nearest valid key.
     """
     return changed_recipe(read_mapping(path, "recipe"), map(parse_override, overrides), origin=str(path))
-
-
-def read_mapping(path: Path, what: str) -> dict[str, Any]:
-    """The YAML mapping in ``path``, unchecked; ``what`` it is called in errors."""
-    try:
-        raw = read_yaml_file(path, f"{what} {str(path)!r}")
-    except FileNotFoundError:
-        example = "recipes/phantom.yaml" if what == "recipe" else "studies/phantom.yaml"
-        raise UserError(f"no {what} {str(path)!r}: give the path of a .yaml file, for example {example}") from None
-    except IsADirectoryError:
-        raise UserError(f"{what} {str(path)!r} is a folder: give the .yaml file in it") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{what} {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
-    return raw
 
 
 def changed_recipe(

@@ -20,6 +20,9 @@ from pydantic import (
 from preceptor.own_code import is_code
 
 Task = Literal["classification", "segmentation"]
+Scored = Literal["classification", "segmentation", "features"]
+"""What networks are scored in: their task, or where no label is read their features."""
+FEATURES: Scored = "features"
 ResizeRule = Literal["squash", "crop", "pad"]
 Colour = tuple[int, ...]
 """Of each channel, 0 to 255: red, green and blue."""
@@ -118,6 +121,8 @@ class DataSpec(Model):
         duplicates: what happens to images with equal pixels: ``drop`` keeps one where the labels agree and none where
             they differ, ``keep`` puts all of them on one side of the split, ``error`` refuses. What was done is
             stated on the terminal and in the result.
+        unlabelled: a folder, or a table with a column ``image``, of more images, without labels: they are in the
+            training part, where networks learn from them what teachers and peers say of them.
         cache: folder in which packed images are kept; by default that of preceptor.
     """
 
@@ -131,12 +136,46 @@ class DataSpec(Model):
     channels: Channels = 3
     depth: Depth = 8
     duplicates: Literal["drop", "keep", "error"] = "drop"
+    unlabelled: str | None = None
     cache: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it is; without ``unlabelled`` where there is none, as recipes were written before."""
+        found: dict[str, Any] = written(self)
+        if not found.get("unlabelled", True):
+            del found["unlabelled"]
+        return found
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of a packed image."""
         return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+
+
+class LabelsSpec(Model):
+    """How many labels of the training part are known. The other images stay in training, without one.
+
+    Args:
+        fraction: share of the labels, at least one of each class; 0 (``labels: none``) reads none of any part.
+        per_class: or so many of each class.
+        seed: draws them; the split's unless given.
+    """
+
+    fraction: Fraction | None = None
+    per_class: Images | None = None
+    seed: int | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_say_how_many(self) -> Self:
+        if (self.fraction is None) == (self.per_class is None):
+            raise ValueError("say how many labels are known: `fraction` or `per_class`, one of them")
+        return self
+
+    @property
+    def are_none(self) -> bool:
+        """Whether no label is read at all."""
+        return self.fraction == 0
 
 
 class SplitSpec(Model):
@@ -152,7 +191,9 @@ class SplitSpec(Model):
         train_fraction: share of the training part that is used.
         shots: keeps that many random images of each class (for masks: in all) of the training part; fewer are
             contained in more.
-        shots_seed: draws others of the same training part; by default it is the split's seed.
+        shots_seed: draws another such fraction or other shots of the same training part; by default the split's seed.
+        labels: how many labels of the training part are known, while every image stays in it: ``{fraction: 0.1}``,
+            ``{per_class: 5}``, or ``none``. Networks learn from the others what teachers and peers say of them.
         seed: of the division; by default the recipe's.
         stratify: whether classes are spread over the parts as evenly as groups allow; ``distil_features``, which reads
             no labels at first, never does, and what is compared with it should not either.
@@ -165,6 +206,7 @@ class SplitSpec(Model):
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     shots: Images | None = None
     shots_seed: int | None = None
+    labels: LabelsSpec | None = None
     seed: int | None = None
     stratify: bool = True
 
@@ -177,12 +219,23 @@ class SplitSpec(Model):
             raise ValueError(f"{value!r} is called {say} here: use by: {say}{more}")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _none_is_a_word(cls, raw: object) -> object:
+        """``labels: none`` reads none, ``labels: all`` reads all."""
+        words = {"none": {"fraction": 0.0}, "all": None}
+        if isinstance(raw, dict) and isinstance(raw.get("labels"), str) and raw["labels"] in words:
+            return {**raw, "labels": words[raw["labels"]]}
+        return raw
+
     @model_serializer(mode="wrap")
     def _without_what_is_usual(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As it is; without ``stratify`` where it is as ever, as recipes were written before."""
+        """As it is; without ``stratify`` and ``labels`` where they are as ever, as recipes were written before."""
         found: dict[str, Any] = written(self)
         if found.get("stratify", False):
             del found["stratify"]
+        if not found.get("labels", True):
+            del found["labels"]
         return found
 
     @model_validator(mode="after")
@@ -199,8 +252,12 @@ class SplitSpec(Model):
     def _one_way_to_take_less(self) -> Self:
         if self.shots is not None and self.train_fraction < 1:
             raise ValueError("shots and train_fraction both take a part of the training images; give one of them")
-        if self.shots is None and self.shots_seed is not None:
-            raise ValueError("shots_seed: there are no shots to draw; give `shots` too")
+        if self.labels is not None and (self.shots is not None or self.train_fraction < 1):
+            raise ValueError(
+                "labels keeps every image and hides labels, shots and train_fraction leave images out; give one of them"
+            )
+        if self.shots is None and self.train_fraction == 1 and self.shots_seed is not None:
+            raise ValueError("shots_seed: there is nothing to draw; give `shots` or `train_fraction` too")
         return self
 
 
@@ -385,11 +442,41 @@ class CacheSpec(Model):
         dtype: ``float32`` keeps what was computed; ``float16`` rounds what the teachers say, whether it is computed
             or read, and takes half the space.
         budget: GiB that all kept outputs together may take; what does not fit is computed in every step.
+        stored: folders that ``preceptor embed`` made of the images: a frozen teacher whose features are in one of them
+            is not asked but read.
+        unchanged: with ``stored``, where augmentation changes what students see: the teacher says all the same what it
+            says of the image as it is.
     """
 
     enabled: bool = True
     dtype: Literal["float32", "float16"] = "float32"
     budget: Annotated[float, Field(gt=0)] = 4.0
+    stored: tuple[str, ...] = ()
+    unchanged: bool = False
+
+    def require_as_shown(self, augment: AugmentSpec) -> None:
+        """Refuse stored answers on other images than students see, unless that is wanted.
+
+        Raises:
+            ValueError: says what to do.
+        """
+        if self.unchanged and not self.stored:
+            raise ValueError("training.teacher_cache.unchanged: is for `stored` embeddings, and there are none")
+        changes = [name for name, value in augment.model_dump(exclude={"views", "seed"}).items() if value]
+        if self.stored and changes and not self.unchanged:
+            off = ", ".join(f"{name}: {'false' if value is True else 0}" for name, value in augment if name in changes)
+            raise ValueError(
+                "training.teacher_cache.stored: stored embeddings are of the images as they are, and augment changes "
+                f"what students see ({', '.join(changes)}), so a teacher that looks on would say something else.\n"
+                f"Leave the images as they are (augment: {{{off}}}), or let the teacher speak of the image as it is, "
+                "whatever the student sees (teacher_cache.unchanged: true)"
+            )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As recipes were written before there were stored embeddings, where there are none."""
+        found: dict[str, Any] = written(self)
+        return found if self.stored else {key: found[key] for key in found if key not in ("stored", "unchanged")}
 
 
 Tracker = Literal["tensorboard", "mlflow", "wandb"]

@@ -218,3 +218,17 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [one for pair in node.value for one in pair]
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """The YAML mapping in ``path``, unchecked; ``what`` it is called in errors."""
+    try:
+        raw = read_yaml_file(path, f"{what} {str(path)!r}")
+    except FileNotFoundError:
+        example = "recipes/phantom.yaml" if what == "recipe" else "studies/phantom.yaml"
+        raise UserError(f"no {what} {str(path)!r}: give the path of a .yaml file, for example {example}") from None
+    except IsADirectoryError:
+        raise UserError(f"{what} {str(path)!r} is a folder: give the .yaml file in it") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{what} {str(path)!r} holds {type(raw).__name__}, a mapping of keys was wanted")
+    return raw

@@ -272,10 +272,11 @@ def test_shots_leave_validation_and_test_as_they_are():
     assert f"20 of {len(whole.rows('train'))} training samples are used (shots 5)." in few.notes
 
 
-def test_other_shots_of_the_same_split():
+@pytest.mark.parametrize("few", [{"shots": 5}, {"train_fraction": 0.1}])
+def test_other_images_of_the_same_split(few):
     frame = grouped()
-    one, other = (split(frame, seed=3, shots=5, shots_seed=seed) for seed in (3, 4))
-    assert one.rows("train").tolist() == split(frame, seed=3, shots=5).rows("train").tolist()
+    one, other = (split(frame, seed=3, shots_seed=seed, **few) for seed in (3, 4))
+    assert one.rows("train").tolist() == split(frame, seed=3, **few).rows("train").tolist()
     assert one.rows("train").tolist() != other.rows("train").tolist()
     assert one.rows("test").tolist() == other.rows("test").tolist()
 

@@ -143,6 +143,23 @@ def test_options_that_a_technique_does_not_have_are_left_out_and_said():
     assert found.notes == ["graph: technique.temperature of the recipe is no option of graph: left out"]
 
 
+def test_a_seed_stands_in_the_texts_that_ask_for_it():
+    """Such as weights that an earlier run of each seed left, and images that it draws."""
+    start = {"networks.student.weights": "runs/f-${seed}/S1", "split.shots": 4, "split.shots_seed": "${seed}"}
+    technique = {"ml": ["technique.name=ml"]}
+    axes = {"technique": technique, "start": {"known": start}}
+    runs = only(planned(seeds=[3, 0], set=["data.options.note=${seed}${seed}"], axes=axes), "run")
+    assert [job.recipe.networks.peers["S1"].weights for job in runs] == ["runs/f-3/S1", "runs/f-0/S1"]
+    assert [job.recipe.split.shots_seed for job in runs] == [3, 0]
+    assert [job.recipe.data.options["note"] for job in runs] == ["33", "00"]
+
+
+def test_a_teacher_sees_the_fraction_that_its_students_see():
+    few = {"split.train_fraction": 0.5, "split.shots_seed": 7}
+    teacher = only(planned(axes={**OFFLINE, "labels": {"half": few}}), "teacher")[0]
+    assert (teacher.recipe.split.train_fraction, teacher.recipe.split.shots_seed) == (0.5, 7)
+
+
 def test_a_wrong_cell_is_named():
     axes = {"technique": {"odd": ["technique.name=kd_odd"]}}
     with pytest.raises(UserError, match=r"study tiny, cell odd:\n.*unknown 'kd_odd'"):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from preceptor.recipe import read_mapping
 from preceptor.study.board import layout_of
 from preceptor.study.plan import plan_study
 from preceptor.study.search import Search, settings_of
 from preceptor.study.space import parse_over
 from preceptor.study.spec import load_study, merged, parse_study
+from preceptor.yaml_text import read_mapping
 
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 

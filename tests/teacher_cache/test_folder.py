@@ -7,7 +7,7 @@ import time
 import pytest
 
 from preceptor.errors import UserError
-from preceptor.teacher_cache.folder import NETWORKS, CacheEntry, everything_kept, key_of, prune, size_of
+from preceptor.teacher_cache.folder import FORMAT, NETWORKS, CacheEntry, everything_kept, key_of, prune, size_of
 
 
 def keep(root, seed, *, weights="w", days=0, size=1000):
@@ -93,15 +93,14 @@ def test_a_folder_that_speaks_of_something_else_is_no_entry(tmp_path):
     assert everything_kept(tmp_path) == []
 
 
-def test_what_another_format_kept_is_no_entry_and_the_first_said_nothing(tmp_path):
+def test_what_another_format_kept_is_no_entry(tmp_path):
     kept = keep(tmp_path, 1)
     file = kept.folder / "about.json"
     about = json.loads(file.read_text())
-    assert about.pop("format") == 1
-    file.write_text(json.dumps(about))
-    assert len(everything_kept(tmp_path)) == 1
-    file.write_text(json.dumps({**about, "format": 2}))
-    assert everything_kept(tmp_path) == []
+    assert about.pop("format") == FORMAT
+    for other in ({}, {"format": FORMAT + 1}):  # the first one said nothing
+        file.write_text(json.dumps({**about, **other}))
+        assert everything_kept(tmp_path) == []
 
 
 def test_nothing_is_kept_where_there_is_nothing(tmp_path):

@@ -3,21 +3,23 @@
 import errno
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data.batches import Batch
+from preceptor.embeddings.shards import Shard, ShardWriter, shards_of
 from preceptor.networks.export import CONFIG
 from preceptor.networks.outputs import Outputs
 from preceptor.teacher_cache import replay as module
 from preceptor.teacher_cache.folder import CacheEntry
 from preceptor.teacher_cache.replay import Replay
-from preceptor.teacher_cache.shards import Shard, ShardWriter, shards_of
 
 from ..data.damage import unwritable
 
 IMAGES = torch.rand(12, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+KEYS = np.array([b"%d" % row for row in range(12)], dtype="S16")
 BUDGET = 2**30
 
 
@@ -66,7 +68,7 @@ class Stage:
         self.calls = 0
         with Replay(ask, self.told.append, budget=budget) as replay, torch.no_grad():
             kept = CacheEntry(self.root, facts or self.facts(), "T", "packed")
-            replay.add("T", network, kept, rows=12, images=10)
+            replay.add("T", network, kept, keys=KEYS, images=10)
             replay.plan(views)
             said = [replay("T", network, one, epoch) for epoch, batches in enumerate(epochs, 1) for one in batches]
         counted, right = self.calls, [ask.compute("T", network, one.images) for batches in epochs for one in batches]
@@ -133,7 +135,7 @@ def test_what_nobody_reads_is_empty(stage):
     stage.run([batches()], network=stage.network(read=("last",)))
     network = stage.network(read=("last",))
     with Replay(FixedSize(4), stage.told.append, budget=BUDGET) as replay, torch.no_grad():
-        replay.add("T", network, CacheEntry(stage.root, stage.facts(), "T", "packed"), rows=12, images=10)
+        replay.add("T", network, CacheEntry(stage.root, stage.facts(), "T", "packed"), keys=KEYS, images=10)
         replay("T", network, batch(0, 1, 2, 3), 1)
         said = replay("T", network, batch(0, 1, 2, 3), 1)
     assert said.logits.shape == said.embedding.shape == (4, 0)
@@ -207,7 +209,7 @@ def test_networks_that_take_least_come_first(stage):
     with Replay(FixedSize(4), stage.told.append, budget=2 * own + 1000) as replay, torch.no_grad():
         for name, network in networks.items():
             facts = stage.facts(pixels={"of": name})
-            replay.add(name, network, CacheEntry(stage.root, facts, name, "packed"), rows=12, images=10)
+            replay.add(name, network, CacheEntry(stage.root, facts, name, "packed"), keys=KEYS, images=10)
         replay.plan([0])
         for name, network in networks.items():
             replay(name, network, batch(0, 1, 2, 3), 1)
@@ -217,7 +219,7 @@ def test_networks_that_take_least_come_first(stage):
 def test_what_others_wrote_meanwhile_counts(stage):
     network = stage.network()
     with Replay(FixedSize(4), stage.told.append, budget=10**6) as replay, torch.no_grad():
-        replay.add("T", network, CacheEntry(stage.root, stage.facts(), "T", "packed"), rows=12, images=10)
+        replay.add("T", network, CacheEntry(stage.root, stage.facts(), "T", "packed"), keys=KEYS, images=10)
         replay.plan([0])
         stage.root.mkdir(exist_ok=True)
         (stage.root / "others").write_bytes(bytes(10**6))
@@ -258,7 +260,7 @@ def test_whole_shards_of_wrong_numbers_are_found_by_comparing(stage):
     path.unlink()
     writer = ShardWriter(folder, 0, "logits", form)
     wrong = torch.zeros(10, 3).view(torch.uint8).numpy()
-    writer.add(torch.arange(10).numpy(), wrong)
+    writer.add(KEYS[:10], wrong)
     writer.finish()
     stage.run([batches()])
     assert stage.equal
@@ -284,7 +286,7 @@ def test_a_folder_that_is_removed_meanwhile_does_not_stop_training(stage):
     network = stage.network()
     with Replay(FixedSize(4), stage.told.append, budget=BUDGET) as replay, torch.no_grad():
         kept = CacheEntry(stage.root, stage.facts(), "T", "packed")
-        replay.add("T", network, kept, rows=12, images=10)
+        replay.add("T", network, kept, keys=KEYS, images=10)
         replay.plan([0, 1])
         replay("T", network, batch(0, 1, 2, 3), 1)
         shutil.rmtree(stage.root)
@@ -318,7 +320,7 @@ def test_wrong_numbers_are_passed_over_where_nothing_can_be_written(stage):
     form = Shard(path).form
     path.unlink()
     writer = ShardWriter(path.parent, 0, "logits", form)
-    writer.add(torch.arange(10).numpy(), torch.zeros(10, 3).view(torch.uint8).numpy())
+    writer.add(KEYS[:10], torch.zeros(10, 3).view(torch.uint8).numpy())
     writer.finish()
     with unwritable(stage.root):
         stage.run([batches(), batches()])
@@ -330,7 +332,7 @@ def test_two_stages_at_once_leave_each_others_shards_whole(stage):
     networks = [stage.network(), stage.network()]
     replays = [Replay(FixedSize(4), stage.told.append, budget=BUDGET) for _ in networks]
     for replay, network in zip(replays, networks, strict=True):
-        replay.add("T", network, CacheEntry(stage.root, stage.facts(), "T", "packed"), rows=12, images=10)
+        replay.add("T", network, CacheEntry(stage.root, stage.facts(), "T", "packed"), keys=KEYS, images=10)
         replay.plan([0])
     with torch.no_grad(), replays[0], replays[1]:
         for one in batches():

@@ -6,8 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
+from preceptor.embeddings.shards import Shard, ShardWriter
 from preceptor.teacher_cache.folder import everything_kept
-from preceptor.teacher_cache.shards import Shard, ShardWriter
 from preceptor.teacher_cache.verify import verify
 
 from ..command import preceptor
@@ -54,10 +54,10 @@ def test_wrong_numbers_with_right_checksums_are_found_and_removed(cache):
     kept = only(cache)
     for path in kept.shards:
         shard = Shard(path)
-        records = np.zeros((len(shard.rows), shard.form.record_bytes), dtype=np.uint8)
+        records = np.zeros((len(shard.keys), shard.form.record_bytes), dtype=np.uint8)
         path.unlink()
         writer = ShardWriter(kept.folder, shard.view, shard.tap, shard.form)
-        writer.add(shard.rows, records)
+        writer.add(shard.keys, records)
         writer.finish()
     count = len(kept.shards)
     verdict = verify(kept, entries=20)

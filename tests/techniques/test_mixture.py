@@ -71,6 +71,34 @@ def test_kd_ml_diverse_routes_as_the_equations():
     }
 
 
+@pytest.mark.parametrize(
+    ("technique", "first", "second", "by_equations"),
+    [
+        ("ml", "S2", "S1", ("kd", "feature_mse")),
+        ("kd_offline", "T", "T", ("feature_mse", "kd")),
+        ("kd_online", "T", "T", ("feature_mse", "kd")),
+    ],
+)
+def test_diverse_of_one_source_by_the_equations_or_by_the_papers_table(technique, first, second, by_equations):
+    """The two swap what the students get, and with unequal weights the weights of the two losses."""
+    options = {"name": technique, "strategy": "diverse", "alpha": [0.1, 0.2]}
+    one, other = by_equations
+    expected = {(first, "S1", one): 0.9, (second, "S2", other): 0.8}
+    assert edges(options) == edges({**options, "diverse": "equations"}) == expected
+    assert edges({**options, "diverse": "table"}) == {(first, "S1", other): 0.9, (second, "S2", one): 0.8}
+
+
+def test_both_readings_agree_where_teacher_and_peers_teach():
+    options = {"name": "kd_ml", "strategy": "diverse"}
+    assert edges({**options, "diverse": "table"}) == edges(options)
+
+
+def test_a_reading_and_a_routing_table_exclude_each_other():
+    route = {"teacher": "predictions", "peers": "features"}
+    with pytest.raises(UserError, match="routing says what each student receives"):
+        plan_of({"name": "ml", "strategy": "diverse", "diverse": "table", "routing": [route, route]})
+
+
 def test_strategies_of_one_kind():
     assert {kind for *_, kind in edges({"name": "kd_ml", "strategy": "predictions"})} == {"kd"}
     assert {kind for *_, kind in edges({"name": "kd_ml", "strategy": "features"})} == {"feature_mse"}

@@ -97,8 +97,8 @@ def test_the_stage_without_labels_sees_the_whole_training_part_and_the_other_the
     recipe = recipe_of(table(1), tmp_path / "cache", shots=2)
     prepared = prepare(recipe)
     assert len(prepared.rows["train"]) == 4
-    assert len(prepared.unlabelled) == 16
-    assert set(prepared.rows["train"]) < set(prepared.unlabelled)
+    assert len(prepared.every("train")) == 16
+    assert set(prepared.rows["train"]) < set(prepared.every("train"))
     assert "Split by group alone, without a look at the labels." in prepared.notes
     used = "Labels used: 4 of the training part to learn from, 8 of the validation part to choose weights by."
     assert used in prepared.notes
@@ -131,7 +131,7 @@ def test_the_plan():
     ]
     assert first.unlabelled
     assert first.training.batch_size == main.training.batch_size == 8
-    assert (first.training.epochs, first.training.patience, first.training.balance) == (3, None, None)
+    assert (first.training.epochs, first.training.patience, first.training.balance) == (3, 1, None)
     assert first.members["S1"].task_weight == 0
     assert main.members["S1"].start == WarmStart("features", "S1")
     assert not main.edges
@@ -159,7 +159,7 @@ def test_statistics_are_of_the_whole_training_part_and_kept(table, tmp_path):
     kept = last(tmp_path / "run", "features")
     (mean,) = (tensor for name, tensor in kept.items() if name.endswith(".mean") and "smooth" in name)
     prepared = prepare(recipe)
-    images = torch.from_numpy(prepared.packed.images[prepared.unlabelled]).permute(0, 3, 1, 2) / 255
+    images = torch.from_numpy(prepared.packed.images[prepared.every("train")]).permute(0, 3, 1, 2) / 255
     trained = run.run_of(recipe, prepared, Fabric(accelerator="cpu"), tmp_path / "other")
     teacher = trained.builder.cohort(trained.plan.stages[0]).networks["T"]
     with torch.no_grad():

@@ -9,7 +9,6 @@ from preceptor.composed import load_network
 from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.measures.temperature import softmax
-from preceptor.networks.embedding import embed
 from preceptor.runs.analysis import read_analysis
 from preceptor.training import probing
 
@@ -59,7 +58,9 @@ def test_neighbours_are_those_of_the_training_part(probed):
 
     def embedded(part):
         pixels, _ = prepared.packed.read(prepared.rows[part])
-        found = embed(network, torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255).double().numpy()
+        with torch.no_grad():
+            said = network(torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255)
+        found = said.embedding.double().numpy()
         return found / np.linalg.norm(found, axis=1, keepdims=True)
 
     cosines = embedded("test") @ embedded("train").T

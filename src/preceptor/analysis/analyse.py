@@ -55,6 +55,7 @@ def analyse(
             Python file and there is no ``trust``.
     """
     opened = open_run(run, with_test=part == "test", instead="; look at part validation", trust=trust)
+    opened.require_classes("there are no answers to look at")
     if part not in ("test", "validation"):
         raise UserError(f"part {part!r}: there are test and validation")
     if not trust:

@@ -25,8 +25,8 @@ def _root(folder: str | None) -> Path:
 @app.command(name="list")
 def list_(folder: CacheFolder = None) -> None:
     """What is kept, of which network, how much of it, and since when nobody has used it."""
+    from preceptor.embeddings.shards import tap_of, view_of
     from preceptor.teacher_cache.folder import everything_kept, size_of
-    from preceptor.teacher_cache.shards import tap_of, view_of
 
     root = _root(folder)
     for kept in everything_kept(root):

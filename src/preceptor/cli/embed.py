@@ -9,13 +9,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from preceptor.screen import Screen
 
 if TYPE_CHECKING:
-    from preceptor.deploy.embedder import Wanted
+    from preceptor.deploy.wanted import Wanted
 
 FAREWELL = "stopped: nobody reads the output any more. The same command again goes on from there."
 
 
 def embed_folder(
-    wanted: "Wanted", paths: Sequence[Path], out: Path, *, most: float, workers: int, ray: str | None
+    wanted: "Wanted", paths: Sequence[Path], out: Path, *, budget: float, workers: int, ray: str | None
 ) -> None:
     """Embed, and say what was written and where it is."""
     if ray is not None:
@@ -33,7 +33,7 @@ def embed_folder(
             wanted,
             paths,
             out,
-            most=most,
+            budget=budget,
             hands=Hands(workers, ray),
             watch=lambda done, count: bar.update(shown, completed=done, total=count),
             note=lambda note: console.print(f"note: {note}", highlight=False, soft_wrap=True),

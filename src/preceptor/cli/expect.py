@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from preceptor.errors import UserError
-from preceptor.recipe import read_mapping
 from preceptor.screen import Screen
 from preceptor.study.expect import EqualJobs, kinds_of
+from preceptor.yaml_text import read_mapping
 
 if TYPE_CHECKING:
     from preceptor.bench.expect import Expected

@@ -314,22 +314,31 @@ def embed(
     source: Annotated[str, typer.Argument(help="A finished run, RUN/networks/NAME, a recipe, or a network's name.")],
     paths: Annotated[list[Path], typer.Argument(help="Folders, images, or a CSV with a column of images.")],
     out: Annotated[Path, typer.Option(help="Where the shards and their index go.")],
-    network: Annotated[str, typer.Option(help="Of a recipe: teacher, S1, S2, …")] = "teacher",
-    what: Annotated[str, typer.Option(help="embedding, the token grid (grid), or that grid at 4×4 (pooled).")] = (
-        "embedding"
-    ),
+    network: Annotated[str, typer.Option(help="Of a recipe: teacher, T1, S1, …")] = "teacher",
+    what: Annotated[
+        str, typer.Option(help="embedding, the token grid (grid), or it averaged (pooled) or in few dimensions (pca).")
+    ] = "embedding",
+    side: Annotated[int | None, typer.Option(min=1, help="Places each way of a pooled grid; 4 unless given.")] = None,
+    dims: Annotated[int | None, typer.Option(min=1, help="Dimensions of pca; 64 unless given.")] = None,
+    space: Annotated[
+        str | None, typer.Option(help="Of a run: in the dimensions of its teacher, T or T/cosine, by the projector.")
+    ] = None,
     dtype: Annotated[str, typer.Option(help="float16, or float32 as the network says it.")] = "float16",
-    most: Annotated[float, typer.Option(min=0, help="GB that may be written.")] = 20.0,
+    budget: Annotated[float, typer.Option(min=0, help="GB that may be written.")] = 20.0,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images asked about at once; else training.batch_size, of a name 32.")
+    ] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Processes side by side.")] = 1,
     ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster to run on, or auto.")] = None,
 ) -> None:
     """Write what a network makes of images before it decides; the same command again goes on where it was stopped."""
     from preceptor.cli.embed import embed_folder
-    from preceptor.deploy.embedder import Wanted
+    from preceptor.deploy.wanted import Wanted
 
-    wanted = Wanted(source, network, what, dtype, device)  # type: ignore[arg-type]  # checked by it
-    embed_folder(wanted, paths, out, most=most, workers=workers, ray=ray)
+    how = {"what": what, "stored": dtype, "side": side, "dims": dims, "space": space}
+    wanted = Wanted(source, network, device=device, batch=batch, **how)  # type: ignore[arg-type]  # checked by it
+    embed_folder(wanted, paths, out, budget=budget, workers=workers, ray=ray)
 
 
 @app.command()
@@ -408,12 +417,15 @@ def report(
     folders: Annotated[list[Path], typer.Argument(help="A run, a study, or any folder with runs below; or several.")],
     out: Annotated[Path | None, typer.Option(help="Where report.html goes; by default into the folder.")] = None,
     margin: Annotated[float, typer.Option(min=0, max=1, help="How much worse than its teacher is not worse.")] = 0.02,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compute the tables of a written report anew, from predictions/ alone.")
+    ] = False,
     trust: Trust = False,
 ) -> None:
     """Write report.html, one page that needs no network, and its tables as .csv, .md and .tex."""
     from preceptor.cli.report import report_folders
 
-    report_folders(folders, out, margin=margin, trust=trust)
+    report_folders(folders, out, margin=margin, trust=trust, verify=verify)
 
 
 @app.command(context_settings={"allow_extra_args": True})

@@ -11,8 +11,9 @@ from preceptor.plan.cast import Usual
 from preceptor.plan.draw import cohort_svg
 from preceptor.plan.ready import require_trainable
 from preceptor.plan.show import plan_in_words, wanted_from_outside
-from preceptor.recipe import load_recipe, read_mapping
+from preceptor.recipe import load_recipe
 from preceptor.screen import Screen
+from preceptor.yaml_text import read_mapping
 
 
 def show_plan(path: Path, overrides: list[str], svg: Path | None, scale: str | None, *, trust: bool = False) -> None:

@@ -8,7 +8,7 @@ from preceptor.errors import UserError
 from preceptor.explain import unknown
 from preceptor.files import file_lock
 from preceptor.own_files import settle
-from preceptor.recipe import apply_change, changed_recipe, parse_override, read_mapping
+from preceptor.recipe import apply_change, changed_recipe, parse_override
 from preceptor.runs.place import require_place
 from preceptor.screen import Screen
 from preceptor.study.checks import check_device, check_recipes
@@ -16,6 +16,7 @@ from preceptor.study.local import LocalCrew, fair_workers
 from preceptor.study.search import SAMPLERS, Search, require_optuna, run_search
 from preceptor.study.space import parse_over
 from preceptor.study.trial import train_trial
+from preceptor.yaml_text import read_mapping
 
 
 def search_recipe(

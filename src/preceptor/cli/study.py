@@ -17,8 +17,9 @@ from preceptor.screen import Screen
 from preceptor.study.board import Board
 from preceptor.study.checks import check_device, check_recipes
 from preceptor.study.crew import Crew
+from preceptor.study.grid import recipes_of
 from preceptor.study.local import LocalCrew, fair_workers
-from preceptor.study.plan import plan_study, recipes_of
+from preceptor.study.plan import plan_study
 from preceptor.study.ray import RayCrew, require_ray
 from preceptor.study.reuse import Fingerprint, find_runs, require_same_images, take_over
 from preceptor.study.run import run_jobs

@@ -15,10 +15,11 @@ from preceptor.cli.places import RUNS, other_data, slug
 from preceptor.errors import UserError
 from preceptor.measures.table import MEASURES, agreement_measure
 from preceptor.own_files import settle
-from preceptor.recipe import Recipe, load_recipe, read_mapping
+from preceptor.recipe import Recipe, load_recipe
 from preceptor.runs.files import RunFiles
 from preceptor.runs.result import RunResult
 from preceptor.screen import Screen
+from preceptor.yaml_text import read_mapping
 
 _OF_CLASSES = "iou."
 """How the scores of single classes of masks begin that are printed."""
@@ -100,12 +101,13 @@ def _holds(folder: Path, recipe: Recipe) -> bool:
 
 def print_result(console: Console, result: RunResult) -> None:
     """The test scores of every network, with what should be known before trusting them."""
-    known = MEASURES[result.task].values()
+    known = MEASURES[result.scored_in].values()
     metrics = [one.name for one in known if one.is_printed and not one.against_teacher]
     metrics += [name for name in result.measures if any(name in one for one in result.test.values())]
     agrees = agreement_measure(result.task).name
+    has_agreement = any(agrees in scores for scores in result.fidelity.values())
     table = Table(title=f"{result.technique} {result.strategy or ''}: test", box=None)
-    for column in ("network", *metrics, "parameters", "agrees with T"):
+    for column in ("network", *metrics, "parameters", *(["agrees with T"] if has_agreement else [])):
         table.add_column(column, justify="left" if column == "network" else "right")
     for name, scores in result.test.items():
         mark = " (chosen)" if name == result.chosen else ""
@@ -115,7 +117,7 @@ def print_result(console: Console, result: RunResult) -> None:
             name + mark,
             *(f"{scores[metric]:.4f}" if metric in scores else "" for metric in metrics),
             f"{size / 1e6:.2f}M" if size else "",
-            "" if agreement is None else f"{agreement:.4f}",
+            *(["" if agreement is None else f"{agreement:.4f}"] if has_agreement else []),
         )
     console.print(table)
     _print_classes(console, result)

@@ -34,6 +34,7 @@ class DataFacts:
     batch_size: int
     train_labels: Tensor | None = None
     ignores: bool = False
+    lacks_labels: bool = False
 
 
 class Cohort(nn.Module):
@@ -75,6 +76,7 @@ class Cohort(nn.Module):
         self.task = task
         self.transfers = tuple(transfers)
         self.task_loss = task_loss
+        self.lacks_labels = facts.lacks_labels
         self.computing = computing
         self.task_weights = dict(task_weights or {})
         self.frozen = {name: network for name, network in networks.items() if network.is_frozen}
@@ -157,7 +159,7 @@ class Cohort(nn.Module):
         for edge in self.transfers:
             weight = edge.weight_in(epoch)
             if edge.target in learning and weight:
-                terms[edge.name] = weight * self._knowledge(edge, outputs, batch, stream)
+                terms[edge.name] = weight * self.knowledge(edge, outputs, batch, stream)
         return terms
 
     @property
@@ -200,9 +202,14 @@ class Cohort(nn.Module):
                     outputs[name] = self.calls[name](batch.images)
         return outputs
 
-    def _knowledge(self, edge: Transfer, outputs: Mapping[str, Outputs], batch: Batch, stream: int | None) -> Tensor:
+    def compared(self, edge: Transfer, outputs: Mapping[str, Outputs]) -> tuple[Knowledge, Knowledge]:
+        """What an edge compares of the student and of the teacher."""
         student_tap, teacher_tap = edge.taps(self.task)
-        student, teacher = outputs[edge.target].at(student_tap), outputs[edge.source].at(teacher_tap)
+        return outputs[edge.target].at(student_tap), outputs[edge.source].at(teacher_tap)
+
+    def knowledge(self, edge: Transfer, outputs: Mapping[str, Outputs], batch: Batch, stream: int | None) -> Tensor:
+        """The loss of an edge, without its weight."""
+        student, teacher = self.compared(edge, outputs)
         if edge.stop_gradient:
             teacher = tuple(t.detach() for t in teacher) if isinstance(teacher, tuple) else teacher.detach()
         if stream is not None:
@@ -226,6 +233,12 @@ class Cohort(nn.Module):
             self.losses[_key_of(edge)] = edge.loss
             if (head := edge.loss.head()) is not None:
                 self.networks[edge.target].replace_head(head)
+
+
+def losses_into(cohort: Cohort, name: str) -> nn.ModuleDict:
+    """The losses on the edges into a network, with their projectors."""
+    keys = [_key_of(edge) for edge in cohort.transfers if edge.target == name]
+    return nn.ModuleDict({key: cohort.losses[key] for key in keys})
 
 
 def _key_of(edge: Transfer) -> str:
@@ -267,6 +280,11 @@ def _probe(
     edge: Transfer, task: Task, seen: Mapping[str, Outputs], networks: Mapping[str, Network], facts: DataFacts
 ) -> Probe:
     """What the loss of an edge may know when its adapters are built."""
+    if facts.lacks_labels and edge.loss.needs_labels:
+        raise UserError(
+            f"edge {edge.name}: {edge.loss.key} reads the label of every image, and some or all have none; "
+            "take a loss that compares what both networks say, such as kd, or cosine for features"
+        )
     student_tap, teacher_tap = edge.taps(task)
     return Probe(
         edge=f"{edge.source}->{edge.target}",

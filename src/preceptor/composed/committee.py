@@ -23,7 +23,8 @@ class Committee(ComposedNetwork):
     stands for the pair (0, z). The embedding is the teachers' side by side.
 
     It has no parameters. ``ce`` and ``correct_only`` weigh by the batch's targets while training; where the committee
-    stands alone (evaluated, exported) labels are unknown, and there its teachers weigh equally.
+    stands alone (evaluated, exported) labels are unknown, and there its teachers weigh equally; so they do for training
+    images without a label, -1.
 
     Args:
         integration: how much each teacher counts; see :mod:`preceptor.knowledge.logits.integration`.
@@ -89,14 +90,18 @@ class Committee(ComposedNetwork):
     def _weights(self, samples: Tensor, targets: Tensor | None) -> Tensor:
         if targets is not None and targets.ndim > 1:  # weights of ignored pixels mean nothing, and no loss reads them
             targets = targets.where(targets != IGNORED, 0)
-        return teacher_weights(
+        truth = None if targets is None else targets.flatten()
+        weights = teacher_weights(
             "average" if targets is None and self.integration in NEEDS_LABELS else self.integration,
             samples,
             temperature=self.temperature,
-            targets=None if targets is None else targets.flatten(),
+            targets=None if truth is None else truth.clamp(min=0),
             accuracies=self.accuracies,
             power=self.power,
         )
+        if truth is None or self.integration not in NEEDS_LABELS:
+            return weights
+        return weights.where(truth >= 0, 1 / len(samples))
 
 
 def teachers_in(network: Network | None) -> dict[str, Network]:

@@ -15,8 +15,9 @@ def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataF
 
     ``drop`` keeps one where the labels (for masks: the column ``mask_pixels`` where there is one) agree
     and none where they differ. Of images in several official parts the test one is kept, then the
-    validation one; otherwise the one with the first id. ``keep`` leaves all, and :func:`split` puts equal
-    ones on one side. ``error`` refuses. The index of the frame is left as it is.
+    validation one; otherwise the one with the first id; one with a label before those without. ``keep``
+    leaves all, and :func:`split` puts equal ones on one side. ``error`` refuses. The index of the frame is left as it
+    is.
     """
     if "pixels" not in frame.columns:
         return frame, ()
@@ -37,7 +38,8 @@ def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataF
     differing = [rows for rows in sets if not _agree(rows)]
     for rows in agreeing:
         order = rows["split"].map({part: number for number, part in enumerate(reversed(PARTS))}).fillna(3)
-        first = rows.assign(order=order).sort_values(["order", "id"]).index[0]
+        lacking = (rows["label"] < 0) & (rows["label"].max() >= 0)
+        first = rows.assign(order=order, lacking=lacking).sort_values(["lacking", "order", "id"]).index[0]
         dropped += [row for row in rows.index if row != first]
     for rows in differing:
         dropped += list(rows.index)
@@ -52,7 +54,7 @@ def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataF
 
 def _agree(rows: pd.DataFrame) -> bool:
     masks = rows["mask_pixels"].nunique(dropna=False) if "mask_pixels" in rows.columns else 1
-    return rows["label"].nunique() == 1 and masks == 1
+    return rows["label"].where(rows["label"] >= 0).nunique() <= 1 and masks == 1
 
 
 def _listed(sets: list[pd.DataFrame]) -> str:

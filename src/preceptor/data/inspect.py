@@ -17,6 +17,7 @@ from preceptor.data.masks.presence import Presence
 from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
+from preceptor.data.unlabelled import is_known
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.specs import DataSpec, Task
@@ -214,9 +215,13 @@ def _odd(look: ImageLook) -> str | None:
 def _counts(table: SampleTable) -> tuple[pd.DataFrame, "pd.Series[int] | None"]:
     frame = table.frame
     segmentation = table.task == "segmentation"
-    rows = ("images",) if segmentation else table.classes
+    has_none = segmentation or not table.classes
+    lacking = () if has_none or (frame["label"] >= 0).all() else ("no label",)
+    rows = ("images",) if has_none else (*table.classes, *lacking)
     kind = (
-        pd.Series("images", index=frame.index) if segmentation else frame["label"].map(dict(enumerate(table.classes)))
+        pd.Series("images", index=frame.index)
+        if has_none
+        else frame["label"].map(dict(enumerate(table.classes))).fillna("no label")
     )
     parts = [part for part in PARTS if (frame["split"] == part).any()] or ["all"]
     counts = pd.crosstab(kind, frame["split"].fillna("all")).reindex(index=rows, columns=parts, fill_value=0)
@@ -264,6 +269,7 @@ def _splitting(table: SampleTable, frame: pd.DataFrame) -> str:
         return "cannot be split: no image could be read"
     try:
         settled, notes = settle_duplicates(frame[frame["pixels"].notna()], "drop")
+        settled = settled[is_known(settled)]
         done = split(settled, classes=table.classes, grouping=table.grouping)
     except UserError as error:
         return f"cannot be split by default: {error}"

@@ -22,7 +22,7 @@ class SampleOrder:
         shuffle: whether each epoch has an order of its own.
         balance: ``over`` repeats samples of small classes up to the biggest, ``under`` takes as many of each
             class as the smallest has, ``both`` as a class has on average; drawn anew in each epoch. Copies of a
-            sample in an epoch are alike.
+            sample in an epoch are alike. Samples without a label, -1, are shown once each.
         drop_last: leave out the last batch if it is smaller.
         smallest: leave out a last batch of fewer images than this, over all ranks.
     """
@@ -41,7 +41,9 @@ class SampleOrder:
     def positions(self, labels: NDArray[np.int64], epoch: int) -> RowNumbers:
         """Positions in the order of an epoch, of samples with these labels."""
         if self.balance:
-            chosen = balanced(labels, self.balance, key(self.seed, "balance", self.stream, epoch))
+            with_label, without = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
+            chosen = balanced(labels[with_label], self.balance, key(self.seed, "balance", self.stream, epoch))
+            chosen = np.concatenate([with_label[chosen], without])
         else:
             chosen = np.arange(len(labels), dtype=np.int64)
         if not self.shuffle:

@@ -7,7 +7,7 @@ before there were seals have none of these; :func:`add_sums` seals what they hol
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ READING = 2
 """How files become pixels: raised where the pixels of some files become others, so that sets from before are made anew.
 2: orientation tags are applied; several kinds of TIFF are read otherwise."""
 _TABLE_SEAL = "table_sha256"
+_PLACING = ("tile", "resize", "as_timm", "padding")
 _NUMBERS = ("label", "y", "x", "height", "width")
 _REPEATED = ("group", "split", "parent")
 
@@ -44,6 +45,7 @@ class PackedSet:
             images without a group were cut into tiles.
         size: (height, width) of a packed image.
         tile: (size, overlap) of the tiles, or None for whole images.
+        placing: how images came to ``size``, as plain values: see :func:`placing_of`.
         fingerprint: of source files' names, sizes and contents, and of everything else the pixels depend on.
         frame: one row per packed image: ``id``, ``label``, ``group``, ``split``, ``pixels`` (a number, equal
             for equal images before resizing, for a tile that of its parent); for tiles also ``parent``, ``y``,
@@ -78,6 +80,8 @@ class PackedSet:
         self.reading: int = about.get("reading", 1)
         self.channels: int = about.get("channels", 3)
         self.depth: int = about.get("depth", 8)
+        rules = {key: about[key] for key in _PLACING if key in about}
+        self.placing = placing_of(self.size, rules, channels=self.channels, depth=self.depth)
         self.ignores: bool = about.get("ignores", False)
         self.has_border: bool = "border" in about
         self.levels: dict[str, Any] = about.get("levels", {})
@@ -127,6 +131,15 @@ class PackedSet:
             DamagedRowError: a row is not what was written.
         """
         return self.images.read(rows, images), None if self.masks is None else self.masks.read(rows, masks)
+
+
+def placing_of(size: tuple[int, int], rules: Mapping[str, Any], *, channels: int, depth: int) -> dict[str, Any]:
+    """What decides, beside an image's pixels, what is packed of it.
+
+    Args:
+        rules: of bringing it to ``size``, or of cutting it into tiles.
+    """
+    return {"size": list(size), **rules, "channels": channels, "depth": depth}
 
 
 def images_name(depth: int) -> str:

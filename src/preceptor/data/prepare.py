@@ -13,14 +13,28 @@ from preceptor.data.masks.observers import SecondObserver, second_observer
 from preceptor.data.pixels.levels import Range
 from preceptor.data.samples import PARTS, Pixels, SampleTable
 from preceptor.data.sources import open_source, options_of_files
-from preceptor.data.splits import UNUSED, fold_numbers, settle_duplicates, split
+from preceptor.data.splits import UNUSED, Split, fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.data.subsets import drawn
+from preceptor.data.unlabelled import (
+    conflicting,
+    hidden,
+    is_known,
+    options_without_labels,
+    placed,
+    relabelled,
+    with_more,
+    without_labels,
+)
 from preceptor.errors import UserError
 from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
 from preceptor.specs import IGNORED, Colour, DataSpec, SubsetSpec
+
+
+def _no_rows() -> NDArray[np.int64]:
+    return np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -32,7 +46,9 @@ class Prepared:
         grouped_by: what a group is, or None where the split is by image.
         notes: what was done with duplicates, groups and parts, one sentence each.
         second: who else has drawn masks of these images, if anybody.
+        unlabelled: part -> its rows whose label is not known, ascending.
         left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending.
+        labels_used: part -> how many labels are read of it; empty where that is all.
     """
 
     packed: PackedSet
@@ -40,12 +56,18 @@ class Prepared:
     grouped_by: str | None
     notes: tuple[str, ...]
     second: SecondObserver | None = None
-    left_out: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    unlabelled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    left_out: NDArray[np.int64] = field(default_factory=_no_rows)
+    labels_used: Mapping[str, int] = field(default_factory=dict)
 
-    @property
-    def unlabelled(self) -> NDArray[np.int64]:
-        """The whole training part: what is learned from where labels are not read."""
-        return np.sort(np.concatenate([self.rows["train"], self.left_out]))
+    def every(self, part: str) -> NDArray[np.int64]:
+        """All rows of a part, whether their labels are known or not: what serves where labels are not read."""
+        left_out = self.left_out if part == "train" else _no_rows()
+        return np.sort(np.concatenate([self.with_unlabelled(part), left_out]))
+
+    def with_unlabelled(self, part: str) -> NDArray[np.int64]:
+        """The rows of a part that take part in the run, with a label or without."""
+        return np.sort(np.concatenate([self.rows[part], self.unlabelled.get(part, _no_rows())]))
 
     def labels(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Class of each sample of some rows, None for masks."""
@@ -57,7 +79,7 @@ class Prepared:
         """``split.csv``: id, group, label, split of every sample that takes part."""
         frames = []
         for part in PARTS:
-            rows = self.packed.frame.iloc[self.rows[part]]
+            rows = self.packed.frame.iloc[self.with_unlabelled(part)]
             frames.append(rows[["id", "group", "label"]].assign(split=part))
         return pd.concat(frames).to_csv(index=False)
 
@@ -76,43 +98,88 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    packed, second = _packed(recipe, _opened(recipe, recipe.data.path, recipe.data.subset), note)
+    table = _opened(recipe, recipe.data.path, recipe.data.subset)
+    if recipe.data.unlabelled is not None:
+        table = with_more(table, recipe.data.unlabelled, recipe.data)
+    packed, second = _packed(recipe, table, note)
     unread = recipe.technique.leaves_labels_unread
-    blind = packed.frame.assign(label=packed.frame["label"].clip(upper=0)) if unread else packed.frame
+    blind = packed.frame.assign(label=0) if unread and packed.task == "classification" else packed.frame
     kept, settled = _settled(blind, recipe.data.duplicates)
-    frame = packed.frame.loc[kept.index] if unread else kept
-    divided = split(
-        frame,
+    frame = packed.frame.loc[kept.index]
+    divided = _divided(recipe, packed, frame)
+    unclear = packed.frame.index[conflicting(packed.frame, kept.index)] if unread else frame.index[:0]
+    known = frame.index[is_known(frame)].difference(unclear).to_numpy(dtype=np.int64)
+    parts = {part: np.sort(divided.rows(part)) for part in PARTS}
+    rows = {part: np.intersect1d(of_part, known) for part, of_part in parts.items()}
+    hides = recipe.split.labels if not recipe.is_label_free else None
+    lost = hidden(frame, rows["train"], hides, _seed_of(recipe), packed.classes) if hides else _no_rows()
+    rows["train"] = np.setdiff1d(rows["train"], lost)
+    unlabelled = {part: found for part in PARTS if len(found := np.setdiff1d(parts[part], rows[part]))}
+    _check_parts(recipe, packed, rows)
+    empty = _require_foreground(packed, rows)
+    used = _labels_used(packed, rows) if unread or unlabelled else {}
+    return Prepared(
+        packed=relabelled(packed, np.concatenate([*unlabelled.values(), unclear.to_numpy(dtype=np.int64)])),
+        rows=rows,
+        grouped_by=packed.grouping if divided.by != "image" else None,
+        notes=(*packed.notes, *settled, *divided.notes, *_conflicts(len(unclear)), *empty, *_used_in_words(used)),
+        second=second,
+        unlabelled=unlabelled,
+        left_out=np.sort(divided.rows(UNUSED)),
+        labels_used=used,
+    )
+
+
+def _divided(recipe: Recipe, packed: PackedSet, frame: pd.DataFrame) -> Split:
+    """The part of each row; where labels decide on the split, those without one only follow it."""
+    stratified = recipe.split.stratify and not recipe.technique.leaves_labels_unread
+    labelled = frame[is_known(frame)] if stratified else frame
+    found = split(
+        labelled,
         by=recipe.split.by,
         fractions=recipe.split.fractions,
-        seed=recipe.seed if recipe.split.seed is None else recipe.split.seed,
+        seed=_seed_of(recipe),
         fold=(recipe.split.fold, recipe.split.folds) if recipe.split.folds else None,
         train_fraction=recipe.split.train_fraction,
         shots=recipe.split.shots,
         shots_seed=recipe.split.shots_seed,
         classes=packed.classes if packed.task == "classification" else (),
         grouping=packed.grouping,
-        stratified=recipe.split.stratify and not unread,
+        stratified=stratified,
     )
-    rows = {part: np.sort(divided.rows(part)) for part in PARTS}
-    _check_parts(recipe, packed, rows)
-    empty = _require_foreground(packed, rows)
-    return Prepared(
-        packed=packed,
-        rows=rows,
-        grouped_by=packed.grouping if divided.by != "image" else None,
-        notes=(*packed.notes, *settled, *divided.notes, *empty, *(_labels_used(rows) if unread else ())),
-        second=second,
-        left_out=np.sort(divided.rows(UNUSED)),
-    )
+    if len(labelled) == len(frame):
+        return found
+    parts, note = placed(frame, found.parts, by_group=found.by != "image")
+    return Split(parts, found.by, (*found.notes, note))
 
 
-def _labels_used(rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
-    """How many labels a run uses that reads none at first."""
+def _seed_of(recipe: Recipe) -> int:
+    """What the split is drawn with."""
+    return recipe.seed if recipe.split.seed is None else recipe.split.seed
+
+
+def _labels_used(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, int]:
+    """Part -> how many labels a run reads of it."""
+    has_none = packed.task == "classification" and not packed.classes
+    return {part: 0 if has_none else len(of_part) for part, of_part in rows.items()}
+
+
+def _used_in_words(used: Mapping[str, int]) -> tuple[str, ...]:
+    """How many labels a run uses that does not use all."""
+    if not used:
+        return ()
+    if not any(used.values()):
+        return ("No label was read: nothing is known of how well the networks tell any classes or diagnoses.",)
     return (
-        f"Labels used: {len(rows['train'])} of the training part to learn from, {len(rows['validation'])} of the "
+        f"Labels used: {used['train']} of the training part to learn from, {used['validation']} of the "
         "validation part to choose weights by.",
     )
+
+
+def _conflicts(count: int) -> tuple[str, ...]:
+    """What becomes of images whose equals have another label, where labels decide on nothing before the split."""
+    said = f"{count} images are equal to others that have another label: they are shown, their labels are not used."
+    return (said,) if count else ()
 
 
 def prepare_whole(
@@ -180,7 +247,7 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
     return fold_numbers(
         frame,
         count,
-        seed=recipe.seed if recipe.split.seed is None else recipe.split.seed,
+        seed=_seed_of(recipe),
         by_group=prepared.grouped_by is not None and bool(frame["group"].notna().any()),
         classes=prepared.packed.classes if prepared.packed.task == "classification" else (),
         grouping=prepared.grouped_by,
@@ -189,8 +256,16 @@ def training_folds(recipe: Recipe, prepared: Prepared, count: int) -> NDArray[np
 
 def _opened(recipe: Recipe, path: str | None, subset: SubsetSpec | None = None) -> SampleTable:
     spec = recipe.data
-    table = open_source(spec.source, path, spec.options, spec)
+    is_free = recipe.is_label_free
+    options = options_without_labels(spec.source, spec.options) if is_free else spec.options
+    table = open_source(spec.source, path, options, spec)
+    table = without_labels(table) if is_free else table
     table = table if subset is None else drawn(table, subset)
+    if not table.classes and not is_free:
+        raise UserError(
+            f"source {spec.source}: these images have no labels, and the recipe learns some.\nSay where labels are, or "
+            "learn without: split.labels=none, technique.name=distil_features"
+        )
     if table.task != recipe.task:
         raise UserError(
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
@@ -223,12 +298,16 @@ def padding_of(recipe: Recipe) -> Colour | None:
 
 def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:
     """UserError where a part cannot serve: before training, not after it."""
+    if not len(rows["train"]):
+        raise UserError("split: no image of the training part has a label, so nothing tells the classes apart")
     for part, use in (("validation", "weights are chosen on it"), ("test", "the result is measured on it")):
         if not len(rows[part]):
             raise UserError(
                 f"split: the {part} part holds no image, but {use}; give it a share, for example "
                 "split.fractions=[0.75, 0.10, 0.15]"
             )
+    if recipe.is_label_free:
+        return
     labels = packed.frame["label"].to_numpy()[rows["validation"]]
     monitored = recipe.monitored
     if monitored is None:

@@ -67,14 +67,15 @@ def split(
     equal ``pixels`` (where the frame has that column) stay together.
 
     Args:
-        frame: columns id, label, group, split, and ``pixels`` where known; see :class:`SampleTable`.
+        frame: columns id, label, group, split, and ``pixels`` where known; see :class:`SampleTable`. Rows without a
+            label are for ``stratified=False`` alone; ``train_fraction`` and ``shots`` leave none of them out.
         by: ``auto`` takes official parts where there are any, then groups, then single images.
         fractions: of training, validation and test; the last two may be 0.
         fold: (k, K) tests the k-th of K folds, k counting from 0, so that every row is in the test part of one k. The
             others are shared by training and validation in the proportion of their fractions.
         train_fraction: share of the training part to use; a smaller share is part of a larger one.
         shots: images per class of the training part to use, see :func:`few_shot`.
-        shots_seed: which images these are; ``seed`` by default.
+        shots_seed: which images the fraction or the shots are; ``seed`` by default.
         classes: class names by label: each must have samples, and messages use them.
         grouping: what a group is, for messages.
         stratified: False spreads samples by group alone, whatever their labels, which then decide on no part; what a
@@ -126,18 +127,20 @@ def split(
         notes.append(_image_note(frame, parts, what, has_groups))
     check_leaks(frame, parts, by_group=chosen != "image", what=what)
     frame = labelled
+    known = (frame["label"] >= 0).to_numpy() | bool((frame["label"] < 0).all())
     may_lack = PARTS if not stratified else ("validation", "test") if fold else ("validation",)
-    notes += _missing_classes(frame, parts, classes, may_lack=may_lack)
+    notes += _missing_classes(frame[known], parts[known], classes, may_lack=may_lack)
     if not stratified:
         notes.append(f"Split by {chosen} alone, without a look at the labels.")
+    drawn_by = seed if shots_seed is None else shots_seed
     if train_fraction < 1:
-        train = np.flatnonzero(parts == "train")
-        kept = subset(frame.iloc[train], train_fraction, seed=seed)
+        train = np.flatnonzero((parts == "train") & known)
+        kept = subset(frame.iloc[train], train_fraction, seed=drawn_by)
         parts[np.setdiff1d(train, train[kept])] = UNUSED
         notes.append(f"{len(kept)} of {len(train)} training samples are used (train_fraction {train_fraction:g}).")
     if shots is not None:
-        train = np.flatnonzero(parts == "train")
-        kept = few_shot(frame.iloc[train], shots, seed=seed if shots_seed is None else shots_seed, classes=classes)
+        train = np.flatnonzero((parts == "train") & known)
+        kept = few_shot(frame.iloc[train], shots, seed=drawn_by, classes=classes)
         parts[np.setdiff1d(train, train[kept])] = UNUSED
         notes.append(f"{len(kept)} of {len(train)} training samples are used (shots {shots}).")
     return Split(pd.Series(parts, index=frame.index, dtype=object), chosen, tuple(notes))
@@ -211,7 +214,7 @@ def _check_fractions(fractions: Fractions) -> None:
 def _check_classes(frame: pd.DataFrame, classes: Sequence[str]) -> None:
     if (frame["label"] < 0).all():
         return
-    counts = np.bincount(frame["label"], minlength=len(classes))
+    counts = np.bincount(frame["label"][frame["label"] >= 0], minlength=len(classes))
     empty = [class_name(int(label), classes) for label in np.flatnonzero(counts == 0)]
     if empty:
         raise UserError(

@@ -25,7 +25,9 @@ def subset(frame: pd.DataFrame, fraction: float, *, seed: int) -> NDArray[np.int
     return np.flatnonzero(rank < np.maximum(1, np.rint(fraction * size)))
 
 
-def few_shot(frame: pd.DataFrame, per_class: int, *, seed: int, classes: Sequence[str] = ()) -> NDArray[np.int64]:
+def few_shot(
+    frame: pd.DataFrame, per_class: int, *, seed: int, classes: Sequence[str] = (), option: str = "split.shots"
+) -> NDArray[np.int64]:
     """Positions of ``per_class`` random images of each class, in order; fewer shots are contained in more.
 
     Of an image that is cut into tiles (column ``parent``) all tiles are taken.
@@ -45,7 +47,7 @@ def few_shot(frame: pd.DataFrame, per_class: int, *, seed: int, classes: Sequenc
     ]
     if few:
         raise UserError(
-            f"split.shots: {per_class} images per class were asked for, but of the training images class "
+            f"{option}: {per_class} images per class were asked for, but of the training images class "
             f"{', '.join(few)}; ask for at most {int(size.min())}"
         )
     return np.flatnonzero(np.isin(names, names[first][rank < per_class]))

@@ -1,78 +1,84 @@
-"""From image files to embeddings, by a network of a run, of a recipe, or by name."""
+"""From image files to embeddings."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from preceptor.data.decoded import pixel_hash
 from preceptor.data.images import read_image
+from preceptor.data.packed import placing_of
+from preceptor.data.resize import rules_of
 from preceptor.data.samples import Pixels
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.images import Item
 from preceptor.deploy.pieces import pieces_of
+from preceptor.deploy.wanted import Wanted
+from preceptor.embeddings.keys import NO_IMAGE, Keys
+from preceptor.embeddings.shards import Bytes
 from preceptor.errors import UserError
-from preceptor.networks.presets import preset_of
 from preceptor.quoting import one_line
-from preceptor.recipe import load_recipe
-from preceptor.specs import NetworkSpec
+from preceptor.teacher_cache.folder import key_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from preceptor.networks.embedding import Pooling
+    from preceptor.deploy.space import Space
     from preceptor.networks.network import Network
+    from preceptor.networks.outputs import Outputs
 
-What = Literal["embedding", "pooled", "grid"]
-"""One vector an image; its token grid averaged to at most 4×4; or the whole grid."""
-
-Stored = Literal["float16", "float32"]
-
-POOLED = 4
 _AT_ONCE = 32
 _LARGEST = float(np.finfo(np.float16).max)
 
+Training = Callable[[], Pixels]
+"""Gets some images of training, as they are packed."""
+
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is asked for, as a worker on another machine is told it.
+class Made:
+    """The records of some images.
 
     Args:
-        source: a run, ``RUN/networks/NAME``, a recipe, or the name of a network.
-        network: of a recipe: ``teacher``, or a student's name.
+        records: (n, record bytes), NaN where there is none.
+        keys: (n,) hash of each image's pixels.
+        errors: why there is none, by place.
     """
 
-    source: str
-    network: str = "teacher"
-    what: What = "embedding"
-    stored: Stored = "float16"
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for value, known, option in ((self.what, get_args(What), "what"), (self.stored, get_args(Stored), "dtype")):
-            if value not in known:
-                raise UserError(f"--{option} {value!r}: it is one of {', '.join(known)}")
+    records: Bytes
+    keys: Keys
+    errors: dict[int, str]
 
 
 class Embedder:
-    """Makes the records of images.
+    """Makes the records of images, to the bit as a run would compute what its frozen teacher says of them.
 
     Args:
         contract: from an image file to what the network is called with.
-        pooling: how its tokens become one vector, and how many of them stand ``prefix`` before the patches.
+        training: gets packed images on which axes are fitted, where any are known.
+        space: in which a student answers, if not its own.
 
     Attributes:
-        shape: of one record.
+        form: of a record.
+        batch: images that are asked about at once.
+        facts: everything that records depend on beside the image.
     """
 
     def __init__(
-        self, network: "Network", contract: Contract, wanted: Wanted, pooling: "Pooling", prefix: int | None
+        self,
+        network: "Network",
+        contract: Contract,
+        wanted: Wanted,
+        training: Training | None,
+        space: "Space | None" = None,
     ) -> None:
         import torch
 
+        from preceptor.cohort.frozen import FixedSize
         from preceptor.deploy.engines import TorchEngine
+        from preceptor.teacher_cache.compress import Compression
+        from preceptor.teacher_cache.reader import form_of
 
         if contract.tile is not None:
             raise UserError(
@@ -80,163 +86,143 @@ class Embedder:
                 "tiles first and embed these by a network that sees whole images"
             )
         self.contract = contract
-        self.wanted = wanted
-        self._pooling = pooling
-        self._prefix = prefix
+        self.tap = "embedding" if wanted.what == "embedding" else "last"
+        self._training, self._space = training, space
+        if space is not None and space.is_of_maps != (self.tap == "last"):
+            what = "maps; give --what grid" if space.is_of_maps else "vectors; give --what embedding"
+            raise UserError(f"--space {space.of}: is of {what}")
+        self.batch = wanted.batch or _AT_ONCE
+        if wanted.threads:
+            torch.set_num_threads(wanted.threads)
+        self.wanted = replace(wanted, batch=self.batch, threads=torch.get_num_threads())
+        network.freeze()
+        if self.tap not in network.taps:
+            what = {"embedding": "vector before its logits", "last": "last map, of which a grid could be made"}
+            raise UserError(f"{network.called!r} has no {what[self.tap]}, so there is nothing to embed with")
+        network.read = frozenset({self.tap})
         engine = TorchEngine(network, wanted.device)
         self.network, self._device = engine.network, engine.device
-        self.shape = tuple(self._of(torch.zeros(1, contract.reading.channels, *contract.image_size)).shape[1:])
+        self._ask = FixedSize(self.batch)
+        self.compression: Compression | None = None
+        self.grid: tuple[int, int] | None = None
+        few = min(2, self.batch)  # which lie in memory as a whole batch does
+        images = self.network.made_up_image().repeat(few, 1, 1, 1).to(self._device)
+        with torch.no_grad():
+            seen = self._wanted_of(FixedSize(few).compute(wanted.network, self.network, images))
+        self._half = wanted.stored == "float16"
+        self.form = form_of(seen, half=self._half)
+        if wanted.compressed:
+            dims, side = wanted.compressed.get("dims"), wanted.compressed.get("side")
+            self.grid = (self.form.shape[-2], self.form.shape[-1])
+            places = Compression(self.grid, side).places
+            self.form = replace(self.form, shape=(dims or self.form.shape[0], *places), channels_last=False)
+        self.facts = self._facts()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one record."""
+        return self.form.shape
 
     @property
     def record_bytes(self) -> int:
         """Bytes of one image."""
-        return int(np.prod(self.shape)) * np.dtype(self.wanted.stored).itemsize
+        return self.form.record_bytes
 
     @property
     def identity(self) -> str:
         """What tells the network, and what is done with images before, from any other."""
-        from preceptor.teacher_cache.facts import network_facts
-        from preceptor.teacher_cache.folder import key_of
+        return key_of(self.facts)
 
-        spec = self.contract.to_json()
-        return key_of({"network": network_facts(self.network), "images": spec, "pooling": self._pooling})
+    def _facts(self) -> dict[str, Any]:
+        from preceptor.teacher_cache.facts import UNCHANGED, arithmetic_facts, network_facts, pixel_facts
 
-    def records(self, items: Sequence[Item]) -> tuple[NDArray[np.floating], dict[int, str]]:
-        """(n, …) a record for each item, NaN where there is none, and why by place.
+        contract = self.contract
+        rules = rules_of(contract.resize, contract.fill)
+        reading = contract.reading
+        placing = placing_of(contract.image_size, rules, channels=reading.channels, depth=reading.depth)
+        return {
+            "network": network_facts(self.network, whole=False),
+            "pixels": pixel_facts(placing, UNCHANGED, 0),
+            "arithmetic": arithmetic_facts(self._device, batch=self.batch, precision=None, channels_last=False),
+            "dtype": self.wanted.stored,
+            "what": self.wanted.what,
+            **self.wanted.compressed,
+            **({"space": {"of": self._space.of, "projector": self._space.digest}} if self._space else {}),
+        }
+
+    def settle(self, folder: Path) -> None:
+        """Let grids be made small, along axes that lie in ``folder`` or are fitted now.
+
+        Raises:
+            UserError: no images of training are known on which to fit them.
+        """
+        from preceptor.embeddings.store import AXES
+        from preceptor.teacher_cache.compress import Axes, Compression
+
+        if not self.wanted.compressed:
+            return
+        dims = self.wanted.compressed.get("dims")
+        if dims and not (folder / AXES).exists():
+            if self._training is None:
+                raise UserError(
+                    "--what pca: its axes are fitted on images of training, and a network's name has none; give a "
+                    "recipe or a run, or --what pooled"
+                )
+            self.compression = Compression(self.grid, self.wanted.side)
+            Axes.fitted(self._grids(self._training()), dims).save(folder)
+        axes = Axes.load(folder) if dims else None
+        self.compression = Compression(self.grid, self.wanted.compressed.get("side"), axes)
+
+    def _grids(self, pixels: Pixels) -> Iterator["Tensor"]:
+        for first in range(0, len(pixels), self.batch):
+            yield self._asked(pixels[first : first + self.batch])
+
+    def records(self, items: Sequence[Item]) -> Made:
+        """A record for each item.
 
         Raises:
             UserError: the network says numbers that the type cannot hold.
         """
-        found = np.full((len(items), *self.shape), np.nan, dtype=self.wanted.stored)
-        sound, errors = [], {}
+        nothing = np.full(int(np.prod(self.shape)), np.nan, dtype=self.form.stored).view(np.uint8)
+        found = np.tile(nothing, (len(items), 1))
+        keys, sound, errors = np.full(len(items), NO_IMAGE), [], {}
         for place, item in enumerate(items):
             try:
-                sound.append((place, self.pixels_of(item)))
+                image = read_image(item.path, self.contract.reading, place=item.place)
             except UserError as error:
                 errors[place] = one_line(str(error).splitlines()[0]).replace(f"{item.path!r} ", "")
-        for first in range(0, len(sound), _AT_ONCE):
-            batch = sound[first : first + _AT_ONCE]
-            said = self._asked(np.stack([pixels for _, pixels in batch]))
-            found[[place for place, _ in batch]] = self._storable(said)
-        return found, errors
+                continue
+            keys[place] = bytes.fromhex(pixel_hash(image))
+            sound.append((place, pieces_of(item.name, image, self.contract).pixels[0]))
+        for first in range(0, len(sound), self.batch):
+            batch = sound[first : first + self.batch]
+            found[[place for place, _ in batch]] = self._said(np.stack([pixels for _, pixels in batch]))
+        return Made(found, keys, errors)
 
-    def pixels_of(self, item: Item) -> Pixels:
-        """(H, W, C) of an image as the network is called with it.
+    def _said(self, pixels: Pixels) -> Bytes:
+        """(n, record bytes) of (n, H, W, C) pixels, no more than a batch."""
+        from preceptor.teacher_cache.reader import packed
 
-        Raises:
-            UserError: it cannot be read.
-        """
-        image = read_image(item.path, self.contract.reading, place=item.place)
-        return pieces_of(item.name, image, self.contract).pixels[0]
+        said = self._asked(pixels).cpu()
+        if not bool(said.isfinite().all()):
+            raise UserError(f"{self.wanted.source}: the network says numbers that are not finite; give other weights")
+        if self.form.stored == "float16" and float(said.abs().max()) > _LARGEST:
+            raise UserError(f"{self.wanted.source}: values beyond {_LARGEST:.0f} fit no float16; give --dtype float32")
+        records: Bytes = packed(said, self.form).numpy()
+        return records
 
-    def _asked(self, pixels: Pixels) -> NDArray[np.float32]:
+    def _asked(self, pixels: Pixels) -> "Tensor":
+        """What is wanted of (n, H, W, C) pixels, no more than a batch."""
+        import torch
+
         from preceptor.data.augment import as_tensor, to_float
 
-        said: NDArray[np.float32] = self._of(to_float(as_tensor(pixels).to(self._device))).cpu().numpy()
-        return said
+        with torch.no_grad():
+            images = to_float(as_tensor(pixels).to(self._device))
+            said = self._wanted_of(self._ask.compute(self.wanted.network, self.network, images))
+            return said if self.compression is None else self.compression.pressed(said)
 
-    def _of(self, images: "Tensor") -> "Tensor":
-        from torch.nn import functional as F
-
-        from preceptor.networks.embedding import embed, token_grid
-
-        images = images.to(self._device)
-        if self.wanted.what == "embedding":
-            return embed(self.network, images, self._pooling, prefix=self._prefix)
-        grid = token_grid(self.network, images)
-        if self.wanted.what == "grid" or max(grid.shape[-2:]) <= POOLED:
-            return grid
-        height, width = (min(side, POOLED) for side in grid.shape[-2:])
-        return F.adaptive_avg_pool2d(grid, (height, width))
-
-    def _storable(self, said: NDArray[np.float32]) -> NDArray[np.float32]:
-        if not np.isfinite(said).all():
-            raise UserError(f"{self.wanted.source}: the network says numbers that are not finite; give other weights")
-        if self.wanted.stored == "float16" and np.abs(said).max(initial=0) > _LARGEST:
-            raise UserError(f"{self.wanted.source}: values beyond {_LARGEST:.0f} fit no float16; give --dtype float32")
-        return said
-
-
-def open_embedder(wanted: Wanted, *, note: Callable[[str], object] = lambda note: None) -> Embedder:
-    """What makes the embeddings that are wanted.
-
-    Raises:
-        UserError: no such run, recipe or network, or one without embedding.
-    """
-    path = Path(wanted.source)
-    if path.suffix in (".yaml", ".yml"):
-        return _of_recipe(path, wanted, note)
-    if path.is_dir():
-        from preceptor.deploy.student import open_student
-
-        student = open_student(path, note=note)
-        return _made(student.network, student.contract, wanted, student.network.blueprint.spec)
-    if path.exists() or len(path.parts) > 1:
-        raise UserError(f"{wanted.source} is no finished run, no recipe (.yaml) and no name of a network")
-    return _by_name(wanted, note)
-
-
-def _of_recipe(path: Path, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
-    recipe, _ = load_recipe(path)
-    known = {**recipe.networks.peers}
-    if recipe.networks.teacher is not None:
-        known["teacher"] = recipe.networks.teacher
-    if wanted.network not in known:
-        raise UserError(f"{path} has no network {wanted.network!r}; it has {', '.join(known)} (--network)")
-    spec, data = known[wanted.network], recipe.data
-    from preceptor.data.pixels import PixelRules
-
-    contract = Contract(
-        task=recipe.task,
-        classes=("a", "b"),
-        image_size=data.size,
-        resize=data.resize,
-        tile=data.tile,
-        reading=PixelRules(channels=data.channels, depth=data.depth),
-    )
-    return _built(spec, contract, wanted, note)
-
-
-def _by_name(wanted: Wanted, note: Callable[[str], object]) -> Embedder:
-    """A network by timm's name, or a foundation model's, with its weights, at its own size."""
-    spec = NetworkSpec(architecture=wanted.source)
-    preset = preset_of(spec.architecture)
-    size = preset.size if preset else _own_size(wanted.source)
-    contract = Contract(task="classification", classes=("a", "b"), image_size=(size, size))
-    return _built(spec, contract, wanted, note)
-
-
-def _own_size(architecture: str) -> int:
-    import timm
-
-    if not timm.is_model(architecture):
-        raise UserError(
-            f"{architecture!r} is no run, no recipe and no network that is known by this name; "
-            "`preceptor teachers` lists foundation models, timm.list_models() the others"
-        )
-    found = timm.get_pretrained_cfg(architecture)
-    return int(found.input_size[-1]) if found else 224
-
-
-def _built(spec: NetworkSpec, contract: Contract, wanted: Wanted, note: Callable[[str], object]) -> Embedder:
-    from preceptor.networks.build import build_network
-
-    network = build_network(
-        spec,
-        task=contract.task,
-        classes=contract.classes,
-        image_size=contract.image_size,
-        seed=0,
-        channels=contract.reading.channels,
-    )
-    for line in network.notes:
-        note(line)
-    return _made(network, contract, wanted, spec)
-
-
-def _made(network: "Network", contract: Contract, wanted: Wanted, spec: NetworkSpec) -> Embedder:
-    preset = preset_of(spec.architecture)
-    network.freeze()
-    return Embedder(
-        network, contract, wanted, preset.pooling if preset else "own", preset.prefix_tokens if preset else None
-    )
+    def _wanted_of(self, said: "Outputs") -> "Tensor":
+        tensor = said.at(self.tap)
+        assert not isinstance(tensor, tuple), "one tap"
+        return tensor if self._space is None else self._space.shown(tensor)

@@ -58,18 +58,27 @@ def find_student(path: Path) -> tuple[OpenedRun, str]:
     return run, name
 
 
-def open_student(path: Path, *, data: str | None = None, note: Callable[[str], object] = lambda note: None) -> Student:
+def open_student(
+    path: Path,
+    *,
+    data: str | None = None,
+    note: Callable[[str], object] = lambda note: None,
+    answers: bool = True,
+) -> Student:
     """The network that ``path`` means, verified, in eval mode.
 
     Args:
         data: where the run's images lie now, if not where its recipe says.
         note: called with what the user should know of the network, one sentence each.
+        answers: whether it is to tell classes apart.
 
     Raises:
-        UserError: as :func:`find_student`.
+        UserError: as :func:`find_student`; or it is to tell classes apart, and has learned none.
         DamagedFileError: a file is not what the run left.
     """
     run, name = find_student(path)
+    if answers:
+        run.require_classes("there is nothing to predict, and no bundle to be made")
     if data is not None:
         run = replace(run, recipe=load_recipe(run.files.recipe, [f"data.path={data}"])[0])
     return student_of(run, name, note=note)

@@ -1,17 +1,13 @@
 """A folder of embeddings, opened for reading. Needs numpy alone.
 
-``embeddings.json`` says of which network they are, how long each is and which shards there are, each with its
-SHA-256; ``shard-00000.npy`` … hold one record an image, in the order of ``files.csv``; ``files.csv`` names the images
-and, of those that could not be read, why. Every shard is a plain ``.npy`` file that numpy maps into memory.
-
-Records that are asked for are copied out of the files rather than read through a map, so that a process that visits a
-million of them in random order holds no more of them than it asked for.
+``embeddings.json`` says of which network they are, what a record is and which shards there are, and bears its own
+SHA-256; the shards (:mod:`preceptor.embeddings.shards`) hold one record an image, in the order of ``files.csv``, which
+names the images and, of those that could not be read, why. A shard's name holds the hash of its index, the index the
+checksum of every record and the hash of every image's pixels, by which training finds an image wherever it lies. Of
+grids that are told along principal axes ``pca.npz`` has the axes.
 """
 
 import csv
-import hashlib
-import os
-import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,33 +17,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.embeddings.keys import Keys
+from preceptor.embeddings.records import Records
+from preceptor.embeddings.shards import Bytes, DamagedShardError, Form, Shard
 from preceptor.errors import DamagedFileError, UserError
-from preceptor.sealed import read_sealed
+from preceptor.sealed import file_sha256, read_sealed
 
-ABOUT, FILES = "embeddings.json", "files.csv"
-FORMAT = 1
+ABOUT, FILES, AXES = "embeddings.json", "files.csv", "pca.npz"
+FORMAT = 2
 REMEDY = "Delete the folder and make the embeddings anew with `preceptor embed`."
 
-Records = NDArray[Any]
 Rows = NDArray[np.integer[Any]]
-
-
-def shard_name(number: int) -> str:
-    """``shard-00003.npy``."""
-    return f"shard-{number:05d}.npy"
-
-
-@dataclass(frozen=True, slots=True)
-class ShardFacts:
-    """What ``embeddings.json`` says of one shard.
-
-    Args:
-        start: bytes before the first record.
-    """
-
-    rows: int
-    start: int
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -57,20 +37,23 @@ class Embeddings:
     ``embeddings[rows]`` are the records of these images, as they are stored; ``len`` is how many images there are.
 
     Args:
-        shape: of one record.
-        stored: numpy's name of the type of its values.
-        facts: of which network, by what, from which images they were made.
+        tap: of the network, which they are: its ``embedding``, or its ``last`` map.
+        form: of a record.
+        shards: in the order of the images.
+        facts: everything that they depend on beside the images: ``network``, ``pixels``, ``arithmetic``, ``dtype``.
+        about: all that ``embeddings.json`` says.
     """
 
     folder: Path
-    shape: tuple[int, ...]
-    stored: str
-    shards: tuple[ShardFacts, ...]
+    tap: str
+    form: Form
+    shards: tuple[Shard, ...] = field(repr=False)
     facts: Mapping[str, Any] = field(repr=False)
+    about: Mapping[str, Any] = field(repr=False)
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
-        """The embeddings in ``folder``. Sizes are looked at and nothing is read: see :meth:`verify`.
+        """The embeddings in ``folder``. The shards' indices are read and verified, no record is: see :meth:`verify`.
 
         Raises:
             UserError: the folder holds none, or they are not finished.
@@ -86,46 +69,49 @@ class Embeddings:
             ) from None
         if not is_sealed or about.get("format") != FORMAT:
             raise DamagedFileError(folder / ABOUT, f"is not of format {FORMAT}", REMEDY)
-        shards = tuple(ShardFacts(**one) for one in about["shards"])
-        found = cls(folder, tuple(about["shape"]), about["stored"], shards, about["facts"])
-        for number, shard in enumerate(shards):
-            path = folder / shard_name(number)
-            wanted = shard.start + shard.rows * found.record_bytes
-            if not path.is_file() or path.stat().st_size != wanted:
-                raise DamagedFileError(path, f"is missing or does not have {wanted:,} bytes", REMEDY)
-        return found
+        shards = tuple(_opened(folder / name) for name in about["shards"])
+        form = Form(tuple(about["shape"]), about["dtype"], about["stored"], about["channels_last"])
+        return cls(folder, about["tap"], form, shards, about["facts"], about)
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return sum(len(shard.keys) for shard in self.shards)
 
-    def __getitem__(self, rows: Rows | slice | list[int]) -> Records:
+    def __getitem__(self, rows: Rows | slice | list[int]) -> NDArray[Any]:
         """(n, …) the records at ``rows``, in their order.
 
         Raises:
             IndexError: there are fewer images.
+            DamagedFileError: a record is not what was written.
         """
         wanted = np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows, dtype=np.int64)
         if len(wanted) and not (wanted.min() >= 0 and wanted.max() < len(self)):
             raise IndexError(f"there are {len(self)} embeddings; asked for {wanted.min()} to {wanted.max()}")
-        found = np.empty((len(wanted), self.record_bytes), dtype=np.uint8)
-        at = np.searchsorted(self._ends, wanted, side="right")
-        for place, (shard, row) in enumerate(zip(at.tolist(), wanted.tolist(), strict=True)):
-            first = row - (int(self._ends[shard - 1]) if shard else 0)
-            offset = self.shards[shard].start + first * self.record_bytes
-            if os.preadv(self._descriptors[shard], [found[place].data], offset) != self.record_bytes:
-                raise DamagedFileError(self.folder / shard_name(shard), "was cut short", REMEDY)
-        return found.view(self.stored).reshape(len(wanted), *self.shape)
+        return self._records_of(self._read(wanted))
 
     @property
-    def record_bytes(self) -> int:
-        """Bytes of one image."""
-        return int(np.prod(self.shape)) * np.dtype(self.stored).itemsize
+    def shape(self) -> tuple[int, ...]:
+        """Of one record."""
+        return self.form.shape
 
     @property
-    def maps(self) -> list[Records]:
-        """Each shard as an array mapped into memory, read only."""
-        paths = [self.folder / shard_name(number) for number in range(len(self.shards))]
-        return [np.load(path, mmap_mode="r") for path in paths]
+    def stored(self) -> str:
+        """The type of its values, as numpy calls it."""
+        return self.form.stored
+
+    @property
+    def maps(self) -> list[NDArray[Any]]:
+        """The records of each shard as an array mapped into memory, read only; nothing of it is verified."""
+        return [
+            self._records_of(
+                np.memmap(one.path, dtype=np.uint8, mode="r", shape=(len(one.keys), one.form.record_bytes))
+            )
+            for one in self.shards
+        ]
+
+    @cached_property
+    def keys(self) -> Keys:
+        """(n,) hash of each image's pixels; zeros of those that could not be read."""
+        return np.concatenate([shard.keys for shard in self.shards])
 
     @cached_property
     def files(self) -> list[str]:
@@ -134,7 +120,7 @@ class Embeddings:
 
     @cached_property
     def damaged(self) -> dict[int, str]:
-        """Why an image has no embedding, by row; its record is NaN (0 of whole numbers)."""
+        """Why an image has no embedding, by row; its record is NaN."""
         return {row: error for row, (_, error) in enumerate(self._index()) if error}
 
     def rows_of(self, names: list[str]) -> NDArray[np.int64]:
@@ -153,31 +139,51 @@ class Embeddings:
         return np.array([known[name] for name in names], dtype=np.int64)
 
     def verify(self) -> None:
-        """Read every byte and compare it with what was written.
+        """Read every byte of every file and compare it with what was written.
 
         Raises:
             DamagedFileError: names the file that changed.
         """
-        for number, shard in enumerate(self.shards):
-            path = self.folder / shard_name(number)
-            with path.open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != shard.sha256:
-                    raise DamagedFileError(path, "is not what was written", REMEDY)
+        type(self).open(self.folder)
+        for name, sha256 in self.about["files"].items():
+            if not (self.folder / name).is_file() or file_sha256(self.folder / name) != sha256:
+                raise DamagedFileError(self.folder / name, "is missing or not what was written", REMEDY)
+        for first in range(0, len(self), 1024):
+            self._read(np.arange(first, min(first + 1024, len(self))))
 
     @cached_property
-    def _ends(self) -> NDArray[np.int64]:
-        return np.cumsum([shard.rows for shard in self.shards], dtype=np.int64)
+    def _kept(self) -> Records:
+        kept, end = Records(len(self)), 0
+        for shard in self.shards:
+            kept.take(shard, np.arange(end, end + len(shard.keys)))
+            end += len(shard.keys)
+        return kept
 
-    @cached_property
-    def _descriptors(self) -> list[int]:
-        opened = []
-        for number in range(len(self.shards)):
-            descriptor = os.open(self.folder / shard_name(number), os.O_RDONLY | os.O_CLOEXEC)
-            weakref.finalize(self, os.close, descriptor)
-            opened.append(descriptor)
-        return opened
+    def _read(self, rows: NDArray[np.int64]) -> Bytes:
+        found = np.empty((len(rows), self.form.record_bytes), dtype=np.uint8)
+        try:
+            self._kept.read(rows, found)
+        except DamagedShardError as error:
+            raise DamagedFileError(error.path, error.what, REMEDY) from error
+        return found
+
+    def _records_of(self, found: Bytes) -> NDArray[Any]:
+        flat = found.view(self.stored)
+        if self.form.channels_last:
+            channels, height, width = self.shape
+            return flat.reshape(len(found), height, width, channels).transpose(0, 3, 1, 2)
+        return flat.reshape(len(found), *self.shape)
 
     def _index(self) -> Iterator[tuple[str, str]]:
         with (self.folder / FILES).open(newline="", encoding="utf-8") as lines:
             for row in csv.DictReader(lines):
                 yield row["file"], row["error"]
+
+
+def _opened(path: Path) -> Shard:
+    try:
+        return Shard(path)
+    except FileNotFoundError:
+        raise DamagedFileError(path, "is missing", REMEDY) from None
+    except DamagedShardError as error:
+        raise DamagedFileError(path, error.what, REMEDY) from error

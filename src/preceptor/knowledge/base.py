@@ -104,6 +104,7 @@ class Loss(nn.Module):
         needs_ids: True adds ``ids=`` (N,) int64, positions in the training set, to every call.
         needs_statistics: True measures the teacher's tensor over the training part, unaugmented, before a stage begins,
             and calls ``take_statistics(mean, deviation)``, (D,) both.
+        needs_labels: True when it reads the class of every image, so that none may lack one.
         keeps_batch: True when every batch must have the full size (incomplete ones are then dropped).
         needs_shapes: True when it has adapters, or may have some, which depend on the shapes that it compares.
         needs_classes: True when :meth:`build` must know how many classes there are.
@@ -117,6 +118,7 @@ class Loss(nn.Module):
     settings: ClassVar[dict[Task, Setting]]
     needs_ids: ClassVar[bool] = False
     needs_statistics: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
     keeps_batch: ClassVar[bool] = False
     needs_shapes: ClassVar[bool] = False
     needs_classes: ClassVar[bool] = False
@@ -145,6 +147,10 @@ class Loss(nn.Module):
         A position counts where the nearest pixel of the mask does.
         """
         return known_pixels(targets, like.shape[-2:]) if self.ignores and like.ndim == 4 else None
+
+    def side_by_side(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Student's features through the projector, and the teacher's that they are to point to; None without one."""
+        return None
 
     def head(self) -> nn.Module | None:
         """A module from the student's last map to logits that replaces its own head, or None."""

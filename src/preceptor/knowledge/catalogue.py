@@ -37,6 +37,7 @@ class Entry:
         settings: task -> published setting; its keys are the tasks that the loss serves.
         options: arguments of ``__init__``.
         summary, source: of the class's docstring.
+        needs_labels: whether it reads the class of every image.
         keeps_batch: whether it wants every batch in full size.
         brings_head: whether it replaces the student's head.
     """
@@ -50,6 +51,7 @@ class Entry:
     options: tuple[Option, ...]
     summary: str
     source: str
+    needs_labels: bool = False
     keeps_batch: bool = False
     brings_head: bool = False
 
@@ -182,6 +184,7 @@ def _entry(text: ClassText, *, key: str, term: str, module: str | None) -> Entry
         options=text.options(),
         summary=text.summary,
         source=text.source,
+        needs_labels=isinstance(reads := text.attribute("needs_labels"), ast.Constant) and reads.value is True,
         keeps_batch=isinstance(kept := text.attribute("keeps_batch"), ast.Constant) and kept.value is True,
         brings_head=text.defines("head"),
     )

@@ -8,6 +8,7 @@ Differs: as printed the focal term does not see the mask and would make every pi
 pixels, since the printed sum would outweigh the Dice term by the number of pixels; ``sum`` is an option.
 """
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -90,19 +91,30 @@ def balanced_class_weights(labels: Tensor, classes: int) -> Tensor:
 
 
 class ClassificationLoss(nn.Module):
-    """Softmax cross entropy (N, C) against (N,), in float32; with ``class_weights`` (C,) their weighted mean."""
+    """Softmax cross entropy (N, C) against (N,), in float32; with ``class_weights`` (C,) their weighted mean.
 
-    def __init__(self, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> None:
+    Args:
+        lacks_labels: some targets are -1, which count in no way: the mean is over the others, 0 where there are none.
+    """
+
+    def __init__(
+        self, *, label_smoothing: float = 0.0, class_weights: Tensor | None = None, lacks_labels: bool = False
+    ) -> None:
         super().__init__()
+        self.lacks_labels = lacks_labels
         self.label_smoothing = label_smoothing
         self.class_weights: Tensor | None
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         with torch.autocast(logits.device.type, enabled=False):
-            return F.cross_entropy(
-                _full(logits), targets, weight=self.class_weights, label_smoothing=self.label_smoothing
-            )
+            loss = partial(F.cross_entropy, weight=self.class_weights, label_smoothing=self.label_smoothing)
+            if not self.lacks_labels:
+                return loss(_full(logits), targets)
+            known = (targets >= 0).to(torch.float32)
+            each = known if self.class_weights is None else known * self.class_weights[targets.clamp(min=0)]
+            total = each.sum()
+            return loss(_full(logits), targets, ignore_index=-1, reduction="sum") / total.where(total > 0, 1.0)
 
 
 class MaskLoss(nn.Module):
@@ -146,13 +158,20 @@ class MaskLoss(nn.Module):
 
 
 def build_task_loss(
-    spec: TaskLossSpec, task: Task, *, classes: int = 2, train_labels: Tensor | None = None, ignores: bool = False
+    spec: TaskLossSpec,
+    task: Task,
+    *,
+    classes: int = 2,
+    train_labels: Tensor | None = None,
+    ignores: bool = False,
+    lacks_labels: bool = False,
 ) -> ClassificationLoss | MaskLoss:
     """The loss that a recipe asks for.
 
     Args:
         classes, train_labels: number of classes and (n,) labels of the training set, for ``class_weights: balanced``.
         ignores: masks may have pixels that count nowhere.
+        lacks_labels: some samples have the label -1, which counts nowhere.
 
     Raises:
         UserError: an option of the other task's loss was set.
@@ -167,8 +186,8 @@ def build_task_loss(
     weights = None
     if spec.class_weights == "balanced":
         assert train_labels is not None, "balanced class weights are computed from the training labels"
-        weights = balanced_class_weights(train_labels, classes)
-    return ClassificationLoss(label_smoothing=spec.label_smoothing, class_weights=weights)
+        weights = balanced_class_weights(train_labels[train_labels >= 0], classes)
+    return ClassificationLoss(label_smoothing=spec.label_smoothing, class_weights=weights, lacks_labels=lacks_labels)
 
 
 _OPTIONS: dict[Task, tuple[str, ...]] = {

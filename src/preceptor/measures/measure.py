@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from preceptor.errors import UserError
 from preceptor.measures.arrays import Flags, Float64, Floats, Int64, Integers, check_counts, check_probabilities
-from preceptor.specs import Task
+from preceptor.specs import Scored
 
 AGAINST_TEACHER = "fidelity."
 """How the keys of measures begin that compare with the teacher."""
@@ -112,7 +112,7 @@ class Measure(Generic[A]):
         name: in ``metrics.csv`` and ``result.json``: small letters, digits and underscores; of a single class, then a
             dot and its name.
         label: as printed.
-        task: what it is of.
+        task: what it is of; ``features`` where no label is read.
         addends: answers -> (N, M), what each sample or image adds; None where the file that says it may not be run.
             Measures with the same function share the work.
         finish: (B, M) sums -> (B,) scores; NaN where a resample leaves it undefined.
@@ -134,7 +134,7 @@ class Measure(Generic[A]):
 
     name: str
     label: str
-    task: Task
+    task: Scored
     addends: Callable[[A], Float64] | None
     finish: Callable[[Float64], Float64]
     occurs: Callable[[Float64], Flags] | None = None

@@ -13,11 +13,18 @@ import numpy as np
 
 from preceptor.measures import segmentation
 from preceptor.measures.arrays import Floats, Int64, Integers, check_probabilities
-from preceptor.measures.measure import AnyMeasure, ClassAnswers, MaskAnswers, Measures, fidelity_of, scores_of
+from preceptor.measures.measure import (
+    AnyMeasure,
+    ClassAnswers,
+    MaskAnswers,
+    Measures,
+    fidelity_of,
+    scores_of,
+)
 from preceptor.measures.segmentation import mask_counts
-from preceptor.specs import Task
+from preceptor.specs import Scored
 
-_MAIN: Mapping[Task, str] = {"classification": "accuracy", "segmentation": "iou"}
+_MAIN: Mapping[Scored, str] = {"classification": "accuracy", "segmentation": "iou", "features": "knowledge_loss"}
 
 
 def _found() -> list[AnyMeasure]:
@@ -35,14 +42,14 @@ def _found() -> list[AnyMeasure]:
 _EVERY = _found()
 
 MEASURES: Mapping[str, Measures] = {
-    task: {one.key: one for one in _EVERY if one.task == task} for task in get_args(Task)
+    task: {one.key: one for one in _EVERY if one.task == task} for task in get_args(Scored)
 }
-"""Task -> key -> measure."""
+"""Task, or ``features`` -> key -> measure."""
 
 
 def main_measure(task: str) -> AnyMeasure:
     """The score that is first spoken of, and by which weights are chosen unless the recipe monitors another."""
-    return MEASURES[task][_MAIN[cast(Task, task)]]
+    return MEASURES[task][_MAIN[cast(Scored, task)]]
 
 
 def rare_class_measure() -> AnyMeasure:
@@ -51,7 +58,7 @@ def rare_class_measure() -> AnyMeasure:
 
 
 def agreement_measure(task: str) -> AnyMeasure:
-    """The one score of how far a student agrees with its teacher where there is room for one."""
+    """The one score of how far a student agrees with its teacher's answers where there is room for one."""
     return next(one for one in MEASURES[task].values() if one.against_teacher and one.is_printed)
 
 

@@ -36,7 +36,7 @@ def build_network(
     A foundation model of the table sees whole images, also where the task is one of masks: its features can be shared.
 
     Args:
-        classes: names by label; the background first for masks.
+        classes: names by label; the background first for masks. None make a network that ends in its embedding.
         image_size: (height, width) of the images that it will see.
         seed: whatever starts at random depends on it alone; torch's global generator is left as it was.
         channels: of the images.
@@ -46,7 +46,7 @@ def build_network(
     Raises:
         UserError: unknown architecture, weights that cannot be had or do not fit, images of a wrong size.
     """
-    if len(classes) < 2:
+    if len(classes) == 1 or (not classes and task == "segmentation"):
         raise UserError(f"a network needs at least 2 classes, the data has {len(classes)}: {', '.join(classes)}")
     blueprint = Blueprint(
         spec=spec,

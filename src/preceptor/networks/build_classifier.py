@@ -160,7 +160,7 @@ def _from_file(blueprint: Blueprint, weights: SavedWeights) -> tuple[nn.Module, 
     """Through timm, which renames what older files call otherwise and resamples position embeddings."""
     classes = len(blueprint.classes)
     outputs = _outputs_in(weights, _library_config(blueprint.spec.architecture).get("classifier"))
-    if outputs not in (0, classes) and outputs < _PRETRAINING_CLASSES:
+    if classes and outputs not in (0, classes) and outputs < _PRETRAINING_CLASSES:
         raise UserError(
             f"weights {weights.path!r}: their head has {outputs} outputs, the data has {classes} classes "
             f"({', '.join(blueprint.classes)}).\nGive weights trained on these classes, or `weights: imagenet`."

@@ -92,6 +92,12 @@ class Classifier(Network):
             return self.fc
         return self._own_classifier() if self._ends_linear else None
 
+    @property
+    def decides(self) -> nn.Module | None:
+        if self.head is not None:
+            return None  # a loss brought it, and it begins with the map that is shared
+        return self.fc or self._own_classifier()
+
     def replace_head(self, head: nn.Module) -> None:
         """Let ``head``, from ``last`` to the logits, take the place of the model's own, which is removed."""
         self._remove_own_head()

@@ -99,6 +99,11 @@ class Network(nn.Module, ABC):
         """The module from the embedding to the logits, where there is one."""
         return None
 
+    @property
+    def decides(self) -> nn.Module | None:
+        """The module on which logits alone depend, where there is one apart from the rest."""
+        return self.classifier
+
     def deployed(self) -> "Network":
         """The network that is reported and exported once training is over: it says what this one says."""
         return self

@@ -70,8 +70,11 @@ class SavedWeights:
             )
 
     def require_classes(self, classes: Sequence[str]) -> None:
-        """Refuse weights that name other classes than the data, or the same in another order."""
-        if self.classes is None or self.classes == tuple(classes):
+        """Refuse weights that name other classes than the data, or the same in another order.
+
+        Where either side knows no classes, only features are taken.
+        """
+        if not self.classes or not classes or self.classes == tuple(classes):
             return
         same = sorted(self.classes) == sorted(classes)
         raise UserError(

@@ -80,6 +80,7 @@ class Cast:
         goes_on: the recipe says how teachers are trained, even those that are trained already.
         monitor: the validation score that chooses weights.
         shots: how many images of each class there are to learn from, where they are few.
+        has_labels: whether any label is read.
         facts: of networks; the usual ones unless a library is asked.
     """
 
@@ -93,6 +94,7 @@ class Cast:
     goes_on: bool
     monitor: str
     shots: int | None = None
+    has_labels: bool = True
     facts: Facts = field(default_factory=Usual, compare=False)
 
     def student(self, name: str, adapter: SharedWidth | None = None) -> NetworkUse:

@@ -106,7 +106,8 @@ class Stage:
         turns: groups of networks updated one after another in each step; empty updates all at once.
         fold: (k, K) trains without the k-th of K grouped, stratified folds of the training part; k counts from 1.
         unlabelled: labels are not read: it trains on the whole training part, also what ``shots`` and
-            ``train_fraction`` leave out of the others, is not validated, and leaves its last weights as the best.
+            ``train_fraction`` leave out of the others, and leaves as the best the weights with the smallest loss of
+            knowledge on the validation part.
         instead: the option by which a user may give what this stage leaves: ``technique.teacher`` takes one folder or
             file, an option in the plural (``technique.teachers``, ``technique.snapshots``) a list.
         probe: takes the place of the epochs.

@@ -43,6 +43,7 @@ _SECTIONS = {
     "TileSpec": "data.tile",
     "SubsetSpec": "data.subset",
     "SplitSpec": "split",
+    "LabelsSpec": "split.labels",
     "AugmentSpec": "augment",
     "NetworksSpec": "networks",
     "NetworkSpec": "A network",

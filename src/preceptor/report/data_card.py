@@ -145,7 +145,7 @@ def _classes(run: RunRecord, split: pd.DataFrame) -> Grid | None:
     rows = []
     for name, row in counts.iterrows():
         place = int(str(name)) if str(name).isdigit() else -1
-        called = run.classes[place] if 0 <= place < len(run.classes) else str(name)
+        called = run.classes[place] if 0 <= place < len(run.classes) else "no label" if str(name) == "-1" else str(name)
         data: list[Datum] = [label(called)]
         for part in PARTS:
             share = row[part] / max(1, counts[part].sum())

@@ -6,6 +6,7 @@ from preceptor.report.drawing.grid import Datum, Grid, label, measured
 from preceptor.report.reading.published import PublishedRows, figure_for
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
+from preceptor.specs import FEATURES
 
 _INSIDE = ("network", "metric")
 """Axes of a layout that lie inside every cell of a study."""
@@ -20,14 +21,7 @@ _MARKS = {"better": BETTER, "worse": WORSE}
 def results(study: StudyRecord, statistics: Statistics, published: PublishedRows = ()) -> Grid:
     """The table in the study's layout: teachers and students alone first, published figures beside one's own."""
     layout = study.layout
-    axes = dict.fromkeys(axis for cell in study.cells for axis in cell.labels)
-    known = {*axes, *_INSIDE}
-    across = [axis for axis in layout.columns if axis in known]
-    down = [axis for axis in layout.rows if axis in known]
-    down += [axis for axis in axes if axis not in (*down, *across)]
-    down += ["network"] if "network" not in (*down, *across) else []
-    across += ["metric"] if "metric" not in (*down, *across) else []
-
+    down, across = axes_of(study)
     places = [(cell, n, metric) for cell in study.cells for n in _networks(study, cell) for metric in layout.metrics]
     whole = [_along(study, *place, across) for place in places if place[0].kind == "run"]
     columns = dict.fromkeys(column for column in whole if "" not in column)
@@ -50,6 +44,19 @@ def results(study: StudyRecord, statistics: Statistics, published: PublishedRows
         if any(datum.text or datum.beside for datum in data):
             body.append((*map(label, labels), *data))
     return Grid("results", study.title, tuple(heads), tuple(body), len(down), _caption(study, statistics, published))
+
+
+def axes_of(study: StudyRecord) -> tuple[list[str], list[str]]:
+    """The axes along which the table goes down, and those along which it goes across."""
+    layout = study.layout
+    axes = dict.fromkeys(axis for cell in study.cells for axis in cell.labels)
+    known = {*axes, *_INSIDE}
+    across = [axis for axis in layout.columns if axis in known]
+    down = [axis for axis in layout.rows if axis in known]
+    down += [axis for axis in axes if axis not in (*down, *across)]
+    down += ["network"] if "network" not in (*down, *across) else []
+    across += ["metric"] if "metric" not in (*down, *across) else []
+    return down, across
 
 
 def _networks(study: StudyRecord, cell: CellRecord) -> tuple[str, ...]:
@@ -127,11 +134,14 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     intervals = list(statistics.intervals.values())
     if not seeds:
         return "Nothing is finished yet." + (" Published figures stand alone." if published else "")
+    unit = "" if study.task == FEATURES else " in percent"
     words = [
-        f"Test scores in percent, mean ± sample standard deviation over {seeds} seeds."
+        f"Test scores{unit}, mean ± sample standard deviation over {seeds} seeds."
         if seeds > 1
-        else "Test scores in percent, of one seed: the spread over seeds is not known."
+        else f"Test scores{unit}, of one seed: the spread over seeds is not known."
     ]
+    if study.task == FEATURES:
+        words.append("No label was read: they say how near students come to their teachers, and nothing of diagnoses.")
     if intervals:
         units = sorted({interval.units for interval in intervals})
         what = _unit_name(study)

@@ -9,6 +9,8 @@ from preceptor.measures.not_worse import MARGIN
 from preceptor.report.html import FORMS, page, section
 from preceptor.report.own_measures import with_own_measures
 from preceptor.report.reading.find import find_studies
+from preceptor.report.sources import sources
+from preceptor.written_tables import SOURCES, TABLES
 
 
 def write_report(
@@ -21,7 +23,8 @@ def write_report(
 ) -> Path:
     """Report all runs and studies in ``folders``; return the page. ``note`` says a line to the user.
 
-    The page holds everything; each table also stands in ``tables/`` as CSV, Markdown and LaTeX.
+    The page holds everything; each table also stands in ``tables/`` as CSV, Markdown and LaTeX, and
+    of which runs it is made.
 
     Args:
         note: says what is damaged and left out, and what could not be verified.
@@ -37,7 +40,9 @@ def write_report(
     for one in sections:
         for grid in one.tables.values():
             for ending, form in FORMS.items():
-                write_text(out / "tables" / f"{one.slug}-{grid.name}.{ending}", form(grid, one.note))
+                write_text(out / TABLES / f"{one.slug}-{grid.name}.{ending}", form(grid, one.note))
+        said = sources(one.study, folders, one.tables.get("results"), one.note)
+        write_text(out / TABLES / f"{one.slug}{SOURCES}", said)
     title = studies[0].title if len(studies) == 1 else f"{studies[0].title} and {len(studies) - 1} more"
     write_text(out / "report.html", page(sections, title))
     return out / "report.html"

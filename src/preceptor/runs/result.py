@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from preceptor.errors import DamagedFileError
+from preceptor.specs import FEATURES
 
 FORMAT: Literal[1] = 1
 """Of what is written."""
@@ -88,6 +89,7 @@ class RunResult(_Value):
         fidelity: agreement with the teacher on the test part.
         teacher_audit: None without a teacher.
         second_observer: scores of another observer's masks of the test images, and how many ``images`` have them.
+        labels: how many labels were read of each part, where these are not all.
         measures: what is known of the user's own measures, by name.
         grouped_by: what kept samples of one origin in one part; None where nothing did.
         notes: what should be known before the scores are trusted, a sentence each.
@@ -111,10 +113,21 @@ class RunResult(_Value):
     model_bytes: CostsByNetwork = Field(default_factory=dict)
     second_observer: dict[str, float] = Field(default_factory=dict)
     measures: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    labels: dict[str, int] = Field(default_factory=dict)
     grouped_by: str | None = None
     notes: Annotated[tuple[str, ...], Field(strict=False)] = ()
     seconds: float = 0.0
     images_per_second: float = 0.0
+
+    @property
+    def has_no_labels(self) -> bool:
+        """Whether no label was read: scores are of features, and nothing is known of classes."""
+        return bool(self.labels) and not any(self.labels.values())
+
+    @property
+    def scored_in(self) -> str:
+        """The task, or ``features`` where no label was read: of what measures its scores are."""
+        return FEATURES if self.has_no_labels else self.task
 
     @property
     def is_complete(self) -> bool:
@@ -122,8 +135,8 @@ class RunResult(_Value):
         return self.status == "complete"
 
     def to_json(self) -> dict[str, Any]:
-        """The values as ``result.json`` has them."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The values as ``result.json`` has them; without ``labels`` where all were read, as before these were told."""
+        return self.model_dump(mode="json", by_alias=True, exclude=None if self.labels else {"labels"})
 
 
 def result_from(values: Mapping[str, Any], path: Path, remedy: str) -> RunResult:

@@ -127,7 +127,7 @@ class Board:
                 "title": study.title,
                 "scale": study.scale,
                 "study_sha256": self._study_sha256,
-                "task": next(iter(self.jobs.values())).recipe.task,
+                "task": next(iter(self.jobs.values())).recipe.scored_in,
                 "published_protocol": study.is_published_protocol,
                 "layout": layout_of(study, list(self.jobs.values())),
                 "published": {"file": "published.csv", "table": study.published.table} if study.published else None,

@@ -5,6 +5,7 @@ from itertools import product
 from typing import Any
 
 from preceptor.errors import UserError
+from preceptor.recipe import Recipe, changed_recipe
 from preceptor.study.spec import Study
 
 
@@ -44,3 +45,43 @@ def _changes(study: Study, labels: dict[str, str]) -> list[tuple[str, Any]]:
 
 def _words(labels: dict[str, str]) -> str:
     return ", ".join(f"{axis} {option}" for axis, option in labels.items())
+
+
+def recipes_of(study: Study) -> tuple[list[tuple[dict[str, str], Recipe]], dict[str, None]]:
+    """The recipe of each cell, seed and fold with the cell's labels, and what was left out of them, once each.
+
+    Nothing that a user's own file says is run for it.
+
+    Raises:
+        UserError: a cell's recipe is wrong; the message names the cell.
+    """
+    base = study.base
+    threads = study.threads or (base.get("training") or {}).get("threads") or 1
+    notes: dict[str, None] = {}
+    made: list[tuple[dict[str, str], Recipe]] = []
+    folds: list[tuple[tuple[str, Any], ...]] = [()]
+    if study.folds:
+        folds = [(("split.folds", study.folds), ("split.fold", fold)) for fold in range(study.folds)]
+    for seed, fold in product(study.seeds, folds):
+        for cell in cells(study):
+            words = " ".join(cell.labels.values())
+            own = _of_seed((base, list(cell.changes)), seed)
+            changes = (*own[1], ("seed", seed), *fold, ("training.threads", threads))
+            recipe, left_out = changed_recipe(own[0], changes, origin=f"study {study.name}, cell {words}")
+            made.append((cell.labels, recipe))
+            notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
+    return made, notes
+
+
+def _of_seed(value: Any, seed: int) -> Any:
+    """``value`` with ``${seed}`` filled in wherever a text in it says so; a text of nothing else becomes the number."""
+    match value:
+        case "${seed}":
+            return seed
+        case str():
+            return value.replace("${seed}", str(seed))
+        case list() | tuple():
+            return type(value)(_of_seed(part, seed) for part in value)
+        case dict():
+            return {key: _of_seed(part, seed) for key, part in value.items()}
+    return value

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations, product
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,10 +13,10 @@ from preceptor.errors import UserError
 from preceptor.plan.cast import TEACHER, Usual, is_teacher
 from preceptor.plan.network import NetworkUse
 from preceptor.plan.stage import Stage
-from preceptor.recipe import Recipe, changed_recipe, parse_recipe
+from preceptor.recipe import Recipe, parse_recipe
 from preceptor.runs.files import RunFiles
 from preceptor.specs import NetworkSpec
-from preceptor.study.grid import cells
+from preceptor.study.grid import recipes_of
 from preceptor.study.spec import Study
 
 JobKind = Literal["run", "teacher", "baseline"]
@@ -83,31 +83,6 @@ class StudyPlan:
 
     jobs: list[Job]
     notes: list[str] = field(default_factory=list)
-
-
-def recipes_of(study: Study) -> tuple[list[tuple[dict[str, str], Recipe]], dict[str, None]]:
-    """The recipe of each cell, seed and fold with the cell's labels, and what was left out of them, once each.
-
-    Nothing that a user's own file says is run for it.
-
-    Raises:
-        UserError: a cell's recipe is wrong; the message names the cell.
-    """
-    base = study.base
-    threads = study.threads or (base.get("training") or {}).get("threads") or 1
-    notes: dict[str, None] = {}
-    made: list[tuple[dict[str, str], Recipe]] = []
-    folds: list[tuple[tuple[str, Any], ...]] = [()]
-    if study.folds:
-        folds = [(("split.folds", study.folds), ("split.fold", fold)) for fold in range(study.folds)]
-    for seed, fold in product(study.seeds, folds):
-        for cell in cells(study):
-            words = " ".join(cell.labels.values())
-            changes = (*cell.changes, ("seed", seed), *fold, ("training.threads", threads))
-            recipe, left_out = changed_recipe(base, changes, origin=f"study {study.name}, cell {words}")
-            made.append((cell.labels, recipe))
-            notes |= dict.fromkeys(f"{words}: {note}" for note in left_out)
-    return made, notes
 
 
 def plan_study(study: Study) -> StudyPlan:
@@ -242,7 +217,7 @@ def teacher_alone(recipe: Recipe, spec: NetworkSpec, *, adapter: bool) -> Recipe
         | {
             "networks": {"teacher": teacher, "students": students},
             "technique": alone,
-            "split": raw["split"] | {"shots": None, "shots_seed": None},
+            "split": raw["split"] | ({} if recipe.split.shots is None else {"shots": None, "shots_seed": None}),
             "training": recipe.teacher_stage_training.model_dump(mode="json") | {"teacher_cache": {}},
             "teacher_training": {},
         }

@@ -12,8 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from preceptor.errors import UserError
 from preceptor.explain import explain, unknown
-from preceptor.recipe import changed_mapping, parse_override, read_mapping
+from preceptor.recipe import changed_mapping, parse_override
 from preceptor.specs import Threads
+from preceptor.yaml_text import read_mapping
 
 
 def _as_changes(value: object) -> object:

@@ -15,12 +15,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
+from preceptor.embeddings.shards import shards_of, sweep
 from preceptor.errors import UserError
 from preceptor.files import write_json
-from preceptor.teacher_cache.shards import shards_of, sweep
 
 FOLDER, ABOUT, NETWORKS = "teachers", "about.json", "networks"
-FORMAT = 1
+FORMAT = 2
 """Of ``about.json``; one that says nothing is of the first. What is kept in another is computed again."""
 
 
@@ -31,12 +31,12 @@ def key_of(facts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """What one network says of one data set.
+    """What one network says of images that are brought before it in one way.
 
     Args:
-        facts: everything the outputs depend on: ``network``, ``pixels``, ``arithmetic``, ``dtype``.
+        facts: everything the outputs depend on beside the image: ``network``, ``pixels``, ``arithmetic``, ``dtype``.
         name: the network's, in the run that began to keep it.
-        packed: folder of the packed images.
+        packed: folder of the packed images of that run; others may have added theirs.
     """
 
     root: Path

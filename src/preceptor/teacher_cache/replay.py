@@ -12,13 +12,15 @@ from torch import Tensor
 from preceptor.cohort.frozen import FixedSize
 from preceptor.data.batches import Batch
 from preceptor.data.order import RowNumbers
+from preceptor.embeddings.keys import Keys
+from preceptor.embeddings.shards import ITEM_BYTES, DamagedShardError
 from preceptor.networks.export import CONFIG
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.notes import Note
 from preceptor.teacher_cache.folder import CacheEntry, size_of
 from preceptor.teacher_cache.reader import CacheReader, record_bytes
-from preceptor.teacher_cache.shards import ITEM_BYTES, DamagedShardError, bytes_in
+from preceptor.teacher_cache.stored import StoredTeacher
 
 _SPARE = 2**30  # bytes that are left free on the disk
 
@@ -29,6 +31,9 @@ class Replay:
     It is a context that lasts as the stage.
     It watches the training too: what an epoch wrote is in place before any process begins the next one.
 
+    Attributes:
+        say: says a line to the user, as the cache's.
+
     Args:
         ask: computes.
         note: says a line to the user.
@@ -37,16 +42,27 @@ class Replay:
 
     def __init__(self, ask: FixedSize, note: Note, *, budget: float) -> None:
         self._ask, self._budget = ask, int(budget)
-        self._say_note: Note = lambda line: note(f"teacher cache: {line}")
-        self._teachers: dict[str, _Teacher] = {}
+        self.say: Note = lambda line: note(f"teacher cache: {line}")
+        self._teachers: dict[str, _Teacher | StoredTeacher] = {}
 
-    def add(self, name: str, network: Network, kept: CacheEntry, *, rows: int, images: int) -> None:
-        """Keep what ``network`` says, of ``images`` in each view, out of ``rows`` packed ones."""
+    def add(self, name: str, network: Network, kept: CacheEntry, *, keys: Keys, images: int) -> None:
+        """Keep what ``network`` says, of ``images`` in each view; ``keys`` are those of all packed rows."""
         if taps := network.taps_read:
             item = ITEM_BYTES["float16" if self._ask.rounds else kept.facts["arithmetic"]["precision"]]
             size = images * record_bytes(network.shapes, taps, item)
-            reader = CacheReader(kept, taps, rows=rows, half=self._ask.rounds)
-            self._teachers[name] = _Teacher(name, network, reader, size, self._ask, self._say_note, self._budget)
+            reader = CacheReader(kept, taps, keys=keys, half=self._ask.rounds)
+            self._teachers[name] = _Teacher(name, network, reader, size, self._ask, self.say, self._budget)
+
+    def read(self, teacher: StoredTeacher) -> None:
+        """Let a folder answer for a network."""
+        self._teachers[teacher.name] = teacher
+
+    def unchanged(self, name: str, network: Network, batch: Batch) -> Outputs:
+        """What ``network`` says of a batch of images as they are, of which nothing is kept."""
+        teacher = self._teachers.get(name)
+        if isinstance(teacher, StoredTeacher):
+            return teacher.says(network, batch, 0)
+        return self._ask.compute(name, network, batch.images)
 
     def plan(self, views: Sequence[int]) -> None:
         """Estimate what ``views`` will take and decide which are kept: networks that take least come first."""
@@ -103,7 +119,7 @@ class _Teacher:
         """Decide which of ``views`` may be written, ``promised`` bytes being taken; the bytes that they will take."""
         own = 0 if self._has_network else sum(t.numel() * t.element_size() for t in self._network.state_dict().values())
         free = self._free() - promised - own
-        missing = {v: self.view_bytes - bytes_in(self._kept.folder, v, self._reader.taps) for v in views}
+        missing = {view: self._missing(view) for view in views}
         needed = taken = 0
         for view, size in missing.items():
             needed += max(size, 0)
@@ -144,14 +160,17 @@ class _Teacher:
         if self._read:
             self._say_note(f"what {self.name} says was read {self._read} times and computed {self._computed} times")
 
-    def _open(self, view: int, epoch: int) -> None:
-        self._at = (view, epoch)
+    def _missing(self, view: int) -> int:
+        """Open a view; bytes that are not kept of it."""
         self.finish()
         for problem in self._reader.open_view(view):
             self._say_note(f"{problem}; it is removed and made anew")
-        if view in self._views and self._free() < self.view_bytes - bytes_in(
-            self._kept.folder, view, self._reader.taps
-        ):
+        return self.view_bytes - self._reader.kept_bytes
+
+    def _open(self, view: int, epoch: int) -> None:
+        self._at = (view, epoch)
+        missing = self._missing(view)
+        if view in self._views and self._free() < missing:
             self._views.clear()  # others have written meanwhile
             self._say_note(f"no room is left for what {self.name} says; it is computed in every step. {_ROOM}")
 
@@ -217,12 +236,12 @@ _ROOM = (
 )
 
 
+def _size(count: int) -> str:
+    unit, name = next((pair for pair in ((1e9, "GB"), (1e6, "MB")) if count >= pair[0]), (1e3, "kB"))
+    return f"{count / unit:.1f} {name}"
+
+
 def _same(one: object, other: object) -> bool:
     assert isinstance(one, Tensor), "taps are read one by one"
     assert isinstance(other, Tensor), "taps are read one by one"
     return one.dtype == other.dtype and one.stride() == other.stride() and torch.equal(one, other)
-
-
-def _size(count: int) -> str:
-    unit, name = next((pair for pair in ((1e9, "GB"), (1e6, "MB")) if count >= pair[0]), (1e3, "kB"))
-    return f"{count / unit:.1f} {name}"

@@ -9,18 +9,20 @@ import torch
 from preceptor.cohort.frozen import FixedSize
 from preceptor.composed import load_network
 from preceptor.data.augment import as_tensor, augment, to_float
-from preceptor.data.packed import PackedSet, open_packed
+from preceptor.data.packed import open_packed
 from preceptor.data.rows import DamagedRowError
+from preceptor.embeddings.keys import number_of
+from preceptor.embeddings.records import Numbers
+from preceptor.embeddings.shards import DamagedShardError, Shard
 from preceptor.errors import UserError
 from preceptor.machine.compiled import compiled
 from preceptor.machine.fold import with_folded_norms
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.specs import AugmentSpec
-from preceptor.teacher_cache.facts import arithmetic_facts, weights_digest
+from preceptor.teacher_cache.facts import UNCHANGED, arithmetic_facts, head_of, image_keys, weights_digest
 from preceptor.teacher_cache.folder import CacheEntry
 from preceptor.teacher_cache.reader import unpacked
-from preceptor.teacher_cache.shards import DamagedShardError, Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +59,12 @@ def verify(kept: CacheEntry, *, entries: int, device: str = "cpu") -> CacheCheck
         return CacheCheck(0, tuple(wrong), str(error))
     compared = 0
     random = np.random.default_rng()
+    if shards and not any(len(again.known(shard)) for shard in shards):
+        return CacheCheck(0, tuple(wrong), f"{kept.packed} holds other images by now")
+    shards = [shard for shard in shards if len(again.known(shard))]
     while shards and compared < entries:
         shard = shards[random.integers(len(shards))]
-        places = random.permutation(len(shard.rows))[: min(again.size, entries - compared)]
+        places = random.permutation(again.known(shard))[: min(again.size, entries - compared)]
         try:
             agrees = again.agrees(shard, places)
         except DamagedRowError as error:
@@ -74,7 +79,7 @@ def verify(kept: CacheEntry, *, entries: int, device: str = "cpu") -> CacheCheck
 
 def _compare_checksums(shard: Shard) -> None:
     out = np.empty((1, shard.form.record_bytes), dtype=np.uint8)
-    for place in range(len(shard.rows)):
+    for place in range(len(shard.keys)):
         shard.read(np.array([place]), out, np.zeros(1, dtype=np.int64))
 
 
@@ -95,7 +100,10 @@ class _Again:
         self._pixels, arithmetic = kept.facts["pixels"], kept.facts["arithmetic"]
         self.size: int = arithmetic["batch"]
         self._ask = FixedSize(self.size, rounds=kept.facts["dtype"] == "float16")
-        self._packed = _images(kept)
+        self._packed = open_packed(Path(kept.packed))
+        self._augment = AugmentSpec(**self._pixels["augment"]) if self._pixels["augment"] else None
+        keys = image_keys(self._packed, self._augment or UNCHANGED)
+        self._known, self._row = np.unique(keys, return_index=True)
         self._channels_last: bool = arithmetic["channels_last"]
         self._device = torch.device(device)
         dtype: torch.dtype = getattr(torch, arithmetic["precision"])
@@ -120,37 +128,34 @@ class _Again:
         if arithmetic["compiled"]:
             self._network = compiled(self._network)
 
-    def agrees(self, shard: Shard, places: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bool:
+    def known(self, shard: Shard) -> Numbers:
+        """Places of the records whose images are at hand."""
+        return np.flatnonzero(number_of(shard.keys, self._known) >= 0)
+
+    def agrees(self, shard: Shard, places: Numbers) -> bool:
         """Whether the records at ``places``, no more than ``size``, are what the network says."""
         records = torch.empty(len(places), shard.form.record_bytes, dtype=torch.uint8)
         shard.read(places, records.numpy(), np.arange(len(places)))
-        said = self._says(shard.rows[places], shard.view).at(shard.tap)
+        rows = self._row[number_of(shard.keys[places], self._known)]
+        said = self._says(rows, shard.view).at(shard.tap)
         assert isinstance(said, torch.Tensor), "taps are kept one by one"
         return torch.equal(said.cpu(), unpacked(records, shard.form))
 
     @torch.no_grad()
-    def _says(self, rows: np.ndarray[tuple[int], np.dtype[np.int64]], view: int) -> Outputs:
-        packed, changes = self._packed.read(rows)[0], self._pixels["augment"]
-        images = as_tensor(packed).to(self._device)
-        if changes is None:
+    def _says(self, rows: Numbers, view: int) -> Outputs:
+        images = as_tensor(self._packed.read(rows)[0]).to(self._device)
+        if self._augment is None:
             pixels = to_float(images, channels_last=self._channels_last)
         else:
-            spec, seed, keys = AugmentSpec(**changes), self._pixels["seed"], self._packed.keys[rows]
+            spec, seed, keys = self._augment, self._pixels["seed"], self._packed.keys[rows]
             pixels, _ = augment(images, None, spec, seed=seed, view=view, ids=keys, channels_last=self._channels_last)
         with torch.autocast(self._device.type, dtype=self._precision, enabled=self._precision is not None):
             return self._ask.compute(self._name, self._network, pixels)
 
 
-def _images(kept: CacheEntry) -> PackedSet:
-    packed = open_packed(Path(kept.packed))
-    if packed.fingerprint != kept.facts["pixels"]["fingerprint"]:
-        raise UserError(f"{kept.packed} holds other images by now")
-    return packed
-
-
 def _network(kept: CacheEntry) -> Network:
     network = load_network(kept.network_folder)
     network.freeze()
-    if weights_digest(network) != kept.facts["network"]["weights"]:
+    if kept.facts["network"]["weights"] not in (weights_digest(network), weights_digest(network, head_of(network))):
         raise UserError(f"{kept.network_folder} is not the network that was kept")
     return network

@@ -84,6 +84,7 @@ class Technique(Model):
         fewest_students: how many it takes to make sense.
         takes_teachers: whether ``networks.teachers`` may list several.
         leaves_labels_unread: whether a stage reads no labels, so that no label may decide on the split either.
+        learns_without_labels: whether it can do without any.
     """
 
     tasks: ClassVar[tuple[Task, ...]] = get_args(Task)
@@ -91,6 +92,7 @@ class Technique(Model):
     fewest_students: ClassVar[int] = 1
     takes_teachers: ClassVar[bool] = False
     leaves_labels_unread: ClassVar[bool] = False
+    learns_without_labels: ClassVar[bool] = False
 
     name: str
 

@@ -20,10 +20,12 @@ FEATURES = "features"
 
 
 class DistilFeatures(TaughtBySeveral):
-    """Students first copy frozen teachers' features on every training image, labels unread; then they learn the labels.
+    """Students copy frozen teachers' features on every training image, labels unread; then they learn labels, if any.
 
-    The split is by group alone. The first stage trains on the whole training part, the second on what
-    ``split.shots`` or ``split.train_fraction`` leave of it. A teacher needs no head for these classes.
+    The split is by group alone. The first stage trains on the whole training part and keeps the weights whose features
+    are nearest to the teachers' on the validation part; the second learns the labels that ``split.labels``,
+    ``split.shots`` or ``split.train_fraction`` leave. Where none is read, there is no second stage. A teacher needs no
+    head for these classes.
 
     Args:
         losses: what is copied, from each teacher to every student; losses on features, not on logits.
@@ -38,6 +40,7 @@ class DistilFeatures(TaughtBySeveral):
     """
 
     leaves_labels_unread: ClassVar[bool] = True
+    learns_without_labels: ClassVar[bool] = True
 
     name: Literal["distil_features"]
     losses: tuple[LossSpec, ...] = (LossSpec(loss="cosine"),)
@@ -77,6 +80,12 @@ class DistilFeatures(TaughtBySeveral):
             edges=edges,
             unlabelled=True,
         )
+        if not cast.has_labels:
+            if self.keep_teaching:
+                raise UserError(
+                    "technique.keep_teaching: no label is read, so there is no stage in which any is learned"
+                )
+            return Plan(stages=(first,), students=tuple(students), notes=tuple(_notes(teachers)))
         main = Stage(
             name="main",
             members={
@@ -98,7 +107,13 @@ class DistilFeatures(TaughtBySeveral):
 
     def _edge(self, loss: LossSpec, teacher: str, student: str, cast: Cast) -> Edge[LossUse]:
         edge = loss.edge(teacher, student, cast.task)
-        setting = entry_for(loss.loss).settings[cast.task]
+        entry = entry_for(loss.loss)
+        if entry.needs_labels:
+            raise UserError(
+                f"technique.losses: {loss.loss} reads the label of every image, and distil_features reads none; take "
+                "cosine, feature_smooth_l1, queue_kl, token_kl or rkd"
+            )
+        setting = entry.settings[cast.task]
         taps = [edge.student_tap or setting.student_tap, edge.teacher_tap or setting.teacher_tap or ""]
         if "logits" in taps:
             raise UserError(
@@ -108,7 +123,7 @@ class DistilFeatures(TaughtBySeveral):
         return edge
 
     def _training(self, training: TrainingSpec) -> TrainingSpec:
-        changes = {"patience": None, "balance": None, "epochs": self.epochs or training.epochs}
+        changes = {"balance": None, "epochs": self.epochs or training.epochs}
         own = {"batch_size": self.batch_size, "lr": self.lr}
         return training.model_copy(update={**changes, **{key: value for key, value in own.items() if value}})
 

@@ -12,7 +12,7 @@ class KDML(Mixture):
         biomedical imaging".
     """
 
-    uses: ClassVar[frozenset[str]] = SHARING | {
+    uses: ClassVar[frozenset[str]] = (SHARING - {"diverse"}) | {
         "beta",
         "gamma",
         "teacher",

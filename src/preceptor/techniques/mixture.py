@@ -19,12 +19,12 @@ from preceptor.plan.stage import Member, Plan, Stage
 from preceptor.specs import Epochs, Task, Temperature
 from preceptor.techniques.base import LossSpec, PerStudent, Technique, given, per_student
 from preceptor.techniques.published import published_shares
-from preceptor.techniques.shares import KnowledgeKind, Route, Shares, Strategy, completed, routes_for
+from preceptor.techniques.shares import KnowledgeKind, Reading, Route, Shares, Strategy, completed, routes_for
 
 SHARED_TAP: dict[Task, str] = {"classification": "last", "segmentation": "decoder1"}
 """The feature map that is shared: the last one, or the first decoder block's (section 3.4 of the paper)."""
 
-SHARING = frozenset({"strategy", "weights", "alpha", "temperature", "direction", "routing", "adapter"})
+SHARING = frozenset({"strategy", "diverse", "weights", "alpha", "temperature", "direction", "routing", "adapter"})
 """Options that have a meaning wherever something is shared."""
 
 
@@ -37,6 +37,10 @@ class Mixture(Technique):
 
     Args:
         strategy: what is shared: ``predictions``, ``features``, or ``diverse`` (each student another kind).
+        diverse: by what of the paper ``diverse`` is read where only a teacher or only peers teach. By its ``equations``
+            the first student gets features from a teacher and predictions from a peer, and the second the other kind;
+            by its ``table`` (Table 1 a and b) these are swapped, with unequal weights two other losses. ``kd_ml`` is
+            the same by both.
         weights: ``given`` by alpha, beta and gamma, or ``published`` in the tables of the paper.
         routing: replaces the strategy's table, one entry per student.
         losses: knowledge losses on every teacher edge in place of the strategy's; the total is then
@@ -68,6 +72,7 @@ class Mixture(Technique):
     teacher_is_frozen: ClassVar[bool] = False
 
     strategy: Strategy = "predictions"
+    diverse: Reading = "equations"
     weights: Literal["given", "published"] = "given"
     alpha: PerStudent | None = None
     beta: PerStudent | None = None
@@ -94,6 +99,8 @@ class Mixture(Technique):
             )
         if self.hint_epochs and not self.hint:
             raise ValueError("hint_epochs: there is no hint; name its loss too, for example `hint: {loss: fitnet}`")
+        if self.routing and self.diverse == "table":
+            raise ValueError("diverse: routing says what each student receives; leave one of the two out")
         if self.snapshots_every and not self.is_lone_teacher:
             raise ValueError("snapshots_every: is for a teacher alone (name: baseline, network: teacher); leave it out")
         return self
@@ -178,7 +185,9 @@ class Mixture(Technique):
         ]
 
     def _routes(self, cast: Cast) -> dict[str, Route]:
-        return dict(zip(cast.students, routes_for(self.strategy, self.routing, len(cast.students)), strict=True))
+        by_table = self.diverse == "table" and not (self.has_teacher and self.peers_teach)
+        routes = routes_for(self.strategy, self.routing, len(cast.students), by_table=by_table)
+        return dict(zip(cast.students, routes, strict=True))
 
     def _edges(self, cast: Cast, shares: dict[str, Shares]) -> list[Edge[LossUse]]:
         students, routes = tuple(cast.students), self._routes(cast)

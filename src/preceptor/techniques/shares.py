@@ -8,6 +8,8 @@ from preceptor.specs import Model
 
 Strategy = Literal["predictions", "features", "diverse"]
 KnowledgeKind = Literal["predictions", "features"]
+Reading = Literal["equations", "table"]
+"""By what of the paper ``diverse`` is read: by equations 6, 7, 9 and 10, or by Table 1, which contradicts them."""
 
 
 class Route(Model):
@@ -29,6 +31,12 @@ _STRATEGIES: dict[Strategy, tuple[Route, ...]] = {
 }
 """What each student receives; with more students than entries the table repeats (equations 6, 7, 9, 10)."""
 
+_SWAPPED: dict[Strategy, tuple[Route, ...]] = {name: routes[::-1] for name, routes in _STRATEGIES.items()}
+"""The same where the teacher alone teaches, or the peers alone do, by Table 1 a and b of the paper.
+
+There the first student gets predictions from the teacher, or features from its peer.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Shares:
@@ -39,11 +47,15 @@ class Shares:
     gamma: float = 0.0
 
 
-def routes_for(strategy: Strategy, routing: tuple[Route, ...], count: int) -> list[Route]:
-    """What each of ``count`` students receives: ``routing`` where given, else the strategy's table."""
+def routes_for(strategy: Strategy, routing: tuple[Route, ...], count: int, *, by_table: bool = False) -> list[Route]:
+    """What each of ``count`` students receives: ``routing`` where given, else the strategy's table.
+
+    Args:
+        by_table: take Table 1's reading of one source of knowledge alone, be it the teacher or the peers.
+    """
     if routing and len(routing) != count:
         raise UserError(f"technique.routing: {len(routing)} entries for {count} students; give one for each")
-    table = routing or _STRATEGIES[strategy]
+    table = routing or (_SWAPPED if by_table else _STRATEGIES)[strategy]
     return [table[number % len(table)] for number in range(count)]
 
 

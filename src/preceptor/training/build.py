@@ -105,6 +105,7 @@ class StageBuilder:
         packed = self.prepared.packed
         found = None if stage.unlabelled else self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
+        lacks_labels = stage.unlabelled or (labels is not None and bool((labels < 0).any()))
         cohort = Cohort(
             task=self.recipe.task,
             networks=networks,
@@ -115,6 +116,7 @@ class StageBuilder:
                 classes=len(packed.classes),
                 train_labels=labels,
                 ignores=packed.ignores,
+                lacks_labels=lacks_labels,
             ),
             task_weights={name: member.task_weight for name, member in stage.members.items()},
             facts=DataFacts(
@@ -122,6 +124,7 @@ class StageBuilder:
                 batch_size=stage.training.batch_size // self.fabric.world_size,
                 train_labels=labels,
                 ignores=packed.ignores,
+                lacks_labels=lacks_labels,
             ),
             computing=self.computing.of(stage),
             seed=self.recipe.seed,
@@ -162,11 +165,11 @@ class StageBuilder:
         return scores
 
     def _rows(self, stage: Stage) -> NDArray[np.int64]:
-        """What the stage trains on."""
+        """What the stage trains on; images without a label only where somebody learns from somebody."""
         if stage.unlabelled:
-            return self.prepared.unlabelled
+            return self.prepared.every("train")
         if stage.fold is None:
-            return self.prepared.rows["train"]
+            return self.prepared.with_unlabelled("train") if stage.edges else self.prepared.rows["train"]
         number, count = stage.fold
         if count not in self.folds:
             self.folds[count] = training_folds(self.recipe, self.prepared, count)
@@ -194,6 +197,11 @@ class StageBuilder:
             UserError: a batch size that these networks, losses or processes cannot use.
         """
         spec = stage.training
+        if self.fabric.world_size > 1 and not stage.unlabelled and cohort.lacks_labels:
+            raise UserError(
+                "images without a label are trained on by one process: the mean over the labelled ones of a batch is "
+                "not that of its shares; start it without torchrun"
+            )
         if cohort.keeps_batch and spec.batch_size % self.fabric.world_size:
             raise UserError(
                 f"training.batch_size {spec.batch_size} is not shared equally by {self.fabric.world_size} processes, "
@@ -263,4 +271,4 @@ def reading_builder(recipe: Recipe, prepared: Prepared, fabric: Fabric, folder: 
     """A builder that reads what a run left in ``folder``, writes nothing there and says nothing."""
     checkpoints = Checkpoints(folder_for(folder, recipe, writes=False))
     notes = Notes(Console(quiet=True))
-    return builder_for(recipe, prepared, fabric, checkpoints, notes, measures=MEASURES[recipe.task])
+    return builder_for(recipe, prepared, fabric, checkpoints, notes, measures=MEASURES[recipe.scored_in])

@@ -29,6 +29,10 @@ class Checkpoints:
         """The state of ``network``: the best by validation, or that after an epoch of the stage."""
         return self.folder.files.weights(stage, network, which)
 
+    def edges(self, stage: str, network: str) -> Path:
+        """The state of the losses on the edges into ``network``, from the epoch of its best weights."""
+        return self.folder.files.weights(stage, f"{network}_edges", "best")
+
     def choices(self, stage: str) -> dict[str, Any] | None:
         """What was decided when ``stage`` began; None where nothing was."""
         try:

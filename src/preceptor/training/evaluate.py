@@ -106,11 +106,22 @@ def evaluate(
 
 def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -> Batches:
     """This process's share of a part, in order and without augmentation."""
+    return whole_rows(fabric, prepared, prepared.rows[part], batch_size)
+
+
+def whole_rows(
+    fabric: Fabric,
+    prepared: Prepared,
+    rows: NDArray[np.int64],
+    batch_size: int,
+    order: SampleOrder = SampleOrder(stream="evaluation"),  # noqa: B008  # frozen
+) -> Batches:
+    """This process's share of some rows, in order and without augmentation."""
     return Batches(
         prepared.packed,
-        _share(prepared, part, fabric),
+        _share(prepared, rows, fabric),
         batch_size=batch_size,
-        order=SampleOrder(stream="evaluation"),
+        order=order,
         loading=Loading(device=fabric.device),
     )
 
@@ -264,9 +275,8 @@ def decided_mask(probabilities: Float64) -> NDArray[np.int64]:
     return mask
 
 
-def _share(prepared: Prepared, part: str, fabric: Fabric) -> NDArray[np.int64]:
-    """This process's rows of a part: a contiguous share that never cuts an image's tiles apart."""
-    rows = prepared.rows[part]
+def _share(prepared: Prepared, rows: NDArray[np.int64], fabric: Fabric) -> NDArray[np.int64]:
+    """This process's part of some rows: a contiguous share that never cuts an image's tiles apart."""
     names = prepared.packed.frame["parent" if "parent" in prepared.packed.frame else "id"].to_numpy()[rows]
     starts = np.flatnonzero(np.r_[True, names[1:] != names[:-1]])  # first row of each image
     mine = np.array_split(np.arange(len(starts)), fabric.world_size)[fabric.global_rank]

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from preceptor import __version__
@@ -36,6 +37,7 @@ from preceptor.training.audit import audit_teacher
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.evaluate import Evaluation, Evaluator
 from preceptor.training.fit import StageProgress
+from preceptor.training.held_knowledge import HeldKnowledge
 from preceptor.training.notes import Notes
 from preceptor.training.probing import neighbours_of
 from preceptor.training.scored import said_of_own
@@ -48,10 +50,12 @@ class Trained:
     Args:
         networks: the reported ones, by name, with their chosen weights.
         ended: where training ended, a stage that no other goes on from each.
+        judge: what scores the networks where no label was read.
     """
 
     networks: Mapping[str, Network]
     ended: Sequence[StageProgress]
+    judge: HeldKnowledge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +84,15 @@ class Finishing:
         reported = {name: trained.networks[name].deployed() for name in self.plan.reported}
         beside = neighbours_of(self.plan.stages[-1], reported, Checkpoints(self.folder))
         evaluated = {**teachers_in(reported.get(self.plan.teacher or "")), **reported, **beside}
-        validation = self._evaluate(evaluated, "validation")
-        test = self._evaluate(evaluated, "test") if self.opens_test else None
+        validation = self._evaluate(evaluated, "validation", trained)
+        test = self._evaluate(evaluated, "test", trained) if self.opens_test else None
         images = self._preprocessing(reported)
         result = self._result(trained, reported, validation, test)
         if fabric.is_global_zero:
             files = self.folder.files
-            if test:
-                write_predictions(files.predictions_of("test"), test.table)
-            write_predictions(files.predictions_of("validation"), validation.table)
+            for part, found in (("test", test), ("validation", validation)):
+                if found and len(found.table):
+                    write_predictions(files.predictions_of(part), found.table)
             for name, network in reported.items():
                 network.save(files.network(name), images)
             if beside:  # a probe's question is what each network costs for what it knows
@@ -98,14 +102,19 @@ class Finishing:
         fabric.barrier()
         return result
 
-    def _evaluate(self, networks: Mapping[str, Network], part: str) -> Evaluation:
+    def _evaluate(self, networks: Mapping[str, Network], part: str, trained: Trained) -> Evaluation:
+        if self.recipe.is_label_free:
+            assert trained.judge is not None, "the last stage reads no label"
+            scores = trained.judge({name: trained.networks[name] for name in self.plan.students}, part)
+            return Evaluation(scores, {}, pd.DataFrame(), self.evaluator.measures)
         return self.evaluator(networks, part, teacher=self.plan.teacher, students=self.plan.students)
 
     def _result(
         self, trained: Trained, reported: Mapping[str, Network], validation: Evaluation, test: Evaluation | None
     ) -> RunResult:
         seconds = sum(at.seconds for at in trained.ended)
-        scores = {name: found[self.recipe.monitor] for name, found in validation.scores.items()}
+        sign = 1 if self.evaluator.measures[self.recipe.monitor].higher_is_better else -1
+        scores = {name: sign * found[self.recipe.monitor] for name, found in validation.scores.items()}
         costs = {name: cost_of(network) for name, network in reported.items()}
         classes = self.prepared.packed.classes
         return RunResult(
@@ -125,6 +134,7 @@ class Finishing:
             model_bytes={name: cost.size for name, cost in costs.items()},
             second_observer=self._second_observer() if test else {},
             measures=said_of_own(self.recipe, self.evaluator.measures),
+            labels=dict(self.prepared.labels_used),
             grouped_by=self.prepared.grouped_by,
             notes=tuple(map(without_places, (*self.prepared.notes, *self.plan.notes, *self.notes.kept))),
             seconds=seconds,

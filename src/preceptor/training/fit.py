@@ -11,11 +11,12 @@ import torch
 import torch.distributed
 from lightning_fabric import Fabric
 
-from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.cohort import Cohort, losses_into
 from preceptor.cohort.frozen import FrozenOutputs
 from preceptor.composed.base import standing
 from preceptor.data.batches import Feed
 from preceptor.errors import InterruptedRunError, NonFiniteLossError
+from preceptor.measures.features import KNOWLEDGE_LOSS
 from preceptor.networks.network import Network
 from preceptor.plan.stage import Stage
 from preceptor.randomness import key
@@ -140,10 +141,10 @@ def train_stage(
             every = standing({**cohort.networks, **(averages.networks if averages else {})})
             evaluated = {name: every[name] for name in stage.learners}
             at = replace(at, epoch=at.epoch + 1, step=0, seen=0, sums={})
-            is_due = not stage.unlabelled and (at.epoch % spec.validate_every == 0 or at.epoch == stage.phase_end)
+            is_due = at.epoch % spec.validate_every == 0 or at.epoch == stage.phase_end
             scores = validate(evaluated) if is_due else {}
             folder.append_metrics(_rows(stage, at.epoch, losses, scores))
-            _keep_weights(stage, evaluated, scores, at, checkpoints, monitor)
+            _keep_weights(stage, cohort, evaluated, scores, at, checkpoints, monitor)
             for watcher in watchers:
                 watcher.epoch(at.epoch, losses, scores)
             save()
@@ -159,6 +160,7 @@ def _interrupted(folder: RunFolder) -> InterruptedRunError:
 
 def _keep_weights(
     stage: Stage,
+    cohort: Cohort,
     networks: Mapping[str, Network],
     scores: Mapping[str, Mapping[str, float]],
     at: StageProgress,
@@ -169,31 +171,27 @@ def _keep_weights(
     for name, network in networks.items():
         if at.epoch in stage.snapshots:
             checkpoints.save(checkpoints.weights(stage.clock, name, at.epoch), network.state_dict())
-        if stage.unlabelled and at.epoch == stage.phase_end:
-            checkpoints.save(checkpoints.weights(stage.clock, name), network.state_dict())
         if scores:
-            score = scores[stage.members[name].kept_with or name][monitor]
-            _keep_best(stage, name, network, score, at, checkpoints, stage.training.patience)
+            of = scores[stage.members[name].kept_with or name]
+            score = -of[KNOWLEDGE_LOSS] if stage.unlabelled else of[monitor]
+            if _keep_best(stage, name, network, score, at, checkpoints) and stage.unlabelled:
+                checkpoints.save(checkpoints.edges(stage.clock, name), losses_into(cohort, name).state_dict())
 
 
 def _keep_best(
-    stage: Stage,
-    name: str,
-    network: Network,
-    score: float,
-    at: StageProgress,
-    checkpoints: Checkpoints,
-    patience: int | None,
-) -> None:
-    """Write the weights when they are the best so far of a network that still counts."""
+    stage: Stage, name: str, network: Network, score: float, at: StageProgress, checkpoints: Checkpoints
+) -> bool:
+    """Write the weights when they are the best so far of a network that still counts; whether they were."""
+    patience = stage.training.patience
     waited = at.waited.get(name, 0)
     if patience and waited >= patience:
-        return
+        return False
     if name not in at.best or score > at.best[name]:
         at.best[name], at.waited[name] = score, 0
         checkpoints.save(checkpoints.weights(stage.clock, name), network.state_dict())
-    else:
-        at.waited[name] = waited + 1
+        return True
+    at.waited[name] = waited + 1
+    return False
 
 
 def _check_weights(cohort: Cohort, epoch: int) -> None:

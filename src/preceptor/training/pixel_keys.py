@@ -7,24 +7,23 @@ from pathlib import Path
 from tokenize import TokenError
 
 import numpy as np
-from numpy.typing import NDArray
 
-from preceptor.data.packed import HASH_BYTES
 from preceptor.data.prepare import Prepared
 from preceptor.data.samples import PARTS
+from preceptor.embeddings.keys import KEY_BYTES, Keys, as_bytes, as_keys
 from preceptor.files import write_with
 from preceptor.runs.files import RunFiles
 from preceptor.sealed import read_zip, sealed_zip
 
 _INHERITED = "inherited"
 
-ImageKeys = NDArray[np.bytes_]
+ImageKeys = Keys
 """(N,) hashes of decoded images before resizing, sorted, each once."""
 
 
 def no_keys() -> ImageKeys:
     """Of no image."""
-    return np.empty(0, dtype=f"S{HASH_BYTES}")
+    return np.empty(0, dtype=f"S{KEY_BYTES}")
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class PixelKeys:
 
     def write(self, run: Path) -> None:
         """Leave them in the run folder; numpy reads them: an array of 16 bytes an image for each part."""
-        arrays = {name: _bytes(keys) for name, keys in (*self.parts.items(), (_INHERITED, self.inherited))}
+        arrays = {name: as_bytes(keys) for name, keys in (*self.parts.items(), (_INHERITED, self.inherited))}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy takes the names of arrays for options
         content = sealed_zip(buffer.getvalue())
@@ -67,7 +66,7 @@ def pixel_keys(prepared: Prepared, inherited: ImageKeys | None = None) -> PixelK
 
 def row_keys(prepared: Prepared) -> ImageKeys:
     """(rows,) the key of each packed image, for a tile that of its whole image; not sorted."""
-    return _keys(prepared.packed.content_hashes())
+    return as_keys(prepared.packed.content_hashes())
 
 
 def read_pixel_keys(run: Path) -> PixelKeys | None:
@@ -82,7 +81,7 @@ def read_pixel_keys(run: Path) -> PixelKeys | None:
     try:
         content, _ = read_zip(path, "")
         with np.load(io.BytesIO(content)) as stored:
-            found = {name: _keys(stored[name]) for name in (*PARTS, _INHERITED)}
+            found = {name: as_keys(stored[name]) for name in (*PARTS, _INHERITED)}
     except (OSError, KeyError, ValueError, EOFError, MemoryError, SyntaxError, TokenError) as error:  # numpy's parsers
         raise ValueError(f"{path.name} is damaged") from error
     return PixelKeys({part: found[part] for part in PARTS}, found[_INHERITED])
@@ -90,7 +89,7 @@ def read_pixel_keys(run: Path) -> PixelKeys | None:
 
 def keys_of(hashes: Sequence[str]) -> ImageKeys:
     """Of images by :func:`~preceptor.data.decoded.pixel_hash`; not sorted."""
-    return np.array([bytes.fromhex(one) for one in hashes], dtype=f"S{HASH_BYTES}")
+    return np.array([bytes.fromhex(one) for one in hashes], dtype=f"S{KEY_BYTES}")
 
 
 def trained_on(run: Path, who: str, images: ImageKeys) -> str | None:
@@ -109,13 +108,3 @@ def trained_on(run: Path, who: str, images: ImageKeys) -> str | None:
         f"{who} was trained on {count} of these {len(images)} images, or taught by whoever was: what it scores on "
         "them says little of new ones"
     )
-
-
-def _keys(rows: NDArray[np.uint8]) -> ImageKeys:
-    if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != HASH_BYTES:
-        raise ValueError(f"keys of {HASH_BYTES} bytes were wanted")
-    return np.ascontiguousarray(rows).view(f"S{HASH_BYTES}")[:, 0]
-
-
-def _bytes(keys: ImageKeys) -> NDArray[np.uint8]:
-    return np.frombuffer(keys.tobytes(), dtype=np.uint8).reshape(-1, HASH_BYTES)

@@ -1,6 +1,7 @@
 """The stage of a probe: heads are computed of embeddings, and nothing below them changes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,10 @@ from preceptor.composed.base import ComposedNetwork
 from preceptor.composed.neighbours import Neighbours
 from preceptor.errors import UserError
 from preceptor.measures.measure import ClassAnswers, scores_of
-from preceptor.networks.embedding import embed
 from preceptor.networks.network import Network
 from preceptor.plan.stage import Stage
+from preceptor.teacher_cache.of_stage import probed_of
+from preceptor.teacher_cache.replay import Replay
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.evaluate import whole_part
 from preceptor.training.fit import StageProgress
@@ -37,20 +39,24 @@ def probe_stage(stage: Stage, cohort: Cohort, builder: "StageBuilder") -> StageP
     if builder.fabric.world_size > 1:
         raise UserError("technique probe: embeddings are made by one process; start it without torchrun")
     kept = builder.checkpoints
-    for name in stage.learners:
-        if kept.weights(stage.clock, name).exists():
-            continue
-        network = cohort.networks[name]
-        layer = _head_of(network, name)
-        network.to(builder.fabric.device)
-        training, labels = _embedded(network, builder, "train")
-        head = _chosen(stage, name, training, labels, builder, network)
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(head.weight))
-            layer.bias.copy_(torch.from_numpy(head.bias))
-        bank = {"bank": torch.from_numpy(training).float(), "labels": torch.from_numpy(labels)}
-        kept.save(kept.weights(stage.clock, _BANK.format(name=name)), bank)
-        kept.save(kept.weights(stage.clock, name), network.state_dict())
+    networks = {name: cohort.networks[name] for name in stage.learners}
+    missing = {name: one for name, one in networks.items() if not kept.weights(stage.clock, name).exists()}
+    for name, network in missing.items():
+        _head_of(network, name)
+        network.to(builder.fabric.device).eval()
+        network.read = frozenset({"embedding"})
+    with probed_of(builder.recipe, missing, builder.prepared, builder.fabric, builder.notes.console.print) as replay:
+        for name, network in missing.items():
+            asked = _Asked(name, network, builder, replay)
+            layer = _head_of(network, name)
+            training, labels = asked.embeddings("train")
+            head = _chosen(stage, asked, training, labels)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(head.weight))
+                layer.bias.copy_(torch.from_numpy(head.bias))
+            bank = {"bank": torch.from_numpy(training).float(), "labels": torch.from_numpy(labels)}
+            kept.save(kept.weights(stage.clock, _BANK.format(name=name)), bank)
+            kept.save(kept.weights(stage.clock, name), network.state_dict())
     return StageProgress(epoch=stage.last_epoch)
 
 
@@ -82,30 +88,40 @@ def _head_of(network: Network, name: str) -> nn.Linear:
     return layer
 
 
-def _embedded(network: Network, builder: "StageBuilder", part: str) -> tuple[Array, Labels]:
-    """(n, width) embeddings of a part and its labels, in the order of its rows."""
-    rows, found = [], []
-    for batch in whole_part(builder.fabric, builder.prepared, part, builder.recipe.training.batch_size).epoch(0):
-        rows.append(batch.rows.cpu().numpy())
-        found.append(embed(network, batch.images).double().cpu().numpy())
-    labels = builder.prepared.labels(np.concatenate(rows))
-    assert labels is not None, "a probe is for classes"
-    embeddings: Array = np.concatenate(found)
-    if not np.isfinite(embeddings).all():
-        raise UserError(
-            f"{network.called} says numbers that are not finite, so it cannot be probed; give other weights"
-        )
-    return embeddings, labels
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A network whose embeddings are wanted: computed, or read where they are kept."""
+
+    name: str
+    network: Network
+    builder: "StageBuilder"
+    replay: Replay
+
+    @torch.no_grad()
+    def embeddings(self, part: str) -> tuple[Array, Labels]:
+        """(n, width) embeddings of a part and its labels, in the order of its rows."""
+        rows, found, builder = [], [], self.builder
+        for batch in whole_part(builder.fabric, builder.prepared, part, builder.recipe.training.batch_size).epoch(0):
+            rows.append(batch.rows.cpu().numpy())
+            said = self.replay(self.name, self.network, batch, 0)
+            found.append(said.embedding.double().cpu().numpy())
+        labels = builder.prepared.labels(np.concatenate(rows))
+        assert labels is not None, "a probe is for classes"
+        embeddings: Array = np.concatenate(found)
+        if not np.isfinite(embeddings).all():
+            raise UserError(
+                f"{self.network.called} says numbers that are not finite, so it cannot be probed; give other weights"
+            )
+        return embeddings, labels
 
 
-def _chosen(
-    stage: Stage, name: str, training: Array, labels: Labels, builder: "StageBuilder", network: Network
-) -> LinearHead:
+def _chosen(stage: Stage, asked: _Asked, training: Array, labels: Labels) -> LinearHead:
     """The head whose C does best on validation, the smaller one of equals."""
     assert stage.probe is not None
+    name, builder = asked.name, asked.builder
     classes = len(builder.prepared.packed.classes)
     heads = logistic_heads(training, labels, classes, sorted(stage.probe.strengths))
-    validation, truth = _embedded(network, builder, "validation")
+    validation, truth = asked.embeddings("validation")
     monitor = builder.recipe.monitor
     higher = builder.measures[monitor].higher_is_better
     scores = [scores_of(builder.measures, ClassAnswers(head.probabilities(validation), truth)) for head in heads]

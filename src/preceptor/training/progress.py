@@ -9,6 +9,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from preceptor.measures.features import KNOWLEDGE_LOSS
 from preceptor.plan.stage import Stage
 
 
@@ -108,13 +109,17 @@ class ProgressPanel:
             return
         self._losses, self._scores = losses, scores
         assert self._stage is not None
-        parts = [
-            f"{name} loss {self._loss(name):.3f} {self.monitor} {scores[name][self.monitor]:.3f}" for name in scores
-        ]
+        monitor = self._monitor
+        parts = [f"{name} loss {self._loss(name):.3f} {monitor} {scores[name][monitor]:.3f}" for name in scores]
         self.console.print(
             f"  {self._stage.name} epoch {epoch}/{self._stage.phase_end}  {'  '.join(parts)}  {self._speed()}",
             highlight=False,
         )
+
+    @property
+    def _monitor(self) -> str:
+        """The score by which the stage chooses weights."""
+        return KNOWLEDGE_LOSS if self._stage is not None and self._stage.unlabelled else self.monitor
 
     def _loss(self, network: str) -> float:
         return sum(v for name, v in self._losses.items() if name.split("/")[0].split("->")[-1] == network)
@@ -151,11 +156,11 @@ class ProgressPanel:
     def _scores_table(self) -> Table:
         assert self._stage is not None
         table = Table(box=None)
-        for column in ("network", "train loss", f"validation {self.monitor}"):
+        for column in ("network", "train loss", f"validation {self._monitor}"):
             table.add_column(column)
         for name in self._stage.learners:
             known = name in self._scores
-            score = f"{self._scores[name][self.monitor]:.4f}" if known else "-"
+            score = f"{self._scores[name][self._monitor]:.4f}" if known else "-"
             table.add_row(name, f"{self._loss(name):.4f}" if known else "-", score)
         return table
 

@@ -1,6 +1,6 @@
 """One run from recipe to result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 from rich.console import Console
 
-from preceptor.cohort.cohort import Cohort
+from preceptor.cohort.cohort import Cohort, losses_into
 from preceptor.composed.base import unshared_networks
 from preceptor.data.prepare import Prepared, prepare
 from preceptor.data.repair import on_sound_pixels
@@ -30,6 +30,7 @@ from preceptor.training.build import StageBuilder, builder_for, reading_builder
 from preceptor.training.checkpoints import Checkpoints
 from preceptor.training.finish import Finishing, Trained
 from preceptor.training.fit import StageProgress, Watcher, train_stage
+from preceptor.training.held_knowledge import HeldKnowledge
 from preceptor.training.notes import Notes
 from preceptor.training.planning import settled_plan, workshop_of
 from preceptor.training.probing import probe_stage
@@ -182,6 +183,7 @@ class TrainingRun:
     def train(self) -> Trained:
         """Train every stage."""
         networks: dict[str, Network] = {}
+        judge: HeldKnowledge | None = None
         reported = {*self.plan.reported}
         ended: dict[str, StageProgress] = {}  # stages that no other goes on from
         self.builder.try_out(self.plan.stages[1:])
@@ -203,8 +205,19 @@ class TrainingRun:
                     kept = self.builder.checkpoints
                     for name in reported.intersection(stage.learners):
                         networks[name].load_state_dict(kept.load(kept.weights(stage.clock, name)))
+                judge = self._judge(stage, cohort) if stage.unlabelled else None
                 del cohort
-        return Trained(networks=networks, ended=list(ended.values()))
+        return Trained(networks=networks, ended=list(ended.values()), judge=judge)
+
+    def _judge(self, stage: Stage, cohort: Cohort) -> HeldKnowledge:
+        """What scores students by their teachers alone, with the projectors of the chosen epoch."""
+        kept = self.builder.checkpoints
+        for name in stage.learners:
+            losses_into(cohort, name).load_state_dict(kept.load(kept.edges(stage.clock, name)))
+        return self._held_knowledge(stage, cohort)
+
+    def _held_knowledge(self, stage: Stage, cohort: Cohort) -> HeldKnowledge:
+        return HeldKnowledge(self.fabric, self.builder.prepared, cohort, stage.training.batch_size)
 
     def _trackers(self) -> AbstractContextManager[Sequence[Watcher]]:
         """Other tools that the recipe wants to be told of the training."""
@@ -219,15 +232,19 @@ class TrainingRun:
             return cohort, probe_stage(stage, cohort, self.builder)
         self._audit(stage, cohort)
         batches = self.builder.batches(stage, cohort)
-        take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device)
-        evaluator = self.builder.evaluator
+        evaluator, held = self.builder.evaluator, self._held_knowledge(stage, cohort)
+
+        def validate(networks: Mapping[str, Network]) -> dict[str, dict[str, float]]:
+            return held(networks, "validation") if stage.unlabelled else evaluator(networks, "validation").scores
+
         with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
+            take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device, replay.unchanged)
             ended = train_stage(
                 self.fabric,
                 stage,
                 cohort,
                 batches,
-                lambda networks: evaluator(networks, "validation").scores,
+                validate,
                 self.builder.checkpoints.folder,
                 monitor=self.recipe.monitor,
                 seed=self.recipe.seed,

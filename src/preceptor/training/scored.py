@@ -5,9 +5,10 @@ from typing import Any
 from preceptor.data.prepare import Prepared
 from preceptor.measures.measure import Measures
 from preceptor.measures.own import answers_to_try, entry_of, loaded, measure_in_result, path_of, require_sound
-from preceptor.measures.table import with_own
+from preceptor.measures.table import MEASURES, with_own
 from preceptor.own_files import own_files
 from preceptor.recipe import Recipe
+from preceptor.specs import FEATURES
 
 
 def measures_for(recipe: Recipe, prepared: Prepared) -> Measures:
@@ -16,6 +17,8 @@ def measures_for(recipe: Recipe, prepared: Prepared) -> Measures:
     Raises:
         UserError: one of them cannot score answers about the validation or the test part.
     """
+    if recipe.is_label_free:
+        return MEASURES[FEATURES]
     own = [loaded(name) for name in recipe.measures]
     labels = prepared.packed.frame["label"].to_numpy()
     for part in ("validation", "test") if own else ():

@@ -7,11 +7,16 @@ from torch import Tensor
 
 from preceptor.cohort.cohort import Cohort
 from preceptor.composed.base import answers, standing
-from preceptor.data.batches import Batches
+from preceptor.data.batches import Batch, Batches
+from preceptor.networks.network import Network
+from preceptor.networks.outputs import Outputs
+
+Unchanged = Callable[[str, Network, Batch], Outputs]
+"""What the frozen network of a name says of a batch of images as they are."""
 
 
 @torch.no_grad()
-def take_statistics(cohort: Cohort, images: Callable[[], Batches], device: torch.device) -> None:
+def take_statistics(cohort: Cohort, images: Callable[[], Batches], device: torch.device, says: Unchanged) -> None:
     """Give each loss that asks for it the mean and standard deviation of its teacher's dimensions over ``images``.
 
     Every process measures all of them, so all have the same numbers.
@@ -23,8 +28,10 @@ def take_statistics(cohort: Cohort, images: Callable[[], Batches], device: torch
     moments = [Moments() for _ in edges]
     every = standing(cohort.networks)
     teachers = {edge.source: every[edge.source] for edge in edges}
+    composed = {name: network for name, network in teachers.items() if name not in cohort.asked}
     for batch in images().epoch(0):
-        said = answers(teachers, batch.images)
+        said = {name: says(name, network, batch) for name, network in teachers.items() if name in cohort.asked}
+        said |= answers(composed, batch.images)
         for edge, moment in zip(edges, moments, strict=True):
             features = said[edge.source].at(edge.taps(cohort.task)[1])
             assert isinstance(features, Tensor), "the loss has refused several"

@@ -11,11 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from preceptor.data.pixels import PixelRules
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources._masks import with_masks, without_mask_options
 from preceptor.data.sources._options import Source, nearest_or_all, opened
 from preceptor.data.sources._own import open_own
-from preceptor.data.sources._pixels import separated, with_pixels
+from preceptor.data.sources._pixels import rules_with, separated, with_pixels
 from preceptor.data.sources._recognise import Recognised, recognise
 from preceptor.data.sources.paths import LAYOUT_SOURCES
 from preceptor.errors import UserError
@@ -64,4 +65,13 @@ def options_of_files(options: Mapping[str, Any]) -> dict[str, Any]:
     return separated(options)[1]
 
 
-__all__ = ["SOURCES", "Recognised", "Source", "open_source", "options_of_files", "recognise"]
+def rules_of_files(key: str, options: Mapping[str, Any], spec: DataSpec) -> PixelRules:
+    """By which image files are read, whatever source names them.
+
+    Raises:
+        UserError: a wrong option.
+    """
+    return rules_with(key, options_of_files(options), spec)
+
+
+__all__ = ["SOURCES", "Recognised", "Source", "open_source", "options_of_files", "recognise", "rules_of_files"]

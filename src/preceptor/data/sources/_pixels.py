@@ -27,8 +27,7 @@ def with_pixels(table: SampleTable, options: Mapping[str, Any], spec: DataSpec |
     Raises:
         UserError: wrong options, or some where images are no files.
     """
-    of_spec = {"channels": spec.channels, "depth": spec.depth} if spec is not None else {}
-    rules = _rules(table.source, {**options, **of_spec})
+    rules = rules_with(table.source, options, spec)
     if isinstance(table.read, FileReader):
         in_tiles = spec is not None and spec.tile is not None
         return _as_wanted(_unfolded(table, replace(table.read, rules=rules, in_tiles=in_tiles)), rules)
@@ -37,6 +36,12 @@ def with_pixels(table: SampleTable, options: Mapping[str, Any], spec: DataSpec |
     if rules == USUAL:
         return table
     return _as_wanted(replace(table, read=_converted(table.read, table.source, rules)), rules)
+
+
+def rules_with(source: str, options: Mapping[str, Any], spec: DataSpec | None) -> PixelRules:
+    """How files become pixels by these ``options`` and what ``spec`` wants of images."""
+    of_spec = {"channels": spec.channels, "depth": spec.depth} if spec is not None else {}
+    return _rules(source, {**options, **of_spec})
 
 
 def _rules(source: str, values: Mapping[str, Any]) -> PixelRules:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from preceptor.data.sources._layout import some_of
@@ -30,9 +31,17 @@ def labels_in(
 ) -> tuple[list[int], tuple[str, ...]]:
     """Label of each row, and the classes: values of the column ``label``, named by those of ``class_name``.
 
+    A row without one, of which the cell is empty, has the label -1.
+
     Raises:
         UserError: one class, classes that are not those of ``classes``, or names that differ only in spelling.
     """
+    is_known = (rows[label].str.strip() != "").to_numpy()
+    if not is_known.any():
+        raise UserError(
+            f"table: column {label} is empty in every row; where there are no labels, use the source images"
+        )
+    every, rows = rows, rows[is_known]
     values = rows[label]
     if not classes or spellings == "join":
         values = _one_spelling(values, spellings)
@@ -53,7 +62,9 @@ def labels_in(
         unknown, empty = set(present) - set(order), set(order) - set(present)
         what = f"holds {some_of(unknown)}, which is not in" if unknown else f"has no {some_of(empty)} of"
         raise UserError(f"table: column {label} {what} the option classes: {', '.join(order)}")
-    return [order.index(value) for value in values], tuple(order)
+    found = np.full(len(every), -1, dtype=np.int64)
+    found[is_known] = [order.index(value) for value in values]
+    return found.tolist(), tuple(order)
 
 
 def _one_spelling(values: "pd.Series[str]", spellings: Spellings) -> "pd.Series[str]":

@@ -71,7 +71,7 @@ def folder(
     rows = _pairs(found, images, masks, mask_suffix) if all(pairs) else _by_class(root, found, images, masks, classes)
     names = classes or (("background", "foreground") if all(pairs) else rows.classes)
     reader = FileReader(tuple(rows.images), tuple((mask,) for mask in rows.masks) if all(pairs) else None, len(names))
-    groups, what, notes = _groups(rows, group, group_from, grouping)
+    groups, what, notes = groups_of(rows.images, rows.below, group, group_from, grouping)
     return SampleTable(
         source="folder",
         task="segmentation" if all(pairs) else "classification",
@@ -232,13 +232,20 @@ def _has_class_folders(path: Path) -> bool:
     return any(image_names(path / name, entries(path / name)[1]) for name in entries(path)[0])
 
 
-def _groups(
-    rows: _Listing, rule: str | None, source: Literal["name", "folder"], grouping: str
+def groups_of(
+    images: Sequence[str], below: Sequence[str], rule: str | None, source: Literal["name", "folder"], grouping: str
 ) -> tuple[list[str] | None, str | None, tuple[str, ...]]:
-    """The group of each image, what a group is, and what is to be said of it."""
-    stems = [parted(os.path.basename(file))[0] for file in rows.images]
+    """The group of each image, what a group is, and what is to be said of it.
+
+    Args:
+        images: paths of the files.
+        below: folder of each below that which is not its group's, empty where it lies in that.
+        rule: regular expression searched in the names of files, or of folders.
+        source: what tells the group.
+    """
+    stems = [parted(os.path.basename(file))[0] for file in images]
     if source == "folder":
-        folders = [below.split(os.sep)[0] for below in rows.below]
+        folders = [name.split(os.sep)[0] for name in below]
         if "" in folders:
             raise UserError(
                 f"folder: group_from: folder, but {quoted(stems[folders.index('')])} lies in no folder below its class "
@@ -251,14 +258,14 @@ def _groups(
         told = groups_by_name(stems)
         if told.groups is not None:
             return list(told.groups), told.grouping, (told.note,)
-        return None, None, (" ".join(filter(None, [told.note, NO_GROUPS + _folders_hint(rows) + alike(stems) + "."])),)
+        return None, None, (" ".join(filter(None, [told.note, NO_GROUPS + _folders_hint(below) + alike(stems) + "."])),)
     warning = own_group_each(stems, groups)
     return groups, grouping, (warning,) if warning else ()
 
 
-def _folders_hint(rows: _Listing) -> str:
+def _folders_hint(folders: Sequence[str]) -> str:
     """What to do where folders below the classes may be patients."""
-    below, loose = len({name for name in rows.below if name}), rows.below.count("")
+    below, loose = len({name for name in folders if name}), list(folders).count("")
     if not below:
         return ""
     move = f"move the {loose} images that lie in none of them into some, and " if loose else ""

@@ -54,7 +54,8 @@ def table(
         csv: the table's place below that folder, where it lies deeper or is one of several.
         image: column with the image, put into ``image_file`` and looked for in ``image_folder``.
         label: column with the class, of any type; or several columns, one for each class, with 1 for its images and
-            0 for the others. Give this, ``mask`` or ``rle``.
+            0 for the others. Rows whose class is empty have no label. Give this, ``mask`` or ``rle``; an empty list
+            says that there are no labels.
         mask: column with the mask, put into ``mask_file`` and looked for in ``mask_folder``.
         rle: column with the mask as runs: pairs of a start and a length, the first pixel being 1. Several rows of one
             image are joined; an empty one is no foreground. Or several columns, one for each class, called like it.
@@ -79,6 +80,7 @@ def table(
     rows = read.rows
     if not len(rows):
         raise UserError(f"table: {quoted(file)} has no rows")
+    has_none = label is not None and not len(label)
     one_hot = () if label is None or isinstance(label, str) else tuple(name.strip() for name in label)
     image = image.strip()
     label, mask, group, split, id, class_name = (
@@ -90,17 +92,17 @@ def table(
         raise UserError("table: the option rle_class is the class of runs; set the option rle to their column")
     single = [name for name in (image, label, mask, group, split, id, class_name) if name is not None]
     _check_columns(file, read, [*single, *one_hot, *texts, *of])
-    if sum((label is not None, mask is not None, bool(texts), bool(one_hot))) != 1:
+    if sum((label is not None, mask is not None, bool(texts), bool(one_hot), has_none)) != 1:
         raise UserError(
             f"table: set the option label, mask or rle (one of them); columns are {', '.join(rows.columns)}"
         )
-    runs, names = None, classes or ("background", "foreground")
+    runs, names = None, () if has_none else classes or ("background", "foreground")
     if texts:
         rows, runs, names = runs_in(rows, image, RunColumns(texts, next(iter(of), None), rle_order), classes)
     for name in single:
         check_names(f"table: column {name} of {file.name}", rows[name].tolist())
         blank = rows.index[rows[name].str.strip() == ""]
-        if len(blank):
+        if len(blank) and name not in (label, class_name):
             raise UserError(
                 f"table: {file.name} has no {name} in {len(blank)} rows, the first is line {blank[0] + 2}; fill it in, "
                 "or take these rows out (and set the option unlisted: ignore)"

@@ -46,8 +46,12 @@ class CosineLoss(Loss):
         """Make the projector."""
         self.projector = projector_for(probe, self.key)
 
+    def side_by_side(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """The projected student on the teacher's grid, and the teacher."""
+        return on_grid_of(self.projector(student), teacher), teacher
+
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`cosine_distance`."""
-        distances = cosine_distance(on_grid_of(self.projector(student), teacher), teacher)
+        distances = cosine_distance(*self.side_by_side(student, teacher))
         known = self.known(targets, teacher)
         return distances.mean() if known is None else mean_of_known(distances[:, None], known)

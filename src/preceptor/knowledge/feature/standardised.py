@@ -76,10 +76,14 @@ class StandardisedLoss(Loss):
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
 
+    def side_by_side(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """The projected student on the teacher's grid, and the standardised teacher."""
+        wanted = standardised(teacher, self.mean, self.deviation)
+        return on_grid_of(self.projector(student), teacher), wanted
+
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """See :func:`standardised`."""
-        wanted = standardised(teacher, self.mean, self.deviation)
-        predicted = on_grid_of(self.projector(student), teacher)
+        predicted, wanted = self.side_by_side(student, teacher)
         gaps = F.smooth_l1_loss(predicted, wanted, beta=self.beta, reduction="none")
         known = self.known(targets, teacher)
         return gaps.mean() if known is None else mean_of_known(gaps, known)

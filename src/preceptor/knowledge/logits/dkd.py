@@ -71,6 +71,7 @@ class DKDLoss(Loss):
     """
 
     key: ClassVar[str] = "dkd"
+    needs_labels: ClassVar[bool] = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=1.0, student_tap="logits", warmup=20)}
 
     def __init__(self, alpha: float = 1.0, beta: float = 8.0, temperature: float = 4.0) -> None:

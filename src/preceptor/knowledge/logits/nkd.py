@@ -51,6 +51,7 @@ class NKDLoss(Loss):
     """
 
     key: ClassVar[str] = "nkd"
+    needs_labels: ClassVar[bool] = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=1.0, student_tap="logits")}
 
     def __init__(self, gamma: float = 1.5, temperature: float = 1.0) -> None:

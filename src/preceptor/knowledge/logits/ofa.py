@@ -57,6 +57,7 @@ class OFALoss(Loss):
     """
 
     key: ClassVar[str] = "ofa"
+    needs_labels: ClassVar[bool] = True
     needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {
         "classification": Setting(weight=1.0, student_tap=("stages", "logits"), teacher_tap="logits")

@@ -62,6 +62,7 @@ class CRDLoss(Loss):
     needs_shapes = True
     settings: ClassVar[dict[Task, Setting]] = {"classification": Setting(weight=0.8, student_tap="embedding")}
     needs_ids: ClassVar[bool] = True
+    needs_labels: ClassVar[bool] = True
 
     student_projector: nn.Linear
     teacher_projector: nn.Linear

@@ -75,13 +75,18 @@ class QueueLoss(Loss):
         self.register_buffer("queue", torch.zeros(self.size, teacher.shape[1]))
         self.register_buffer("is_key", torch.zeros(self.size, dtype=torch.bool))
 
+    def side_by_side(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """The projected student, and the teacher."""
+        return self.projector(student), teacher
+
     def forward(self, student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
-        """See :func:`neighbour_kl_in`; the batch enters the queue."""
+        """See :func:`neighbour_kl_in`; in training the batch enters the queue."""
         keys = torch.cat([teacher.detach().to(self.queue), self.queue])
         known = torch.cat([self.is_key.new_ones(len(teacher)), self.is_key])
         loss = neighbour_kl_in(
             self.projector(student), teacher, keys.to(teacher), temperature=self.temperature, known=known
         )
-        self.queue = keys[: self.size].clone()
-        self.is_key = known[: self.size].clone()
+        if self.training:
+            self.queue = keys[: self.size].clone()
+            self.is_key = known[: self.size].clone()
         return loss

@@ -16,6 +16,7 @@ from preceptor.measures import main_measure
 from preceptor.measures.measure import AnyMeasure
 from preceptor.measures.own import of_a_run
 from preceptor.recipe import parse_recipe
+from preceptor.recipe_rules import reads_no_label_in
 from preceptor.report.reading.shapes import check_recipe
 from preceptor.runs.analysis import Analysis, read_analysis
 from preceptor.runs.classes import class_names
@@ -24,6 +25,7 @@ from preceptor.runs.finished import FinishedRun, read_environment, read_finished
 from preceptor.runs.predictions import Predictions, joined_predictions, read_predictions
 from preceptor.runs.result import RunResult, ScoresByNetwork
 from preceptor.runs.tables import read_metrics, read_split
+from preceptor.specs import FEATURES
 from preceptor.yaml_text import read_yaml_file
 
 _BUDGET = ("task", "data", "split", "augment", "task_loss", "training")
@@ -91,8 +93,9 @@ class RunRecord:
 
     @property
     def task(self) -> str:
-        """``classification`` or ``segmentation``."""
-        return str(self.recipe.get("task"))
+        """``classification`` or ``segmentation``; ``features`` where no label was read."""
+        is_free = reads_no_label_in(self.recipe) or (self.result is not None and self.result.has_no_labels)
+        return FEATURES if is_free else str(self.recipe.get("task"))
 
     @property
     def seed(self) -> int:

@@ -1,7 +1,7 @@
 """A shard: what one network says at one tap of some images in one view.
 
 A file of raw records of equal size, one an image, from its first byte on, so that other programs can map it as one
-array; behind them an index with the packed row and the checksum of each, and last of all the index's length and hash.
+array; behind them an index with the image's key and the checksum of each, and last of all the index's length and hash.
 It is written under another name and renamed when whole; its name says what is in it, so two processes that compute the
 same shard put equal files in each other's place.
 
@@ -28,19 +28,27 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.data.order import RowNumbers
+from preceptor.embeddings.keys import KEY_BYTES, Keys, as_keys
 from preceptor.files import sync_folder
 
 ITEM_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 _TRAILER = struct.Struct("<Q16s8s")  # bytes of the index, its hash, the mark
-_MARK = b"teacher1"
+_MARK = b"teacher2"
+_KEY = f"S{KEY_BYTES}"
 _PART = ".shard.part"
+
+SHARD_BYTES = 256 * 2**20
+"""At this size a shard is finished, so that little is lost by a kill."""
 
 Bytes = NDArray[np.uint8]
 
 
 class DamagedShardError(Exception):
     """A shard is not as it was written."""
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(f"{path}: {what}")
+        self.path, self.what = path, what
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,56 +78,56 @@ class Shard:
 
     Attributes:
         view, tap, form: what is in it.
-        rows: (n,) packed row of each record.
+        keys: (n,) key of each record's image.
         records_end: bytes of the records.
 
     Raises:
-        DamagedError: cut short or changed.
+        DamagedShardError: cut short or changed.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._descriptor = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._descriptor)
-        about, self.rows, self._checks = self._index()
+        about, self.keys, self._checks = self._index()
         self.view: int = about["view"]
         self.tap: str = about["tap"]
         self.form = Form(tuple(about["shape"]), about["dtype"], about["stored"], about["channels_last"])
-        if len(self.rows) * self.form.record_bytes != self.records_end:
-            raise DamagedShardError(f"{path}: its size is not that of {len(self.rows)} records")
+        if len(self.keys) * self.form.record_bytes != self.records_end:
+            raise DamagedShardError(path, f"its size is not that of {len(self.keys)} records")
 
-    def _index(self) -> tuple[dict[str, Any], RowNumbers, NDArray[np.uint32]]:
+    def _index(self) -> tuple[dict[str, Any], Keys, NDArray[np.uint32]]:
         self.records_end, length, digest = _parts(self.path, self._descriptor)
         index = os.pread(self._descriptor, length, self.records_end)
         if blake2b(index, digest_size=16).digest() != digest:
-            raise DamagedShardError(f"{self.path}: its index is damaged")
+            raise DamagedShardError(self.path, "its index is damaged")
         text, _, numbers = index.partition(b"\0")
         about: dict[str, Any] = json.loads(text)
         count = about["count"]
-        rows = np.frombuffer(numbers, dtype="<i8", count=count)
-        return about, rows, np.frombuffer(numbers, dtype="<u4", offset=8 * count)
+        keys = as_keys(np.frombuffer(numbers, dtype=np.uint8, count=KEY_BYTES * count).reshape(-1, KEY_BYTES))
+        return about, keys, np.frombuffer(numbers, dtype="<u4", offset=KEY_BYTES * count)
 
     def read(self, places: NDArray[np.int64], out: Bytes, into: NDArray[np.int64]) -> None:
         """Copy the records at ``places`` to the rows ``into`` of ``out`` (N, record bytes).
 
         Raises:
-            DamagedError: a record is not what was written.
+            DamagedShardError: a record is not what was written.
         """
         size = self.form.record_bytes
         for place, to in zip(places.tolist(), into.tolist(), strict=True):
             record = out[to].data
             if os.preadv(self._descriptor, [record], place * size) != size or zlib.crc32(record) != self._checks[place]:
-                raise DamagedShardError(f"{self.path}: record {place} is damaged")
+                raise DamagedShardError(self.path, f"record {place} is damaged")
 
 
 def _parts(path: Path, descriptor: int) -> tuple[int, int, bytes]:
     """Bytes of the records and of the index, and the index's hash."""
     size = os.fstat(descriptor).st_size
     if size < _TRAILER.size:
-        raise DamagedShardError(f"{path}: is cut short")
+        raise DamagedShardError(path, "is cut short")
     length, digest, mark = _TRAILER.unpack(os.pread(descriptor, _TRAILER.size, size - _TRAILER.size))
     if mark != _MARK or length > size - _TRAILER.size:
-        raise DamagedShardError(f"{path}: is cut short")
+        raise DamagedShardError(path, "is cut short")
     return size - _TRAILER.size - length, length, digest
 
 
@@ -131,26 +139,24 @@ class ShardWriter:
         self._folder = folder
         self._part = folder / f".{uuid.uuid4().hex}{_PART}"
         self._file = _locked(self._part)
-        self._rows: list[int] = []
+        self._keys: list[bytes] = []
         self._checks: list[int] = []
 
     @property
     def bytes(self) -> int:
         """What is in it so far."""
-        return len(self._rows) * self.form.record_bytes
+        return len(self._keys) * self.form.record_bytes
 
-    def add(self, rows: RowNumbers, records: Bytes) -> None:
-        """Append ``records`` (n, record bytes) of these packed ``rows``."""
-        assert records.shape == (len(rows), self.form.record_bytes), (records.shape, self.form)
+    def add(self, keys: Keys, records: Bytes) -> None:
+        """Append ``records`` (n, record bytes) of the images with these ``keys``."""
+        assert records.shape == (len(keys), self.form.record_bytes), (records.shape, self.form)
         self._file.write(records.data)
-        self._rows += rows.tolist()
+        self._keys += keys.tolist()
         self._checks += [zlib.crc32(record.data) for record in records]
 
     def finish(self) -> Path:
         """Put the shard in place."""
-        about = {"view": self.view, "tap": self.tap, "count": len(self._rows), **asdict(self.form)}
-        numbers = np.array(self._rows, dtype="<i8").tobytes() + np.array(self._checks, dtype="<u4").tobytes()
-        index = json.dumps(about).encode() + b"\0" + numbers
+        index = index_of(self.view, self.tap, self.form, np.array(self._keys, dtype=_KEY), self._checks)
         digest = blake2b(index, digest_size=16).digest()
         path = self._folder / shard_name(self.view, self.tap, digest)
         try:
@@ -167,6 +173,12 @@ class ShardWriter:
         """Leave nothing behind."""
         self._part.unlink(missing_ok=True)
         self._file.close()
+
+
+def index_of(view: int, tap: str, form: Form, keys: Keys, checks: Sequence[int]) -> bytes:
+    """What stands behind the records: what they are, the key of each image, and each record's checksum."""
+    about = {"view": view, "tap": tap, "count": len(keys), **asdict(form)}
+    return json.dumps(about).encode() + b"\0" + keys.tobytes() + np.array(checks, dtype="<u4").tobytes()
 
 
 def _locked(path: Path) -> BinaryIO:
@@ -198,16 +210,6 @@ def tap_of(path: Path) -> str:
 def shards_of(folder: Path, view: int | None = None) -> list[Path]:
     """The shards in ``folder``, of all views or one, in an order of their own."""
     return sorted(folder.glob(f"view-{'*' if view is None else f'{view:05d}'}.*.shard"))
-
-
-def bytes_in(folder: Path, view: int, taps: Sequence[str]) -> int:
-    """Bytes of the records of ``taps`` in the shards of ``view``, their indices left out."""
-    total = 0
-    for path in shards_of(folder, view):
-        if tap_of(path) in taps:
-            with suppress(OSError, DamagedShardError), path.open("rb") as file:
-                total += _parts(path, file.fileno())[0]
-    return total
 
 
 def sweep(folder: Path) -> int:

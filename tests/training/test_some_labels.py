@@ -1,0 +1,92 @@
+"""Labelled and unlabelled images in one run: what reaches whom."""
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from preceptor.data.prepare import prepare
+from preceptor.errors import UserError
+from preceptor.training import run
+
+from .phantoms import recipe_for, train
+
+KD = {"name": "kd_offline", "losses": [{"loss": "kd"}]}
+
+
+def builder_of(recipe, prepared, folder):
+    return run.run_of(recipe, prepared, Fabric(accelerator="cpu"), folder)
+
+
+def first_batch(recipe, folder, technique_stage=-1):
+    """A cohort, and the batch with which its training begins."""
+    prepared = prepare(recipe)
+    trained = builder_of(recipe, prepared, folder)
+    stage = trained.plan.stages[technique_stage]
+    cohort = trained.builder.cohort(stage, starts=False)
+    return cohort, next(iter(trained.builder.batches(stage, cohort).epoch(0))), trained
+
+
+def gradients(cohort, batch):
+    cohort.zero_grad()
+    sum(cohort(batch, 1, 7).values()).backward()
+    return {name: parameter.grad.clone() for name, parameter in cohort.named_parameters() if parameter.grad is not None}
+
+
+@pytest.fixture
+def recipe(packed):
+    return recipe_for("classification", KD, packed, split={"labels": {"fraction": 0.5}, "fractions": [0.5, 0.25, 0.25]})
+
+
+def test_a_teacher_alone_sees_labelled_images_and_a_student_that_is_taught_all(recipe, tmp_path):
+    prepared = prepare(recipe)
+    trained = builder_of(recipe, prepared, tmp_path)
+    alone, taught = (trained.builder._rows(stage) for stage in trained.plan.stages)
+    assert alone.tolist() == prepared.rows["train"].tolist()
+    assert taught.tolist() == prepared.with_unlabelled("train").tolist()
+    assert len(alone) < len(taught)
+
+
+def test_the_task_reaches_the_student_from_labelled_images_and_the_teacher_from_all(recipe, tmp_path):
+    cohort, batch, _ = first_batch(recipe, tmp_path)
+    cohort.eval()
+    known = batch.targets >= 0
+    assert 0 < known.sum() < len(known)
+    terms = cohort(batch, 1, None)
+    logits = cohort.networks["S1"](batch.images).logits
+    by_hand = torch.nn.functional.cross_entropy(logits[known], batch.targets[known])
+    torch.testing.assert_close(terms["S1/task"] / cohort.task_weights["S1"], by_hand)
+
+    batch.targets.fill_(-1)
+    hidden = cohort(batch, 1, None)
+    assert hidden["S1/task"].item() == 0.0
+    assert hidden["T->S1/kd"].equal(terms["T->S1/kd"])
+    whole = gradients(cohort, batch)
+    cohort.task_weights["S1"] = 0.0
+    without = gradients(cohort, batch)
+    assert whole.keys() == without.keys()
+    assert all(whole[name].equal(without[name]) for name in without)
+
+
+def test_losses_that_read_every_label_are_refused(packed, tmp_path):
+    technique = {"name": "kd_offline", "losses": [{"loss": "dkd"}]}
+    recipe = recipe_for("classification", technique, packed, split={"labels": {"per_class": 2}})
+    with pytest.raises(UserError, match="dkd reads the label of every image, and some or all have none"):
+        first_batch(recipe, tmp_path)
+
+
+def test_a_run_counts_its_labels(packed, tmp_path):
+    technique = {"name": "ml"}
+    recipe = recipe_for(
+        "classification",
+        technique,
+        packed,
+        split={"labels": {"per_class": 2}},
+        training={"epochs": 1, "balance": "over"},
+        networks={"teacher": None, "student": {"architecture": "test_resnet", "weights": "none"}, "count": 2},
+    )
+    result, said = train(recipe, tmp_path / "run")
+    assert result.labels["train"] == 6
+    assert result.labels["validation"] == len(prepare(recipe).rows["validation"])
+    assert "Labels used: 6 of the training part to learn from" in said
+    assert not result.has_no_labels
+    assert result.test["S1"]["accuracy"] >= 0

@@ -47,7 +47,7 @@ GROUND = {
 """What every room stands on."""
 
 ROOMS = {
-    "runs": {"measures.segmentation"},
+    "runs": {"measures.segmentation", "measures.surface"},
     "plan": {"runs"},
     "techniques": {"plan"},
     "data": {"recipe", "networks.build", "networks.normalisation"},

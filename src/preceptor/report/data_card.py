@@ -8,6 +8,7 @@ import pandas as pd
 from preceptor.groupings import units_of
 from preceptor.measures import MEASURES
 from preceptor.report.drawing.grid import Datum, Grid, label, number_datum
+from preceptor.report.drift import drift_table
 from preceptor.report.reading.runs import RunRecord
 from preceptor.report.reading.studies import StudyRecord
 
@@ -26,6 +27,7 @@ class DataCard:
     facts: tuple[tuple[str, str], ...]
     parts: Grid
     classes: Grid | None
+    drift: Grid | None
     notes: tuple[str, ...]
 
 
@@ -46,6 +48,7 @@ def data_card(study: StudyRecord) -> DataCard | None:
         facts=tuple(_facts(first, split, runs)),
         parts=_parts(first, split),
         classes=_classes(first, split),
+        drift=drift_table(first),
         notes=tuple(notes),
     )
 

@@ -1,9 +1,10 @@
 """The tables beside that of the results."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from preceptor.groupings import units_of
-from preceptor.measures import MEASURES, Spread, spread
+from preceptor.measures import Spread, spread
 from preceptor.report.drawing.grid import Datum, Grid, label, measured, number_datum, text_of
 from preceptor.report.names import architecture_in_recipe
 from preceptor.report.protocol import compression
@@ -39,14 +40,27 @@ def scores(study: StudyRecord, statistics: Statistics) -> Grid:
         if observer
         else ""
     )
-    own = [metric for metric in metrics if metric not in MEASURES[study.task] and not study.is_share(metric)]
-    other = "".join(f", {study.label(metric)}" for metric in own)
-    caption = f"Test split, in percent but for KL (nats){other}; mean ± sample standard deviation over seeds.{between}"
+    units = _units(study, metrics)
+    caption = f"Test split, in percent{units}; mean ± sample standard deviation over seeds.{between}"
     if statistics.intervals:
         caption += f" Ranges are 95 % bootstrap intervals of the mean over seeds, over test {study.units}."
         for metric in study.growing_with_noise(metric for _, _, metric in statistics.intervals):
             caption += f" {metric} of few samples comes out too large; its interval corrects that and may lie below it."
     return Grid("scores", "Every score", (heads,), tuple(rows), 2, caption)
+
+
+def _units(study: StudyRecord, metrics: Sequence[str]) -> str:
+    """But for what scores are not in percent, and how far outlines may be off, in words."""
+    tolerance = next((answers.tolerance for run in study.finished if (answers := run.predictions)), "")
+    named = [_with_unit(study, metric, tolerance) for metric in metrics if not study.is_share(metric)]
+    within = f", outlines within {tolerance}" if tolerance else ""
+    return (f" but for {', '.join(named)}" if named else "") + within
+
+
+def _with_unit(study: StudyRecord, metric: str, tolerance: str) -> str:
+    measure = study.measures.get(metric)
+    unit = "" if measure is None else tolerance.split()[-1] if measure.wants_surfaces and tolerance else measure.unit
+    return f"{study.label(metric)} ({unit})" if unit else study.label(metric)
 
 
 def differences(study: StudyRecord, statistics: Statistics) -> Grid:

@@ -91,7 +91,7 @@ CHANGES = [
     ("scores", "F1 ±", "0.1234"),
     ("scores", "AUROC high", "99.9"),
     ("scores", "KL to T", "0.01"),
-    ("differences", "p, samples", "0.512"),
+    ("differences", "p, patients", "0.512"),
     ("differences", "p, corrected", "0.777"),
     ("differences", "p, both", "0.931"),
     ("differences", "verdict", "equal"),

@@ -29,6 +29,7 @@ _TABLES: Mapping[str, _Check] = {
 
 _OTHERS = {
     "costs": (2, "counted on the network itself, not on what it says"),
+    "protocol": (4, "said by papers and recipes"),
     "gradients": (3, "measured by `preceptor analyse` on the network itself"),
 }
 """Tables that do not come from predictions: how many columns are labels, and why."""

@@ -111,14 +111,14 @@ def _cells(
             yield _verdict(place, cell, gap.mean() > 0, ends, least)
         elif head == "p, corrected":
             yield place.between(cell, *ends)
-        elif head == "p, samples":
-            yield place.between(cell, one.test.p_value.low, one.test.p_value.high)
         elif head in ("p, seeds", "p, both"):
             found = one.seed_p if head == "p, seeds" else one.both_p
             yield place.between(cell, found, found)
+        elif head.startswith("p, "):  # of samples, or of what their groups are called
+            yield place.between(cell, one.test.p_value.low, one.test.p_value.high)
         elif head == "seeds":
             yield place.exact(cell, str(len(gap)))
-        elif head == "test samples (in groups)":
+        elif head.startswith("test samples"):
             groups = "" if one.test.groups is None else f" in {one.test.groups:,}"
             yield place.exact(cell, f"{one.test.samples:,}{groups}")
 

@@ -16,6 +16,7 @@ GROUND = {
     "explain",
     "extras",
     "files",
+    "groupings",
     "hub",
     "inside",
     "kinds",
@@ -25,6 +26,7 @@ GROUND = {
     "own_code",
     "places",
     "plotting",
+    "protocols",
     "quoting",
     "randomness",
     "recipe_rules",
@@ -45,7 +47,7 @@ GROUND = {
 """What every room stands on."""
 
 ROOMS = {
-    "runs": {"measures.segmentation"},
+    "runs": {"measures.segmentation", "measures.surface"},
     "plan": {"runs"},
     "techniques": {"plan"},
     "data": {"recipe", "networks.build", "networks.normalisation"},

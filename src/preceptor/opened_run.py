@@ -195,7 +195,15 @@ class OpenedRun:
             networks = self.networks(note)
             if names is not None:
                 prepared = with_classes(prepared, next(iter(networks.values())).blueprint.classes, names)
-            return evaluate_networks(networks, prepared, batch_size, measures=measures, device=device, masks=masks)
+            return evaluate_networks(
+                networks,
+                prepared,
+                batch_size,
+                measures=measures,
+                device=device,
+                masks=masks,
+                tolerance=self.recipe.surface_tolerance,
+            )
 
         return on_sound_pixels(evaluation)
 

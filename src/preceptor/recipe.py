@@ -90,6 +90,7 @@ class Recipe(Model):
         training: how stages are trained.
         teacher_training: keys of ``training`` that differ where a teacher is trained first.
         measures: the user's own, ``path/to/module.py:NAME``, by which networks are scored besides.
+        surface_tolerance: of the surface Dice, in microns where files say how large a pixel is, else in pixels.
         seed: of everything random.
     """
 
@@ -105,6 +106,7 @@ class Recipe(Model):
     training: TrainingSpec = TrainingSpec()
     teacher_training: dict[str, Any] = Field(default_factory=dict)
     measures: tuple[str, ...] = ()
+    surface_tolerance: Annotated[float, Field(gt=0, le=1e6)] = 2.0
     seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("version")
@@ -144,11 +146,10 @@ class Recipe(Model):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """As it is; without measures of the user's own where there are none, as recipes were written before."""
-        found: dict[str, Any] = written(self)
-        if not found.get("measures", True):
-            del found["measures"]
-        return found
+        """As it is, without what is as usual and was not there when recipes were first written."""
+        later = ("measures", "surface_tolerance")
+        usual = [name for name in later if getattr(self, name) == type(self).model_fields[name].default]
+        return {key: value for key, value in written(self).items() if key not in usual}
 
     def _suits_the_technique(self) -> None:
         technique, networks = self.technique, self.networks

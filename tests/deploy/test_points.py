@@ -7,12 +7,13 @@ import pytest
 import tifffile
 from PIL import Image
 
+from preceptor.data.stains import unmixing
 from preceptor.deploy.alone import predict as script
 from preceptor.deploy.answers import class_answer
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.export import Options, export
 from preceptor.deploy.images import find_images
-from preceptor.deploy.looks import Ranges, looks_of, unmixing
+from preceptor.deploy.looks import Ranges, looks_of
 from preceptor.deploy.plan import Pictures
 from preceptor.deploy.points import Points
 from preceptor.deploy.predict import predict

@@ -70,7 +70,7 @@ def test_all_twelve_cells_run(tmp_path, task, name, strategy):
     metrics = (
         {"accuracy", "precision", "recall", "f1", "auroc", "ece"}
         if task == "classification"
-        else {"iou", "f1", "iou_per_image", "f1_per_image"}
+        else {"iou", "f1", "iou_per_image", "f1_per_image", "hd95", "surface_dice"}
     )
     assert all(set(scores) == metrics for scores in result.test.values())
     for file in ("recipe.yaml", "split.csv", "metrics.csv", "result.json", "environment.json", "predictions/test.csv"):

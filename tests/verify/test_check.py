@@ -162,13 +162,34 @@ def test_numbers_that_no_prediction_gives_are_found(tmp_path):
     assert differing == {"F1", "AUROC", "ECE"}
 
 
+def with_outlines(folder):
+    """What the run would say of the outlines of its masks; of some images nothing."""
+    table = pd.read_csv(folder / "predictions" / "test.csv")
+    generator = np.random.default_rng(0)
+    table["hd95"] = np.where(generator.random(len(table)) < 0.2, np.nan, generator.uniform(0, 9, len(table)))
+    table["surface_dice"] = 1 - table["hd95"] / 10
+    (folder / "predictions" / "surfaces").mkdir()
+    columns = ["id", "network", "class", "hd95", "surface_dice"]
+    table[columns].assign(unit="px", tolerance=2).to_csv(folder / "predictions/surfaces/test.csv", index=False)
+    result = json.loads((folder / "result.json").read_text())
+    for name, scores in result["test"].items():
+        scores |= table[table["network"] == name][["hd95", "surface_dice"]].mean().to_dict()
+    (folder / "result.json").write_text(json.dumps(result))
+
+
 def test_masks(tmp_path):
     for seed in range(2):
         make_run(tmp_path / f"a{seed}", ALONE, task="segmentation", seed=seed, per_group=4)
         make_run(tmp_path / f"b{seed}", technique("kd_offline"), task="segmentation", seed=seed, per_group=4, skill=0.8)
+    for run in tmp_path.iterdir():
+        with_outlines(run)
     preceptor("report", tmp_path)
     found = verified([tmp_path], tmp_path)
     cells = [cell for one in found for cell in one.cells]
+    outlines = {cell.column for cell in cells if "HD95" in cell.column or "surface" in cell.column}
+    assert outlines >= {"HD95", "HD95 low", "HD95 high", "surface Dice", "surface Dice low", "surface Dice ±"}
+    assert "in percent but for" in (tmp_path / "report.html").read_text()
+    assert "HD95 (px)" in (tmp_path / "report.html").read_text()
     assert [cell for cell in cells if cell.verdict == "differs"] == []
     agreeing = {cell.table for cell in cells if cell.verdict == "agrees"}
     assert agreeing == {"differences", "good-enough", "results", "runs", "scores"}

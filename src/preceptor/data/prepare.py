@@ -1,6 +1,6 @@
 """From a recipe's data part to packed images with a split: everything before the first batch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,8 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.masks.observers import SecondObserver, second_observer
+from preceptor.data.parts import check_parts, require_foreground
+from preceptor.data.pixel_sizes import microns_of_images
 from preceptor.data.pixels.levels import Range
-from preceptor.data.samples import PARTS, Pixels, SampleTable
+from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import UNUSED, Split, fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
@@ -30,7 +32,7 @@ from preceptor.errors import UserError
 from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
-from preceptor.specs import IGNORED, Colour, DataSpec, SubsetSpec
+from preceptor.specs import Colour, DataSpec, SubsetSpec
 
 
 def _no_rows() -> NDArray[np.int64]:
@@ -46,6 +48,7 @@ class Prepared:
         grouped_by: what a group is, or None where the split is by image.
         notes: what was done with duplicates, groups and parts, one sentence each.
         second: who else has drawn masks of these images, if anybody.
+        microns: id of an image -> the side of its pixels in microns; None where its file does not say it.
         unlabelled: part -> its rows whose label is not known, ascending.
         left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending.
         labels_used: part -> how many labels are read of it; empty where that is all.
@@ -56,6 +59,7 @@ class Prepared:
     grouped_by: str | None
     notes: tuple[str, ...]
     second: SecondObserver | None = None
+    microns: Callable[[str], float | None] = lambda name: None
     unlabelled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     left_out: NDArray[np.int64] = field(default_factory=_no_rows)
     labels_used: Mapping[str, int] = field(default_factory=dict)
@@ -115,8 +119,8 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     lost = hidden(frame, rows["train"], hides, _seed_of(recipe), packed.classes) if hides else _no_rows()
     rows["train"] = np.setdiff1d(rows["train"], lost)
     unlabelled = {part: found for part in PARTS if len(found := np.setdiff1d(parts[part], rows[part]))}
-    _check_parts(recipe, packed, rows)
-    empty = _require_foreground(packed, rows)
+    check_parts(recipe, packed, rows)
+    empty = require_foreground(packed, rows)
     used = _labels_used(packed, rows) if unread or unlabelled else {}
     return Prepared(
         packed=relabelled(packed, np.concatenate([*unlabelled.values(), unclear.to_numpy(dtype=np.int64)])),
@@ -124,6 +128,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         grouped_by=packed.grouping if divided.by != "image" else None,
         notes=(*packed.notes, *settled, *divided.notes, *_conflicts(len(unclear)), *empty, *_used_in_words(used)),
         second=second,
+        microns=microns_of_images(table),
         unlabelled=unlabelled,
         left_out=np.sort(divided.rows(UNUSED)),
         labels_used=used,
@@ -218,7 +223,14 @@ def prepare_whole(
     packed, second = _packed(other, table, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
-    return Prepared(packed=packed, rows=rows, grouped_by=packed.grouping, notes=packed.notes, second=second)
+    return Prepared(
+        packed=packed,
+        rows=rows,
+        grouped_by=packed.grouping,
+        notes=packed.notes,
+        second=second,
+        microns=microns_of_images(table),
+    )
 
 
 def _without_percentiles(
@@ -294,73 +306,6 @@ def padding_of(recipe: Recipe) -> Colour | None:
 
     first = next(iter(recipe.networks.peers.values()))
     return padding_for(in_channels(mean_of(first, recipe.task), recipe.data.channels))
-
-
-def _check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:
-    """UserError where a part cannot serve: before training, not after it."""
-    if not len(rows["train"]):
-        raise UserError("split: no image of the training part has a label, so nothing tells the classes apart")
-    for part, use in (("validation", "weights are chosen on it"), ("test", "the result is measured on it")):
-        if not len(rows[part]):
-            raise UserError(
-                f"split: the {part} part holds no image, but {use}; give it a share, for example "
-                "split.fractions=[0.75, 0.10, 0.15]"
-            )
-    if recipe.is_label_free:
-        return
-    labels = packed.frame["label"].to_numpy()[rows["validation"]]
-    monitored = recipe.monitored
-    if monitored is None:
-        _require_class(recipe.monitor, packed, rows["validation"])
-    elif monitored.wants_two_classes and len(np.unique(labels)) < 2:
-        raise UserError(
-            f"training.monitor {monitored.name}: the validation part holds only class {packed.classes[labels[0]]!r}, "
-            f"{monitored.name} needs two.\n"
-            f"Use monitor: {next(iter(recipe.measures_known))}, other split.fractions, or another split.seed."
-        )
-
-
-def _require_class(monitor: str, packed: PackedSet, rows: NDArray[np.int64]) -> None:
-    """UserError where the class whose score chooses weights is none of the data, or in no mask of validation."""
-    classes, wanted = packed.classes[1:], monitor.partition(".")[2]
-    if len(classes) == 1 or wanted not in classes:
-        known = ", ".join(f"{monitor.partition('.')[0]}.{name}" for name in classes) if len(classes) > 1 else "iou, f1"
-        raise UserError(f"training.monitor: these masks have {known}, got {monitor!r}")
-    value = 1 + classes.index(wanted)
-    assert packed.masks is not None
-    masks = packed.masks
-    if not any((masks[row] == value).any() for row in rows):
-        raise UserError(
-            f"training.monitor {monitor}: no mask of the validation part holds {wanted}, so it cannot choose weights.\n"
-            "Use monitor: iou, other split.fractions, or another split.seed."
-        )
-
-
-def _has_foreground(mask: Pixels) -> bool:
-    return bool(((mask > 0) & (mask != IGNORED)).any())
-
-
-def _require_foreground(packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> tuple[str, ...]:
-    """A note where the validation or test masks have nothing to find. They are looked at up to the first that has.
-
-    Raises:
-        UserError: the training masks have nothing.
-    """
-    if packed.masks is None:
-        return ()
-    masks = packed.masks
-    without = [part for part, those in rows.items() if not any(_has_foreground(masks[row]) for row in those)]
-    if "train" in without:
-        which = "every mask" if len(without) == len(rows) else "every mask of the training part"
-        raise UserError(
-            f"{packed.source}: {which} is empty: all pixels are {packed.classes[0]!r}, so there is no "
-            f"{packed.classes[1]!r} to learn.\nCheck that these are the right masks and which value means what "
-            "(`preceptor data inspect`), or use another split.seed if some have it."
-        )
-    return tuple(
-        f"Every mask of the {part} part is empty, so a score there only says whether a network finds anything at all."
-        for part in without
-    )
 
 
 def _settled(frame: pd.DataFrame, policy: Literal["drop", "keep", "error"]) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -20,3 +20,8 @@ def stain_basis() -> NDArray[np.float64]:
     haematoxylin, eosin = np.asarray(HAEMATOXYLIN), np.asarray(EOSIN)
     rows = np.stack([haematoxylin, eosin, np.cross(haematoxylin, eosin)])
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def unmixing() -> NDArray[np.float64]:
+    """(3, 2) amounts of haematoxylin and eosin in an optical density of red, green and blue."""
+    return np.asarray(np.linalg.inv(stain_basis())[:, :2])

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from preceptor.data.samples import Pixels
-from preceptor.data.stains import stain_basis
+from preceptor.data.stains import unmixing
 
 WIDER = 0.1
 """Share of the width of a range by which it is made wider at either end."""
@@ -17,12 +17,6 @@ MICRONS = "microns per pixel"
 
 Looks = dict[str, float]
 """What was measured -> its value."""
-
-
-def unmixing() -> np.ndarray:
-    """(3, 2) amounts of haematoxylin and eosin in an optical density of red, green and blue."""
-    found: np.ndarray = np.linalg.inv(stain_basis())[:, :2]
-    return found
 
 
 def looks_of(

@@ -58,6 +58,7 @@ MEASURES: tuple[Measure[Any], ...] = (
         finish=ratio,
         higher_is_better=False,
         is_share=False,
+        unit="nats",
         against_teacher=True,
     ),
     Measure(

@@ -62,10 +62,12 @@ class MaskAnswers:
     Args:
         counts: (N, K, 4) pixels of each foreground class: true and false positives and negatives.
         teacher: (N, K, 4) the same against the teacher's masks; None where it was not asked.
+        surfaces: (N, K, 2) of outlines, as :data:`preceptor.measures.surface.SURFACES`; None where not measured.
     """
 
     counts: Int64
     teacher: Int64 | None = None
+    surfaces: Float64 | None = None
 
     def check(self) -> None:
         """Refuse what are no counts.
@@ -121,7 +123,9 @@ class Measure(Generic[A]):
         higher_is_better: which way is good.
         grows_with_noise: few samples make it too large, as sums of absolute values are.
         is_share: from 0 to 1 and shown in percent.
+        unit: of what is no share; the data say that of distances.
         against_teacher: compares with the teacher, not with the labels: its key begins with ``fidelity.``.
+        wants_surfaces: is made of what is known of the outlines of masks.
         wants_two_classes: is undefined, and then left out, where all labels are equal.
         may_monitor: may choose weights.
         is_printed: stands in the table at the end of a training.
@@ -142,7 +146,9 @@ class Measure(Generic[A]):
     higher_is_better: bool = True
     grows_with_noise: bool = False
     is_share: bool = True
+    unit: str = ""
     against_teacher: bool = False
+    wants_surfaces: bool = False
     wants_two_classes: bool = False
     may_monitor: bool = False
     is_printed: bool = False
@@ -175,6 +181,8 @@ class Measure(Generic[A]):
 
     def is_known_of(self, answers: A) -> bool:
         """Whether ``answers`` hold what it is made of."""
+        if self.wants_surfaces and isinstance(answers, MaskAnswers) and answers.surfaces is None:
+            return False
         return self.addends is not None and not (self.against_teacher and answers.teacher is None)
 
     def rows(self, answers: A) -> Float64:
@@ -258,7 +266,7 @@ def _scores(measures: Iterable[AnyMeasure], answers: Answers) -> dict[str, float
     found: dict[str, float] = {}
     totals: dict[Callable[[Any], Float64], Float64] = {}
     for one in measures:
-        if one.addends is None:
+        if one.addends is None or not one.is_known_of(answers):
             continue
         if one.score is None and one.addends not in totals:
             totals[one.addends] = totals_of(one.rows(answers))

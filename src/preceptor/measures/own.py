@@ -17,6 +17,7 @@ from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.measures.arrays import Float64, Int64
 from preceptor.measures.measure import Answers, AnyMeasure, ClassAnswers, MaskAnswers, Measure, Measures
+from preceptor.measures.surface import SURFACES
 from preceptor.measures.table import MEASURES, with_own
 from preceptor.own_code import is_own, run_file
 from preceptor.signatures import values_in
@@ -159,7 +160,7 @@ def answers_to_try(task: str, classes: int, labels: Int64) -> Answers:
         said, teacher = (draw.dirichlet(np.ones(classes), size=len(labels)) for _ in range(2))
         return ClassAnswers(said, labels, teacher)
     counts, against = (draw.integers(1, 100, size=(len(labels), classes - 1, 4)) for _ in range(2))
-    return MaskAnswers(counts, against)
+    return MaskAnswers(counts, against, surfaces=draw.random((len(labels), classes - 1, len(SURFACES))))
 
 
 def measure_in_result(measure: AnyMeasure, file: str, entry: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import cast, get_args
 
 import numpy as np
 
-from preceptor.measures import segmentation
+from preceptor.measures import segmentation, surface
 from preceptor.measures.arrays import Floats, Int64, Integers, check_probabilities
 from preceptor.measures.measure import (
     AnyMeasure,
@@ -64,7 +64,7 @@ def agreement_measure(task: str) -> AnyMeasure:
 
 def with_own(task: str, own: Iterable[AnyMeasure], classes: Sequence[str] = ()) -> Measures:
     """The measures of a task, for masks those of each of several foreground ``classes`` too, with a user's own."""
-    of_classes = segmentation.measures_of(classes) if task == "segmentation" else ()
+    of_classes = (*segmentation.measures_of(classes), *surface.surfaces_of(classes)) if task == "segmentation" else ()
     return {**MEASURES[task], **{one.key: one for one in (*of_classes, *own)}}
 
 
@@ -78,7 +78,7 @@ def classification_scores(probabilities: Floats, labels: Integers) -> dict[str, 
 
 
 def segmentation_scores(counts: Int64) -> dict[str, float]:
-    """Every measure of masks: pooled over all pixels of all images, and the means of the images' own.
+    """Every measure of masks but of outlines: pooled over all pixels of all images, and the means of the images' own.
 
     Shapes:
         counts: (N, 4) or (N, K, 4)

@@ -16,12 +16,16 @@ from preceptor.measures.not_worse import MARGIN
 from preceptor.places import place_free, without_places
 from preceptor.quoting import plain
 from preceptor.report import tables
+from preceptor.report.across import across, rank_table, sentences
 from preceptor.report.data_card import DataCard, data_card
 from preceptor.report.drawing import figures, points
+from preceptor.report.drawing.along import along
 from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
+from preceptor.report.drawing.ranks import rank_diagram
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.operating import good_enough, operated, rates
 from preceptor.report.probes import probes
+from preceptor.report.protocol import protocol
 from preceptor.report.reading.published import read_published
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.results import results
@@ -75,6 +79,7 @@ class Section:
     study: StudyRecord
     verdict: StudyVerdict
     overview: Picture | None
+    along: Picture | None
     tables: dict[str, Grid]
     costs: tuple[Picture, ...]
     methods: tuple[Method, ...]
@@ -88,6 +93,25 @@ class Section:
     def note(self) -> str:
         """What must stand on every page and in every table, if anything."""
         return NOT_PUBLISHED if self.study.is_small else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """What several studies say together."""
+
+    sentences: tuple[str, ...]
+    diagram: Picture
+    table: Grid
+
+
+def overall(studies: Sequence[StudyRecord]) -> Overall | None:
+    """The methods that all of them have, over their data sets; None where there are no two."""
+    found = across(studies)
+    if found is None:
+        return None
+    said = "Dot: average rank. A bar joins methods of which no two are told apart; none where no verdict is possible."
+    diagram = Picture("Average ranks", _address(rank_diagram(found).encode(), "image/svg+xml"), said)
+    return Overall(tuple(sentences(found)), diagram, rank_table(found))
 
 
 def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
@@ -108,6 +132,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         tables.costs(study),
         tables.gradients(study),
         tables.runs(study),
+        protocol(study),
     ]
     return Section(
         slug=slug,
@@ -116,7 +141,12 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         overview=_drawn(
             "Every method",
             figures.overview(study, statistics),
-            "Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test samples or groups.",
+            f"Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test {study.units}.",
+        ),
+        along=_drawn(
+            "Along an axis",
+            along(study, statistics),
+            "Dot: mean over seeds; bar: 95 % interval over the test samples or groups.",
         ),
         tables={grid.name: grid for grid in grids if grid is not None and grid.rows},
         costs=tuple(
@@ -143,8 +173,12 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
     )
 
 
-def page(sections: Sequence[Section], title: str) -> str:
-    """The HTML text."""
+def page(sections: Sequence[Section], title: str, together: Overall | None = None) -> str:
+    """The HTML text.
+
+    Args:
+        together: what the studies say over their data sets.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_PAGE), autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
@@ -158,7 +192,7 @@ def page(sections: Sequence[Section], title: str) -> str:
         if any(notes)
         else ""
     )
-    return template.render(title=title, sections=sections, forms=FORMS, note=note, version=__version__)
+    return template.render(title=title, sections=sections, across=together, forms=FORMS, note=note, version=__version__)
 
 
 def _shown(value: object) -> object:

@@ -27,6 +27,7 @@ def sources(study: StudyRecord, folders: Sequence[Path], results: Grid | None, n
     found = {
         "format": 1,
         **({"note": note} if note else {}),
+        "title": _said(study.title),
         "task": study.task,
         "network": study.network,
         "networks": study.networks,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from preceptor.files import write_text
 from preceptor.measures.not_worse import MARGIN
-from preceptor.report.html import FORMS, page, section
+from preceptor.report.html import FORMS, overall, page, section
 from preceptor.report.own_measures import with_own_measures
 from preceptor.report.reading.find import find_studies
 from preceptor.report.sources import sources
@@ -43,8 +43,12 @@ def write_report(
                 write_text(out / TABLES / f"{one.slug}-{grid.name}.{ending}", form(grid, one.note))
         said = sources(one.study, folders, one.tables.get("results"), one.note)
         write_text(out / TABLES / f"{one.slug}{SOURCES}", said)
+    together = overall(studies)
+    if together:
+        for ending, form in FORMS.items():
+            write_text(out / TABLES / f"across-{together.table.name}.{ending}", form(together.table))
     title = studies[0].title if len(studies) == 1 else f"{studies[0].title} and {len(studies) - 1} more"
-    write_text(out / "report.html", page(sections, title))
+    write_text(out / "report.html", page(sections, title, together))
     return out / "report.html"
 
 

@@ -11,6 +11,7 @@ from preceptor.runs.names import (
     ENVIRONMENT,
     LISTED,
     LOCK,
+    LOOKS,
     METRICS,
     MLFLOW,
     NETWORKS,
@@ -62,6 +63,11 @@ class RunFiles:
     def pixels(self) -> Path:
         """Hashes of the images that the run's networks know."""
         return self.folder / PIXELS
+
+    @property
+    def looks(self) -> Path:
+        """What the images of all parts look like."""
+        return self.folder / LOOKS
 
     @property
     def metrics(self) -> Path:
@@ -136,6 +142,10 @@ class RunFiles:
     def predictions_of(self, part: str) -> Path:
         """What every network says of every sample of ``part``."""
         return self.predictions / f"{part}.csv"
+
+    def surfaces_of(self, part: str) -> Path:
+        """How far the outlines of every network's masks of ``part`` are off."""
+        return self.predictions / "surfaces" / f"{part}.csv"
 
     def network(self, name: str) -> Path:
         """The folder of an exported network."""

@@ -2,6 +2,9 @@
 
 RECIPE, SPLIT, METRICS, RESULT = "recipe.yaml", "split.csv", "metrics.csv", "result.json"
 ENVIRONMENT, BEGUN, PIXELS, LOCK = "environment.json", "begun.json", "pixels.npz", ".lock"
+LOOKS = "looks.csv"
+"""What the images look like."""
+
 CHECKPOINTS, NETWORKS, PREDICTIONS = "checkpoints", "networks", "predictions"
 ANALYSIS = "analysis"
 TENSORBOARD, MLFLOW, WANDB = "tensorboard", "mlflow", "wandb"
@@ -15,7 +18,7 @@ OWN = "own"
 TOGETHER = "runs.yaml"
 """The recipes of runs that are trained as one, in the folder that they share."""
 
-LISTED = (BEGUN, RECIPE, SPLIT, PIXELS, METRICS, PREDICTIONS, NETWORKS, OWN)
+LISTED = (BEGUN, RECIPE, SPLIT, PIXELS, LOOKS, METRICS, PREDICTIONS, NETWORKS, OWN)
 """Files and folders whose checksums ``result.json`` holds. Checkpoints and ``environment.json`` have their own."""
 
 FOLDERS = (CHECKPOINTS, NETWORKS, PREDICTIONS, ANALYSIS, TENSORBOARD, MLFLOW, WANDB)

@@ -12,6 +12,7 @@ from preceptor.runs.names import (
     CHECKPOINTS,
     ENVIRONMENT,
     LOCK,
+    LOOKS,
     METRICS,
     NETWORKS,
     PIXELS,
@@ -23,7 +24,7 @@ from preceptor.runs.names import (
 )
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.part")
-_OWN = {BEGUN, RECIPE, SPLIT, PIXELS, METRICS, RESULT, ENVIRONMENT, TOGETHER}
+_OWN = {BEGUN, RECIPE, SPLIT, PIXELS, LOOKS, METRICS, RESULT, ENVIRONMENT, TOGETHER}
 _PRINTED = {".log", ".out", ".err", ".txt"}
 """What a shell or a cluster's scheduler puts into the folder before the command begins."""
 

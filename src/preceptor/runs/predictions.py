@@ -1,7 +1,7 @@
 """``predictions/PART.csv``: what every network of a run says of the same samples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from preceptor.errors import UserError
 from preceptor.files import write_with
 from preceptor.measures.segmentation import COUNTS
+from preceptor.measures.surface import SURFACES
 from preceptor.runs.finished import FinishedRun
 from preceptor.runs.tables import table_from
 
@@ -26,11 +27,15 @@ class Predictions:
         ids: (N,) of samples, or of whole images for masks.
         labels: (N,) classes; None for masks.
         networks: name -> (N, C) probabilities, or (N, K, 4) pixel counts of each foreground class.
+        surfaces: name -> (N, K, 2) of the outlines of masks; empty where they were not measured.
+        tolerance: of the surface Dice, with the unit of distances, such as ``2 px``.
     """
 
     ids: Array
     labels: Array | None
     networks: Mapping[str, Array]
+    surfaces: Mapping[str, Array] = field(default_factory=dict)
+    tolerance: str = ""
 
 
 def joined_predictions(answers: Sequence[Predictions]) -> Predictions:
@@ -41,6 +46,12 @@ def joined_predictions(answers: Sequence[Predictions]) -> Predictions:
         ids=np.concatenate([answer.ids for answer in answers]),
         labels=np.concatenate(labels) if labels else None,
         networks={name: np.concatenate([answer.networks[name] for answer in answers]) for name in names},
+        surfaces={
+            name: np.concatenate([answer.surfaces[name] for answer in answers])
+            for name in names
+            if all(name in answer.surfaces for answer in answers)
+        },
+        tolerance=answers[0].tolerance,
     )
 
 
@@ -67,7 +78,32 @@ def read_predictions(run: FinishedRun, part: str) -> Predictions | None:
     first = next(iter(frames.values()))
     if any(not np.array_equal(frame["id"].to_numpy(), first["id"].to_numpy()) for frame in frames.values()):
         raise UserError(f"{path}: its networks were asked about different samples; evaluate the run anew")
-    return _of_masks(path, frames) if "label" not in table else _of_classes(frames)
+    if "label" in table:
+        return _of_classes(frames)
+    return _with_surfaces(run, part, _of_masks(path, frames))
+
+
+def _with_surfaces(run: FinishedRun, part: str, found: Predictions) -> Predictions:
+    """With what is known of outlines; runs of older versions have none."""
+    path = run.files.surfaces_of(part)
+    try:
+        table = table_from(
+            run.content(path),
+            path,
+            ("id", "network", "class", *SURFACES, "unit", "tolerance"),
+            {"id": str, "network": str},
+        )
+    except FileNotFoundError:
+        return found
+    if table is None or table.empty:
+        return found
+    surfaces = {}
+    for name, rows in table.groupby("network", sort=False):
+        blocks = [block for _, block in rows.groupby("class")]
+        if any(not np.array_equal(block["id"].to_numpy(), found.ids) for block in blocks):
+            raise UserError(f"{path}: it is of other images than {run.files.predictions_of(part)}")
+        surfaces[str(name)] = np.stack([block[list(SURFACES)].to_numpy(dtype=np.float64) for block in blocks], axis=1)
+    return replace(found, surfaces=surfaces, tolerance=f"{table['tolerance'].iloc[0]:g} {table['unit'].iloc[0]}")
 
 
 def _of_classes(frames: Mapping[str, pd.DataFrame]) -> Predictions:

@@ -44,6 +44,20 @@ def read_split(folder: Path) -> pd.DataFrame | None:
     return table_from(content, RunFiles(folder).split, ("id", "group", "label", "split"), str)
 
 
+def read_looks(run: FinishedRun) -> pd.DataFrame | None:
+    """id, and what its image looks like; None where an older version left none.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = run.files.looks
+    try:
+        content = run.content(path)
+    except FileNotFoundError:
+        return None
+    return table_from(content, path, ("id", "brightness"), {"id": str})
+
+
 def table_from(
     content: bytes, path: Path, columns: Sequence[str], types: type | Mapping[str, type]
 ) -> pd.DataFrame | None:

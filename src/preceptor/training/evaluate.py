@@ -30,6 +30,7 @@ from preceptor.measures.measure import ClassAnswers, MaskAnswers, Measures, fide
 from preceptor.measures.segmentation import COUNTS, mask_counts
 from preceptor.networks.network import Network
 from preceptor.specs import IGNORED
+from preceptor.training.outlines import Outlines
 
 ENSEMBLES = ("ensemble", "ensemble_mean")
 """Maximum probability (for masks: the union), and mean probability, of the students."""
@@ -40,13 +41,15 @@ class Evaluation:
     """Scores by network and measure, fidelity to the teacher, and the predictions behind them.
 
     ``table`` has a row per network and sample: id, label, network, p_0 … for classes; id, network,
-    class, tp, fp, fn, tn for masks, counted on whole images.
+    class, tp, fp, fn, tn for masks, counted on whole images; ``surfaces`` then one of id, network, class, hd95,
+    surface_dice and their unit, where they were asked for.
     """
 
     scores: dict[str, dict[str, float]]
     fidelity: dict[str, dict[str, float]]
     table: pd.DataFrame
     measures: Measures
+    surfaces: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,13 @@ class Evaluator:
     measures: Measures
 
     def __call__(
-        self, networks: Mapping[str, Network], part: str, *, teacher: str | None = None, students: Sequence[str] = ()
+        self,
+        networks: Mapping[str, Network],
+        part: str,
+        *,
+        teacher: str | None = None,
+        students: Sequence[str] = (),
+        tolerance: float | None = None,
     ) -> Evaluation:
         """See :func:`evaluate`."""
         return evaluate(
@@ -71,6 +80,7 @@ class Evaluator:
             teacher=teacher,
             students=students,
             batch_size=self.batch_size,
+            tolerance=tolerance,
         )
 
 
@@ -86,6 +96,7 @@ def evaluate(
     students: Sequence[str] = (),
     batch_size: int,
     masks: Path | None = None,
+    tolerance: float | None = None,
 ) -> Evaluation:
     """Run ``networks`` over a part, in float32 and without augmentation.
 
@@ -93,6 +104,7 @@ def evaluate(
         measures: what is scored.
         teacher: whom the fidelity of the others is measured against, if anyone.
         students: networks that also answer as ensembles, if there are two or more.
+        tolerance: of the surface Dice; without, nothing is measured of the outlines of masks, which takes its time.
         masks: folder for every network's mask of every image, as PNG; class c of C has grey value 255 c / (C - 1).
     """
     for network in networks.values():
@@ -101,7 +113,8 @@ def evaluate(
     peers = students if len(students) > 1 else ()
     if prepared.packed.task == "classification":
         return _classes(batches, networks, prepared, measures, teacher, peers)
-    return _masks(batches, networks, prepared, measures, teacher, peers, masks)
+    outlines = None if tolerance is None else Outlines.of(prepared, part, tolerance)
+    return _masks(batches, networks, prepared, measures, teacher, peers, masks, outlines)
 
 
 def whole_part(fabric: Fabric, prepared: Prepared, part: str, batch_size: int) -> Batches:
@@ -171,11 +184,13 @@ def _masks(
     teacher: str | None,
     peers: Sequence[str],
     folder: Path | None,
+    outlines: Outlines | None,
 ) -> Evaluation:
     classes = len(prepared.packed.classes)
     ids: list[str] = []
     counts: dict[str, list[NDArray[np.int64]]] = {}
     against_teacher: dict[str, list[NDArray[np.int64]]] = {}
+    surfaces: dict[str, list[Float64]] = {}
     for name, probabilities, target in whole_images(batches, networks, prepared):
         masks = {network: decided_mask(p) for network, p in probabilities.items()}
         if peers:
@@ -189,25 +204,32 @@ def _masks(
                 _write_mask(path, mask[0] * (255 // (classes - 1)))
         for network, mask in masks.items():
             counts.setdefault(network, []).append(mask_counts(mask, target, classes=classes)[0])
+            if outlines:
+                surfaces.setdefault(network, []).append(outlines.scores(name, mask[0], target[0]))
             if teacher and network != teacher:
                 of_teacher = np.where(target == IGNORED, IGNORED, masks[teacher])
                 against = mask_counts(mask, of_teacher, classes=classes)[0]
                 against_teacher.setdefault(network, []).append(against)
-    ids, counts, against_teacher = _gathered((ids, counts, against_teacher))
+    ids, counts, against_teacher, surfaces = _gathered((ids, counts, against_teacher, surfaces))
     stacked = {network: np.stack(found) for network, found in counts.items()}
+    of_outlines = {network: np.stack(found) for network, found in surfaces.items()}
     frames = [
         pd.DataFrame({"id": ids, "network": network, "class": c, **dict(zip(COUNTS, found[:, c - 1].T, strict=True))})
         for network, found in stacked.items()
         for c in range(1, classes)
     ]
     return Evaluation(
-        scores={network: scores_of(measures, MaskAnswers(found)) for network, found in stacked.items()},
+        scores={
+            network: scores_of(measures, MaskAnswers(found, surfaces=of_outlines.get(network)))
+            for network, found in stacked.items()
+        },
         fidelity={
             network: fidelity_of(measures, MaskAnswers(stacked[network], np.stack(found)))
             for network, found in against_teacher.items()
         },
         table=pd.concat(frames, ignore_index=True),
         measures=measures,
+        surfaces=outlines.table(ids, of_outlines) if outlines else None,
     )
 
 

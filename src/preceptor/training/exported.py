@@ -20,11 +20,13 @@ def evaluate_networks(
     measures: Measures,
     device: str = "auto",
     masks: Path | None = None,
+    tolerance: float | None = None,
 ) -> Evaluation:
     """Evaluate the networks of a run on a test part: students as an ensemble too, and beside their teacher.
 
     Args:
         measures: what is scored.
+        tolerance: of the surface Dice; without, outlines are not measured.
         masks: where every network's mask of every image is written, for segmentation.
 
     Raises:
@@ -49,4 +51,5 @@ def evaluate_networks(
         students=[name for name in networks if name != "T"],
         batch_size=batch_size,
         masks=masks,
+        tolerance=tolerance,
     )

@@ -15,7 +15,9 @@ import torch
 from preceptor import __version__
 from preceptor.composed.base import ComposedNetwork
 from preceptor.composed.committee import teachers_in
+from preceptor.data.appearance import looks_csv
 from preceptor.data.prepare import Prepared, padding_of
+from preceptor.files import write_text
 from preceptor.machine.latency import latencies
 from preceptor.measures.measure import MaskAnswers, scores_of
 from preceptor.measures.segmentation import mask_counts
@@ -93,6 +95,9 @@ class Finishing:
             for part, found in (("test", test), ("validation", validation)):
                 if found and len(found.table):
                     write_predictions(files.predictions_of(part), found.table)
+            if test and test.surfaces is not None:
+                write_predictions(files.surfaces_of("test"), test.surfaces)
+            write_text(files.looks, looks_csv(self.prepared))
             for name, network in reported.items():
                 network.save(files.network(name), images)
             if beside:  # a probe's question is what each network costs for what it knows
@@ -107,7 +112,9 @@ class Finishing:
             assert trained.judge is not None, "the last stage reads no label"
             scores = trained.judge({name: trained.networks[name] for name in self.plan.students}, part)
             return Evaluation(scores, {}, pd.DataFrame(), self.evaluator.measures)
-        return self.evaluator(networks, part, teacher=self.plan.teacher, students=self.plan.students)
+        teacher, students = self.plan.teacher, self.plan.students
+        tolerance = self.recipe.surface_tolerance if part == "test" else None  # once, for it takes its time
+        return self.evaluator(networks, part, teacher=teacher, students=students, tolerance=tolerance)
 
     def _result(
         self, trained: Trained, reported: Mapping[str, Network], validation: Evaluation, test: Evaluation | None

@@ -21,6 +21,7 @@ CHOSEN = "chosen"
 """In the place of a network's name: the one that each run chose."""
 
 _PIXELS = ["tp", "fp", "fn", "tn"]
+_OUTLINES = ["hd95", "surface_dice"]
 
 
 class UnknownError(Exception):
@@ -35,12 +36,14 @@ class Said:
         labels: (N,) classes; None for masks.
         values: (N, C) probabilities, or (N, K, 4) pixels of each foreground class.
         teacher: (N, C) what the teacher says; None where it was not asked, and for masks.
+        surfaces: (N, K, 2) distance and surface Dice of outlines; None where they were not measured.
     """
 
     ids: Sequence[str]
     labels: Array | None
     values: Array
     teacher: Array | None = None
+    surfaces: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +109,10 @@ class RunRead:
         return _frames(self._files.predictions_of("validation"))
 
     @cached_property
+    def _outlines(self) -> Mapping[str, pd.DataFrame]:
+        return _frames(self._files.surfaces_of("test"))
+
+    @cached_property
     def groups(self) -> Mapping[str, str] | None:
         """Sample or image -> group by ``split.csv``; None where one is not known."""
         try:
@@ -131,7 +138,7 @@ class RunRead:
             raise UnknownError(f"predictions/{part}.csv does not hold the network")
         rows = frames[name]
         if "label" not in rows:
-            return _of_masks(rows)
+            return _of_masks(rows, self._outlines.get(name) if part == "test" else None)
         columns = [str(column) for column in rows if str(column).startswith("p_")]
         ids = [str(one) for one in rows["id"]]
         teacher = None
@@ -145,7 +152,7 @@ class RunRead:
 
 def _frames(path: Path) -> Mapping[str, pd.DataFrame]:
     try:
-        table = pd.read_csv(path, dtype={"id": str, "network": str}, keep_default_na=False)
+        table = pd.read_csv(path, dtype={"id": str, "network": str}, keep_default_na=False, na_values=[""])
     except FileNotFoundError:
         return {}
     except ValueError as error:
@@ -153,10 +160,21 @@ def _frames(path: Path) -> Mapping[str, pd.DataFrame]:
     return {str(name): rows.reset_index(drop=True) for name, rows in table.groupby("network", sort=False)}
 
 
-def _of_masks(rows: pd.DataFrame) -> Said:
+def _of_masks(rows: pd.DataFrame, outlines: pd.DataFrame | None) -> Said:
+    ids, counts = _by_class(rows, _PIXELS)
+    if outlines is None:
+        return Said(ids, None, counts)
+    others, surfaces = _by_class(outlines, _OUTLINES)
+    if others != ids:
+        raise UnknownError("predictions/surfaces/test.csv is of other images than predictions/test.csv")
+    return Said(ids, None, counts, surfaces=surfaces)
+
+
+def _by_class(rows: pd.DataFrame, columns: list[str]) -> tuple[list[str], Array]:
+    """Names of the images, and (N, K, M) what the columns say of each and of each class."""
     blocks = [rows[rows["class"] == number] for number in sorted(rows["class"].unique())]
-    counts = np.stack([block[_PIXELS].to_numpy(dtype=float) for block in blocks], axis=1)
-    return Said([str(one) for one in blocks[0]["id"]], None, counts)
+    values = [block[columns].to_numpy(dtype=float) for block in blocks]
+    return [str(one) for one in blocks[0]["id"]], np.stack(values, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,11 +188,13 @@ class Whole:
         parts = [fold.said(network) for fold in self.folds]
         labels = [part.labels for part in parts if part.labels is not None]
         teachers = [part.teacher for part in parts if part.teacher is not None]
+        outlines = [part.surfaces for part in parts if part.surfaces is not None]
         return Said(
             [name for part in parts for name in part.ids],
             np.concatenate(labels) if labels else None,
             np.concatenate([part.values for part in parts]),
             np.concatenate(teachers) if len(teachers) == len(parts) else None,
+            np.concatenate(outlines) if len(outlines) == len(parts) else None,
         )
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from preceptor.verify.across_table import NAME, across
 from preceptor.verify.cell import Cell, Place
 from preceptor.verify.compared_tables import differences
 from preceptor.verify.measured_tables import every_score, probes, study_results
@@ -65,7 +66,10 @@ def verified(folders: Sequence[Path], out: Path) -> list[Checked]:
     Raises:
         UserError: there are no tables, or a run of theirs cannot be read.
     """
-    return [one for written in read_written(folders, out) for one in _checked(written)]
+    each = read_written(folders, out)
+    together = across(each, each[0].folder)
+    overall = [Checked("across", NAME.removeprefix("across-"), together)] if together else []
+    return [*overall, *(one for written in each for one in _checked(written))]
 
 
 def _checked(written: Written) -> Iterator[Checked]:

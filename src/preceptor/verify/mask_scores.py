@@ -56,11 +56,36 @@ def _class_score(place: int, weight: int) -> Score:
     )
 
 
+def _outline_score(what: int, classes: slice) -> Score:
+    """Of outlines: the mean over images that have the class in truth or answer, then over classes."""
+
+    def columns(said: Said) -> Array:
+        if said.surfaces is None:
+            raise UnknownError("predictions/surfaces/test.csv is not there")
+        values = said.surfaces[:, classes, what]
+        return np.concatenate([np.nan_to_num(values), ~np.isnan(values)], axis=1).astype(float)
+
+    def of_sums(sums: Array) -> Array:
+        totals, counts = np.split(sums, 2, axis=1)
+        occurs = counts > 0.5
+        means = np.where(occurs, totals / np.maximum(counts, 1), 0).sum(axis=1) / np.maximum(occurs.sum(axis=1), 1)
+        nothing = ~occurs.any(axis=1)
+        return np.where(nothing, float(what) if nothing.all() else np.nan, means)
+
+    def whole(said: Said) -> float:
+        return float(of_sums(columns(said).sum(axis=0)[None])[0])
+
+    return Score(whole, columns=columns, of_sums=of_sums, is_share=what == 1)
+
+
+_OUTLINES = ("hd95", "surface_dice")
+
 _SCORES = {
     "iou": _pooled_score(1),
     "f1": _pooled_score(2),
     "iou_per_image": _image_score(1),
     "f1_per_image": _image_score(2),
+    **{name: _outline_score(what, slice(None)) for what, name in enumerate(_OUTLINES)},
 }
 
 
@@ -80,4 +105,7 @@ def mask_score(key: str, classes: Sequence[str]) -> Score:
     name, _, of = key.partition(".")
     if name in ("iou", "f1") and of in classes[1:]:
         return _class_score(list(classes).index(of) - 1, 1 if name == "iou" else 2)
+    if name in _OUTLINES and of in classes[1:]:
+        place = list(classes).index(of) - 1
+        return _outline_score(_OUTLINES.index(name), slice(place, place + 1))
     raise UnknownError("a measure that is not known here, such as one of the user's own")

@@ -13,6 +13,7 @@ from preceptor.verify.intervals import added, units_of
 from preceptor.verify.mask_scores import overlap
 from preceptor.verify.score import Score
 
+_POOLED = ("iou", "f1", "surface_dice")
 _EXCHANGES = 10_000
 _DEVIATIONS = 5
 """How many standard errors two samplings of the same exchanges may be apart."""
@@ -52,7 +53,7 @@ def tested(key: str, pairs: Pairs, score: Score, groups_of: Groups) -> Tested:
     count = None if groups is None else int(units.max()) + 1
     if key == "accuracy" and len(pairs) == 1 and groups is None:
         return _mcnemar(pairs[0])
-    if key in ("iou", "f1") and pairs[0][0].labels is None:
+    if key in _POOLED and pairs[0][0].labels is None:
         gaps = np.mean(
             [_left_out(one, score, place, units) - _left_out(two, score, place, units) for one, two in pairs], 0
         )

@@ -56,6 +56,7 @@ class Written:
 
     slug: str
     folder: Path
+    title: str
     task: str
     network: str
     networks: Sequence[str]
@@ -101,11 +102,7 @@ class Written:
 
     def table(self, name: str) -> list[list[str]] | None:
         """The rows of a CSV file, headings first, without what keeps a spreadsheet from computing them."""
-        try:
-            with (self.folder / f"{self.slug}-{name}.csv").open(encoding="utf-8", newline="") as file:
-                return [[_plain(cell) for cell in row] for row in csv.reader(file)]
-        except FileNotFoundError:
-            return None
+        return rows_of(self.folder / f"{self.slug}-{name}.csv")
 
     def known_tables(self) -> list[str]:
         """Names of all its tables."""
@@ -114,6 +111,15 @@ class Written:
         found = sorted(path.stem for path in self.folder.glob("*.csv") if path.stem.startswith(f"{self.slug}-"))
         mine = [stem for stem in found if not any(stem.startswith(f"{slug}-") for slug in longer)]
         return [stem.removeprefix(f"{self.slug}-") for stem in mine]
+
+
+def rows_of(path: Path) -> list[list[str]] | None:
+    """The rows of a CSV file, headings first; None where it is not there."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [[_plain(cell) for cell in row] for row in csv.reader(file)]
+    except FileNotFoundError:
+        return None
 
 
 def _plain(cell: str) -> str:
@@ -144,6 +150,7 @@ def _read(path: Path, folders: Sequence[Path]) -> Written:
         return Written(
             slug=path.name.removesuffix(SOURCES),
             folder=path.parent,
+            title=values["title"],
             task=values["task"],
             network=values["network"],
             networks=values["networks"],

@@ -24,7 +24,7 @@ from preceptor.runs.files import RunFiles
 from preceptor.runs.finished import FinishedRun, read_environment, read_finished
 from preceptor.runs.predictions import Predictions, joined_predictions, read_predictions
 from preceptor.runs.result import RunResult, ScoresByNetwork
-from preceptor.runs.tables import read_metrics, read_split
+from preceptor.runs.tables import read_looks, read_metrics, read_split
 from preceptor.specs import FEATURES
 from preceptor.yaml_text import read_yaml_file
 
@@ -182,6 +182,11 @@ class RunRecord:
         return read_split(self.folder)
 
     @cached_property
+    def looks(self) -> pd.DataFrame | None:
+        """id, and what its image looks like; None where that is not known."""
+        return read_looks(self.finished) if self.finished else None
+
+    @cached_property
     def metrics(self) -> pd.DataFrame | None:
         """stage, epoch, network, split, metric, value."""
         return read_metrics(self.folder, self.finished)
@@ -209,7 +214,12 @@ class RunRecord:
         chosen = self.chosen
         if found is None or chosen is None or chosen not in found.networks:
             return found
-        return replace(found, networks={**found.networks, CHOSEN: found.networks[chosen]})
+        surfaces = {CHOSEN: found.surfaces[chosen]} if chosen in found.surfaces else {}
+        return replace(
+            found,
+            networks={**found.networks, CHOSEN: found.networks[chosen]},
+            surfaces={**found.surfaces, **surfaces},
+        )
 
 
 def read_run(folder: Path, name: str) -> RunRecord:

@@ -18,7 +18,7 @@ def answers_of(found: Predictions, network: str) -> Answers:
     """What a network says, as measures take it; of masks it is not kept how they agree with the teacher's."""
     said = found.networks[network]
     if found.labels is None:
-        return MaskAnswers(said)
+        return MaskAnswers(said, surfaces=found.surfaces.get(network))
     teacher = found.networks.get("T") if network != "T" else None
     return ClassAnswers(said, found.labels, teacher)
 

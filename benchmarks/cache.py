@@ -166,7 +166,7 @@ def recipe_of(student: str, size: int, sight: int, root: Path) -> Recipe:
                 "source": "table",
                 "path": "${PRECEPTOR_DATA}/CRCHistoPhenotypes",
                 "options": {**table, "label": "cellTypeName", "group": "patientID"},
-                "subset": {"count": 160},
+                "subset": {"count": 300},
                 "image_size": size,
                 "cache": str(root / "cache"),
             },
@@ -177,7 +177,7 @@ def recipe_of(student: str, size: int, sight: int, root: Path) -> Recipe:
                 "count": 1,
             },
             "technique": {"name": "distil_features"},
-            "training": {"batch_size": 8, "placement": "fixed", "teacher_cache": {"dtype": "float16"}},
+            "training": {"batch_size": 16, "placement": "fixed", "teacher_cache": {"dtype": "float16"}},
         }
     )
 
@@ -228,9 +228,9 @@ def main() -> None:
     parser.add_argument("--stored", action="store_true", help="a ViT-S live and stored, instead of the cache")
     given = parser.parse_args()
     if given.stored:
-        print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batches of 8, {given.rounds} rounds")
+        print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, batches of 16, {given.rounds} rounds")
         for student, size, sight in STORED:
-            print(stored_contest(student, size, sight, given.rounds, steps=3), flush=True)
+            print(stored_contest(student, size, sight, given.rounds, steps=4), flush=True)
         return
     precision = torch.bfloat16 if given.precision == "bf16-mixed" else None
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {given.precision}, {given.rounds} rounds")

@@ -169,7 +169,7 @@ def test_folders_of_other_networks_or_images_are_refused(images, tmp_path):
         with pytest.raises(UserError, match=says):
             train(recipe_of(images, tmp_path, cache={"stored": [folder]}, **other), tmp_path / "run")
 
-    refused(r"has nothing of \d+ of the 15 images that T is asked about")
+    refused(r"has nothing of \d+ of the 23 images that T is asked about")
     refused(r"has T's embedding, and last of it is read", loss="token_kl")
     refused(r"is of vit_tiny_patch16_224 with other weights than T", teacher={**CLS, "options": {**SMALL, "depth": 2}})
 

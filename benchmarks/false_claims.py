@@ -55,7 +55,8 @@ def published_effect() -> float:
     """Points by which a method is better in the tables that measure power: what is published, in spreads over seeds.
 
     The median over Niyaz et al.'s figures of KD+ML of the gain on the student alone, divided by the spread over seeds
-    (root mean square of the two deviations), times the spread here. It owes nothing to this rule, nor to any trial.
+    (root mean square of the two deviations), times the spread here. It is computed of published figures alone; that
+    an earlier run with 5 points had shown a power of 94 % or more was known when it was chosen.
     """
     found = Path(shipped_folder("studies"), "published", "learning_styles.csv")
     with found.open(encoding="utf-8", newline="") as file:

@@ -1,6 +1,7 @@
 """Scores along an axis of numbers, such as shares of the labels: a line for each method."""
 
 from collections import defaultdict
+from typing import Any
 
 from preceptor.plotting import COLOURS, as_svg, draw_key, panel, round_numbers, styled
 from preceptor.report.names import network_name
@@ -40,7 +41,7 @@ def along(study: StudyRecord, statistics: Statistics) -> str | None:
             if interval:
                 ends = [100 * interval.low, 100 * interval.high]
                 axes.plot([x, x], ends, color=COLOURS[place % len(COLOURS)], linewidth=1.2, alpha=0.6)
-        look = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
+        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
         (names[name],) = axes.plot(xs, ys, **look)
     shown = sorted(numbers.items(), key=lambda option: option[1])
     axes.set_xticks([number for _, number in shown], [text for text, _ in shown])

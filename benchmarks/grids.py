@@ -41,7 +41,6 @@ from preceptor.training.run import train_recipe
 WAYS: dict[str, dict[str, Any]] = {
     "whole": {"what": "grid"},
     "pooled 2×2": {"what": "pooled", "side": 2},
-    "pooled 1×1": {"what": "pooled", "side": 1},
     "PCA 256": {"what": "pca", "dims": 256},
     "PCA 64": {"what": "pca", "dims": 64},
     "PCA 16": {"what": "pca", "dims": 16},
@@ -56,7 +55,7 @@ CRC = {
         "label": "cellTypeName",
         "group": "patientID",
     },
-    "subset": {"count": 600, "balanced": True},
+    "subset": {"count": 320, "balanced": True},
     "image_size": 128,
 }
 LITE2 = {"architecture": "tf_efficientnet_lite2", "weights": "${PRECEPTOR_WEIGHTS}/tf_efficientnet_lite2.safetensors"}

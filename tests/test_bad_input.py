@@ -396,6 +396,10 @@ def test_a_variable_that_is_not_set_is_named(refused, monkeypatch, changes):
             {"technique": {"name": "kd_online", "student_alone": "nowhere"}},
             ["technique.student_alone: 'nowhere' is no finished run", "technique.name=baseline"],
         ),
+        (
+            {"split": {"by": "patient"}},
+            ["split.by: 'patient' is called group here: use by: group", "data.options.group"],
+        ),
         ({"split": {"fractions": [0.8, 0.0, 0.2]}}, ["validation part holds no image", "weights are chosen on it"]),
         ({"split": {"fractions": [0.8, 0.2, 0.0]}}, ["test part holds no image", "split.fractions="]),
         ({"training": {"batch_size": 500}}, ["batch_size is 500", "only 36 images", "at most 36"]),

@@ -110,3 +110,16 @@ def test_head_ends_training_with_a_checkpoint(tmp_path):
         assert train(tmp_path / out).communicate() is not None
     for name in ("networks/S1/model.safetensors", "metrics.csv", "predictions/test.csv"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_narrow_terminal_cuts_no_number():
+    table = Table(box=None)
+    numbers = [f"0.{number:04d}" for number in range(1, 13)]
+    for number in range(12):
+        table.add_column(f"measure{number}", justify="right")
+    table.add_row(*numbers)
+    text = printed(table)
+    assert "…" not in text
+    assert all(number in text for number in numbers)
+    assert len(text.splitlines()) == 2
+    assert len(printed("word " * 30).splitlines()) > 2, "sentences are broken as before"

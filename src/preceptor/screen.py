@@ -5,10 +5,14 @@ import threading
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from preceptor.errors import ClosedOutputError
 from preceptor.quoting import plain
+
+_ANY_WIDTH = 10_000
 
 
 class Screen(Console):
@@ -26,6 +30,17 @@ class Screen(Console):
     def render_str(self, text: str, **more: Any) -> Text:
         """``text`` with control characters written out; rich asks for every text, also of a table's cells."""
         return super().render_str(plain(text), **more)
+
+    def print(self, *objects: Any, **more: Any) -> None:
+        """As rich does it, but that tables are as wide as they are: a narrower terminal cuts no number."""
+        before = self._width
+        if len(objects) == 1 and isinstance(objects[0], Table):
+            wide = self.options.update(width=_ANY_WIDTH)
+            self.width = max(self.width, Measurement.get(self, wide, objects[0]).maximum)
+        try:
+            super().print(*objects, **more)
+        finally:
+            self._width = before
 
     def on_broken_pipe(self) -> None:
         """What reads the output has ended, as ``| head`` does: training ends like at SIGTERM, with a checkpoint."""

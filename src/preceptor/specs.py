@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -208,6 +209,15 @@ class SplitSpec(Model):
     labels: LabelsSpec | None = None
     seed: int | None = None
     stratify: bool = True
+
+    @field_validator("by", mode="before")
+    @classmethod
+    def _a_patient_is_a_group(cls, value: object) -> object:
+        if value in ("patient", "patients", "case", "slide", "lesion", "subject", "groups", "images"):
+            say = "image" if value == "images" else "group"
+            more = "" if value in ("images", "groups") else f"; that a group is a {value}, data.options.group says"
+            raise ValueError(f"{value!r} is called {say} here: use by: {say}{more}")
+        return value
 
     @model_validator(mode="before")
     @classmethod

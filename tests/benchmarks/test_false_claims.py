@@ -37,3 +37,4 @@ def test_the_page_shows_what_the_script_prints(script):
     page = (BENCHMARKS.parent / "docs" / "report.md").read_text(encoding="utf-8")
     rows = [f"| {m} | {s} | {g} | " for m in script.METHODS for s in script.SEEDS for g in script.GROUPS]
     assert all(row in page for row in rows)
+    assert f"better by {script.published_effect():g} points" in page

@@ -39,7 +39,7 @@ def test_inspect_prints_everything(images):
         "task       classification, 2 classes",
         "images     8, 1 damaged",
         "sizes      height x width 8 x 9 (7)",
-        "groups     by patient: 4 groups of 2 to 2 images, median 2",
+        "groups     by patient: 4 patients, 2 to 2 images each, median 2",
         "1 sets of images with equal pixels: 1 with different labels",
         "cat/p0 = dog/p0: cat, dog (different labels)",
         "p1.png' is damaged",

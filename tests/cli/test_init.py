@@ -1,5 +1,6 @@
 """``preceptor init``: a recipe that runs on the folder, and hints that work when pasted."""
 
+import re
 import resource
 import shlex
 import shutil
@@ -155,3 +156,14 @@ def test_parts_of_a_folder_that_share_patients_are_divided_anew_by_patient(here)
     assert "in more than one part" in Path("x.yaml").read_text().replace("\n  # ", " ")
     assert "in more than one part" in answer.out
     prepare(recipe, note=lambda line: None)
+
+
+def test_names_that_begin_alike_are_offered_as_groups_and_the_offer_works(here):
+    for number in range(24):
+        save_image(here / "mine" / "ab"[number % 2] / f"pat{number // 4:03d}_{number}.png", seed=number)
+    answer = preceptor("init", "mine", "--out", "first.yaml")
+    offered = re.search(r"`preceptor init FOLDER (--option '[^`]+')`", answer.out)
+    assert offered
+    again = preceptor("init", "mine", *shlex.split(offered[1]), "--out", "second.yaml")
+    assert again.code == 0, again.error
+    assert "(6 groups)" in again.out

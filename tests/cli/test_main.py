@@ -143,3 +143,28 @@ def test_a_run_that_was_stopped_gives_130_and_says_how_to_go_on(monkeypatch):
     answer = failing(monkeypatch, InterruptedRunError("stopped; the same command again goes on from there."))
     assert answer.code == 130
     assert "the same command again goes on" in answer.error
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        (["--epochs", "2"], "give --set training.epochs=2"),
+        (["--epochs=2"], "give --set training.epochs=2"),
+        (["--training.lr", "0.1"], "give --set training.lr=0.1"),
+        (["--image-size", "64"], "give --set data.image_size=64"),
+        (["--seed"], "give --set seed=VALUE"),
+    ],
+)
+def test_an_option_that_is_a_key_of_the_recipe_is_said_to_be(typed, hint):
+    answer = preceptor("train", "phantom", *typed)
+    assert answer.code == 2
+    assert f"no such option: {typed[0].split('=')[0]}." in answer.error
+    assert hint in answer.error
+
+
+@pytest.mark.parametrize("command", [("train", "phantom", "--epoks", "2"), ("report", "runs", "--epochs", "2")])
+def test_other_unknown_options_are_as_ever(command):
+    answer = preceptor(*command)
+    assert answer.code == 2
+    assert "No such option" in answer.error
+    assert "--set" not in answer.error

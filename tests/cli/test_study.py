@@ -1,11 +1,14 @@
 import fcntl
 from importlib.util import find_spec
+from io import StringIO
 
 import pytest
 import yaml
 
 from preceptor.cli.places import STUDIES
+from preceptor.cli.study import _tell_strangers
 from preceptor.extras import install_command
+from preceptor.screen import Screen
 from preceptor.sealed import write_sealed
 from preceptor.study.board import Board
 from preceptor.study.plan import plan_study
@@ -146,3 +149,15 @@ def test_workers_are_not_for_a_cluster(written, tmp_path):
     answer = preceptor("study", written, "--out", tmp_path / "out", "--ray", "auto", "--workers", 2)
     assert answer.code == 2
     assert "leave it out" in answer.error
+
+
+def test_runs_of_other_settings_in_the_folder_are_said_to_lie_there(written, tmp_path):
+    """Before anything trains: they stay, and others are made beside them."""
+    board = Board(load_study(written), plan_study(load_study(written)).jobs, tmp_path / "out")
+    (tmp_path / "out" / "runs" / "baseline-seed0-0a1b2c").mkdir(parents=True)
+    (tmp_path / "out" / "runs" / next(iter(board.jobs))).mkdir()
+    console = Screen(file=StringIO(), width=200)
+    _tell_strangers(board, {}, console)
+    said = console.file.getvalue()
+    assert "holds 1 runs of other settings, such as baseline-seed0-0a1b2c" in said
+    assert f"{len(board.jobs)} of {len(board.jobs)} runs are to be made" in said

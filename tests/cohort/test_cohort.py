@@ -6,6 +6,7 @@ from preceptor.cohort.cohort import Cohort, DataFacts
 from preceptor.cohort.transfer import Transfer
 from preceptor.data.batches import Batch
 from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.feature.feature_mse import FeatureMSELoss
 from preceptor.knowledge.logits.soft_target import SoftTargetLoss, soft_target_kl
 from preceptor.plan.edge import Ramp
@@ -148,3 +149,40 @@ def test_feature_widths_that_differ_are_refused_with_advice(tiny):
     edge = Transfer(source="A", target="B", loss=FeatureMSELoss(), student_tap="last")
     with pytest.raises(UserError, match="channels"):
         make_cohort({"A": tiny(1, width=4), "B": tiny(2, width=6)}, [edge])
+
+
+@pytest.mark.parametrize(
+    ("key", "options"),
+    [
+        ("cosine", {}),
+        ("feature_smooth_l1", {}),
+        ("queue_kl", {"size": 16}),
+        ("token_kl", {}),
+        ("rkd", {}),
+        ("cc", {}),
+    ],
+)
+def test_knowledge_without_logits_trains_beside_kd_and_ml_on_one_list_of_edges(tiny, batch, key, options):
+    """Two students of one teacher who teach each other, one of whom copies features too: that term falls as well."""
+    torch.manual_seed(0)
+    networks = {"T": tiny(1, width=6), "S1": tiny(2), "S2": tiny(3)}
+    networks["T"].freeze()
+    features = Transfer(source="T", target="S1", loss=catalogue.load(catalogue.entry_for(key))(**options), weight=1.0)
+    pairs = [("T", "S1"), ("T", "S2"), ("S1", "S2"), ("S2", "S1")]
+    cohort = make_cohort(networks, [*(kd(*pair) for pair in pairs), features])
+    if features.loss.needs_statistics:
+        said = networks["T"](batch.images).embedding
+        features.loss.take_statistics(said.mean(dim=0), said.std(dim=0))
+    cohort.train()
+    optimizer = torch.optim.Adam(cohort.parameters(), lr=0.02)
+    copied = []
+    for step in range(40):
+        terms = cohort(batch, epoch=1, stream=step)
+        optimizer.zero_grad()
+        torch.stack(list(terms.values())).sum().backward()
+        assert all(p.grad is not None for p in (*networks["S1"].parameters(), *features.loss.parameters()))
+        optimizer.step()
+        copied.append(float(terms[features.name].detach()))
+    assert {"S1/task", "S2/task", "T->S1/kd", "S1->S2/kd", "S2->S1/kd", features.name} <= set(terms)
+    start = 1 if key == "queue_kl" else 0  # whose queue is empty at first
+    assert copied[-1] < 0.9 * copied[start]

@@ -98,7 +98,7 @@ def test_real_crchistophenotypes_has_three_equal_pairs(real_data):
         ("4721", "4971"): True,
     }
     assert not found.damaged
-    assert found.grouping == "patientID"
+    assert found.grouping == "image of origin"
     assert found.group_count == 48
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from preceptor.data.name_rules import RULES, groups_by_name, own_group_each
+from preceptor.data.name_rules import RULES, alike, groups_by_name, own_group_each
 
 EXAMPLES = [(rule.names, stem, group) for rule in RULES for stem, group in rule.examples]
 
@@ -52,3 +52,23 @@ def test_a_rule_that_swallows_the_crop_is_a_warning():
 @pytest.mark.parametrize("stems", [[f"img_{k}" for k in range(20)], ["a", "b", "c"], [f"x{k}q" for k in range(9)]])
 def test_names_that_share_nothing_make_no_warning(stems):
     assert own_group_each(stems, stems) == ""
+
+
+def test_beginnings_with_numbers_that_repeat_may_be_patients():
+    stems = [f"pat{patient:03d}_{number}" for patient in range(6) for number in range(4)]
+    assert "24 names have 6 beginnings before '_', such as 'pat000' in 4" in alike(stems)
+    assert "preceptor init FOLDER --option 'group=^([^_]+)_'" in alike(stems)
+    assert "'group=^([^-]+)-'" in alike([f"P{patient}-{number}" for patient in range(3) for number in range(3)])
+
+
+@pytest.mark.parametrize(
+    "stems",
+    [
+        [f"img_{number}" for number in range(9)],  # one beginning
+        [f"{number:04d}_x" for number in range(9)],  # each its own
+        [f"{name}_{number}" for name in ("cat", "dog") for number in range(9)],  # words, as of classes
+        [f"a{number}" for number in range(9)],
+    ],
+)
+def test_other_beginnings_are_not_taken_for_patients(stems):
+    assert alike(stems) == ""

@@ -239,7 +239,13 @@ def test_one_image_in_two_formats(tmp_path):
 
 
 HEAD = "InstanceID,patientID,ImageName,cellTypeName,cellType,isCancerous"
-CRC = {"image": "ImageName", "label": "cellTypeName", "group": "patientID", "image_folder": "patch_images"}
+CRC = {
+    "image": "ImageName",
+    "label": "cellTypeName",
+    "group": "patientID",
+    "grouping": "image of origin",
+    "image_folder": "patch_images",
+}
 
 
 @pytest.fixture
@@ -264,10 +270,18 @@ def test_table_as_crchistophenotypes_needs(crc):
     table = open_source("table", str(crc), CRC)
     check(table)
     assert table.classes == ("epithelial", "fibroblast", "inflammatory", "others")
-    assert table.grouping == "patientID"
+    assert table.grouping == "image of origin"
     assert table.frame["group"].tolist() == ["0"] * 4 + ["1"] * 4
     found = recognise(crc)
     assert (found.key, found.options) == ("table", CRC)
+
+
+def test_the_column_says_what_a_group_is_where_nothing_else_does(crc):
+    plain = {key: value for key, value in CRC.items() if key != "grouping"}
+    assert open_source("table", str(crc), plain).grouping == "patientID"
+    del plain["group"]
+    with pytest.raises(UserError, match=r"grouping \('woman'\) says what a group is, and no column has groups"):
+        open_source("table", str(crc), {**plain, "grouping": "woman"})
 
 
 def test_class_names_from_a_column(crc):

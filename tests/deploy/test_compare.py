@@ -72,10 +72,12 @@ def test_tables_are_compared_and_evaluated_where_the_recipe_knew_folders(class_r
     table = class_data.parent / "labels.csv"
     table.write_text("Picture,Finding,Who\n" + "\n".join(lines) + "\n")
     options = {"image": "Picture", "label": "Finding", "group": "Who", "image_folder": class_data.name}
+    options["grouping"] = "image of origin"
     given = [word for name, value in options.items() for word in ("--option", f"{name}={value}")]
     found = compare_networks(class_run, class_run, str(table), source="table", options=options, device="cpu")
     assert found.samples == 48
-    assert "over 7 Who groups" in found.words
+    assert "over 7 images of origin" in found.words
+    assert any("images of origin may be of one patient" in note for note in found.notes)
     said = preceptor("compare", class_run, class_run, table, "--source", "table", *given, "--device", "cpu")
     assert said.code == 0, said.error
     plain = open_run(class_run).evaluate(data=str(class_data), device="cpu").scores["S1"]

@@ -368,3 +368,21 @@ def test_masks_of_another_network_size(mask_data, tmp_path):
     bundle = export(run, tmp_path / "b", PLAIN)
     assert bundle.facts["input"]["dynamic"] == ["batch"]
     assert bundle.facts["parity"]["equal_pixels"] >= 0.9999
+
+
+def test_a_missing_run_is_named_before_a_missing_library(tmp_path, monkeypatch):
+    monkeypatch.setattr("preceptor.deploy.export.find_spec", lambda name: None)
+    done = preceptor("export", tmp_path / "nowhere", "--out", tmp_path / "b")
+    assert done.code == 2
+    assert "nowhere" in done.error
+    assert "pip install" not in done.error
+
+
+def test_the_card_is_in_whole_sentences(bundles, class_run, class_data, tmp_path):
+    """What the data are called, and what the split keeps together; names stay here where that is asked for."""
+    card = (bundles / "classes" / "README.md").read_text()
+    said = f"Trained on `{class_data.name}`, read by the source `folder`; split by image: images of one patient can be"
+    assert said in card
+    assert "only where the split is by patient" not in card
+    export(class_run, tmp_path / "b", Options(int8="off", anonymous=True))
+    assert class_data.name not in (tmp_path / "b" / "README.md").read_text()

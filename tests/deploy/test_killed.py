@@ -6,7 +6,13 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import pydicom
 import pytest
+from pydicom.uid import generate_uid
+
+from ..data.pixels.test_dicom import save
+from .test_dicom_seg import PATIENT
 
 KILLS = 20
 
@@ -73,6 +79,50 @@ def test_predict(mask_run, mask_data, tmp_path):
         hits += (out / ".predict").exists() and not (out / "predictions.csv").exists()
         finish(start(*command(out)))
         assert contents(out) == wanted
+    assert hits >= 15 * KILLS / 20
+
+
+def of_scan(path):
+    """A DICOM file without when it was made."""
+    found = pydicom.dcmread(path)
+    for name in ("InstanceCreationDate", "InstanceCreationTime", "ContentDate", "ContentTime"):
+        if name in found:
+            del found[name]
+    for one in found.ContributingEquipmentSequence:
+        del one.ContributionDateTime
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_predict_with_dicom_segmentations(mask_run, tmp_path):
+    """Masks first, then their DICOM SEG: killed in either, the same objects at the end."""
+    scans, draw = tmp_path / "scans", random.Random(1)
+    for number in range(24):
+        values = np.random.default_rng(number).integers(0, 1000, (64, 80))
+        values[20:40, 10 : 20 + number] = 4000
+        save(scans / f"{number}.dcm", values, **PATIENT, SeriesInstanceUID=generate_uid(entropy_srcs=[str(number)]))
+
+    def command(out):
+        return "predict", mask_run, scans, "--out", out, "--device", "cpu", "--dicom-seg"
+
+    def files(out):
+        return {name: content for name, content in contents(out).items() if not name.startswith("segmentations")}
+
+    whole = tmp_path / "whole"
+    seconds = work_of(command(whole), (whole / ".predict").exists, (whole / "predictions.csv").exists)
+    made = sorted(path.name for path in (whole / "segmentations").iterdir())
+    assert len(made) == 24
+    hits = 0
+    for number in range(KILLS):
+        out = tmp_path / str(number)
+        kill(command(out), (out / ".predict").exists, draw.uniform(0, 0.9 * seconds))
+        hits += (out / ".predict").exists() and not (out / "predictions.csv").exists()
+        finish(start(*command(out)))
+        assert files(out) == files(whole)
+        assert sorted(path.name for path in (out / "segmentations").iterdir()) == made
+        for name in made:
+            assert of_scan(out / "segmentations" / name) == of_scan(whole / "segmentations" / name)
     assert hits >= 15 * KILLS / 20
 
 

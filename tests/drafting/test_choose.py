@@ -107,6 +107,18 @@ def test_weights_are_taken_where_they_can_be_had_and_else_it_is_said(task):
         assert said in why(found, "networks.teacher", machine)
 
 
+def test_without_the_hub_files_in_the_folder_of_weights_are_taken():
+    files = frozenset({"tf_efficientnet_lite0", "tf_efficientnet_lite2"})
+    machine = Machine(has_gpu=False, cached=frozenset(), has_hub=False, files=files)
+    made = chosen(folder(), machine)
+    assert made["networks.student"] == {
+        "architecture": "tf_efficientnet_lite0",
+        "weights": "${PRECEPTOR_WEIGHTS}/tf_efficientnet_lite0.safetensors",
+    }
+    assert "files of them lie in ${PRECEPTOR_WEIGHTS}" in why(folder(), "networks.teacher", machine)
+    assert chosen(folder(task="segmentation"), machine)["networks.student"]["weights"] == "none"
+
+
 def test_a_gpu_gets_larger_networks_and_images():
     gpu = Machine(has_gpu=True, cached=frozenset(), has_hub=False)
     assert chosen(folder(size=(500, 500)), gpu)["data.image_size"] == 224

@@ -73,3 +73,10 @@ def test_arguments_of_a_docstring():
     """
     assert arguments_of(text) == {"one": "first line and the next: with a colon.", "two": "both.", "three": "both."}
     assert arguments_of("Nothing.") == {}
+
+
+def test_the_page_of_deviations_is_what_the_recipes_say():
+    page = preceptor("recipes", "--deviations").out
+    assert page == (ROOT / "docs" / "deviations.md").read_text(encoding="utf-8")
+    assert "DEPARTS" not in page
+    assert "| training.balance=both; our reading" in page

@@ -46,7 +46,7 @@ def test_the_page_has_the_curves_and_says_whether_the_student_is_good_enough(run
     (study,) = find_studies([run], lambda line: None)
     (row,) = good_enough(study).rows
     assert "its teacher" in row[2].text
-    assert "over 100 groups" in row[2].text
+    assert "over 100 patients" in row[2].text
     page = write_report([run], tmp_path / "out").read_text()
     for words in ("ROC", "Calibration at the temperature of validation", "Operating points", "its teacher"):
         assert words in page

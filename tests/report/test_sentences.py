@@ -75,7 +75,8 @@ def test_one_seed_and_few_groups_are_warned_of(tmp_path):
     warnings = " ".join(verdict_of(tmp_path).warnings)
     assert "One seed" in warnings
     assert (
-        "4 independent groups the smallest p-value that the paired test can give is 0.12, so no difference" in warnings
+        "4 independent patients the smallest p-value that the paired test can give is 0.12, so no difference"
+        in warnings
     )
 
 
@@ -114,7 +115,7 @@ def test_the_data_card_counts_parts_groups_and_classes(tmp_path):
     ]
     assert [d.text for d in card.classes.rows[0]] == ["benign", "4", "4", "20"]
     assert card.classes.rows[0][3].beside == ("33.3 %",)
-    assert dict(card.facts)["groups on two sides"] == "none"
+    assert dict(card.facts)["patients on two sides"] == "none"
     assert card.notes == ("1 sets of images have equal pixels.",)
 
 
@@ -122,7 +123,7 @@ def test_a_leak_is_counted(tmp_path):
     run = make_run(tmp_path / "a", ALONE)
     path = run / "split.csv"
     path.write_text(path.read_text().replace("patient-7,", "train-1000,"))
-    assert dict(data_card(study_in(tmp_path)).facts)["groups on two sides"] == "1"
+    assert dict(data_card(study_in(tmp_path)).facts)["patients on two sides"] == "1"
 
 
 def test_splits_that_differ_are_said_to(tmp_path):

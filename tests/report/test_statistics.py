@@ -316,7 +316,7 @@ def test_few_groups_bound_the_p_value(tmp_path):
     assert found.least_p == pytest.approx(0.125)
     assert found.comparison.p_value >= found.least_p
     assert found.word == "no verdict possible"
-    assert "no verdict is possible with 4 groups" in found.words
+    assert "no verdict is possible with 4 patients" in found.words
 
 
 def test_splits_that_follow_the_seed_are_put_together(tmp_path):

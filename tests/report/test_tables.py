@@ -12,7 +12,7 @@ from preceptor.measures import main_measure
 from preceptor.report import tables
 from preceptor.report.drawing.grid import Datum, Grid, as_csv, as_latex, as_markdown
 from preceptor.report.reading.find import find_studies
-from preceptor.report.reading.published import figure_for, read_published
+from preceptor.report.reading.published import IMPOSSIBLE, figure_for, mark_of, read_published
 from preceptor.report.reading.studies import CellRecord
 from preceptor.report.results import results as results_of
 from preceptor.report.statistics import Statistics
@@ -136,7 +136,7 @@ def test_a_figure_that_several_rows_fit_is_not_shown(tmp_path):
     cell = CellRecord("run", {"technique": "ml"}, ())
     assert figure_for(read_published(study), cell, "S1", ACCURACY) is None
     exact = CellRecord("run", {"technique": "ml", "strategy": "diverse"}, ())
-    assert figure_for(read_published(study), exact, "S1", ACCURACY) == (95.04, 0.095)
+    assert figure_for(read_published(study), exact, "S1", ACCURACY) == (95.04, 0.095, "")
     assert figure_for(read_published(study), exact, "S2", ACCURACY) is None
 
 
@@ -278,7 +278,7 @@ def test_networks_and_metrics_may_lie_anywhere(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "table", ["t02_classification", "t03", "t04", "t10_classification", "t11", "t13_segmentation", "t15"]
+    "table", ["t02_classification", "t03", "t04", "t10_classification", "t11", "t12", "t13_segmentation", "t15"]
 )
 def test_the_published_table_of_a_shipped_study_finds_its_places(tmp_path, table):
     """Every figure of the paper stands somewhere in the study's layout, though nothing has been run."""
@@ -295,6 +295,28 @@ def test_the_published_table_of_a_shipped_study_finds_its_places(tmp_path, table
     wanted = sorted(float(row["mean"]) for row in read_published(study))
     missing = [value for value in dict.fromkeys(wanted) if value not in shown]
     assert missing == []
+    marked = {text for row in grid.rows for d in row for text in d.beside if text.endswith(("†", "‡"))}
+    assert marked >= IMPROBABLE.get(table, set())
+    assert (IMPOSSIBLE in grid.caption) == any(text.endswith("‡") for text in marked)
+
+
+IMPROBABLE = {"t12": {"published 80.57 ± 1.697 ‡"}, "t13_segmentation": {"published 89.88 ± 0.118 †"}}
+"""Printed F1 that is no F1 of the printed IoU, or not of pooled counts."""
+
+
+@pytest.mark.parametrize(
+    ("iou", "f1", "mark"),
+    [
+        (81.97, 80.57, "‡"),
+        (85.30, 89.88, "†"),
+        (76.86, 86.92, ""),
+        (76.25, 87.89, "‡"),
+        (50.0, 66.68, ""),
+        (80, 80, "†"),
+    ],
+)
+def test_an_f1_lies_between_the_iou_and_what_pooled_counts_make_of_it(iou, f1, mark):
+    assert mark_of(iou, f1) == mark
 
 
 def test_gradient_shares_over_seeds_and_what_is_left_out(tmp_path):

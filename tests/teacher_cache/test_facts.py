@@ -9,7 +9,14 @@ from preceptor.data.samples import SampleTable
 from preceptor.data.store import pack
 from preceptor.networks.build import build_network
 from preceptor.specs import AugmentSpec, NetworkSpec, TileSpec
-from preceptor.teacher_cache.facts import UNCHANGED, arithmetic_facts, image_keys, network_facts, pixel_facts
+from preceptor.teacher_cache.facts import (
+    UNCHANGED,
+    arithmetic_facts,
+    asked_facts,
+    image_keys,
+    network_facts,
+    pixel_facts,
+)
 
 CPU = torch.device("cpu")
 
@@ -66,6 +73,18 @@ def test_a_new_head_does_not_count_where_no_logits_are_read():
     with torch.no_grad():
         next(one.parameters()).view(-1)[0] += 1e-7
     assert network_facts(one, whole=False) != network_facts(other, whole=False)
+
+
+def test_a_head_counts_where_logits_are_read():
+    one, other = network(), network()
+    with torch.no_grad():
+        other.model.fc.bias += 1
+    for read, are_equal in ((frozenset({"logits"}), False), (frozenset({"embedding"}), True), (None, False)):
+        one.read = other.read = read
+        assert (asked_facts(one) == asked_facts(other)) == are_equal
+    one.read = other.read = frozenset({"embedding"})
+    one.has_new_head = other.has_new_head = False
+    assert asked_facts(one) != asked_facts(other), "of a head of its own other runs may read logits too"
 
 
 def packed_of(images, folder, *, names=None, **more):

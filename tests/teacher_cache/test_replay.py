@@ -350,3 +350,13 @@ def test_an_unknown_about_is_written_again(stage):
     assert stage.run([batches()]) == 1
     assert CacheEntry.read(about.parent).name == "T"
     assert shards_of(about.parent)
+
+
+def test_images_as_they_are_are_asked_about_by_the_size_of_every_call(stage):
+    network, ask = stage.network(), FixedSize(4)
+    replay = Replay(ask, stage.told.append, budget=BUDGET)
+    with torch.no_grad():
+        said = replay.unchanged("T", network, batch(*range(10)))
+        parts = [ask.compute("T", network, IMAGES[first : first + 4]) for first in (0, 4)]
+    assert torch.equal(said.logits[:8], torch.cat([part.logits for part in parts]))
+    assert len(said.at("last")) == 10

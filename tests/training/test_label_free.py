@@ -143,3 +143,25 @@ def test_images_without_labels_are_refused_where_labels_are_learned(images, tmp_
     recipe = recipe_of(images, tmp_path / "cache", data={"options": options}, split={"labels": None})
     with pytest.raises(UserError, match="these images have no labels, and the recipe learns some"):
         train(recipe, tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_several_teachers_have_a_projector_each_and_resume(images, tmp_path, monkeypatch):
+    """Two foundation models of unlike widths: each standardised by its own numbers, dropped from what is exported."""
+    wide = {"architecture": "virchow2", "input_size": 28, "options": {**SMALL_VIT, "reg_tokens": 4}, **NEW}
+    narrow = {"architecture": "uni", "input_size": 32, "options": {"embed_dim": 16, "depth": 1, "num_heads": 2}, **NEW}
+    losses = [{"loss": "cosine"}, {"loss": "feature_smooth_l1"}]
+    recipe = recipe_of(images, tmp_path / "cache", losses=losses)
+    recipe = recipe.with_({"networks.teacher": None, "networks.teachers": [wide, narrow]})
+    result, _ = train(recipe, tmp_path / "straight")
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "train_stage", stopping_fit("features", 1, 1))
+        with pytest.raises(InterruptedRunError):
+            train(recipe, tmp_path / "stopped")
+    train(recipe, tmp_path / "stopped")
+    assert left(tmp_path / "straight") == left(tmp_path / "stopped")
+    kept = last(tmp_path / "straight", "features")
+    widths = {name.split("losses.")[1].split(".")[0]: len(one) for name, one in kept.items() if name.endswith(".mean")}
+    assert {name[:2]: width for name, width in widths.items() if "smooth" in name} == {"T1": 48, "T2": 16}
+    assert set(result.test["S1"]) == {"knowledge_loss", "cosine"}
+    assert all(one.equal(last(tmp_path / "stopped", "features")[name]) for name, one in kept.items())

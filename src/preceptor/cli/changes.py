@@ -51,6 +51,23 @@ def _whole(text: str) -> str:
     return text
 
 
+def change_for(option: str) -> str | None:
+    """What changes the key of a recipe that somebody has typed as an option, such as ``training.epochs``.
+
+    Args:
+        option: as it was typed, ``--epochs``.
+    """
+    from preceptor.kinds import keys_below
+    from preceptor.recipe import Recipe
+
+    typed = option.lstrip("-").replace("-", "_")
+    first, *rest = typed.split(".")
+    if first in Recipe.model_fields:
+        return typed
+    found = _parts_with(keys_below(Recipe), first)
+    return ".".join([found[0], first, *rest]) if found else None
+
+
 def _parts_with(below: Sequence[tuple[str, str]], key: str) -> list[str]:
     """The parts of a recipe that have a key; ``training`` alone where it does: a stage's own are asked for in full."""
     found = [part for part, name in below if name == key]

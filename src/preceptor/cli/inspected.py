@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from preceptor.groupings import units_of
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -143,9 +145,10 @@ def _groups(found: "Inspection") -> str:
     if found.grouping is None or found.group_sizes is None:
         return "none known: samples of one patient cannot be kept together (see notes)"
     low, middle, high = found.group_sizes
+    what = f"by {found.grouping}: {found.group_count} {units_of(found.grouping)}"
     if high == 1:
-        return f"by {found.grouping}: {found.group_count} groups of one image each"
-    return f"by {found.grouping}: {found.group_count} groups of {low} to {high} images, median {middle:g}"
+        return f"{what}, one image each"
+    return f"{what}, {low} to {high} images each, median {middle:g}"
 
 
 def _files(found: "Inspection") -> str:

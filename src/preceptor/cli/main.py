@@ -36,6 +36,26 @@ class _Commands(TyperGroup):
             if is_output_closed():
                 raise ClosedOutputError from None
             raise RuntimeError(f"another process has ended: {error}") from error
+        except Exception as error:
+            if words := _recipe_key(error):
+                raise UserError(words) from None
+            raise
+
+
+def _recipe_key(error: Exception) -> str | None:
+    """What to say of an unknown option that is a key of recipes, to a command that changes one."""
+    option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if option is None or context is None or not any(one.name == "overrides" for one in context.command.params):
+        return None
+    from preceptor.cli.changes import change_for
+
+    key = change_for(option)
+    if key is None:
+        return None
+    typed = next((word for word in sys.argv if word.split("=")[0] == option), option)
+    after = sys.argv[sys.argv.index(typed) + 1 :] if typed in sys.argv else []
+    value = typed.partition("=")[2] or (after[0] if after and not after[0].startswith("-") else "VALUE")
+    return f"no such option: {option}. It is a key of the recipe: give --set {key}={value}"
 
 
 app = typer.Typer(
@@ -468,11 +488,18 @@ def recipe_schema(
 
 
 @app.command()
-def recipes() -> None:
+def recipes(
+    deviations: Annotated[
+        bool, typer.Option("--deviations", help="Papers beside studies: docs/deviations.md.")
+    ] = False,
+) -> None:
     """The recipes and studies that come with preceptor, with a line on each."""
-    from preceptor.cli.recipes import print_shipped
+    from preceptor.cli.recipes import deviations_page, print_shipped
 
-    print_shipped()
+    if deviations:
+        say(deviations_page(), nl=False)
+    else:
+        print_shipped()
 
 
 @app.command()

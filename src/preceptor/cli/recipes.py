@@ -9,6 +9,13 @@ _TITLES: dict[ShippedKind, str] = {
 }
 
 
+def deviations_page() -> str:
+    """``docs/deviations.md``."""
+    from preceptor.study.deviations import deviations_page
+
+    return deviations_page()
+
+
 def print_shipped() -> None:
     """Print the shipped recipes and studies, a line on each, and how one is run."""
     for kind, title in _TITLES.items():

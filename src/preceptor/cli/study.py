@@ -69,6 +69,8 @@ def run_study(
         if not out.is_dir():
             out.mkdir(parents=True)
             held.enter_context(_alone(out))
+        if not seeds:
+            _tell_strangers(board, found, console)
         board.begin()
         take_over(board, found, fingerprint)
         _tell_reused(found, reuse, console)
@@ -189,6 +191,24 @@ def _fingerprints(console: Console) -> Fingerprint:
     return fingerprint
 
 
+def _strangers(board: Board) -> list[str]:
+    """Folders of runs that lie in the study's folder and are none of it."""
+    runs = board.out / "runs"
+    return sorted(set(os.listdir(runs)) - set(board.jobs)) if runs.is_dir() else []
+
+
+def _tell_strangers(board: Board, found: Mapping[str, Path], console: Console) -> None:
+    """Say that runs of other settings lie here before these are made beside them."""
+    others, missing = _strangers(board), [id for id in board.having("waiting") if id not in found]
+    if others and missing:
+        console.print(
+            f"note: {board.out} holds {len(others)} runs of other settings, such as {others[0]}: they stay and are not "
+            f"used; {len(missing)} of {len(board.jobs)} runs are to be made. Another folder is given by --out.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 def _tell_reused(found: Mapping[str, Path], studies: Sequence[Path], console: Console) -> None:
     """Say what was taken over from other studies."""
     if studies and not found:
@@ -213,8 +233,7 @@ def _list(board: Board, console: Console, reusable: Mapping[str, Path]) -> None:
 def _summarise(board: Board, console: Console) -> None:
     for id in board.having("failed"):
         console.print(f"FAILED {id}: {board.standing[id].error}", highlight=False, soft_wrap=True)
-    stale = sorted(set(os.listdir(board.out / "runs")) - set(board.jobs)) if (board.out / "runs").is_dir() else []
-    if stale:
+    if stale := _strangers(board):
         console.print(
             f"note: {len(stale)} folders in {board.out / 'runs'} are no runs of this study, such as {stale[0]}"
         )

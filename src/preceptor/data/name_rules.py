@@ -4,10 +4,14 @@ A rule is used only where it fits every name of a data set, and what it found is
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from preceptor.groupings import units_of
+
 _NEARLY_ALL = 0.8
+_HAS_DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"[ _.\-]*[\[(]?(?:x|y|row|col|idx)?[ _.\-]?\d+[\])]?$", re.IGNORECASE)
 
 
@@ -263,7 +267,7 @@ def groups_by_name(stems: Sequence[str]) -> NamedGroups:
         if stems and len(found) == len(stems):
             count = len(set(found))
             note = (
-                f"Groups are {rule.grouping}s by their names ({rule.names}): {count} in {len(stems)} images; "
+                f"Groups are {units_of(rule.grouping)} by their names ({rule.names}): {count} in {len(stems)} images; "
                 "data.options.group sets another rule, split.by=image none."
             )
             return NamedGroups(tuple(found), rule.grouping, rule.pattern, note)
@@ -299,3 +303,18 @@ def own_group_each(stems: Sequence[str], groups: Sequence[str]) -> str:
         "patients are on several sides of the split: set data.options.group to a regular expression whose first "
         "bracket is the patient."
     )
+
+
+def alike(stems: Sequence[str]) -> str:
+    """What to try where several names have one beginning with a number, as of patients; nothing where none do."""
+    for mark in ("_", "-"):
+        first = [stem.partition(mark)[0] if mark in stem else "" for stem in stems]
+        counts = Counter(first)
+        repeated = sum(count for count in counts.values() if count > 1)
+        if len(counts) > 1 and all(map(_HAS_DIGIT.search, counts)) and repeated >= _NEARLY_ALL * len(stems):
+            (most, times), *_ = counts.most_common(1)
+            return (
+                f"; {len(stems)} names have {len(counts)} beginnings before {mark!r}, such as {most!r} in {times}: if "
+                f"these are patients, `preceptor init FOLDER --option 'group=^([^{mark}]+){mark}'`"
+            )
+    return ""

@@ -17,6 +17,7 @@ from preceptor.data.duplicates import Duplicates, settle_duplicates
 from preceptor.data.samples import PARTS
 from preceptor.data.subsets import class_name, few_shot, subset
 from preceptor.errors import UserError
+from preceptor.groupings import unit_of, units_of
 from preceptor.randomness import key
 
 By = Literal["auto", "group", "image", "official"]
@@ -164,7 +165,7 @@ def fold_numbers(
     units = _units(frame, by_group=by_group)
     have = int(units.max()) + 1
     if have < count:
-        raise UserError(f"{count} folds of {have} {what}s: ask for at most {have}")
+        raise UserError(f"{count} folds of {have} {units_of(what)}: ask for at most {have}")
     labels = frame["label"].to_numpy(dtype=np.int64)
     share = np.full(count, 1 / count)
     folds = parts_of_rows(frame["id"].to_numpy(dtype=object), labels, units, share, key(seed, "folds") % 2**63)
@@ -181,7 +182,7 @@ def fold_numbers(
 def check_leaks(frame: pd.DataFrame, parts: NDArray[np.object_], *, by_group: bool, what: str = "group") -> None:
     """UserError where one group (with ``by_group``), or the same pixels, are in two parts."""
     used = parts != UNUSED
-    for column, name in (("group", f"{what}s"), ("pixels", "sets of equal images")):
+    for column, name in (("group", units_of(what)), ("pixels", "sets of equal images")):
         if column not in frame.columns or (column == "group" and not by_group):
             continue
         known = frame[column].notna().to_numpy() & used
@@ -231,16 +232,16 @@ def _check_counts(
     parts = int(np.count_nonzero(fractions))
     count = int(units.max()) + 1
     if count < parts:
-        only = f"only one {what}" if count == 1 else f"only {count} {what}s"
+        only = f"only one {unit_of(what)}" if count == 1 else f"only {count} {units_of(what)}"
         hint = "collect more, or use by: image and accept that sides share it" if what != "image" else "collect more"
         raise UserError(f"{only} in {len(frame)} samples: {parts} parts need at least {parts}; {hint}")
     for label in np.unique(frame["label"]):
         rows = (frame["label"] == label).to_numpy()
         have = len(np.unique(units[rows]))
         if have < parts:
-            found = f"{have} {what}{'s' if have != 1 else ''}"
+            found = f"{have} {unit_of(what) if have == 1 else units_of(what)}"
             samples = "" if what == "image" else f" ({int(rows.sum())} samples)"
-            shared = "" if what == "image" else f", or use by: image and accept that sides share {what}s"
+            shared = "" if what == "image" else f", or use by: image and accept that sides share {units_of(what)}"
             raise UserError(
                 f"class {class_name(int(label), classes)!r} has {found}{samples}: too small to be in {parts} parts; "
                 f"collect more, join it to another class, or leave it out{shared}"
@@ -330,6 +331,6 @@ def _image_note(frame: pd.DataFrame, parts: NDArray[np.object_], what: str, has_
     sides = pd.DataFrame({"group": frame["group"].to_numpy(), "part": parts}).drop_duplicates()
     shared = int((sides["group"].value_counts() > 1).sum())
     return (
-        f"Split by image: {shared} of {frame['group'].nunique()} {what}s are in more than one part, "
+        f"Split by image: {shared} of {frame['group'].nunique()} {units_of(what)} are in more than one part, "
         "so results are optimistic."
     )

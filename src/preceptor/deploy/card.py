@@ -1,6 +1,7 @@
 """The model card of a bundle: a Hugging Face README with its YAML head."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import yaml
 
 from preceptor.deploy.guard import pooled_iou
 from preceptor.deploy.student import Student
+from preceptor.groupings import narrow_for_patients
 from preceptor.measures import ClassAnswers, Interval, MaskAnswers, bootstrap_sums
 from preceptor.measures.not_worse import drawn_over, paired_gap, words_on
 from preceptor.measures.table import main_measure
@@ -27,10 +29,12 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
     """
     recipe, contract = student.run.recipe, student.contract
     metric, interval, by = _result(student)
-    name = facts["run"]["name"] or "student"
+    name, anonymous = facts["run"]["name"] or "student", facts["made_of"]["options"]["anonymous"]
     lines = [
         "---",
-        yaml.safe_dump(_head(student, name, metric, interval), sort_keys=False, allow_unicode=True).rstrip(),
+        yaml.safe_dump(
+            _head(student, name, metric, interval, anonymous=anonymous), sort_keys=False, allow_unicode=True
+        ).rstrip(),
         "---",
         "",
         f"# {name}: {student.name}",
@@ -43,13 +47,12 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
         "",
         "## Data",
         "",
-        f"Source `{recipe.data.source}`; split by {student.run.result.grouped_by or 'image'}. "
-        f"Images of the same patient are on one side of the split only where the split is by patient. "
-        f"Licence of the data: {_UNKNOWN}.",
+        f"{_data(student, anonymous=anonymous)} Licence of the data: {_UNKNOWN}.",
         "",
         "## Results",
         "",
         _sentence(metric, interval, by),
+        *_narrow(student, interval),
         *_good_enough(student, facts["made_of"]["options"]["margin"]),
         "",
         *_points(facts),
@@ -78,7 +81,24 @@ def card_of(student: Student, facts: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _head(student: Student, name: str, metric: str, interval: Interval | None) -> dict[str, Any]:
+def _data(student: Student, *, anonymous: bool) -> str:
+    """Which data it was trained on, and what the split keeps together."""
+    spec, by = student.run.recipe.data, student.run.result.grouped_by
+    name = _data_name(student, anonymous=anonymous)
+    read = f"`{name}`, read by the source `{spec.source}`" if name != spec.source else f"`{name}`"
+    kept = f"{by}: images of one {by} are on one side" if by else "image: images of one patient can be on both sides"
+    return f"Trained on {read}; split by {kept}."
+
+
+def _data_name(student: Student, *, anonymous: bool) -> str:
+    """The last folder of its path, or its file; the source where there is none, or where names are not to leave."""
+    spec = student.run.recipe.data
+    if anonymous or not spec.path:
+        return spec.source
+    return Path(spec.path).name.replace("`", "'") or spec.source
+
+
+def _head(student: Student, name: str, metric: str, interval: Interval | None, *, anonymous: bool) -> dict[str, Any]:
     task = _PIPELINE[student.contract.task]
     head: dict[str, Any] = {
         "license": "other",
@@ -90,7 +110,7 @@ def _head(student: Student, name: str, metric: str, interval: Interval | None) -
     if interval is not None:
         result = {
             "task": {"type": task},
-            "dataset": {"type": student.run.recipe.data.source, "name": student.run.recipe.data.source},
+            "dataset": {"type": student.run.recipe.data.source, "name": _data_name(student, anonymous=anonymous)},
             "metrics": [{"type": metric, "value": round(interval.value, 4)}],
         }
         head["model-index"] = [{"name": name, "results": [result]}]
@@ -104,6 +124,12 @@ def _sentence(metric: str, interval: Interval | None, by: str) -> str:
         f"Test {metric} {interval.value:.3f} (95 % interval {interval.low:.3f} to {interval.high:.3f}, bootstrap over "
         f"{interval.units} {by})."
     )
+
+
+def _narrow(student: Student, interval: Interval | None) -> list[str]:
+    """That several of what was drawn may be of one patient, where that is so."""
+    grouping = student.run.result.grouped_by
+    return ["", narrow] if interval and grouping and (narrow := narrow_for_patients(grouping)) else []
 
 
 def _points(facts: Mapping[str, Any]) -> list[str]:
@@ -195,7 +221,8 @@ def _good_enough(student: Student, margin: float) -> list[str]:
     measure = main_measure(student.contract.task)
     drawn = drawn_over(groups, student.run.result.grouped_by)
     gap = paired_gap(measure, first, second, groups)
-    return ["", "On test, " + words_on("this student", "its teacher", measure.label, gap, margin, drawn)]
+    words = words_on("this student", "its teacher", measure.label, gap, margin, drawn)
+    return ["", f"On the test part: {words[0].lower()}{words[1:]}"]
 
 
 def _of_masks(counts: np.ndarray, groups: list[str] | None) -> Interval:

@@ -18,6 +18,7 @@ from preceptor.deploy.images import Item
 from preceptor.deploy.predictor import Predictor, Row, open_predictor
 from preceptor.deploy.student import find_student
 from preceptor.errors import UserError
+from preceptor.groupings import narrow_for_patients
 from preceptor.measures import MEASURES, ClassAnswers, Interval, MaskAnswers, main_measure, mask_counts
 from preceptor.measures.not_worse import drawn_over, paired_gap, words_on
 from preceptor.training.pixel_keys import keys_of, trained_on
@@ -101,7 +102,8 @@ def compare_networks(
         rows.append(Compared(measure.label, score, other_score, paired_gap(measure, *sides, groups)))
     gap = next(row.gap for row, measure in zip(rows, kept, strict=True) if measure.key == main.key)
     words = words_on(str(first), str(second), main.label, gap, margin, drawn)
-    return ModelComparison(answered.samples, tuple(rows), words, notes)
+    narrow = narrow_for_patients(table.grouping) if groups is not None else ""
+    return ModelComparison(answered.samples, tuple(rows), words, tuple(filter(None, (*notes, narrow))))
 
 
 @dataclass(frozen=True, slots=True)

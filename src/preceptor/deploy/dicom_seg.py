@@ -145,7 +145,7 @@ def _segmentation(source: _Source, masks: Pixels, contract: Contract, identity: 
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks on odd values of tags of the source
-        return Segmentation(
+        made = Segmentation(
             source_images=list(source.headers),
             pixel_array=masks,
             segmentation_type=SegmentationTypeValues.BINARY,
@@ -161,3 +161,7 @@ def _segmentation(source: _Source, masks: Pixels, contract: Contract, identity: 
             omit_empty_frames=False,
             specific_character_set="ISO_IR 192",
         )
+    dimensions = generate_uid(entropy_srcs=[identity, "dimensions", *of])  # which highdicom draws anew each time
+    for one in (*made.DimensionOrganizationSequence, *made.DimensionIndexSequence):
+        one.DimensionOrganizationUID = dimensions
+    return made

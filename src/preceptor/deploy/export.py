@@ -22,7 +22,7 @@ from preceptor.deploy.formats import require_formats, write_formats
 from preceptor.deploy.golden import write_golden
 from preceptor.deploy.points import Points
 from preceptor.deploy.predictor import Predictor
-from preceptor.deploy.student import Student, open_student
+from preceptor.deploy.student import Student, find_student, open_student
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 from preceptor.files import sync_folder
@@ -81,6 +81,7 @@ def export(
         UserError: no such network, no data, ``out`` holds other things, or the model says other than the network.
     """
     if any(find_spec(name) is None for name in ("onnx", "onnxruntime")):
+        find_student(path)  # whoever has named no run should hear of that first
         raise UserError(f"exporting wants onnx and onnxruntime, which are not installed: {install_command('export')}")
     student = open_student(path, data=data, note=note)
     require_formats(options.formats, student.contract, options.mpp)

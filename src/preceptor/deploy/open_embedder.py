@@ -33,13 +33,13 @@ def open_embedder(wanted: Wanted, *, note: Callable[[str], object] = lambda note
     if path.suffix in (".yaml", ".yml"):
         return _of_recipe(path, wanted, note)
     if path.is_dir():
+        from preceptor.deploy.space import space_of
         from preceptor.deploy.student import open_student
 
         student = open_student(path, note=note, answers=False)
-        training = student.run.recipe.training
-        return Embedder(
-            student.network, student.contract, wanted.as_trained(training), lambda: _sample(student.run.data())
-        )
+        asked = wanted.as_trained(student.run.recipe.training)
+        space = space_of(student, wanted.space) if wanted.space else None
+        return Embedder(student.network, student.contract, asked, lambda: _sample(student.run.data()), space)
     if path.exists() or len(path.parts) > 1:
         raise UserError(f"{wanted.source} is no finished run, no recipe (.yaml) and no name of a network")
     return _by_name(wanted, note)
@@ -64,7 +64,7 @@ def _of_recipe(path: Path, wanted: Wanted, note: Callable[[str], object]) -> Emb
 
 def _sample(prepared: Prepared) -> Pixels:
     """Images of training, evenly spread, as they are packed."""
-    return prepared.packed.read(spread_evenly(prepared.rows["train"], _SAMPLE))[0]
+    return prepared.packed.read(spread_evenly(prepared.every("train"), _SAMPLE))[0]
 
 
 def _use_in(recipe: Recipe, path: Path, wanted: Wanted) -> NetworkUse:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from preceptor.drafting.choice import DraftedValue
 from preceptor.drafting.folder import DraftedFolder
 from preceptor.drafting.networks import Machine, choose_networks
+from preceptor.groupings import units_of
 from preceptor.measures.table import rare_class_measure
 
 _SIDES = (32, 48, 64, 96, 128, 160, 192, 224, 256)  # of images, when a network sees them
@@ -98,7 +99,7 @@ def _split(folder: DraftedFolder) -> list[DraftedValue]:
         )
     elif folder.split.by == "group":
         count = folder.table.frame["group"].nunique()
-        why = (f"By {what}: images of one {what} stay on one side ({count:,} {what}s).",)
+        why = (f"By {what}: images of one {what} stay on one side ({count:,} {units_of(what)}).",)
     elif folder.split.by == "official":
         why = ("The folder has parts of its own.",)
     else:

@@ -17,6 +17,14 @@ _CLASSIFIERS = {
     "mobilenetv3_small_050": ("timm/mobilenetv3_small_050.lamb_in1k", 0.6),
 }
 """Name -> its repository on the hub, and millions of parameters without its ImageNet classes."""
+_BESIDE = {
+    "tf_efficientnet_lite2": ("timm/tf_efficientnet_lite2.in1k", 4.8),
+    "tf_efficientnet_lite0": ("timm/tf_efficientnet_lite0.in1k", 3.4),
+}
+"""The same of a teacher and a student that are taken where their files lie on this machine."""
+_FILES = tuple(_BESIDE)
+_FOLDER = "PRECEPTOR_WEIGHTS"
+_IN_FOLDER = f"${{{{{_FOLDER}}}}}/{{}}.safetensors"
 _REVISION = "3f2325ff978283d47aa6a1d6878ca20565622683"
 _ENCODERS: dict[str, tuple[str, str | None]] = {
     "resnet34": ("smp-hub/resnet34.imagenet", "7a57b34f723329ff020b3f8bc41771163c519d0c"),
@@ -36,11 +44,13 @@ class Machine:
         has_gpu: whether there is an NVIDIA GPU.
         cached: repositories of the hub whose weights lie on this machine.
         has_hub: whether the hub answers.
+        files: networks of which a file of weights lies in ``${PRECEPTOR_WEIGHTS}``.
     """
 
     has_gpu: bool
     cached: frozenset[str]
     has_hub: bool
+    files: frozenset[str] = frozenset()
 
     def has_weights(self, repositories: list[str]) -> bool:
         """Whether the weights of all of them can be had."""
@@ -56,9 +66,10 @@ def this_machine(has_hub: Callable[[], bool]) -> Machine:
     """The machine at hand, as far as it matters for networks."""
     wanted = {repository: None for repository, _ in _CLASSIFIERS.values()} | dict(_ENCODERS.values())
     has_gpu = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi") is not None
-    return Machine(
-        has_gpu, frozenset(name for name, revision in wanted.items() if is_cached(name, revision)), has_hub()
-    )
+    cached = frozenset(name for name, revision in wanted.items() if is_cached(name, revision))
+    folder = os.environ.get(_FOLDER, "")
+    files = frozenset(name for name in _FILES if folder and os.path.isfile(os.path.join(folder, f"{name}.safetensors")))
+    return Machine(has_gpu, cached, has_hub(), files)
 
 
 def choose_networks(task: Task, machine: Machine) -> tuple[list[DraftedValue], bool]:
@@ -68,6 +79,9 @@ def choose_networks(task: Task, machine: Machine) -> tuple[list[DraftedValue], b
     is_pretrained = machine.has_weights(repositories)
     weights = "imagenet" if is_pretrained else "none"
     where = "they lie in this machine's cache" if not machine.has_hub else "the Hugging Face hub answers"
+    if not is_pretrained and task == "classification" and machine.files.issuperset(_FILES):
+        (teacher, student), weights, is_pretrained = _FILES, _IN_FOLDER, True
+        where = f"files of them lie in ${{{_FOLDER}}}; the Hugging Face hub does not answer"
     start = (
         f"Weights from ImageNet: {where}."
         if is_pretrained
@@ -102,7 +116,7 @@ def _repositories(task: Task, names: tuple[str, str]) -> list[str]:
 
 def _spec(task: Task, name: str, weights: str, role: str) -> dict[str, Any]:
     if task == "classification":
-        return {"architecture": name, "weights": weights}
+        return {"architecture": name, "weights": weights.format(name)}
     return {
         "architecture": "unet",
         "encoder": name,
@@ -114,4 +128,4 @@ def _spec(task: Task, name: str, weights: str, role: str) -> dict[str, Any]:
 def _title(task: Task, name: str) -> str:
     if task == "segmentation":
         return f"A U-Net on {name}"
-    return f"{name} ({_CLASSIFIERS[name][1]:g} million parameters)"
+    return f"{name} ({(_CLASSIFIERS | _BESIDE)[name][1]:g} million parameters)"

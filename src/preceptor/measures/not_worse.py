@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from preceptor.groupings import units_of
 from preceptor.measures.measure import AnyMeasure
 from preceptor.measures.uncertainty import Interval, Resampler, percentile_interval
 
@@ -39,7 +40,7 @@ def words_on(first: str, second: str, metric: str, gap: Interval, margin: float,
         metric: of which higher is better.
         gap: first minus second.
         margin: what it may be worse, as a share.
-        drawn: what the interval was drawn over, such as ``patient groups``.
+        drawn: what the interval was drawn over, such as ``patients``.
     """
     evidence = (
         f"{metric} {100 * gap.value:+.2f} points (95 % interval {100 * gap.low:+.2f} to {100 * gap.high:+.2f}, over "
@@ -55,7 +56,5 @@ def words_on(first: str, second: str, metric: str, gap: Interval, margin: float,
 
 
 def drawn_over(groups: Sequence[object] | None, grouping: str | None) -> str:
-    """What an interval was drawn over, in words: images, groups, or groups of patients by the name that they have."""
-    if groups is None:
-        return "images"
-    return f"{grouping} groups" if grouping and grouping != "group" else "groups"
+    """What an interval was drawn over, in words: images, or whole groups by the name that they have."""
+    return "images" if groups is None else units_of(grouping)

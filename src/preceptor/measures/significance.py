@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from preceptor.groupings import units_of
 from preceptor.measures.arrays import Flags, Float64, Floats
 from preceptor.measures.classification import placements
 from preceptor.measures.uncertainty import group_sums, spread
@@ -165,6 +166,7 @@ def difference_in_words(
     p_value: float,
     samples: int,
     groups: int | None = None,
+    grouping: str | None = None,
     level: float = 0.05,
     higher_is_better: bool = True,
 ) -> str:
@@ -175,10 +177,11 @@ def difference_in_words(
         seed_differences: first minus second for each seed, as shares (0.01 is one point).
         p_value: corrected for all comparisons made.
         samples, groups: what the test saw.
+        grouping: what a group is, such as ``patient``.
     """
     gap = spread(seed_differences)
     runs = f"{gap.count} seed{'s' if gap.count > 1 else ''}"
-    seen = f"n={samples:,}" + (f" in {groups:,} groups" if groups is not None else "")
+    seen = f"n={samples:,}" + (f" in {groups:,} {units_of(grouping)}" if groups is not None else "")
     deviation = "" if gap.deviation is None else f" ± {100 * gap.deviation:.2f}"
     evidence = f"{metric} {100 * gap.mean:+.2f}{deviation} points, {_p_text(p_value)}"
     if p_value > level:

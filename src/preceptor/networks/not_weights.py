@@ -1,5 +1,7 @@
-"""Files that stand where weights should be: pages, pointers, messages of a server."""
+"""Files that stand where weights should be: pages, pointers, messages of a server; and weights that are too large."""
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from preceptor.errors import UserError
@@ -36,3 +38,27 @@ def require_weights(path: Path) -> None:
             f"weights {str(path)!r}: is a text (JSON), not weights: perhaps a server's message, or a config.\n"
             "Give the file with the weights, or the folder that holds both."
         )
+
+
+def require_room(path: Path) -> None:
+    """Refuse a file that does not fit into memory beside the network that it is for, before the system kills the run.
+
+    Raises:
+        UserError: says how much it takes and how much there is.
+    """
+    takes = path.stat().st_size * (2 if path.suffix == ".safetensors" else 3)  # as bytes, as tensors, as a network
+    there = _memory_available()
+    if there is not None and takes > there:
+        raise UserError(
+            f"weights {str(path)!r}: {path.stat().st_size / 1e9:.1f} GB, of which reading takes about "
+            f"{takes / 1e9:.1f} GB of memory, and {there / 1e9:.1f} GB are free.\nFree some, use a machine with more, "
+            "or a smaller teacher; `preceptor teachers` lists their sizes."
+        )
+
+
+def _memory_available() -> int | None:
+    """Bytes that a program may still take; None where the system does not say."""
+    with suppress(OSError):
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+        return int(found[1]) * 1024 if found else None
+    return None

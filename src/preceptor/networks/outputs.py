@@ -1,9 +1,10 @@
 """What one call of a network returns."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from preceptor.knowledge.setting import Tap
@@ -72,3 +73,11 @@ class Outputs:
         if name not in self.maps:
             raise KeyError(f"no tap {name!r}; this network has {', '.join(self.taps)} (and `stages`)")
         return (self.maps[name],)
+
+
+def joined(parts: Sequence[Outputs]) -> Outputs:
+    """What was said of several batches, as of one."""
+    if len(parts) == 1:
+        return parts[0]
+    maps = {name: torch.cat([part.maps[name] for part in parts]) for name in parts[0].maps}
+    return Outputs(torch.cat([part.logits for part in parts]), torch.cat([part.embedding for part in parts]), maps)

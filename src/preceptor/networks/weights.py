@@ -20,7 +20,7 @@ from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import expand
 from preceptor.networks.export import CONFIG, OWN_KEY, WEIGHTS
 from preceptor.networks.layouts import in_timm_names
-from preceptor.networks.not_weights import require_weights
+from preceptor.networks.not_weights import require_room, require_weights
 from preceptor.networks.state_dicts import harmless_types, state_in
 from preceptor.networks.torchvision_names import in_timms_names
 from preceptor.networks.verify import REMEDY, require_whole_config, verified_weights
@@ -123,6 +123,7 @@ def read_weights(
         )
     note = None if exported is None else verified_weights(path, exported)
     require_weights(path)
+    require_room(path)
     read, classes = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_torch(path), None)
     found, library = in_timm_names(read) if exported is None else (read, "")
     taken = in_timms_names(found, architecture) if architecture is not None and exported is None else None
@@ -131,14 +132,22 @@ def read_weights(
         raise UserError(f"weights {str(path)!r}: holds no state dict (names with tensors)")
     _require_finite(taken.state, path)
     said = f"weights {given}: took {taken.said}" if taken.said else None
+    halved = _halves_said(taken.state)
     renamed = f"weights {given}: named as {library} names them, taken by timm's names" if library else None
     return SavedWeights(
         path=given,
         state=taken.state,
         classes=_claimed(config) or classes,
         config=config,
-        notes=tuple(filter(None, (note, renamed, said))),
+        notes=tuple(filter(None, (note, renamed, said, f"weights {given}: {halved}" if halved else None))),
     )
+
+
+def _halves_said(state: Mapping[str, Tensor]) -> str | None:
+    """That a file holds numbers of half precision, and what becomes of them; None where it holds none."""
+    found = {tensor.dtype for tensor in state.values()} & {torch.float16, torch.bfloat16}
+    names = " and ".join(sorted(str(one).removeprefix("torch.") for one in found))
+    return f"holds {names} numbers, which are used as float32" if found else None
 
 
 def refuse_built(path: str, own: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from preceptor.groupings import units_of
 from preceptor.measures import PairedTest, delong, difference_in_words, mcnemar, paired_permutation, wilcoxon
 from preceptor.measures.claims import LEVEL, least_p_value, seeds_and_units_p_value, seeds_p_value
 from preceptor.measures.jackknife import pseudo_values
@@ -40,6 +41,7 @@ class Difference:
         against_alone: the second one is the students alone of the first.
         tested: the metric as it is printed.
         seed_differences: first minus second, seed by seed.
+        grouping: what a group is, such as ``patient``.
         seed_p: p-value over seeds; 1 where there is one seed.
         both_p: p-value over seeds and samples or groups together.
         corrected: the largest p-value, corrected for all comparisons of this metric.
@@ -58,6 +60,7 @@ class Difference:
     seed_differences: tuple[float, ...]
     samples: int
     groups: int | None
+    grouping: str | None
     seed_p: float
     both_p: float
     corrected: float = 1.0
@@ -142,6 +145,7 @@ def difference_of_cells(
         seed_differences=tuple(one - other for one, other in zip(*scores, strict=True)),
         samples=samples,
         groups=groups,
+        grouping=runs[0].grouped_by,
         seed_p=seed_p,
         both_p=both_p,
     )
@@ -246,11 +250,12 @@ def judged(found: Difference, corrected: float, largest_share: float) -> Differe
             p_value=corrected,
             samples=found.samples,
             groups=found.groups,
+            grouping=found.grouping,
             level=LEVEL,
             higher_is_better=found.higher_is_better,
         )
     else:
-        what = "samples" if found.groups is None else "groups"
+        what = "samples" if found.groups is None else units_of(found.grouping)
         gap = 100 * float(np.mean(found.seed_differences))
         words = (
             f"{found.first.title} and {found.second.title}: no verdict is possible with {found.comparison.units} "

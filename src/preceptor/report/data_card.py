@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from preceptor.groupings import units_of
 from preceptor.measures import MEASURES
 from preceptor.report.drawing.grid import Datum, Grid, label, number_datum
 from preceptor.report.drift import drift_table
@@ -75,7 +76,7 @@ def _facts(run: RunRecord, split: pd.DataFrame, runs: Sequence[RunRecord]) -> li
     if groups:
         shared = split.groupby("group")["split"].nunique()
         leaks = int((shared > 1).sum())
-        facts.append(("groups on two sides", f"{leaks}" if leaks else "none"))
+        facts.append((f"{units_of(run.grouped_by)} on two sides", f"{leaks}" if leaks else "none"))
     policy = _DUPLICATES.get(str(data.get("duplicates")), "not stated")
     found = [note for note in run.notes if "equal pixels" in note or "equal images" in note]
     is_clean = run.result is not None and not found
@@ -112,8 +113,7 @@ def _parts(run: RunRecord, split: pd.DataFrame) -> Grid:
         rows.append((label(part), number_datum(len(mine)), share, number_datum(groups)))
     whole = split["group"].nunique() if split["group"].notna().all() else None
     rows.append((label("all"), number_datum(len(split)), Datum("100.0", 1.0), number_datum(whole)))
-    what = run.grouped_by
-    heads = ("part", "samples", "%", f"groups ({what})" if what not in (None, "group") else "groups")
+    heads = ("part", "samples", "%", units_of(run.grouped_by))
     keep = 4 if whole is not None else 3
     return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows))
 

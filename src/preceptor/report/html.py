@@ -19,11 +19,13 @@ from preceptor.report import tables
 from preceptor.report.across import across, rank_table, sentences
 from preceptor.report.data_card import DataCard, data_card
 from preceptor.report.drawing import figures, points
+from preceptor.report.drawing.along import along
 from preceptor.report.drawing.grid import Grid, as_csv, as_latex, as_markdown
 from preceptor.report.drawing.ranks import rank_diagram
 from preceptor.report.methods_text import methods_paragraph
 from preceptor.report.operating import good_enough, operated, rates
 from preceptor.report.probes import probes
+from preceptor.report.protocol import protocol
 from preceptor.report.reading.published import read_published
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.results import results
@@ -77,6 +79,7 @@ class Section:
     study: StudyRecord
     verdict: StudyVerdict
     overview: Picture | None
+    along: Picture | None
     tables: dict[str, Grid]
     costs: tuple[Picture, ...]
     methods: tuple[Method, ...]
@@ -129,6 +132,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         tables.costs(study),
         tables.gradients(study),
         tables.runs(study),
+        protocol(study),
     ]
     return Section(
         slug=slug,
@@ -137,7 +141,12 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         overview=_drawn(
             "Every method",
             figures.overview(study, statistics),
-            "Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test samples or groups.",
+            f"Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test {study.units}.",
+        ),
+        along=_drawn(
+            "Along an axis",
+            along(study, statistics),
+            "Dot: mean over seeds; bar: 95 % interval over the test samples or groups.",
         ),
         tables={grid.name: grid for grid in grids if grid is not None and grid.rows},
         costs=tuple(

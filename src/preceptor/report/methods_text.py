@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from preceptor.errors import UserError
+from preceptor.groupings import narrow_for_patients
 from preceptor.knowledge import catalogue
 from preceptor.measures.claims import LEVEL
 from preceptor.measures.table import main_measure
@@ -15,6 +16,14 @@ from preceptor.report.reading.runs import RunRecord
 from preceptor.report.reading.studies import StudyRecord
 from preceptor.report.statistics import Statistics
 from preceptor.techniques import technique_rows
+
+_BALANCED = {
+    "over": "images of rarer classes were repeated until each class was as frequent as the most frequent one",
+    "under": "images of each class were drawn anew in each epoch, as many as the rarest class has",
+    "both": "in each epoch every class was shown as often as a class has images on average, drawn anew",
+}
+_DIRECTIONS = {"forward": "KL(target‖learner)", "reverse": "KL(learner‖target)"}
+_MIXTURES = ("ml", "kd_offline", "kd_online", "kd_ml")
 
 
 def methods_paragraph(study: StudyRecord, statistics: Statistics) -> list[str]:
@@ -52,6 +61,9 @@ def _on_data(run: RunRecord) -> Iterable[str]:
                 f"This is the first of {split['folds']} folds: each is the test part once, and the test scores of a "
                 "seed are those of all folds together."
             )
+    if subset := data.get("subset"):
+        drawn = ", equally many of each class" if subset.get("balanced") else ""
+        yield f"Before that, {subset.get('count'):,} images were drawn{drawn}."
     if split.get("train_fraction", 1.0) != 1.0:
         yield f"Of the training part {100 * split['train_fraction']:g} % was used."
     named = {
@@ -93,8 +105,10 @@ def _settings(runs: Sequence[RunRecord], name: str) -> str:
     """The values that matter of a technique's options, where all runs agree or a few values occur."""
     mine = [_technique(run) for run in runs if _technique(run).get("name") == name]
     parts = []
-    for key in ("strategy", "temperature", "alpha", "beta", "gamma", "direction"):
+    for key in ("strategy", "diverse", "weights", "temperature", "alpha", "beta", "gamma", "direction"):
         values = list(dict.fromkeys(str(one[key]) for one in mine if one.get(key) is not None))
+        if key == "diverse" and ("diverse" not in {one.get("strategy") for one in mine} or name == "kd_ml"):
+            continue
         if values and name != "baseline" and not (key == "strategy" and all(one.get("losses") for one in mine)):
             parts.append(f"{key} {', '.join(values)}")
     return f" ({'; '.join(parts)})" if parts else ""
@@ -137,6 +151,13 @@ def _on_training(runs: Sequence[RunRecord]) -> Iterable[str]:
     own = [text for text in changed if text]
     if own:
         yield f"A teacher trained alone differed in {' or '.join(own)}."
+    balance = [one for key in dict.fromkeys((run.recipe.get("training") or {}).get("balance") for run in runs)
+               if (one := _BALANCED.get(str(key)))]  # fmt: skip
+    if balance:
+        yield f"In training, classes were balanced: {' or '.join(balance)}."
+    if used := dict.fromkeys(_technique(run).get("direction") for run in runs if _shares_predictions(run)):
+        directions = " or ".join(_DIRECTIONS[str(one)] for one in used if str(one) in _DIRECTIONS)
+        yield f"The divergence of predictions was {directions}, multiplied by the squared temperature."
     seeds = sorted({run.seed for run in runs})
     yield f"Seeds: {', '.join(map(str, seeds))}."
     monitor = of("monitor")
@@ -144,12 +165,20 @@ def _on_training(runs: Sequence[RunRecord]) -> Iterable[str]:
     yield f"The weights with the best validation {score} were kept; the test part was evaluated once, at the end."
 
 
+def _shares_predictions(run: RunRecord) -> bool:
+    """Whether networks share their predictions by the technique's own divergence."""
+    technique = _technique(run)
+    by_strategy = technique.get("strategy") in ("predictions", "diverse") and not technique.get("losses")
+    return technique.get("name") in _MIXTURES and by_strategy
+
+
 def _on_evaluation(study: StudyRecord, statistics: Statistics, run: RunRecord) -> Iterable[str]:
     names = ", ".join(study.label(metric) for metric in study.layout.metrics)
     yield f"Reported are test {names} as mean ± sample standard deviation over seeds."
     if statistics.intervals:
-        units = "groups" if run.group_of is not None else "samples"
-        yield f"Intervals are 95 % percentile bootstrap intervals of that mean over {units} (2,000 resamples)."
+        yield f"Intervals are 95 % percentile bootstrap intervals of that mean over {study.units} (2,000 resamples)."
+        if study.grouping and (narrow := narrow_for_patients(study.grouping)):
+            yield narrow
         if growing := study.growing_with_noise(study.layout.metrics):
             named = " and ".join(growing)
             yield f"Those of {named} are basic bootstrap intervals, which correct its bias in small samples."

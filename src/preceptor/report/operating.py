@@ -93,7 +93,7 @@ def rates(study: StudyRecord) -> Grid | None:
         if found := operated(cell, network):
             rows += _rates(cell.title, found)
     caption = (
-        "Of the first seed of each method, on test, in percent with 95 % intervals over groups where they are known. "
+        f"Of the first seed of each method, on test, in percent with 95 % intervals over {study.units}. "
         "A class is called where its probability, at the temperature of validation, is at the threshold of the largest "
         "Youden index of validation or above; the threshold's interval is over the validation part."
     )
@@ -164,7 +164,7 @@ def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
         if gap is None:
             continue
         groups = groups_of(list(cell.runs.values()), _ids(cell))
-        drawn = "samples" if groups is None else "groups"
+        drawn = "samples" if groups is None else study.units
         words = words_on("the student", "its teacher", study.label(study.metric), gap, margin, drawn)
         ends = f"{100 * gap.low:+.2f} to {100 * gap.high:+.2f}"
         rows.append((label(cell.title), Datum(f"{100 * gap.value:+.2f}", gap.value, beside=(ends,)), label(words)))

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
-from preceptor.report.drawing.grid import Datum, Grid, label, measured
-from preceptor.report.reading.published import PublishedRows, figure_for
+from preceptor.groupings import narrow_for_patients
+from preceptor.report.drawing.grid import Datum, Grid, label, measured, published_text
+from preceptor.report.protocol import contradiction
+from preceptor.report.reading.published import MARKS, PublishedRows, figure_for
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 from preceptor.specs import FEATURES
@@ -99,7 +101,7 @@ def _entry(statistics: Statistics, cell: CellRecord, network: str, metric: str, 
     if found is None:
         if figure is None and (cell.runs or network != ("T" if cell.kind == "teacher" else study.network)):
             return Datum("")
-        mean = "" if figure is None else f"published {figure[0]:g}" + ("" if figure[1] is None else f" ± {figure[1]:g}")
+        mean = "" if figure is None else published_text(*figure)
         numbers = {} if figure is None else {"published": figure[0], "published ±": figure[1]}
         beside = [*(beside if not cell.runs else []), *([mean] if mean else [])]
         return Datum("–", beside=tuple(beside), is_warning=_has_failed(cell), numbers=numbers)
@@ -133,7 +135,7 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     seeds = max((len(cell.runs) for cell in study.cells), default=0)
     intervals = list(statistics.intervals.values())
     if not seeds:
-        return "Nothing is finished yet." + (" Published figures stand alone." if published else "")
+        return " ".join(["Nothing is finished yet.", *(_on_published(study, published) if published else ())])
     unit = "" if study.task == FEATURES else " in percent"
     words = [
         f"Test scores{unit}, mean ± sample standard deviation over {seeds} seeds."
@@ -144,10 +146,13 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
         words.append("No label was read: they say how near students come to their teachers, and nothing of diagnoses.")
     if intervals:
         units = sorted({interval.units for interval in intervals})
-        what = _unit_name(study)
-        words.append(f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {what}.")
+        words.append(
+            f"Ranges are 95 % bootstrap intervals of the mean over seeds, over {_numbers(units)} test {study.units}."
+        )
         if units[0] < _FEW:
             words.append("So few make them too narrow.")
+        if study.grouping and (narrow := narrow_for_patients(study.grouping)):
+            words.append(narrow)
     if any(difference.holds for difference in statistics.differences):
         words.append(
             f"{BETTER} better and {WORSE} worse than the student alone; bold: better than every other of its network; "
@@ -156,16 +161,25 @@ def _caption(study: StudyRecord, statistics: Statistics, published: PublishedRow
     elif statistics.differences:
         words.append("Nothing is in bold: no difference holds (over samples and seeds, corrected for all comparisons).")
     if published:
-        words.append("Published figures stand beside ours where the paper prints them.")
+        words += _on_published(study, published)
     return " ".join(words)
 
 
-def _unit_name(study: StudyRecord) -> str:
-    run = next(iter(study.finished), None)
-    if run is not None and run.group_of is not None:
-        what = run.grouped_by
-        return f"groups ({what})" if what not in (None, "group") else "groups"
-    return "images" if study.task == "segmentation" else "samples"
+def _on_published(study: StudyRecord, published: PublishedRows) -> Iterable[str]:
+    """What must be known of the printed figures."""
+    is_beside = any(cell.runs for cell in study.cells)
+    yield f"Published figures stand {'beside ours where the paper prints them' if is_beside else 'alone'}."
+    found = {
+        figure.mark
+        for cell in study.cells
+        for network in study.networks
+        for metric in study.layout.metrics
+        if (figure := figure_for(published, cell, network, study.measures.get(metric)))
+    }
+    for mark, words in MARKS.items():
+        if mark in found:
+            yield f"{mark} printed, but {words}."
+    yield from contradiction(study)
 
 
 def _numbers(values: list[int]) -> str:

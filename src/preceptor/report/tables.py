@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from preceptor.groupings import units_of
 from preceptor.measures import Spread, spread
 from preceptor.report.drawing.grid import Datum, Grid, label, measured, number_datum, text_of
 from preceptor.report.names import architecture_in_recipe
+from preceptor.report.protocol import compression
 from preceptor.report.reading.studies import StudyRecord
 from preceptor.report.statistics import Statistics
 
@@ -41,7 +43,7 @@ def scores(study: StudyRecord, statistics: Statistics) -> Grid:
     units = _units(study, metrics)
     caption = f"Test split, in percent{units}; mean ± sample standard deviation over seeds.{between}"
     if statistics.intervals:
-        caption += " Ranges are 95 % bootstrap intervals of the mean over seeds, over test groups where they are known."
+        caption += f" Ranges are 95 % bootstrap intervals of the mean over seeds, over test {study.units}."
         for metric in study.growing_with_noise(metric for _, _, metric in statistics.intervals):
             caption += f" {metric} of few samples comes out too large; its interval corrects that and may lie below it."
     return Grid("scores", "Every score", (heads,), tuple(rows), 2, caption)
@@ -93,19 +95,19 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
         "difference, points",
         "verdict",
         "p, corrected",
-        "p, samples",
+        f"p, {study.units}",
         "p, seeds",
         "p, both",
         "seeds",
     ]
     caption = (
         "First minus second on the same test samples, in one score a row: the difference and every p-value are of it. "
-        "± is the deviation of the difference over seeds. p of samples: would other patients say the same of these "
+        f"± is the deviation of the difference over seeds. p of {study.units}: would others say the same of these "
         "networks? p of seeds: would other seeds, each method with its own spread (Welch)? p of both: would others of "
         "both at once? The largest counts. Those of one score are corrected together (Holm): half of the level is that "
         "of comparisons with students alone, half that of all other pairs of methods. One seed shows nothing."
     )
-    heads += ["test samples (in groups)", "test"]
+    heads += [f"test samples (in {units_of(study.grouping)})" if study.grouping else "test samples", "test"]
     return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 4, caption)
 
 
@@ -167,7 +169,7 @@ def costs(study: StudyRecord) -> Grid | None:
     if not found:
         return None
     heads = ("role", "network", "parameters (M)", "multiply-adds (M)", "size (MiB)")
-    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2)
+    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2, compression(study))
 
 
 def gradients(study: StudyRecord) -> Grid | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preceptor.groupings import units_of
 from preceptor.measures.claims import LEVEL
 from preceptor.report.comparison import NO_VERDICT, Difference
 from preceptor.report.names import network_name
@@ -161,7 +162,7 @@ def _warnings(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
 
 def _too_few(found: Difference) -> str:
     """How many groups there are, and what they cannot show."""
-    what = "samples" if found.groups is None else "groups"
+    what = "samples" if found.groups is None else units_of(found.grouping)
     least, then = f"{found.least_p:.2g}", "so no difference, however large, could be shown with them"
     if found.least_p <= LEVEL:
         least += f", {min(1.0, found.least_corrected):.2g} when corrected for all comparisons"

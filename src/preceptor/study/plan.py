@@ -17,6 +17,7 @@ from preceptor.recipe import Recipe, parse_recipe
 from preceptor.runs.files import RunFiles
 from preceptor.specs import NetworkSpec
 from preceptor.study.grid import recipes_of
+from preceptor.study.protocol import require_protocol
 from preceptor.study.spec import Study
 
 JobKind = Literal["run", "teacher", "baseline"]
@@ -92,10 +93,12 @@ def plan_study(study: Study) -> StudyPlan:
     the 1x1 convolution inside for all of them, so that a table compares students of one teacher.
 
     Raises:
-        UserError: a cell's recipe is wrong; the message names the cell.
+        UserError: a cell's recipe is wrong; the message names the cell. Or the study says that it is a paper's protocol
+            and is not.
     """
     free = _axes_of_the_technique(study)
     made, notes = recipes_of(study)
+    require_protocol(study, (recipe for _, recipe in made))
     if study.together:
         made = _with_one_online_teacher(made)
     with_adapter = {_digest(teacher_alone(r, t, adapter=False)) for _, r in made for t in _sharing_features(r)}

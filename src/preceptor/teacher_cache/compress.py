@@ -42,9 +42,7 @@ class Axes:
             count, total, squares = count + len(tokens), total + tokens.sum(dim=0), squares + tokens.mT @ tokens
         most = min(len(total), count - 1)
         if not 1 <= dims <= most:
-            raise UserError(
-                f"--dims {dims}: tokens of {len(total)} dimensions, of which {count} were seen, have {most}"
-            )
+            raise UserError(f"--dims {dims}: of {count} tokens of {len(total)} dimensions at most {most} can be told")
         mean = total / count
         variances, axes = torch.linalg.eigh(squares / count - torch.outer(mean, mean))
         variances, axes = variances.flip(0).clamp_min(0), axes.mT.flip(0)

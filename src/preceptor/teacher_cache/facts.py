@@ -29,7 +29,7 @@ def network_facts(network: Network, *, whole: bool = True) -> dict[str, Any]:
     Args:
         whole: with what makes logits alone, on which no other tap depends.
     """
-    but = set() if whole else head_of(network)
+    but: Collection[nn.Module] = () if whole else head_of(network)
     left_out = {"weights"} if network.blueprint.spec.taps else {"weights", "taps"}
     spec = network.blueprint.spec.model_dump(mode="json", exclude=left_out)
     structure = f"{type(network).__qualname__} {spec} {_structure(network, but)}"
@@ -42,6 +42,12 @@ def network_facts(network: Network, *, whole: bool = True) -> dict[str, Any]:
         "image_size": list(network.image_size),
         "network_size": list(network.network_size),
     }
+
+
+def asked_facts(network: Network) -> dict[str, Any]:
+    """Those of a network at the taps that are read of it: a head that began at random, whatever it has learned since,
+    belongs to them where logits are read alone."""
+    return network_facts(network, whole="logits" in network.taps_read or not network.has_new_head)
 
 
 def head_of(network: Network) -> set[nn.Module]:

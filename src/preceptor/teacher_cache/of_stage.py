@@ -22,7 +22,14 @@ from preceptor.networks.network import Network
 from preceptor.plan.stage import Stage
 from preceptor.recipe import Recipe
 from preceptor.specs import AugmentSpec, CacheSpec
-from preceptor.teacher_cache.facts import UNCHANGED, arithmetic_facts, image_keys, network_facts, pixel_facts
+from preceptor.teacher_cache.facts import (
+    UNCHANGED,
+    arithmetic_facts,
+    asked_facts,
+    image_keys,
+    network_facts,
+    pixel_facts,
+)
 from preceptor.teacher_cache.folder import FOLDER, CacheEntry
 from preceptor.teacher_cache.replay import Replay
 from preceptor.teacher_cache.stored import StoredTeacher
@@ -33,7 +40,7 @@ class Shown:
     """What frozen networks are shown.
 
     Args:
-        rows: of the packed set.
+        rows: of the packed set, of which they are asked at all.
         images: how many of them a process shows in each view.
         views: that are shown.
     """
@@ -47,11 +54,20 @@ class Shown:
 
 
 def frozen_of(
-    recipe: Recipe, stage: Stage, cohort: Cohort, batches: Batches, fabric: Fabric, note: Callable[[str], None]
+    recipe: Recipe,
+    stage: Stage,
+    cohort: Cohort,
+    batches: Batches,
+    fabric: Fabric,
+    note: Callable[[str], None],
+    validation: RowNumbers | None = None,
 ) -> Replay:
     """What answers for the frozen networks of ``cohort`` while ``stage`` lasts.
 
     Networks that are built on others are computed from what those say.
+
+    Args:
+        validation: rows of which they are asked too, as they are, between epochs.
 
     Raises:
         UserError: a folder of stored embeddings that is not of these networks and images.
@@ -62,7 +78,7 @@ def frozen_of(
     arithmetic = {name: _arithmetic(name, stage, cohort, ask, fabric.device) for name in asked}
     shown = Shown(
         batches.packed,
-        batches.rows,
+        batches.rows if validation is None else np.union1d(batches.rows, validation),
         -(-min(len(batches.rows), len(batches) * size) // fabric.world_size),
         recipe.augment,
         tuple(sorted({batches.view(epoch) for epoch in range(stage.first_epoch, stage.last_epoch)})),
@@ -112,8 +128,7 @@ def _replay(
     for name, network in asked.items() if spec.enabled else ():
         if name in read:
             continue
-        known = network_facts(network, whole=not network.has_new_head)
-        facts = {"network": known, "pixels": pixels, "arithmetic": arithmetic[name], "dtype": spec.dtype}
+        facts = {"network": asked_facts(network), "pixels": pixels, "arithmetic": arithmetic[name], "dtype": spec.dtype}
         kept = CacheEntry(cache_root(recipe.data.cache) / FOLDER, facts, name, str(shown.packed.folder))
         replay.add(name, network, kept, keys=keys, images=shown.images)
     replay.plan(shown.views)

@@ -16,7 +16,7 @@ from preceptor.embeddings.keys import Keys
 from preceptor.embeddings.shards import ITEM_BYTES, DamagedShardError
 from preceptor.networks.export import CONFIG
 from preceptor.networks.network import Network
-from preceptor.networks.outputs import Outputs
+from preceptor.networks.outputs import Outputs, joined
 from preceptor.notes import Note
 from preceptor.teacher_cache.folder import CacheEntry, size_of
 from preceptor.teacher_cache.reader import CacheReader, record_bytes
@@ -62,7 +62,8 @@ class Replay:
         teacher = self._teachers.get(name)
         if isinstance(teacher, StoredTeacher):
             return teacher.says(network, batch, 0)
-        return self._ask.compute(name, network, batch.images)
+        images, size = batch.images, self._ask.size(name)  # several processes each see whole batches here
+        return joined([self._ask.compute(name, network, images[at : at + size]) for at in range(0, len(images), size)])
 
     def plan(self, views: Sequence[int]) -> None:
         """Estimate what ``views`` will take and decide which are kept: networks that take least come first."""

@@ -37,10 +37,8 @@ class Mixture(Technique):
 
     Args:
         strategy: what is shared: ``predictions``, ``features``, or ``diverse`` (each student another kind).
-        diverse: by what of the paper ``diverse`` is read where only a teacher or only peers teach. By its ``equations``
-            the first student gets features from a teacher and predictions from a peer, and the second the other kind;
-            by its ``table`` (Table 1 a and b) these are swapped, with unequal weights two other losses. ``kd_ml`` is
-            the same by both.
+        diverse: how the paper is read where only a teacher, or only peers, teach diversely: by its ``equations`` the
+            first student gets features from a teacher, predictions from a peer; its ``table`` (1 a, b) swaps the two.
         weights: ``given`` by alpha, beta and gamma, or ``published`` in the tables of the paper.
         routing: replaces the strategy's table, one entry per student.
         losses: knowledge losses on every teacher edge in place of the strategy's; the total is then
@@ -99,8 +97,6 @@ class Mixture(Technique):
             )
         if self.hint_epochs and not self.hint:
             raise ValueError("hint_epochs: there is no hint; name its loss too, for example `hint: {loss: fitnet}`")
-        if self.routing and self.diverse == "table":
-            raise ValueError("diverse: routing says what each student receives; leave one of the two out")
         if self.snapshots_every and not self.is_lone_teacher:
             raise ValueError("snapshots_every: is for a teacher alone (name: baseline, network: teacher); leave it out")
         return self
@@ -185,8 +181,8 @@ class Mixture(Technique):
         ]
 
     def _routes(self, cast: Cast) -> dict[str, Route]:
-        by_table = self.diverse == "table" and not (self.has_teacher and self.peers_teach)
-        routes = routes_for(self.strategy, self.routing, len(cast.students), by_table=by_table)
+        swapped = self.diverse == "table" and not (self.has_teacher and self.peers_teach)
+        routes = routes_for(self.strategy, self.routing, len(cast.students), swapped=swapped)
         return dict(zip(cast.students, routes, strict=True))
 
     def _edges(self, cast: Cast, shares: dict[str, Shares]) -> list[Edge[LossUse]]:

@@ -47,15 +47,17 @@ class Shares:
     gamma: float = 0.0
 
 
-def routes_for(strategy: Strategy, routing: tuple[Route, ...], count: int, *, by_table: bool = False) -> list[Route]:
+def routes_for(strategy: Strategy, routing: tuple[Route, ...], count: int, *, swapped: bool = False) -> list[Route]:
     """What each of ``count`` students receives: ``routing`` where given, else the strategy's table.
 
     Args:
-        by_table: take Table 1's reading of one source of knowledge alone, be it the teacher or the peers.
+        swapped: take Table 1's reading of one source of knowledge alone, be it the teacher or the peers.
     """
     if routing and len(routing) != count:
         raise UserError(f"technique.routing: {len(routing)} entries for {count} students; give one for each")
-    table = routing or (_SWAPPED if by_table else _STRATEGIES)[strategy]
+    if routing and swapped:
+        raise UserError("technique.diverse: routing says what each student receives; leave one of the two out")
+    table = routing or (_SWAPPED if swapped else _STRATEGIES)[strategy]
     return [table[number % len(table)] for number in range(count)]
 
 

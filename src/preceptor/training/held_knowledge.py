@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from preceptor.cohort.cohort import Cohort
 from preceptor.cohort.transfer import Transfer
 from preceptor.composed.base import answers, standing
+from preceptor.data.batches import Batch
 from preceptor.data.order import SampleOrder
 from preceptor.data.prepare import Prepared
 from preceptor.errors import UserError
@@ -18,6 +19,7 @@ from preceptor.measures.features import COSINE, KNOWLEDGE_LOSS
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 from preceptor.training.evaluate import whole_rows
+from preceptor.training.statistics import Unchanged
 from preceptor.training.terms import total_of
 
 
@@ -27,12 +29,16 @@ class HeldKnowledge:
 
     ``knowledge_loss`` is the sum of the weighted losses on a student's edges, without ramps, averaged over images;
     ``cosine`` that of its projected features and the teacher's, averaged over images and edges with a projector.
+
+    Args:
+        says: gets what frozen networks say, where it is not computed each time.
     """
 
     fabric: Fabric
     prepared: Prepared
     cohort: Cohort
     batch_size: int
+    says: Unchanged | None = None
 
     @torch.no_grad()
     def __call__(self, networks: Mapping[str, Network], part: str) -> dict[str, dict[str, float]]:
@@ -58,7 +64,7 @@ class HeldKnowledge:
         rows = self.prepared.every(part)
         size = min(self.batch_size, len(rows))
         for batch in whole_rows(self.fabric, self.prepared, rows, size, order).epoch(0):
-            said = answers(every, batch.images)
+            said = self._answers(every, batch)
             found = [
                 torch.stack([cohort.knowledge(edge, said, batch, None), self._cosine(edge, said)]) for edge in edges
             ]
@@ -66,6 +72,13 @@ class HeldKnowledge:
             count += len(batch.rows)
         total = total_of(self.fabric, sums) / total_of(self.fabric, count)
         return {name: self._scores(name, edges, total) for name in networks}
+
+    def _answers(self, every: Mapping[str, Network], batch: Batch) -> dict[str, Outputs]:
+        if self.says is None:
+            return answers(every, batch.images)
+        asked = self.cohort.asked
+        said = answers({name: network for name, network in every.items() if name not in asked}, batch.images)
+        return said | {name: self.says(name, every[name], batch) for name in asked}
 
     def _cosine(self, edge: Transfer, said: Mapping[str, Outputs]) -> Tensor:
         """Of what the loss puts side by side, NaN where that is nothing."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -232,12 +232,14 @@ class TrainingRun:
             return cohort, probe_stage(stage, cohort, self.builder)
         self._audit(stage, cohort)
         batches = self.builder.batches(stage, cohort)
-        evaluator, held = self.builder.evaluator, self._held_knowledge(stage, cohort)
+        evaluator = self.builder.evaluator
+        validation = self.builder.prepared.every("validation") if stage.unlabelled else None
+        with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print, validation) as replay:
+            held = replace(self._held_knowledge(stage, cohort), says=replay.unchanged)
 
-        def validate(networks: Mapping[str, Network]) -> dict[str, dict[str, float]]:
-            return held(networks, "validation") if stage.unlabelled else evaluator(networks, "validation").scores
+            def validate(networks: Mapping[str, Network]) -> dict[str, dict[str, float]]:
+                return held(networks, "validation") if stage.unlabelled else evaluator(networks, "validation").scores
 
-        with frozen_of(self.recipe, stage, cohort, batches, self.fabric, self.console.print) as replay:
             take_statistics(cohort, lambda: self.builder.in_order(stage), self.fabric.device, replay.unchanged)
             ended = train_stage(
                 self.fabric,

@@ -19,6 +19,11 @@ from preceptor.quoting import quoted
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
+_MISNAMED = {frozenset({"InstanceID", "patientID", "ImageName", "cellTypeName"}): "image of origin"}
+"""Columns of a published table -> what its groups most likely are, though the column is called otherwise.
+
+CRCHistoPhenotypes: its patientID has more values than the paper has patients (nine).
+"""
 _RUNS = re.compile(r"[0-9]+ [0-9]+( [0-9]+ [0-9]+)*")
 _MOST_CLASSES = 100
 _FEWEST_ONE_HOT = 3  # two columns of 0 and 1 may be anything, unless each row has exactly one 1
@@ -109,6 +114,9 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
             options["split"] = column
         elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
             options.setdefault("group", column)
+    known = next((what for columns, what in _MISNAMED.items() if columns <= set(rows.columns)), None)
+    if known and "group" in options:
+        options["grouping"] = known
     if mask is None and runs:
         options |= _of_runs(rows, runs, [column for column in free if column not in options.values()])
     elif mask is None:

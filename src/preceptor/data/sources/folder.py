@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from preceptor.data.images import FileReader
-from preceptor.data.name_rules import groups_by_name, own_group_each
+from preceptor.data.name_rules import alike, groups_by_name, own_group_each
 from preceptor.data.patterns import first_brackets
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
@@ -258,7 +258,7 @@ def groups_of(
         told = groups_by_name(stems)
         if told.groups is not None:
             return list(told.groups), told.grouping, (told.note,)
-        return None, None, (" ".join(filter(None, [told.note, NO_GROUPS + _folders_hint(below) + "."])),)
+        return None, None, (" ".join(filter(None, [told.note, NO_GROUPS + _folders_hint(below) + alike(stems) + "."])),)
     warning = own_group_each(stems, groups)
     return groups, grouping, (warning,) if warning else ()
 

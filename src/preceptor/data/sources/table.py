@@ -34,6 +34,7 @@ def table(
     rle_class: str | None = None,
     rle_order: RunOrder = "columns",
     group: str | None = None,
+    grouping: str | None = None,
     split: str | None = None,
     id: str | None = None,
     class_name: str | None = None,
@@ -47,7 +48,9 @@ def table(
 ) -> SampleTable:
     """Rows of a CSV or Parquet file; every option but the folders and templates is a column name.
 
-    CRCHistoPhenotypes: ``image: ImageName, label: cellTypeName, group: patientID, image_folder: patch_images``.
+    CRCHistoPhenotypes: ``image: ImageName, label: cellTypeName, group: patientID, grouping: image of origin,
+    image_folder: patch_images``. Its column patientID most likely numbers the images that the patches were cut from:
+    the paper has nine patients.
 
     Args:
         path: the table, or the folder of the data.
@@ -62,8 +65,9 @@ def table(
         rle_class: column with the class of each row's runs. Where it is that of the image, the class is what follows
             the last underscore (``0001.jpg_fish``).
         rle_order: pixels are counted down the ``columns``, or along the ``rows``.
-        group: column with the group; its name says what a group is. Without one, file names that follow a published
-            scheme tell the groups, which is said.
+        group: column with the group; its name says what a group is unless ``grouping`` does. Without one, file names
+            that follow a published scheme tell the groups, which is said.
+        grouping: what a group is, for example ``patient``: the word that reports use.
         split: column with the official part.
         id: column with the sample's id; by default the image without ending.
         class_name: column with the name of each class, where ``label`` holds numbers.
@@ -90,6 +94,11 @@ def table(
     of = [rle_class.strip()] if rle_class is not None else []
     if of and not texts:
         raise UserError("table: the option rle_class is the class of runs; set the option rle to their column")
+    if grouping is not None and group is None:
+        raise UserError(
+            f"table: the option grouping ({grouping!r}) says what a group is, and no column has groups: set the option "
+            "group to the column too"
+        )
     single = [name for name in (image, label, mask, group, split, id, class_name) if name is not None]
     _check_columns(file, read, [*single, *one_hot, *texts, *of])
     if sum((label is not None, mask is not None, bool(texts), bool(one_hot), has_none)) != 1:
@@ -124,7 +133,7 @@ def table(
         labels, names = labels_in(rows, label, class_name, classes, spellings)
     elif one_hot:
         labels, names, note = one_hot_labels(rows, one_hot, classes, file)
-    groups, grouping, said = _groups(images.paths, rows[group].tolist() if group else None, group)
+    groups, grouping, said = _groups(images.paths, rows[group].tolist() if group else None, grouping or group)
     reader = FileReader(
         tuple(images.paths), None if masks is None else tuple((file,) for file in masks.paths), len(names), runs=runs
     )
@@ -175,11 +184,11 @@ def _ids(values: "pd.Series[str]", images: NamedFiles, root: Path) -> list[str]:
     return ids
 
 
-def _groups(images: list[str], given: list[str] | None, column: str | None) -> tuple[list[str] | None, str | None, str]:
+def _groups(images: list[str], given: list[str] | None, what: str | None) -> tuple[list[str] | None, str | None, str]:
     """The group of each row, what a group is, and what is to be said of it."""
     stems = [parted(os.path.basename(path))[0] for path in images]
     if given is not None:
-        return given, column, own_group_each(stems, given)
+        return given, what, own_group_each(stems, given)
     told = groups_by_name(stems)
     if told.groups is not None:
         return list(told.groups), told.grouping, told.note.replace("sets another rule", "names a column instead")

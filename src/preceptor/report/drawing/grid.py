@@ -18,6 +18,7 @@ _TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciic
 _TEX |= {character: "\\" + character for character in "&%$#_{}"}
 _TEX |= {character: f"${character}$" for character in "<>|"}
 _TEX |= {"[": "{[}", "*": "{*}"}  # which after the end of a row would belong to it
+_TEX |= {"†": r"$\dagger$", "‡": r"$\ddagger$", "²": "$^2$"}
 _TEX |= {"±": r"$\pm$", "▲": r"$\blacktriangle$", "▼": r"$\blacktriangledown$", "≥": r"$\ge$", "×": r"$\times$"}
 _TEX |= {"–": "--", "−": "$-$", "→": r"$\to$", "·": r"$\cdot$", "…": r"\dots{}"}
 
@@ -136,7 +137,7 @@ def measured(
     interval: Interval | None = None,
     *,
     is_share: bool = True,
-    published: tuple[float, float | None] | None = None,
+    published: tuple[float, float | None, str] | None = None,
     mark: str = "",
     is_best: bool = False,
     beside: Sequence[str] = (),
@@ -152,8 +153,8 @@ def measured(
         more.insert(0, f"{text_of(interval.low, is_share=is_share)}–{text_of(interval.high, is_share=is_share)}")
         numbers |= {"low": factor * interval.low, "high": factor * interval.high}
     if published:
-        mean, deviation = published
-        more.append(f"published {mean:g}" + ("" if deviation is None else f" ± {deviation:g}"))
+        mean, deviation, _ = published
+        more.append(published_text(*published))
         numbers |= {"published": mean, "published ±": deviation}
     return Datum(
         text=f"{text_of(found.mean, is_share=is_share)}{spread}{f' {mark}' if mark else ''}",
@@ -162,6 +163,12 @@ def measured(
         is_best=is_best,
         numbers=numbers,
     )
+
+
+def published_text(mean: float, deviation: float | None, mark: str = "") -> str:
+    """A printed figure, with its mark where it has one."""
+    spread = "" if deviation is None else f" ± {deviation:g}"
+    return f"published {mean:g}{spread}{f' {mark}' if mark else ''}"
 
 
 def label(text: object) -> Datum:

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from preceptor.errors import UserError
 from preceptor.inside import inside
@@ -9,10 +10,28 @@ from preceptor.measures.measure import AnyMeasure
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.study_index import INDEX
 
-PublishedFigure = tuple[float, float | None]
 PublishedRows = Sequence[Mapping[str, str]]
 
 _KIND = "kind"
+
+IMPOSSIBLE, NOT_POOLED = "‡", "†"
+"""Marks of printed F1 that do not fit the printed IoU."""
+
+MARKS = {
+    IMPOSSIBLE: "no F1 of the masks with that IoU: it lies between IoU and 2·IoU/(1 + IoU), pooled or averaged",
+    NOT_POOLED: "below 2·IoU/(1 + IoU): not both can be of pooled counts, as ours are",
+}
+
+_ROUNDED, _ASIDE = 0.02, 0.1
+"""Points by which rounding to two digits, and the averaging of runs, may part F1 from its bounds."""
+
+
+class PublishedFigure(NamedTuple):
+    """A printed mean with its deviation, and a mark of :data:`MARKS` or ''."""
+
+    mean: float
+    deviation: float | None
+    mark: str = ""
 
 
 def read_published(study: StudyRecord) -> PublishedRows:
@@ -47,7 +66,7 @@ def figure_for(
         return None
     kind = "fidelity" if measure.against_teacher else "score"
     found = {
-        (float(row["mean"]), float(row["std"]) if row.get("std") else None)
+        PublishedFigure(float(row["mean"]), float(row["std"]) if row.get("std") else None, _mark(row, rows))
         for row in rows
         if row["metric"] == (measure.published_as or measure.name)
         and row.get(_KIND, "score") == kind
@@ -56,3 +75,24 @@ def figure_for(
         and (cell.kind == "run" or "baseline" in (row.get("technique"), row.get("method")))
     }
     return found.pop() if len(found) == 1 else None
+
+
+def _mark(row: Mapping[str, str], rows: PublishedRows) -> str:
+    """Whether a printed F1 fits the IoU that is printed of the same networks."""
+    if row["metric"] != "f1":
+        return ""
+    place = _place(row)
+    beside = next((float(one["mean"]) for one in rows if one["metric"] == "iou" and _place(one) == place), None)
+    return "" if beside is None else mark_of(beside, float(row["mean"]))
+
+
+def mark_of(iou: float, f1: float) -> str:
+    """The mark of an F1 printed beside an IoU, both in percent."""
+    bound = 200 * iou / (100 + iou)
+    if not iou - _ROUNDED <= f1 <= bound + _ROUNDED:
+        return IMPOSSIBLE
+    return NOT_POOLED if f1 < bound - _ASIDE else ""
+
+
+def _place(row: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((key, value) for key, value in row.items() if key not in ("metric", "mean", "std"))

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from preceptor.groupings import units_of
 from preceptor.measures.measure import Measures
 from preceptor.measures.table import main_measure, with_own
 from preceptor.places import place_free
@@ -205,6 +206,17 @@ class StudyRecord:
     def networks(self) -> tuple[str, ...]:
         """Those of the layout, and what the verdict is about where that is none of them."""
         return tuple(dict.fromkeys((*self.layout.networks, self.network)))
+
+    @property
+    def grouping(self) -> str | None:
+        """What the groups of its test samples are, such as ``patient``; None where no groups are known."""
+        run = next(iter(self.finished), None)
+        return None if run is None or run.group_of is None else run.grouped_by or "group"
+
+    @property
+    def units(self) -> str:
+        """What is drawn and exchanged as a whole: patients, lesions, or else single samples or images."""
+        return units_of(self.grouping) if self.grouping else "images" if self.task == "segmentation" else "samples"
 
     @property
     def is_small(self) -> bool:

@@ -52,3 +52,21 @@ def test_a_hospital_of_another_stain_is_named():
 def test_parts_of_few_groups_are_not_told_apart_by_many_images():
     assert drift.part_p_value(np.array([0.1]), np.array([0.5, 0.6])) == 1.0
     assert drift.part_p_value(np.array([0.1, 0.1]), np.array([0.5, 0.5])) == 0.0
+
+
+def parts(generator, looks=4):
+    """Differences and p-values of validation and test against training; nothing differs but hospitals."""
+    gaps, p_values = np.zeros((2, looks)), np.ones((2, looks))
+    for place in range(looks):
+        means = [generator.normal(0, 0.5, count) for count in (12, 4, 4)]
+        images = [np.repeat(one, 30) + generator.normal(0, 1, 30 * len(one)) for one in means]
+        units = [one.reshape(-1, 30).mean(axis=1) for one in images]
+        for row in (0, 1):
+            gaps[row, place] = drift.standardised_difference(images[row + 1], images[0])
+            p_values[row, place] = drift.part_p_value(units[row + 1], units[0])
+    return gaps, p_values
+
+
+def test_no_more_than_one_data_set_in_twenty_names_a_part_where_none_is_odd():
+    generator = np.random.default_rng(0)
+    assert sum(drift.named_parts(*parts(generator)).any() for _ in range(200)) <= 20

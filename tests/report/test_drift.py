@@ -12,10 +12,10 @@ from ..command import preceptor
 from .folders import ALONE, make_run
 
 
-def with_looks(folder, odd=None, *, groups=6, images=20):
+def with_looks(folder, odd=None, *, groups=6, images=20, seed=1):
     """A run whose images are of several hospitals, one of which may be stained otherwise."""
     make_run(folder, ALONE)
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     rows = [
         (f"{hospital}-{n}", f"hospital-{hospital}", hospital % 3, part)
         for hospital in range(groups)

@@ -41,8 +41,8 @@ def along(study: StudyRecord, statistics: Statistics) -> str | None:
             if interval:
                 ends = [100 * interval.low, 100 * interval.high]
                 axes.plot([x, x], ends, color=COLOURS[place % len(COLOURS)], linewidth=1.2, alpha=0.6)
-        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
-        (names[name],) = axes.plot(xs, ys, **look)
+        look: dict[str, Any] = {"marker": "o", "markersize": 4.5, "markeredgewidth": 0}
+        (names[name],) = axes.plot(xs, ys, color=COLOURS[place % len(COLOURS)], **look)
     shown = sorted(numbers.items(), key=lambda option: option[1])
     axes.set_xticks([number for _, number in shown], [text for text, _ in shown])
     axes.set_xticks([], minor=True)

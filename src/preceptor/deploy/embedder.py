@@ -97,8 +97,8 @@ class Embedder:
         self.wanted = replace(wanted, batch=self.batch, threads=torch.get_num_threads())
         network.freeze()
         if self.tap not in network.taps:
-            what = {"embedding": "vector before its logits", "last": "last map, of which a grid could be made"}
-            raise UserError(f"{network.called!r} has no {what[self.tap]}, so there is nothing to embed with")
+            lacking = {"embedding": "vector before its logits", "last": "last map, of which a grid could be made"}
+            raise UserError(f"{network.called!r} has no {lacking[self.tap]}, so there is nothing to embed with")
         network.read = frozenset({self.tap})
         engine = TorchEngine(network, wanted.device)
         self.network, self._device = engine.network, engine.device
@@ -159,7 +159,7 @@ class Embedder:
         from preceptor.embeddings.store import AXES
         from preceptor.teacher_cache.compress import Axes, Compression
 
-        if not self.wanted.compressed:
+        if self.grid is None:
             return
         dims = self.wanted.compressed.get("dims")
         if dims and not (folder / AXES).exists():

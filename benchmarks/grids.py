@@ -158,10 +158,8 @@ def main() -> None:
                 stored = embed_images(Wanted(str(root / "recipe.yaml"), device="cpu", **way), [files], out)
                 scores["probe"].setdefault(name, []).append(probed(recipe, stored))
                 scores["student"].setdefault(name, []).append(distilled(recipe, out, root / f"run {seed} {name}"))
-                record = stored.form.record_bytes
-                print(
-                    f"seed {seed}, {name}: {record:,} bytes, {[one[name][-1] for one in scores.values()]}", flush=True
-                )
+                last = ", ".join(f"{what} {found[name][-1]:.4f}" for what, found in scores.items())
+                print(f"seed {seed}, {name}: {stored.form.record_bytes:,} bytes, {last}", flush=True)
     for what, found in scores.items():
         for name, values in found.items():
             print(f"{what}, {name}: {told(values, found['whole'])}")

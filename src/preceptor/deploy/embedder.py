@@ -159,7 +159,7 @@ class Embedder:
         from preceptor.embeddings.store import AXES
         from preceptor.teacher_cache.compress import Axes, Compression
 
-        if not self.wanted.compressed:
+        if self.grid is None:
             return
         assert self.grid is not None, "of what is compressed"
         dims = self.wanted.compressed.get("dims")

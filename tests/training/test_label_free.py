@@ -98,7 +98,7 @@ def test_labels_that_are_permuted_or_gone_change_no_bit_and_neither_does_a_stop(
     assert notes[0] == notes[1]
 
     assert (result.labels, result.has_no_labels) == ({"train": 0, "validation": 0, "test": 0}, True)
-    assert set(result.test["S1"]) == set(result.validation["S1"]) == {"knowledge_loss", "cosine"}
+    assert set(result.test["S1"]) == set(result.validation["S1"]) == {"knowledge_loss", "teacher_cosine"}
     assert not result.fidelity
     assert any("nothing is known of how well" in note for note in result.notes)
     metrics = pd.read_csv(tmp_path / "straight" / "metrics.csv")
@@ -163,5 +163,5 @@ def test_several_teachers_have_a_projector_each_and_resume(images, tmp_path, mon
     kept = last(tmp_path / "straight", "features")
     widths = {name.split("losses.")[1].split(".")[0]: len(one) for name, one in kept.items() if name.endswith(".mean")}
     assert {name[:2]: width for name, width in widths.items() if "smooth" in name} == {"T1": 48, "T2": 16}
-    assert set(result.test["S1"]) == {"knowledge_loss", "cosine"}
+    assert set(result.test["S1"]) == {"knowledge_loss", "teacher_cosine"}
     assert all(one.equal(last(tmp_path / "stopped", "features")[name]) for name, one in kept.items())

@@ -5,7 +5,7 @@ from typing import Any
 from preceptor.measures.arrays import Float64
 from preceptor.measures.measure import Measure
 
-KNOWLEDGE_LOSS, COSINE = "knowledge_loss", "cosine"
+KNOWLEDGE_LOSS, COSINE = "knowledge_loss", "teacher_cosine"
 
 
 def _first(sums: Float64) -> Float64:

@@ -112,14 +112,14 @@ def _per_image(name: str, label: str, of_counts: Callable[[Int64], Float64], *, 
     )
 
 
-_OF_ONE = ("iou", "f1")
+POOLED = IOU, F1 = ("iou", "f1")
 """What there is of a single foreground class, too, as ``iou.gland``."""
 
 
 def class_scored(key: str) -> str | None:
     """The class of whose mask ``key`` is a score: ``gland`` of ``iou.gland``; None of other keys."""
     name, dot, of = key.partition(".")
-    return of if dot and of and name in _OF_ONE else None
+    return of if dot and of and name in POOLED else None
 
 
 def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
@@ -139,7 +139,7 @@ def measures_of(classes: Sequence[str]) -> tuple[Measure[MaskAnswers], ...]:
             finish=_of_one(of_counts),
             may_monitor=True,
         )
-        for name, label, of_counts in (("iou", "IoU", intersection_over_union), ("f1", "F1", mask_f1))
+        for name, label, of_counts in ((IOU, "IoU", intersection_over_union), (F1, "F1", mask_f1))
         for place, of in enumerate(classes[1:])
     )
 
@@ -168,7 +168,7 @@ _F1_PER_IMAGE = _per_image("f1_per_image", "F1 per image", mask_f1, is_main=Fals
 
 MEASURES: tuple[Measure[MaskAnswers], ...] = (
     Measure(
-        name="iou",
+        name=IOU,
         label="IoU",
         task="segmentation",
         addends=_pixels,
@@ -180,7 +180,7 @@ MEASURES: tuple[Measure[MaskAnswers], ...] = (
         paired=Paired(test="pooled", label="IoU"),
     ),
     Measure(
-        name="f1",
+        name=F1,
         label="F1",
         task="segmentation",
         addends=_pixels,

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from preceptor.errors import UserError
 from preceptor.inside import inside
 from preceptor.measures.measure import AnyMeasure
+from preceptor.measures.segmentation import F1, IOU
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 from preceptor.study_index import INDEX
 
@@ -79,10 +80,10 @@ def figure_for(
 
 def _mark(row: Mapping[str, str], rows: PublishedRows) -> str:
     """Whether a printed F1 fits the IoU that is printed of the same networks."""
-    if row["metric"] != "f1":
+    if row["metric"] != F1:
         return ""
     place = _place(row)
-    beside = next((float(one["mean"]) for one in rows if one["metric"] == "iou" and _place(one) == place), None)
+    beside = next((float(one["mean"]) for one in rows if one["metric"] == IOU and _place(one) == place), None)
     return "" if beside is None else mark_of(beside, float(row["mean"]))
 
 

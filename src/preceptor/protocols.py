@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import yaml
 
 from preceptor.shipped import shipped_folder
 
@@ -102,7 +101,7 @@ def protocols() -> tuple[Protocol, ...]:
             rows=tuple(map(_row, (*of_paper["rows"], *one["rows"]))),
             costs=_costs(one["costs"]) if "costs" in one else None,
         )
-        for paper, of_paper in yaml.safe_load(text).items()
+        for paper, of_paper in read_yaml(text, FILE).items()
         for one in of_paper["setups"]
     )
 

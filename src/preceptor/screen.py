@@ -32,11 +32,11 @@ class Screen(Console):
         return super().render_str(plain(text), **more)
 
     def print(self, *objects: Any, **more: Any) -> None:
-        """As rich does it, but that tables are as wide as they are: a narrower terminal cuts no number."""
+        """As rich does it, but that a table is as wide as its words: a narrower terminal cuts no number."""
         before = self._width
         if len(objects) == 1 and isinstance(objects[0], Table):
             wide = self.options.update(width=_ANY_WIDTH)
-            self.width = max(self.width, Measurement.get(self, wide, objects[0]).maximum)
+            self.width = max(self.width, Measurement.get(self, wide, objects[0]).minimum)
         try:
             super().print(*objects, **more)
         finally:

@@ -324,7 +324,6 @@ def test_table_of_masks_with_official_parts(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("\n3,0,3.png,others", "\n3,0,3.png,", r"no cellTypeName in 1 rows, the first is line 5"),
         ("\n3,0,3.png", "\n3,0,33.png", r"1 rows name an image that is not there, for example .*33\.png"),
         ("\n3,0,3.png", "\n3,0,2.png", r"'2\.png' in lines 4, 5, with the labels epithelial, others"),
         ("\n3,0,3.png,others,3", "\n3,0,2.png,epithelial,2", r"'2\.png' in lines 4, 5: each image needs one row"),

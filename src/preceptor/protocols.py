@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-
 from preceptor.shipped import shipped_folder
+from preceptor.yaml_text import read_yaml_file
 
 AS_STATED, DEPARTS, OPEN, READING = "as stated", "DEPARTS", "left open", "our reading"
 """How what is done stands to what the paper states."""
@@ -90,7 +90,7 @@ class Protocol:
 @cache
 def protocols() -> tuple[Protocol, ...]:
     """Of every paper whose figures are shipped, in the order of the file."""
-    text = (shipped_folder("studies") / "published" / "protocols.yaml").read_text(encoding="utf-8")
+    path = shipped_folder("studies") / "published" / "protocols.yaml"
     return tuple(
         Protocol(
             paper=paper,
@@ -101,7 +101,7 @@ def protocols() -> tuple[Protocol, ...]:
             rows=tuple(map(_row, (*of_paper["rows"], *one["rows"]))),
             costs=_costs(one["costs"]) if "costs" in one else None,
         )
-        for paper, of_paper in read_yaml(text, FILE).items()
+        for paper, of_paper in read_yaml_file(path, path.name).items()
         for one in of_paper["setups"]
     )
 

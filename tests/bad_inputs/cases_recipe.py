@@ -276,7 +276,7 @@ def seed_huge(folder):
     return train(folder, recipe(seed=2**80))
 
 
-@case(0, "run folder", slow=True)
+@case(2, "seed: should be greater than or equal to 0")
 def seed_negative(folder):
     return train(folder, recipe(seed=-1))
 

@@ -31,7 +31,7 @@ def table_wrong_column(folder):
     return with_table(folder, label="klass")
 
 
-@case(2, "no label in 1 rows, the first is line 6")
+@case(0, "1 images without a label are in the training part")
 def table_blank_label(folder):
     return with_row(folder, "4.png,,p9")
 

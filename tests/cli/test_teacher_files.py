@@ -105,8 +105,9 @@ CASES = {
         "t.bin", lambda state: {**state, "head.weight": torch.zeros(1000, 32), "head.bias": torch.zeros(1000)}, 0, ()
     ),
     "with another head": Case(
-        "t.bin", lambda state: {**state, "head.weight": torch.zeros(7, 32), "head.bias": torch.zeros(7)}, 2, ("head has 7 outputs",)
+        "t.bin", lambda state: {**state, "head.weight": torch.zeros(7, 32), "head.bias": torch.zeros(7)}, 0, ()
     ),
+    "with half a head": Case("t.bin", lambda state: {**state, "head.weight": torch.zeros(7, 32)}, 2, ("head.bias",)),
     "positions of another grid": Case("t.bin", larger_grid, 0, ()),
     "images that patches do not divide": Case("t.bin", dict, 2, ("input_size",), {"input_size": 45}),
     "nothing there": Case(".", b"", 2, ("no such file or folder",), {"weights": "gone.bin"}),

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ def flip(file: Path, bit: int) -> None:
         opened.write(bytes([byte ^ 1 << bit % 8]))
 
 
+_ONE_AT_A_TIME = threading.Lock()  # several threads of Python 3.11 cannot always parse a header at once
+
+
 def masked_table(folder: Path, count: int = 6) -> SampleTable:
     """Images and masks in ``.npy`` files, so that reading them is quick."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +38,8 @@ def masked_table(folder: Path, count: int = 6) -> SampleTable:
     ids = [str(number) for number in range(count)]
 
     def read(row: int):
-        pixels = np.load(folder / f"{row}.npy")
+        with _ONE_AT_A_TIME:
+            pixels = np.load(folder / f"{row}.npy")
         return pixels, pixels[..., 0] // 128
 
     return SampleTable(

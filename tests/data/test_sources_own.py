@@ -140,6 +140,16 @@ def test_where_no_group_is_known_it_says_how_to_set_one(tmp_path):
     assert "data.options.group" in table.notes[0]
 
 
+def test_folds_with_class_folders_in_them_are_not_taken_for_classes_without_a_word(tmp_path):
+    for fold in ("fold1", "fold2", "fold3"):
+        for name in ("benign", "malignant"):
+            save_image(tmp_path / fold / name / "1.png", seed=len(fold + name))
+    assert (
+        "each of fold1, fold2, fold3 holds benign, malignant: if these are the classes"
+        in recognise(tmp_path).reasons[2]
+    )
+
+
 def test_folders_below_the_classes_can_be_groups(tmp_path):
     for name in ("a", "b"):
         for patient in range(3):
@@ -148,6 +158,7 @@ def test_folders_below_the_classes_can_be_groups(tmp_path):
     found = recognise(tmp_path)
     assert found.options == {"group_from": "folder", "grouping": "folder"}
     assert "guessed: the 6 folders below the classes" in found.reasons[1]
+    assert len(found.reasons) == 2
     plain = open_source("folder", str(tmp_path))
     assert len(plain) == 12
     assert plain.grouping is None

@@ -314,4 +314,11 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
     if not is_nested or len(inner) < _FEWEST_GROUPS or groups_by_name(stems).groups is not None:
         return Recognised("folder", {}, (why,))
     options = {"group_from": "folder", "grouping": "folder"}
-    return Recognised("folder", options, (why, _guessed_groups(len({name for _, name in inner}), "the classes")))
+    of_groups = {name for _, name in inner}
+    said = (why, _guessed_groups(len(of_groups), "the classes"))
+    if len(inner) == len(holding) * len(of_groups):
+        said += (
+            f"each of {some_of(holding)} holds {some_of(of_groups)}: if these are the classes, and the folders above "
+            "them folds or patients, give a table with columns image, label and group instead (--source table)",
+        )
+    return Recognised("folder", options, said)

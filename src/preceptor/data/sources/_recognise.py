@@ -315,7 +315,7 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
         return Recognised("folder", {}, (why,))
     options = {"group_from": "folder", "grouping": "folder"}
     of_groups = {name for _, name in inner}
-    said = (why, _guessed_groups(len(of_groups), "the classes"))
+    said: tuple[str, ...] = (why, _guessed_groups(len(of_groups), "the classes"))
     if len(inner) == len(holding) * len(of_groups):
         said += (
             f"each of {some_of(holding)} holds {some_of(of_groups)}: if these are the classes, and the folders above "

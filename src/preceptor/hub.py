@@ -1,11 +1,26 @@
-"""What the Hugging Face hub has, asked without torch and without waiting long."""
+"""Where ImageNet weights can be had, asked without torch and without waiting long: in a folder, or on the hub."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 
+from preceptor.files import expand
+
+WEIGHTS_FOLDER = "PRECEPTOR_WEIGHTS"
+"""The environment variable that names a folder of ImageNet weights, for machines without a network."""
 FILES = ("model.safetensors", "pytorch_model.bin")
 """What weights are called there."""
+
+
+def file_at_hand(name: str) -> str | None:
+    """The file ``${PRECEPTOR_WEIGHTS}/NAME.safetensors`` as a recipe writes it, where it lies there, else None.
+
+    Args:
+        name: of the network, as timm gives it; a tag behind a point is part of the file's name.
+    """
+    given = f"${{{WEIGHTS_FOLDER}}}/{name}.safetensors"
+    return given if os.environ.get(WEIGHTS_FOLDER) and expand(given).is_file() else None
 
 
 def is_cached(repository: str, revision: str | None = None, files: tuple[str, ...] = FILES) -> bool:

@@ -319,7 +319,8 @@ class NetworkSpec(Model):
             ``package.module:Name``. Of images with other than three channels, the first convolution is adapted
             (timm's rule).
         encoder: of a segmentation-models-pytorch architecture.
-        weights: ``imagenet``, ``none``, or a folder or .safetensors file.
+        weights: ``imagenet`` (``${PRECEPTOR_WEIGHTS}/NAME.safetensors`` where that variable names a folder with such a
+            file, else fetched by timm or segmentation-models-pytorch), ``none``, or a folder or .safetensors file.
         input_size: pixels of a side as the network sees it, where that is not ``data.image_size``.
         mean: normalises each channel of pixels from 0 to 1, with ``std``; by default that of the weights.
         std: see ``mean``.

@@ -113,10 +113,11 @@ def test_without_the_hub_files_in_the_folder_of_weights_are_taken():
     made = chosen(folder(), machine)
     assert made["networks.student"] == {
         "architecture": "tf_efficientnet_lite0",
-        "weights": "${PRECEPTOR_WEIGHTS}/tf_efficientnet_lite0.safetensors",
+        "weights": "imagenet",
     }
     assert "files of them lie in ${PRECEPTOR_WEIGHTS}" in why(folder(), "networks.teacher", machine)
-    assert chosen(folder(task="segmentation"), machine)["networks.student"]["weights"] == "none"
+    masks = chosen(folder(task="segmentation"), machine)["networks.student"]
+    assert (masks["encoder"], masks["weights"]) == ("tf_efficientnet_lite0", "imagenet")
 
 
 def test_a_gpu_gets_larger_networks_and_images():

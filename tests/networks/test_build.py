@@ -139,6 +139,25 @@ def test_without_internet_says_how_to_go_on(spec, monkeypatch):
         make(weights="imagenet", **spec)
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"architecture": "tf_efficientnet_lite0"},
+        {"architecture": "unet", "encoder": "tf_efficientnet_lite0", "task": "segmentation"},
+    ],
+    ids=["classifier", "encoder"],
+)
+def test_weights_of_imagenet_are_taken_from_the_folder_of_weights_where_they_lie_there(spec, tmp_path, monkeypatch):
+    model = timm.create_model("tf_efficientnet_lite0")
+    torch.nn.init.constant_(model.conv_stem.weight, 0.25)
+    save_file(model.state_dict(), tmp_path / "tf_efficientnet_lite0.safetensors")
+    monkeypatch.setenv("PRECEPTOR_WEIGHTS", str(tmp_path))
+    network = make(weights="imagenet", **spec)
+    assert (next(network.model.parameters()) == 0.25).all()
+    assert network.has_new_head
+    assert network.blueprint.mean == network.blueprint.std == (0.5, 0.5, 0.5), "timm's, of these weights"
+
+
 def test_weights_that_do_not_exist_for_an_architecture():
     name = next(name for name in timm.list_models("resnet*") if not timm.is_model_pretrained(name))
     with pytest.raises(UserError, match="cannot be had"):

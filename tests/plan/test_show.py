@@ -85,7 +85,7 @@ def test_a_plan_in_words():
     ]
 
 
-def test_what_comes_from_outside_and_whether_it_is_there(tmp_path):
+def test_what_comes_from_outside_and_whether_it_is_there(tmp_path, monkeypatch):
     (tmp_path / "t.safetensors").touch()
     networks = {"teacher": SMALL, "student": {**SMALL, "weights": "imagenet"}}
     options = {"teacher": str(tmp_path / "t.safetensors"), "student_alone": str(tmp_path / "alone")}
@@ -94,6 +94,10 @@ def test_what_comes_from_outside_and_whether_it_is_there(tmp_path):
         f"technique.teacher: {tmp_path}/t.safetensors: there, {tmp_path}/t.safetensors",
         f"technique.student_alone: {tmp_path}/alone: MISSING: no finished run",
     ]
+    (tmp_path / "resnet10t.safetensors").touch()
+    monkeypatch.setenv("PRECEPTOR_WEIGHTS", str(tmp_path))
+    found, *_ = wanted_from_outside(plan_of("kd_offline", networks=networks, **options))
+    assert found == "ImageNet weights of resnet10t, in ${PRECEPTOR_WEIGHTS}/resnet10t.safetensors"
     (line,) = wanted_from_outside(plan_of("kd_offline", teacher="nowhere"))
     assert line == "technique.teacher: nowhere: MISSING: 'nowhere' does not exist."
 

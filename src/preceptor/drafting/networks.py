@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from preceptor.drafting.choice import DraftedValue
-from preceptor.hub import ask, is_cached
+from preceptor.hub import WEIGHTS_FOLDER, ask, file_at_hand, is_cached
 from preceptor.specs import Task
 
 _CLASSIFIERS = {
@@ -21,10 +21,8 @@ _BESIDE = {
     "tf_efficientnet_lite2": ("timm/tf_efficientnet_lite2.in1k", 4.8),
     "tf_efficientnet_lite0": ("timm/tf_efficientnet_lite0.in1k", 3.4),
 }
-"""The same of a teacher and a student that are taken where their files lie on this machine."""
+"""The same of a teacher and a student, or of encoders, that are taken where their files lie on this machine."""
 _FILES = tuple(_BESIDE)
-_FOLDER = "PRECEPTOR_WEIGHTS"
-_IN_FOLDER = f"${{{{{_FOLDER}}}}}/{{}}.safetensors"
 _REVISION = "3f2325ff978283d47aa6a1d6878ca20565622683"
 _ENCODERS: dict[str, tuple[str, str | None]] = {
     "resnet34": ("smp-hub/resnet34.imagenet", "7a57b34f723329ff020b3f8bc41771163c519d0c"),
@@ -67,8 +65,7 @@ def this_machine(has_hub: Callable[[], bool]) -> Machine:
     wanted = {repository: None for repository, _ in _CLASSIFIERS.values()} | dict(_ENCODERS.values())
     has_gpu = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi") is not None
     cached = frozenset(name for name, revision in wanted.items() if is_cached(name, revision))
-    folder = os.environ.get(_FOLDER, "")
-    files = frozenset(name for name in _FILES if folder and os.path.isfile(os.path.join(folder, f"{name}.safetensors")))
+    files = frozenset(name for name in _FILES if file_at_hand(name))
     return Machine(has_gpu, cached, has_hub(), files)
 
 
@@ -77,11 +74,11 @@ def choose_networks(task: Task, machine: Machine) -> tuple[list[DraftedValue], b
     teacher, student = _pair(task, machine.has_gpu)
     repositories = _repositories(task, (teacher, student))
     is_pretrained = machine.has_weights(repositories)
-    weights = "imagenet" if is_pretrained else "none"
     where = "they lie in this machine's cache" if not machine.has_hub else "the Hugging Face hub answers"
-    if not is_pretrained and task == "classification" and machine.files.issuperset(_FILES):
-        (teacher, student), weights, is_pretrained = _FILES, _IN_FOLDER, True
-        where = f"files of them lie in ${{{_FOLDER}}}; the Hugging Face hub does not answer"
+    if not is_pretrained and machine.files.issuperset(_FILES):
+        (teacher, student), is_pretrained = _FILES, True
+        where = f"files of them lie in ${{{WEIGHTS_FOLDER}}}; the Hugging Face hub does not answer"
+    weights = "imagenet" if is_pretrained else "none"
     start = (
         f"Weights from ImageNet: {where}."
         if is_pretrained
@@ -116,7 +113,7 @@ def _repositories(task: Task, names: tuple[str, str]) -> list[str]:
 
 def _spec(task: Task, name: str, weights: str, role: str) -> dict[str, Any]:
     if task == "classification":
-        return {"architecture": name, "weights": weights.format(name)}
+        return {"architecture": name, "weights": weights}
     return {
         "architecture": "unet",
         "encoder": name,

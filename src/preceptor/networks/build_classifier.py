@@ -10,6 +10,7 @@ from torch import nn
 
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.hub import file_at_hand
 from preceptor.networks import heads
 from preceptor.networks.blueprint import Blueprint
 from preceptor.networks.classifier import Classifier
@@ -48,8 +49,9 @@ def build_classifier(blueprint: Blueprint) -> Classifier:
     preset = preset_of(blueprint.spec.architecture)
     spec = _settle_name(blueprint.spec)
     require_classifier(spec.architecture)
-    if preset is not None and spec.weights == "imagenet":
-        spec = spec.model_copy(update={"weights": fetched(preset)})
+    if spec.weights == "imagenet" and hub is None:
+        found = fetched(preset) if preset is not None else file_at_hand(spec.architecture)
+        spec = spec.model_copy(update={"weights": found or "imagenet"})
     weights = None if spec.weights in ("imagenet", "none") else _read(spec, preset)
     adapter = blueprint.adapter
     if weights is not None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from preceptor.errors import UserError
 from preceptor.files import expand
+from preceptor.hub import file_at_hand
 from preceptor.networks.blueprint import IMAGENET_MEAN, Blueprint
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
@@ -30,6 +31,8 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     require_segmenter(spec.architecture)
     _refuse_adapter(blueprint)
     encoder = encoder_name(spec.architecture, spec.encoder)
+    if spec.weights == "imagenet" and (found := file_at_hand(_of_timm(encoder) or encoder)):
+        spec = _settle_normalisation(spec.model_copy(update={"weights": found}), encoder)
     weights = (
         None
         if spec.weights in ("imagenet", "none")

@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 import huggingface_hub
 
 from preceptor.errors import UserError
-from preceptor.hub import FILES, is_cached
+from preceptor.hub import FILES, WEIGHTS_FOLDER, is_cached
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
@@ -16,8 +16,9 @@ def no_weights(name: str, reason: str) -> UserError:
     """The error for weights that cannot be had: why, and how to go on."""
     return UserError(
         f"{name}: its ImageNet weights cannot be had: {reason}.\n"
-        "Go on with `weights: none` (start from random numbers), or give a local folder or file: "
-        "`weights: PATH` to a .safetensors file, a PyTorch state dict, or a folder saved by timm or preceptor."
+        "Go on with `weights: none` (start from random numbers: more epochs, a lower end), or give a local folder or "
+        "file: `weights: PATH` to a .safetensors file, a PyTorch state dict, or a folder saved by timm or preceptor. "
+        f"The folder that {WEIGHTS_FOLDER} names is looked into first, for timm's name with .safetensors behind it."
     )
 
 

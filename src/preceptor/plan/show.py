@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from preceptor.errors import UserError
+from preceptor.hub import file_at_hand
 from preceptor.plan.edge import Edge, LossUse
 from preceptor.plan.given import Given
 from preceptor.plan.network import Composed, NetworkUse, SharedWidth
@@ -57,16 +58,20 @@ def where(edge: Edge[LossUse], task: Task) -> str:
 
 def wanted_from_outside(plan: Plan) -> list[str]:
     """What the plan wants that it does not make itself, and whether it is there."""
-    pretrained = {
-        f"ImageNet weights of {network.spec.encoder or network.spec.architecture}": name
-        for network, name in plan.networks.items()
+    pretrained = dict.fromkeys(
+        (network.spec.encoder or network.spec.architecture).removeprefix("tu-")
+        for network in plan.networks
         if network.spec and network.spec.weights == "imagenet" and not network.given
-    }
-    lines = [f"{what}, fetched by their library unless it has them" for what in pretrained]
+    )
+    lines = [f"ImageNet weights of {name}, {_where_they_are(name)}" for name in pretrained]
     lines += [f"{given.option}: {given.path}: {_presence(given)}" for given in plan.needs]
     if plan.student_alone:
         lines.append(f"{plan.student_alone.option}: {plan.student_alone.path}: {_result(plan.student_alone)}")
     return lines
+
+
+def _where_they_are(name: str) -> str:
+    return f"in {file}" if (file := file_at_hand(name)) else "fetched by their library unless it has them"
 
 
 def architecture_of_use(network: NetworkUse | Composed) -> str:

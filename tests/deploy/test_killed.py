@@ -1,4 +1,4 @@
-"""``kill -9`` at random moments of predict and of export: the same bytes at the end, nothing half-written."""
+"""``kill -9`` at random moments of predict, embed and export: the same bytes at the end, nothing half-written."""
 
 import os
 import random
@@ -123,6 +123,29 @@ def test_predict_with_dicom_segmentations(mask_run, tmp_path):
         assert sorted(path.name for path in (out / "segmentations").iterdir()) == made
         for name in made:
             assert of_scan(out / "segmentations" / name) == of_scan(whole / "segmentations" / name)
+    assert hits >= 15 * KILLS / 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_embed(class_run, class_data, tmp_path):
+    images, draw = tmp_path / "images", random.Random(2)
+    images.mkdir()
+    for number, file in enumerate(sorted(class_data.rglob("*.png")) * 40):
+        (images / f"{number:05d}.png").symlink_to(file)
+
+    def command(out):
+        return "embed", class_run, images, "--out", out, "--device", "cpu"
+
+    whole = tmp_path / "whole"
+    seconds = work_of(command(whole), (whole / ".embed").exists, (whole / "embeddings.json").exists)
+    wanted, hits = contents(whole), 0
+    for number in range(KILLS):
+        out = tmp_path / str(number)
+        kill(command(out), (out / ".embed").exists, draw.uniform(0, 0.9 * seconds))
+        hits += (out / ".embed").exists() and not (out / "embeddings.json").exists()
+        finish(start(*command(out)))
+        assert contents(out) == wanted
     assert hits >= 15 * KILLS / 20
 
 

@@ -107,6 +107,16 @@ def test_weights_are_taken_where_they_can_be_had_and_else_it_is_said(task):
         assert said in why(found, "networks.teacher", machine)
 
 
+def test_images_without_labels_copy_a_teachers_features():
+    table = replace(folder().table, source="images", classes=())
+    found = replace(folder(), table=table, source="images")
+    made = chosen(found)
+    assert made["technique.name"] == "distil_features"
+    assert made["technique.losses"] == [{"loss": "cosine"}]
+    assert "task_loss.class_weights" not in made
+    assert "100 images, without labels" in why(found, "task")
+
+
 def test_without_the_hub_files_in_the_folder_of_weights_are_taken():
     files = frozenset({"tf_efficientnet_lite0", "tf_efficientnet_lite2"})
     machine = Machine(has_gpu=False, cached=frozenset(), has_hub=False, files=files)

@@ -132,6 +132,24 @@ def test_splits_that_differ_are_said_to(tmp_path):
     assert any("2 different splits" in note for note in data_card(study_in(tmp_path)).notes)
 
 
+@pytest.mark.parametrize(
+    ("split", "said", "unsaid"),
+    [
+        ({}, "for testing, stratified by class.", "label"),
+        ({"stratify": False}, "for testing. ", "stratified"),
+        ({"labels": {"fraction": 0.1}}, "Of the training labels 10 % of each class were known", "No label"),
+        ({"labels": {"per_class": 5}}, "Of the training labels 5 of each class were known", "No label"),
+        ({"labels": {"fraction": 0.0}}, "No label was read, of no part.", "stratified"),
+    ],
+)
+def test_the_methods_paragraph_says_which_labels_were_read(split, said, unsaid, tmp_path):
+    make_run(tmp_path / "a", ALONE, recipe={"split": {"by": "group", **split}}, done=False)
+    study = study_in(tmp_path)
+    text = " ".join(methods_paragraph(study, Statistics(study)))
+    assert said in text
+    assert unsaid not in text
+
+
 def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
     make(tmp_path, {"alone": 0.6, "ml": 0.7})
     make_run(tmp_path / "c", technique("kd_offline", losses=[{"loss": "at"}]))

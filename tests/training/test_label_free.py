@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 from preceptor.errors import InterruptedRunError, UserError
 from preceptor.recipe import parse_recipe
@@ -113,6 +114,17 @@ def test_a_folder_of_images_is_enough(images, tmp_path):
     assert [stage.name for stage in recipe.plan().stages] == ["features"]
     result, _ = train(recipe, tmp_path / "run")
     assert set(result.test["S1"]) == {"knowledge_loss"}
+
+
+def test_a_recipe_with_labels_begins_with_what_was_learned_without(images, tmp_path):
+    train(recipe_of(images, tmp_path / "cache"), tmp_path / "free")
+    begun = {"networks.student.weights": str(tmp_path / "free" / "networks" / "S1"), "technique": {"name": "baseline"}}
+    labelled = recipe_of(images, tmp_path / "cache", split={"labels": None, "stratify": False}).with_(begun)
+    result, _ = train(labelled, tmp_path / "labelled")
+    assert "accuracy" in result.test["S1"]
+    kept = load_file(tmp_path / "free" / "networks" / "S1" / "model.safetensors")
+    learned = load_file(tmp_path / "labelled" / "networks" / "S1" / "model.safetensors")
+    assert (kept["conv1.0.weight"] - learned["conv1.0.weight"]).abs().max() < 0.02, "of a few small steps"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def choose(folder: DraftedFolder, name: str, machine: Machine) -> list[DraftedVa
         *_split(folder),
         *_augment(folder),
         *networks,
-        *_technique(),
+        *_technique(folder),
         *_task_loss(folder),
         *_training(folder, is_pretrained),
         DraftedValue("seed", 0, ("Another seed is another run; several tell how far chance goes.",)),
@@ -40,6 +40,8 @@ def choose(folder: DraftedFolder, name: str, machine: Machine) -> list[DraftedVa
 
 def _task_reason(folder: DraftedFolder) -> str:
     table, count = folder.table, f"{len(folder.table):,} images"
+    if folder.has_no_labels:
+        return f"{count}, without labels: a teacher's features are learned, and nothing of classes is."
     if table.task == "segmentation":
         return f"{count} with masks: {', '.join(table.classes)}."
     counts = ", ".join(f"{name} {count:,}" for name, count in list(folder.per_class.items())[:12])
@@ -140,7 +142,13 @@ def _augment(folder: DraftedFolder) -> list[DraftedValue]:
     ]
 
 
-def _technique() -> list[DraftedValue]:
+def _technique(folder: DraftedFolder) -> list[DraftedValue]:
+    if folder.has_no_labels:
+        why = "What the teacher sees of every image is copied, without a label; a foundation model teaches most."
+        return [
+            DraftedValue("technique.name", "distil_features", (why,)),
+            DraftedValue("technique.losses", [{"loss": "cosine"}]),
+        ]
     return [
         DraftedValue(
             "technique.name",

@@ -52,6 +52,11 @@ class DraftedFolder:
         return round(statistics.median(heights)), round(statistics.median(widths))
 
     @property
+    def has_no_labels(self) -> bool:
+        """Whether it is images alone."""
+        return not self.table.classes
+
+    @property
     def images(self) -> dict[str, int]:
         """How many images each part has."""
         return {part: len(self.split.rows(part)) for part in ("train", "validation", "test")}

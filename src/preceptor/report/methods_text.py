@@ -15,6 +15,7 @@ from preceptor.report.names import architecture_in_recipe
 from preceptor.report.reading.runs import RunRecord
 from preceptor.report.reading.studies import StudyRecord
 from preceptor.report.statistics import Statistics
+from preceptor.specs import FEATURES
 from preceptor.techniques import technique_rows
 
 _BALANCED = {
@@ -49,12 +50,10 @@ def _on_data(run: RunRecord) -> Iterable[str]:
         counts = [int((table["split"] == part).sum()) for part in ("train", "validation", "test")]
         grouped = run.grouped_by
         by = f"by {grouped}, so that none occurs in two parts," if grouped else "by image (no groups were used)"
+        spread = ", stratified by class" if run.task == "classification" and split.get("stratify", True) else ""
         yield (
             f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and {counts[2]:,} "
-            f"for testing, stratified by class."
-            if run.task == "classification"
-            else f"They were split {by} into {counts[0]:,} for training, {counts[1]:,} for validation and "
-            f"{counts[2]:,} for testing."
+            f"for testing{spread}."
         )
         if split.get("folds"):
             yield (
@@ -66,6 +65,11 @@ def _on_data(run: RunRecord) -> Iterable[str]:
         yield f"Before that, {subset.get('count'):,} images were drawn{drawn}."
     if split.get("train_fraction", 1.0) != 1.0:
         yield f"Of the training part {100 * split['train_fraction']:g} % was used."
+    if run.task == FEATURES:
+        yield "No label was read, of no part."
+    elif labels := split.get("labels"):
+        known = f"{labels['per_class']:,}" if labels.get("per_class") else f"{100 * labels['fraction']:g} %"
+        yield f"Of the training labels {known} of each class were known; the other images were used without theirs."
     named = {
         "flip_horizontal": "horizontal flips",
         "flip_vertical": "vertical flips",

@@ -113,7 +113,8 @@ def _refuse(what: str, leaked: set[str]) -> None:
     if leaked:
         raise UserError(
             f"{what} was trained on {len(leaked)} images that are validation or test here, for example "
-            f"{min(leaked)}.\nGive both recipes the same split.seed, or train those weights on this split."
+            f"{min(leaked)}.\nGive both recipes the same `split` (seed, fractions, stratify: a run without labels has "
+            "`stratify: false`), or train those weights on this split."
         )
 
 

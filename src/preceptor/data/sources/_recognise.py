@@ -87,8 +87,8 @@ def recognise(path: Path) -> Recognised:
     raise UserError(
         f"{quoted(path)} has no known layout.\n  saw: {contents(path)}\n"
         "  expected: a published data set, one folder of images per class, images and masks in folders or side by\n"
-        "  side, or a table beside the images; name the layout with --source and its options with --option name=value;\n"
-        "  for images alone, without labels, that is --source images"
+        "  side, or a table beside the images; name the layout with --source, its options with --option name=value.\n"
+        "  Images alone, without labels: --source images"
     )
 
 

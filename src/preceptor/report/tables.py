@@ -40,8 +40,7 @@ def scores(study: StudyRecord, statistics: Statistics) -> Grid:
         if observer
         else ""
     )
-    units = _units(study, metrics)
-    caption = f"Test split, in percent{units}; mean ± sample standard deviation over seeds.{between}"
+    caption = f"Test split{_units(study, metrics)}; mean ± sample standard deviation over seeds.{between}"
     if statistics.intervals:
         caption += f" Ranges are 95 % bootstrap intervals of the mean over seeds, over test {study.units}."
         for metric in study.growing_with_noise(metric for _, _, metric in statistics.intervals):
@@ -50,11 +49,13 @@ def scores(study: StudyRecord, statistics: Statistics) -> Grid:
 
 
 def _units(study: StudyRecord, metrics: Sequence[str]) -> str:
-    """But for what scores are not in percent, and how far outlines may be off, in words."""
+    """Which scores are in percent, and how far outlines may be off, in words."""
     tolerance = next((answers.tolerance for run in study.finished if (answers := run.predictions)), "")
     named = [_with_unit(study, metric, tolerance) for metric in metrics if not study.is_share(metric)]
     within = f", outlines within {tolerance}" if tolerance else ""
-    return (f" but for {', '.join(named)}" if named else "") + within
+    if len(named) == len(metrics):
+        return within
+    return ", in percent" + (f" but for {', '.join(named)}" if named else "") + within
 
 
 def _with_unit(study: StudyRecord, metric: str, tolerance: str) -> str:

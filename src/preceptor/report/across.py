@@ -83,7 +83,6 @@ def rank_table(found: Across) -> Grid:
         rows.append(
             (
                 label(found.methods[place]),
-                *(_mean(study, mean) for study, mean in zip(found.studies, means[:, place].tolist(), strict=True)),
                 Datum(f"{rank:.2f}", rank, numbers={"": rank}),
                 Datum(
                     f"{middle.value:.2f}",
@@ -91,10 +90,11 @@ def rank_table(found: Across) -> Grid:
                     beside=(ends,),
                     numbers={"": middle.value, "low": middle.low, "high": middle.high},
                 ),
+                *(_mean(study, mean) for study, mean in zip(found.studies, means[:, place].tolist(), strict=True)),
                 label(", ".join(found.methods[other] for other in found.order if _differ(test, place, other))),
             )
         )
-    heads = ("method", *map(_head, found.studies), "average rank", "interquartile mean", "differs from")
+    heads = ("method", "average rank", "interquartile mean", *map(_head, found.studies), "differs from")
     return Grid("ranks", "Over all data sets", (heads,), tuple(rows), 1, _caption(found))
 
 

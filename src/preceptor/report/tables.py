@@ -143,7 +143,8 @@ def runs(study: StudyRecord) -> Grid:
             )
     name = study.label(study.metric)
     heads = ("method", "seed", "status", "chosen on validation", f"its test {name}", "seconds", "images/s", "run")
-    return Grid("runs", "Every run", (heads,), tuple(rows), 1)
+    caption = f"{name} of the network that was chosen on validation, on the test part; images a second while training."
+    return Grid("runs", "Every run", (heads,), tuple(rows), 1, caption[0].upper() + caption[1:])
 
 
 def _study_of(run: str) -> str:
@@ -170,7 +171,9 @@ def costs(study: StudyRecord) -> Grid | None:
     if not found:
         return None
     heads = ("role", "network", "parameters (M)", "multiply-adds (M)", "size (MiB)")
-    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2, compression(study))
+    caption = "Of one image through the network as it is exported; size of its weights on disk."
+    said = " ".join(filter(None, (caption, compression(study))))
+    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2, said)
 
 
 def gradients(study: StudyRecord) -> Grid | None:

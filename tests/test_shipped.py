@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from preceptor.cli.complete import recipe_names, study_names
 from preceptor.errors import UserError
+from preceptor.groupings import unit_of
 from preceptor.shipped import described_files, find_file, shipped_folder, shipped_names
 
 from .command import preceptor
@@ -84,3 +86,15 @@ def test_a_file_beside_is_meant_and_a_folder_is_told_what_makes_a_recipe_of_it(t
     for typed in ("pictures", "picture.yaml", "pictures.yml"):
         with pytest.raises(UserError, match=r"did you mean 'pictures\.yaml'"):
             find_file(Path(typed), ["recipes"])
+
+
+@pytest.mark.parametrize(
+    "path", sorted([*TOP.glob("recipes/*.yaml"), *TOP.glob("studies/*.yaml")]), ids=lambda p: p.stem
+)
+def test_whoever_reads_groups_from_names_says_what_they_are(path):
+    """Reports speak of patients or images of origin, and warn where these may not be patients."""
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    recipe = raw if "task" in raw else raw["recipe"]
+    options = recipe["data"].get("options") or {} if isinstance(recipe, dict) else {}
+    if "group" in options:
+        assert unit_of(options.get("grouping")) == options["grouping"]

@@ -210,7 +210,8 @@ GRID = Grid(
     "50 % & more",
     (("", "a|b", "a|b"), ("what", "x_1", "y")),
     ((Datum("r|1"), Datum("1.0", is_best=True, beside=("2–3",)), Datum("<b>", numbers={"": 1.5, "±": None})),),
-    caption="±",
+    1,
+    "±",
 )
 
 
@@ -248,7 +249,7 @@ def test_forms_escape_what_they_must():
     ],
 )
 def test_names_do_nothing_but_stand_there(name, csv_cell, markdown, latex):
-    grid = Grid("made", "made", ((name, "b"),), ((Datum(name), Datum("1")),))
+    grid = Grid("made", "made", ((name, "b"),), ((Datum(name), Datum("1")),), 1, "")
     assert next(csv.reader(io.StringIO(as_csv(grid))))[0] == csv_cell
     assert list(csv.reader(io.StringIO(as_csv(grid))))[1][0] == csv_cell
     assert f"| {markdown} | 1 |" in as_markdown(grid)

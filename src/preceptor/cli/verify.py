@@ -23,7 +23,9 @@ def verify_report(folders: list[Path], out: Path) -> None:
         for line in _lines(table):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
     counts = [sum(table.count(verdict) for table in found) for verdict in ("agrees", "differs", "unknown")]
-    said = f"verified: {counts[0]:,} numbers agree, {counts[1]:,} differ, {counts[2]:,} cannot be computed again"
+    said = "verified: nothing, for no number of these tables comes from predictions"
+    if any(counts[:2]):
+        said = f"verified: {counts[0]:,} numbers agree, {counts[1]:,} differ, {counts[2]:,} cannot be computed again"
     console.print(said, highlight=False, soft_wrap=True)
     if counts[1]:
         raise typer.Exit(1)
@@ -31,6 +33,8 @@ def verify_report(folders: list[Path], out: Path) -> None:
 
 def _lines(table: Checked) -> list[str]:
     agree, differ, unknown = (table.count(verdict) for verdict in ("agrees", "differs", "unknown"))
+    if not table.cells:
+        return [f"{table.slug}-{table.name}: no numbers"]
     lines = [f"{table.slug}-{table.name}: {agree:,} agree, {differ:,} differ, {unknown:,} cannot be computed again"]
     for cell in table.differing[:_SHOWN]:
         computed = cell.computed or "nothing"

@@ -8,7 +8,7 @@ import numpy as np
 
 from preceptor.measures.across import RankTest, interquartile_mean, normalised, rank_test
 from preceptor.measures.uncertainty import Interval
-from preceptor.report.drawing.grid import Datum, Grid, label
+from preceptor.report.drawing.grid import Datum, Grid, label, text_of
 from preceptor.report.names import network_name
 from preceptor.report.reading.studies import CellRecord, StudyRecord
 
@@ -83,7 +83,6 @@ def rank_table(found: Across) -> Grid:
         rows.append(
             (
                 label(found.methods[place]),
-                *map(_mean, means[:, place].tolist()),
                 Datum(f"{rank:.2f}", rank, numbers={"": rank}),
                 Datum(
                     f"{middle.value:.2f}",
@@ -91,15 +90,17 @@ def rank_table(found: Across) -> Grid:
                     beside=(ends,),
                     numbers={"": middle.value, "low": middle.low, "high": middle.high},
                 ),
+                *(_mean(study, mean) for study, mean in zip(found.studies, means[:, place].tolist(), strict=True)),
                 label(", ".join(found.methods[other] for other in found.order if _differ(test, place, other))),
             )
         )
-    heads = ("method", *map(_head, found.studies), "average rank", "interquartile mean", "differs from")
+    heads = ("method", "average rank", "interquartile mean", *map(_head, found.studies), "differs from")
     return Grid("ranks", "Over all data sets", (heads,), tuple(rows), 1, _caption(found))
 
 
-def _mean(value: float) -> Datum:
-    return Datum(f"{100 * abs(value):.2f}", abs(value), numbers={"": 100 * abs(value)})
+def _mean(study: StudyRecord, value: float) -> Datum:
+    text = text_of(abs(value), is_share=study.is_share(study.metric))
+    return Datum(text, abs(value), numbers={"": study.as_printed(study.metric)[0] * abs(value)})
 
 
 def _differ(test: RankTest, one: int, other: int) -> bool:
@@ -111,8 +112,9 @@ def _head(study: StudyRecord) -> str:
 
 
 def _caption(found: Across) -> str:
+    percent = " in percent" if all(study.is_share(study.metric) for study in found.studies) else ""
     return (
-        "Mean over seeds in percent, of the methods that all studies have. Rank 1 is the best of a data set. "
+        f"Mean over seeds{percent}, of the methods that all studies have. Rank 1 is the best of a data set. "
         "Friedman's test, then Wilcoxon's signed-rank test of each pair over data sets, corrected by Holm's method "
         "(Demšar 2006; Benavoli, Corani & Mangili 2016). Interquartile mean: of the middle half of all runs, scores "
         "normalised so that on each data set the worst method's mean is 0 and the best's 1, with a 95 % bootstrap "

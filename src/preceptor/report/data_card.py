@@ -115,7 +115,8 @@ def _parts(run: RunRecord, split: pd.DataFrame) -> Grid:
     rows.append((label("all"), number_datum(len(split)), Datum("100.0", 1.0), number_datum(whole)))
     heads = ("part", "samples", "%", units_of(run.grouped_by))
     keep = 4 if whole is not None else 3
-    return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows))
+    caption = "Weights learn from training, are chosen by validation, and are scored on test."
+    return Grid("parts", "Parts", (heads[:keep],), tuple(row[:keep] for row in rows), 1, caption)
 
 
 def _pixels(run: RunRecord) -> Grid | None:

@@ -121,6 +121,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         margin: how much worse than its teacher a student may be to be called not worse, as a share.
     """
     statistics = Statistics(study)
+    bar = f"; bar: 95 % interval over the test {study.units}" if statistics.intervals else ""
     grids = [
         results(study, statistics, read_published(study)),
         tables.differences(study, statistics),
@@ -141,7 +142,7 @@ def section(study: StudyRecord, slug: str, margin: float = MARGIN) -> Section:
         overview=_drawn(
             "Every method",
             figures.overview(study, statistics),
-            f"Dot: mean over seeds; ticks: seeds; bar: 95 % interval over the test {study.units}.",
+            f"Dot: mean over seeds; ticks: seeds{bar}.",
         ),
         along=_drawn(
             "Along an axis",

@@ -167,7 +167,8 @@ def good_enough(study: StudyRecord, margin: float = MARGIN) -> Grid | None:
         drawn = "samples" if groups is None else study.units
         words = words_on("the student", "its teacher", study.label(study.metric), gap, margin, drawn)
         ends = f"{100 * gap.low:+.2f} to {100 * gap.high:+.2f}"
-        rows.append((label(cell.title), Datum(f"{100 * gap.value:+.2f}", gap.value, beside=(ends,)), label(words)))
+        gap_in_points = Datum(f"{100 * gap.value:+.2f}", gap.value, beside=(ends,))
+        rows.append((label(cell.title), gap_in_points, label(words[0].upper() + words[1:])))
     if not rows:
         return None
     caption = (

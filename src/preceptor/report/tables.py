@@ -40,8 +40,7 @@ def scores(study: StudyRecord, statistics: Statistics) -> Grid:
         if observer
         else ""
     )
-    units = _units(study, metrics)
-    caption = f"Test split, in percent{units}; mean ± sample standard deviation over seeds.{between}"
+    caption = f"Test split{_units(study, metrics)}; mean ± sample standard deviation over seeds.{between}"
     if statistics.intervals:
         caption += f" Ranges are 95 % bootstrap intervals of the mean over seeds, over test {study.units}."
         for metric in study.growing_with_noise(metric for _, _, metric in statistics.intervals):
@@ -50,11 +49,13 @@ def scores(study: StudyRecord, statistics: Statistics) -> Grid:
 
 
 def _units(study: StudyRecord, metrics: Sequence[str]) -> str:
-    """But for what scores are not in percent, and how far outlines may be off, in words."""
+    """Which scores are in percent, and how far outlines may be off, in words."""
     tolerance = next((answers.tolerance for run in study.finished if (answers := run.predictions)), "")
     named = [_with_unit(study, metric, tolerance) for metric in metrics if not study.is_share(metric)]
     within = f", outlines within {tolerance}" if tolerance else ""
-    return (f" but for {', '.join(named)}" if named else "") + within
+    if len(named) == len(metrics):
+        return within
+    return ", in percent" + (f" but for {', '.join(named)}" if named else "") + within
 
 
 def _with_unit(study: StudyRecord, metric: str, tolerance: str) -> str:
@@ -142,7 +143,8 @@ def runs(study: StudyRecord) -> Grid:
             )
     name = study.label(study.metric)
     heads = ("method", "seed", "status", "chosen on validation", f"its test {name}", "seconds", "images/s", "run")
-    return Grid("runs", "Every run", (heads,), tuple(rows), 1)
+    caption = f"{name} of the network that was chosen on validation, on the test part; images a second while training."
+    return Grid("runs", "Every run", (heads,), tuple(rows), 1, caption[0].upper() + caption[1:])
 
 
 def _study_of(run: str) -> str:
@@ -169,7 +171,9 @@ def costs(study: StudyRecord) -> Grid | None:
     if not found:
         return None
     heads = ("role", "network", "parameters (M)", "multiply-adds (M)", "size (MiB)")
-    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2, compression(study))
+    caption = "Of one image through the network as it is exported; size of its weights on disk."
+    said = " ".join(filter(None, (caption, compression(study))))
+    return Grid("costs", "What the networks cost", (heads,), tuple(found.values()), 2, said)
 
 
 def gradients(study: StudyRecord) -> Grid | None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from preceptor.groupings import units_of
+from preceptor.measures import Spread
 from preceptor.measures.claims import LEVEL
 from preceptor.report.comparison import NO_VERDICT, Difference
+from preceptor.report.drawing.grid import text_of
 from preceptor.report.names import network_name
 from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.reading.studies import STATUSES, CellRecord, StudyRecord
@@ -81,10 +83,14 @@ def _of_single_runs(study: StudyRecord, statistics: Statistics, what: str) -> st
         network = "T" if cell.kind == "teacher" else study.network
         found = statistics.spread(cell, network, study.metric)
         if found:
-            spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
-            parts.append(f"{cell.title} {100 * found.mean:.2f}{spread}")
-    name = study.label(study.metric)
-    return f"Test {name} in percent: {'; '.join(parts)}." if parts else f"No finished run has {what}."
+            parts.append(f"{cell.title} {_score(found, is_share=study.is_share(study.metric))}")
+    name = f"{study.label(study.metric)}{' in percent' if study.is_share(study.metric) else ''}"
+    return f"Test {name}: {'; '.join(parts)}." if parts else f"No finished run has {what}."
+
+
+def _score(found: Spread, *, is_share: bool) -> str:
+    spread = "" if found.deviation is None else f" ± {text_of(found.deviation, is_share=is_share)}"
+    return f"{text_of(found.mean, is_share=is_share)}{spread}"
 
 
 def _count(cells: Sequence[CellRecord]) -> str:
@@ -107,7 +113,8 @@ def _evidence(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
     if best is not None:
         found, interval = statistics.spread(best, network, metric), statistics.interval(best, network, metric)
         assert found is not None
-        spread = "" if found.deviation is None else f" ± {100 * found.deviation:.2f}"
+        is_share = study.is_share(metric)
+        percent = " %" if is_share else ""
         around = f", 95 % interval {100 * interval.low:.1f}–{100 * interval.high:.1f}" if interval else ""
         extreme = "Highest" if study.higher_is_better(metric) else "Lowest"
         leads = statistics.is_best(best, network, metric)
@@ -119,7 +126,7 @@ def _evidence(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
             words = "whether it is the best cannot be told"
         yield (
             f"{extreme} test {study.label(metric)} of {network_name(network)}: {best.title}, "
-            f"{100 * found.mean:.2f}{spread} %{around}; {words}."
+            f"{_score(found, is_share=is_share)}{percent}{around}; {words}."
         )
         mine = statistics.against_baseline(best, network, metric) if best.kind == "run" else None
         if mine:

@@ -29,13 +29,13 @@ def across(each: Sequence[Written], folder: Path) -> list[Cell]:
 
 def _cells(each: Sequence[Written], rows: list[list[str]]) -> Iterator[Cell]:
     heads, methods = rows[0], [row[0] for row in rows[1:]]
-    sets = heads[1 : heads.index("average rank")]
+    sets = heads[5:-1]  # after rank, interquartile mean and its ends
     scores = [_scores(each, head, methods) for head in sets]  # by data set, method and seed
     means = np.array([[np.mean(seeds) for seeds in of_set] for of_set in scores])
     ranks = stats.rankdata(-means, axis=1).mean(axis=0)
     differing = _differing(means)
     for m, row in enumerate(rows[1:]):
-        values = [*100 * means[:, m], ranks[m], *_middle(scores, m)]
+        values = [ranks[m], *_middle(scores, m), *100 * means[:, m]]
         for head, cell, value in zip(heads[1:], row[1:], values, strict=False):
             yield Place(NAME, row[0], head).number(cell, Number(float(value)))
         others = {methods[n] for n in range(len(methods)) if frozenset((n, m)) in differing}

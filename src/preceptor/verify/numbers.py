@@ -36,6 +36,8 @@ class Numbers:
         """
         if key in self.written.own:
             raise UnknownError("a measure of the user's own: its file is not run")
+        if self.written.task == "features":
+            raise UnknownError("measured on the networks: no label was read, and predictions/ keeps no features")
         if self.written.task == "segmentation":
             return mask_score(key, self.written.classes)
         if key not in CLASSES:

@@ -21,6 +21,7 @@ def along(study: StudyRecord, statistics: Statistics) -> str | None:
         return None
     axis, numbers = found
     network, metric = study.network, study.metric
+    factor, unit = study.as_printed(metric)
     lines: dict[str, list[tuple[float, CellRecord]]] = defaultdict(list)
     for cell in study.cells:
         if cell.kind != "teacher" and axis in cell.labels and statistics.spread(cell, network, metric):
@@ -37,16 +38,16 @@ def along(study: StudyRecord, statistics: Statistics) -> str | None:
         for x, (_, cell) in zip(xs, line, strict=True):
             spread, interval = statistics.spread(cell, network, metric), statistics.interval(cell, network, metric)
             assert spread is not None
-            ys.append(100 * spread.mean)
+            ys.append(factor * spread.mean)
             if interval:
-                ends = [100 * interval.low, 100 * interval.high]
+                ends = [factor * interval.low, factor * interval.high]
                 axes.plot([x, x], ends, color=COLOURS[place % len(COLOURS)], linewidth=1.2, alpha=0.6)
         look: dict[str, Any] = {"marker": "o", "markersize": 4.5, "markeredgewidth": 0}
         (names[name],) = axes.plot(xs, ys, color=COLOURS[place % len(COLOURS)], **look)
     shown = sorted(numbers.items(), key=lambda option: option[1])
     axes.set_xticks([number for _, number in shown], [text for text, _ in shown])
     axes.set_xticks([], minor=True)
-    axes.set(xlabel=axis, ylabel=f"{study.label(metric)} of {network_name(network)}, test split, %")
+    axes.set(xlabel=axis, ylabel=f"{study.label(metric)} of {network_name(network)}, test split{unit}")
     round_numbers(axes.yaxis)
     axes.grid()
     draw_key(axes, names)

@@ -38,21 +38,24 @@ def overview(study: StudyRecord, statistics: Statistics) -> str | None:
     shown = [(cell, spread.mean, statistics.interval(cell, network, metric)) for cell, spread in found if spread]
     if not shown:
         return None
+    factor, unit = study.as_printed(metric)
     axes = panel(346, 36 + 14.5 * len(shown))
     for row, (cell, mean, interval) in enumerate(shown):
         colour = _GREY if cell.kind == "baseline" else _COLOURS["S1"]
         if interval:
-            ends = [100 * interval.low, 100 * interval.high]
+            ends = [factor * interval.low, factor * interval.high]
             axes.plot(ends, [row, row], color=colour, linewidth=4, alpha=0.35, solid_capstyle="butt")
-        seeds = [100 * seed for run in cell.runs.values() if (seed := run.score(network, metric)) is not None]
+        seeds = [factor * seed for run in cell.runs.values() if (seed := run.score(network, metric)) is not None]
         axes.plot(seeds, [row] * len(seeds), "|", color=colour, markersize=9, markeredgewidth=1)
-        axes.plot([100 * mean], [row], "o", color=colour, markersize=5.4, markeredgewidth=0)
+        axes.plot([factor * mean], [row], "o", color=colour, markersize=5.4, markeredgewidth=0)
     alone = [mean for cell, mean, _ in shown if cell.kind == "baseline"]
     if len(alone) == 1:
-        _mark_place(axes, 100 * alone[0])
+        _mark_place(axes, factor * alone[0])
     round_numbers(axes.xaxis)
     axes.set_yticks(range(len(shown)), [_short(cell.title, 32) for cell, _, _ in shown])
-    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel=f"{study.label(metric)} of {network_name(network)}, test split, %")
+    axes.set(
+        ylim=(len(shown) - 0.5, -0.5), xlabel=f"{study.label(metric)} of {network_name(network)}, test split{unit}"
+    )
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     return as_svg(axes, "overview")
@@ -62,11 +65,12 @@ def overview(study: StudyRecord, statistics: Statistics) -> str | None:
 def curves(cell: CellRecord, task: str) -> str | None:
     """The validation score of every network after each epoch, a line per seed; None without metrics."""
     main = main_measure(task)
+    factor, unit = (100.0, ", %") if main.is_share else (1.0, "")
     tables = [run.metrics for run in _begun(cell) if run.metrics is not None]
     parts = []
     for table in tables:
         rows = table[(table["split"] == "validation") & (table["metric"] == main.name)]
-        parts.append(rows.assign(epoch=_epochs(rows, _stage_starts(table)), value=100 * rows["value"]))
+        parts.append(rows.assign(epoch=_epochs(rows, _stage_starts(table)), value=factor * rows["value"]))
     if not any(len(part) for part in parts):
         return None
     axes = panel(_WIDTH, 180)
@@ -74,7 +78,7 @@ def curves(cell: CellRecord, task: str) -> str | None:
     for part in parts:
         for network, rows in part.groupby("network", sort=False):
             (names[str(network)],) = _line(axes, rows["epoch"], rows["value"], color=_colour(str(network)), alpha=0.8)
-    _finish_epochs(axes, f"validation {main.label}, %", _stage_starts(tables[0]))
+    _finish_epochs(axes, f"validation {main.label}{unit}", _stage_starts(tables[0]))
     draw_key(axes, names)
     return as_svg(axes, f"curves {cell.title}", above=12)
 
@@ -168,12 +172,13 @@ def cost(study: StudyRecord, statistics: Statistics, field: str, title: str, uni
     An ensemble costs what its students cost together.
     """
     metric = study.metric
+    factor, unit_of_score = study.as_printed(metric)
     points = []
     for cell in study.cells:
         for network in dict.fromkeys(name for run in cell.runs.values() for name in run.test):
             found, price = statistics.spread(cell, network, metric), _price(cell, network, field)
             if found is not None and price is not None:
-                points.append((network, price / unit, 100 * found.mean))
+                points.append((network, price / unit, factor * found.mean))
     prices = [price for _, price, _ in points]
     if len(set(prices)) < 2:
         return None
@@ -192,7 +197,7 @@ def cost(study: StudyRecord, statistics: Statistics, field: str, title: str, uni
         }
         (names[network],) = axes.plot([price], [score], linestyle="", **look)
     better = " (less is better)" if not study.higher_is_better(metric) else ""
-    axes.set(xlabel=title, ylabel=f"test {study.label(metric)}, %{better}")
+    axes.set(xlabel=title, ylabel=f"test {study.label(metric)}{unit_of_score}{better}")
     axes.margins(0.06)
     round_numbers(axes.xaxis)
     round_numbers(axes.yaxis)

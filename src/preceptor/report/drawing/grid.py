@@ -59,8 +59,8 @@ class Grid:
     title: str
     heads: tuple[tuple[str, ...], ...]
     rows: tuple[tuple[Datum, ...], ...]
-    labels: int = 1
-    caption: str = ""
+    labels: int
+    caption: str
 
     def __post_init__(self) -> None:
         assert {len(line) for line in (*self.heads, *self.rows)} == {len(self.heads[0])}, f"{self.name}: uneven rows"

@@ -182,6 +182,10 @@ class StudyRecord:
         """Whether a metric is shown in percent."""
         return metric not in self.measures or self.measures[metric].is_share
 
+    def as_printed(self, metric: str) -> tuple[float, str]:
+        """By what a metric is multiplied to be shown, and what an axis says behind its name: shares are in percent."""
+        return (100.0, ", %") if self.is_share(metric) else (1.0, "")
+
     def higher_is_better(self, metric: str) -> bool:
         """Which way of a metric is good."""
         return metric not in self.measures or self.measures[metric].higher_is_better

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -233,20 +234,31 @@ QUICK = [
 ]
 
 
-def imports():
-    """(importing module, imported one) of every import statement inside the package, names without ``preceptor.``."""
-    for path in sorted(SOURCE.rglob("*.py")):
+@cache
+def trees():
+    """(path, syntax tree) of every file of the package, each read once in a process."""
+    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in sorted(SOURCE.rglob("*.py"))]
+
+
+@cache
+def statements():
+    """(importing module, imported one) of every import statement inside the package."""
+    found = []
+    for path, tree in trees():
         module = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
+                found += [(module, alias.name) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
                 assert node.level == 0, f"{module}: a relative import"
                 # `from preceptor.data import splits` may name a module; where it names a function the room is the same
-                names = [f"{node.module}.{alias.name}" for alias in node.names]
-            else:
-                continue
-            yield from ((module, name.removeprefix("preceptor.")) for name in names if name.startswith("preceptor."))
+                found += [(module, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
+
+
+def imports():
+    """:func:`statements` that import from the package itself, names without ``preceptor.``."""
+    return [(module, name.removeprefix("preceptor.")) for module, name in statements() if name.startswith("preceptor.")]
 
 
 def within(name, allowed):
@@ -264,6 +276,11 @@ def test_a_room_imports_only_what_lies_below_it(room):
     found = [(module, name) for module, name in imports() if module.split(".")[0] == room]
     assert found
     assert [f"{module} imports {name}" for module, name in found if not within(name, allowed)] == []
+
+
+def test_timm_and_smp_are_imported_by_one_module_which_keeps_the_compiler_and_wandb_out():
+    libraries = {"timm", "segmentation_models_pytorch"}
+    assert {module for module, name in statements() if name.partition(".")[0] in libraries} == {"networks.libraries"}
 
 
 def test_the_ground_stands_on_itself():
@@ -361,12 +378,11 @@ WIDE: dict[str, str] = {}
 
 def test_files_classes_and_constructors_are_of_a_size_that_is_read_at_once():
     found = set()
-    for path in SOURCE.rglob("*.py"):
+    for path, tree in trees():
         module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-        text = path.read_text(encoding="utf-8")
-        if len(text.splitlines()) > 350:
+        if len(path.read_text(encoding="utf-8").splitlines()) > 350:
             found.add(module)
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(tree):
             if not isinstance(node, ast.ClassDef):
                 continue
             own = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
@@ -404,9 +420,9 @@ MANY = {
 
 def functions():
     """(dotted name, node) of every function and method inside the package."""
-    for path in SOURCE.rglob("*.py"):
+    for path, tree in trees():
         module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
                 yield f"{module}.{node.name}", node
 
@@ -429,12 +445,18 @@ def test_functions_take_few_arguments_and_are_short():
 def test_nobody_asks_a_technique_by_its_name_or_for_what_it_may_have():
     """The plan is asked, or a property that every technique has."""
     found = []
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, tree in trees():
+        for node in ast.walk(tree):
             where = f"{path.relative_to(SOURCE)}:{getattr(node, 'lineno', 0)}"
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr"):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("getattr", "hasattr")
+            ):
                 found += [where] if "technique" in ast.unparse(node.args[0]) else []
-            if isinstance(node, ast.Compare) and ast.unparse(node.left).endswith("technique.name"):
+            if not isinstance(node, ast.Compare) or getattr(node.left, "attr", None) != "name":
+                continue
+            if ast.unparse(node.left).endswith("technique.name"):
                 found.append(where)
     assert found == []
 
@@ -445,9 +467,9 @@ OF_A_RUN = {"result.json", "metrics.csv", "split.csv", "pixels.npz", "events.jso
 def test_files_of_a_run_are_named_in_one_room():
     found = [
         f"{path.relative_to(SOURCE)}: {node.value}"
-        for path in SOURCE.rglob("*.py")
+        for path, tree in trees()
         if path.parent.name != "runs"
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and node.value in OF_A_RUN
     ]
     assert found == []

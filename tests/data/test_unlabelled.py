@@ -96,6 +96,7 @@ def test_more_images_come_from_another_folder(folder, tmp_path_factory):
     names = prepared.packed.frame["id"].iloc[prepared.unlabelled["train"]]
     assert sum(name.startswith("unlabelled/") for name in names) == 5
     assert len(prepared.packed.frame) == 53
+    assert prepared.stored.size("p00/i00") == (8, 8)
 
 
 def test_hidden_labels_are_of_the_training_part_and_fewer_are_part_of_more(folder):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize_scalar
 
 from preceptor.measures.points import (
     called_rates,
@@ -59,11 +60,22 @@ def drawn(count, classes, sharpness, seed=0):
     return sharpness * logits, labels
 
 
+def chosen_by_plain_sums(logits, labels):
+    def loss(logarithm):
+        chances = softmax(logits / np.exp(logarithm), axis=1)[np.arange(len(labels)), labels]
+        return -np.log(np.maximum(chances, 1e-300)).mean()
+
+    return np.exp(minimize_scalar(loss, bounds=np.log([0.05, 20]), method="bounded").x)
+
+
 def test_the_temperature_that_was_put_in_is_found():
     logits, labels = drawn(3000, 3, 2.5)
     found = fitted_points(logits, labels)
     assert found.temperature.low < 2.5 < found.temperature.high
     assert found.temperature.value == pytest.approx(fitted_temperature(logits, labels))
+    wanted = chosen_by_plain_sums(logits, labels)
+    assert fitted_temperature(logits, labels) == wanted
+    assert fitted_temperature(logits.astype(np.float32), labels) == pytest.approx(wanted, rel=1e-5)
     assert found.threshold is None
     assert [point.positives + point.negatives for point in found.classes] == [3000] * 3
 

@@ -1,6 +1,6 @@
 """From a recipe's data part to packed images with a split: everything before the first batch."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from preceptor.data.masks.observers import SecondObserver, second_observer
 from preceptor.data.parts import check_parts, require_foreground
-from preceptor.data.pixel_sizes import microns_of_images
 from preceptor.data.pixels.levels import Range
 from preceptor.data.samples import PARTS, SampleTable
 from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import UNUSED, Split, fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
+from preceptor.data.stored_images import StoredImages
 from preceptor.data.subsets import drawn
 from preceptor.data.unlabelled import (
     conflicting,
@@ -47,8 +47,8 @@ class Prepared:
         rows: part -> rows of the packed set, ascending, so that tiles of an image stay together.
         grouped_by: what a group is, or None where the split is by image.
         notes: what was done with duplicates, groups and parts, one sentence each.
+        stored: its labelled images as their files hold them.
         second: who else has drawn masks of these images, if anybody.
-        microns: id of an image -> the side of its pixels in microns; None where its file does not say it.
         unlabelled: part -> its rows whose label is not known, ascending.
         left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending.
         labels_used: part -> how many labels are read of it; empty where that is all.
@@ -58,8 +58,8 @@ class Prepared:
     rows: dict[str, NDArray[np.int64]]
     grouped_by: str | None
     notes: tuple[str, ...]
+    stored: StoredImages
     second: SecondObserver | None = None
-    microns: Callable[[str], float | None] = lambda name: None
     unlabelled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     left_out: NDArray[np.int64] = field(default_factory=_no_rows)
     labels_used: Mapping[str, int] = field(default_factory=dict)
@@ -102,9 +102,8 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     Raises:
         UserError: whatever is wrong with the data, by name.
     """
-    table = _opened(recipe, recipe.data.path, recipe.data.subset)
-    if recipe.data.unlabelled is not None:
-        table = with_more(table, recipe.data.unlabelled, recipe.data)
+    own = _opened(recipe, recipe.data.path, recipe.data.subset)
+    table = own if recipe.data.unlabelled is None else with_more(own, recipe.data.unlabelled, recipe.data)
     packed, second = _packed(recipe, table, note)
     unread = recipe.technique.leaves_labels_unread
     blind = packed.frame.assign(label=0) if unread and packed.task == "classification" else packed.frame
@@ -127,8 +126,8 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         rows=rows,
         grouped_by=packed.grouping if divided.by != "image" else None,
         notes=(*packed.notes, *settled, *divided.notes, *_conflicts(len(unclear)), *empty, *_used_in_words(used)),
+        stored=StoredImages(own),
         second=second,
-        microns=microns_of_images(table),
         unlabelled=unlabelled,
         left_out=np.sort(divided.rows(UNUSED)),
         labels_used=used,
@@ -207,12 +206,12 @@ def prepare_whole(
     Raises:
         UserError: whatever is wrong with the data; or the recipe wants percentiles, and nobody knows what they were.
     """
-    own = recipe.data.options if source is None else options_of_files(recipe.data.options)
-    kept = _without_percentiles(own, options or {}, found_range)
+    usual = recipe.data.options if source is None else options_of_files(recipe.data.options)
+    kept = _without_percentiles(usual, options or {}, found_range)
     changed = {"source": source or recipe.data.source, "options": {**kept, **(options or {})}}
     other = recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)})
     try:
-        table = _opened(other, path)
+        own = _opened(other, path)
     except UserError as error:
         if source is not None:
             raise
@@ -220,7 +219,7 @@ def prepare_whole(
             f"{error}\nIf these data lie otherwise than the run's own, give --source and --option: `preceptor data "
             f"inspect {path}` finds out which."
         ) from None
-    packed, second = _packed(other, table, note)
+    packed, second = _packed(other, own, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(
@@ -228,8 +227,8 @@ def prepare_whole(
         rows=rows,
         grouped_by=packed.grouping,
         notes=packed.notes,
+        stored=StoredImages(own),
         second=second,
-        microns=microns_of_images(table),
     )
 
 

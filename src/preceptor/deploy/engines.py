@@ -37,7 +37,7 @@ class TorchEngine:
     def __init__(self, network: "Network", device: str = "auto") -> None:
         import torch
 
-        from preceptor.machine.fabric import require_device
+        from preceptor.machine.device import require_device
 
         require_device(device)
         has_gpu = torch.cuda.is_available() and device != "cpu"

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,7 +109,6 @@ def export(
 def _fill(
     folder: Path, student: Student, prepared: Prepared, options: Options, made_of: dict[str, Any], note: Note
 ) -> None:
-    from preceptor.composed import load_network
     from preceptor.deploy.engines import OnnxEngine, TorchEngine
     from preceptor.deploy.familiar import with_distance, without_embedding
     from preceptor.deploy.held_out import parity_sample
@@ -117,7 +117,7 @@ def _fill(
     from preceptor.deploy.parity import parity_of
     from preceptor.deploy.training_looks import training_looks
 
-    graph = graph_of(load_network(student.folder))
+    graph = graph_of(deepcopy(student.network))
     sample = parity_sample(prepared)
     if sample.note:
         note(sample.note)
@@ -130,7 +130,7 @@ def _fill(
     small = int8_model(graph, student.contract, prepared, options.int8)
     served, answering = (MODEL, graph.content) if small.content is None else (INT8, small.content)
     seeing = exported if small.content is None else OnnxEngine(answering, graph.size, spins=False)
-    known = training_looks(prepared, student.run.recipe.data, seeing, mpp=options.mpp)
+    known = training_looks(prepared, seeing, mpp=options.mpp)
     (folder / MODEL).write_bytes(without_embedding(graph.content))
     (folder / served).write_bytes(
         without_embedding(answering) if known.familiar is None else with_distance(answering, known.familiar)

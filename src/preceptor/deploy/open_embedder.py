@@ -127,7 +127,7 @@ def _by_name(wanted: Wanted, note: Callable[[str], object]) -> Embedder:
 
 
 def _own_size(architecture: str) -> int:
-    import timm
+    from preceptor.networks.libraries import timm
 
     if not timm.is_model(architecture):
         raise UserError(

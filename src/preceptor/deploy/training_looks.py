@@ -8,17 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preceptor.data.images import FileReader
-from preceptor.data.pixels.spacing import microns_of
 from preceptor.data.prepare import Prepared
-from preceptor.data.samples import SampleTable
-from preceptor.data.sources import open_source
 from preceptor.deploy.engines import Floats, OnnxEngine
 from preceptor.deploy.familiar import FEWEST, Familiar, fitted
 from preceptor.deploy.held_out import spread_evenly
 from preceptor.deploy.looks import DISTANCE, MICRONS, WIDER, Looks, Ranges, looks_of
 from preceptor.errors import UserError
-from preceptor.specs import DataSpec
 
 MOST = 256
 """Images of each part that are looked at."""
@@ -50,13 +45,12 @@ class _Image:
     embeddings: Floats | None
 
 
-def training_looks(prepared: Prepared, spec: DataSpec, engine: OnnxEngine, mpp: float | None = None) -> Training:
+def training_looks(prepared: Prepared, engine: OnnxEngine, mpp: float | None = None) -> Training:
     """Look at images of training and of validation.
 
     The distance of embeddings is fitted on every second image of training, and its range is that of the others.
 
     Args:
-        spec: of the run's data. The sizes of whole images are those of their files.
         engine: the model that answers, with its embeddings.
         mpp: microns per pixel, where the files do not say it.
 
@@ -64,8 +58,7 @@ def training_looks(prepared: Prepared, spec: DataSpec, engine: OnnxEngine, mpp: 
         UserError: the files say something else than ``mpp``.
     """
     is_cut = "parent" in prepared.packed.frame  # images of any size are cut into tiles
-    table = open_source(spec.source, spec.path, spec.options, spec)
-    in_training, in_validation = (_seen(prepared, table, part, engine) for part in ("train", "validation"))
+    in_training, in_validation = (_seen(prepared, part, engine) for part in ("train", "validation"))
     microns = _microns([image.looks for image in in_training], mpp)
     but = frozenset({MICRONS}) | (_SIZES if is_cut else frozenset())
     ranges = Ranges.around([image.looks for image in in_training], but=but)
@@ -114,21 +107,20 @@ def _with_distance(image: _Image, familiar: Familiar | None) -> Looks:
     return image.looks if familiar is None else image.looks | {DISTANCE: _distance(image, familiar)}
 
 
-def _seen(prepared: Prepared, table: SampleTable, part: str, engine: OnnxEngine) -> list[_Image]:
+def _seen(prepared: Prepared, part: str, engine: OnnxEngine) -> list[_Image]:
     images = _images(prepared, part)
     embeddings = _embeddings(prepared, images, engine)
-    return [_Image(*seen) for seen in zip(_looks(prepared, table, images), embeddings, strict=True)]
+    return [_Image(*seen) for seen in zip(_looks(prepared, images), embeddings, strict=True)]
 
 
-def _looks(prepared: Prepared, table: SampleTable, images: Sequence[NDArray[np.int64]]) -> Iterator[Looks]:
-    packed, place = prepared.packed, {name: at for at, name in enumerate(table.frame["id"].tolist())}
+def _looks(prepared: Prepared, images: Sequence[NDArray[np.int64]]) -> Iterator[Looks]:
+    packed, stored = prepared.packed, prepared.stored
     is_cut = "parent" in packed.frame
     names = packed.frame["parent" if is_cut else "id"].to_numpy(dtype=object)
     for rows in images:
-        row, reader = place[names[rows[0]]], table.read
-        size = packed.size if is_cut else reader(row)[0].shape[:2]
-        microns = microns_of(reader.images[row], reader.rules.axis) if isinstance(reader, FileReader) else None
-        yield looks_of(list(packed.read(rows)[0]), size, microns=microns)
+        name = str(names[rows[0]])
+        size = packed.size if is_cut else stored.size(name)
+        yield looks_of(list(packed.read(rows)[0]), size, microns=stored.microns(name))
 
 
 def _embeddings(

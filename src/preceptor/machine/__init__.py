@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from preceptor.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from preceptor.machine.fabric import make_fabric, require_device
+    from preceptor.machine.device import require_device
+    from preceptor.machine.fabric import make_fabric
     from preceptor.machine.fold import with_folded_norms
     from preceptor.machine.placement import Placement, fastest_placement, placement_for
     from preceptor.machine.recorder import Recorder
@@ -23,7 +24,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "fabric": ["make_fabric", "require_device"],
+        "device": ["require_device"],
+        "fabric": ["make_fabric"],
         "fold": ["with_folded_norms"],
         "placement": ["Placement", "fastest_placement", "placement_for"],
         "recorder": ["Recorder"],

@@ -2,22 +2,11 @@
 
 import os
 
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 
-from preceptor.errors import UserError
+from preceptor.machine.device import require_device
 from preceptor.machine.memory import keep_freed_memory
-
-DEVICES = ("auto", "cpu", "cuda")
-
-
-def require_device(device: str) -> None:
-    """UserError where there is no such device here."""
-    if device not in DEVICES:
-        raise UserError(f"device {device!r}: there are auto, cpu and cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device 'cuda': torch finds no GPU here; choose auto or cpu")
 
 
 def make_fabric(device: str) -> Fabric:

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from preceptor.networks.libraries import timm
 from preceptor.networks.network import Network
 from preceptor.networks.outputs import Outputs
 
@@ -57,7 +57,7 @@ def _pairs(network: Network) -> Iterator[dict[str, tuple[nn.Conv2d, nn.BatchNorm
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             hooks.append(module.register_forward_hook(after))
-        elif type(module) in (nn.BatchNorm2d, BatchNormAct2d) and module.running_mean is not None:
+        elif type(module) in (nn.BatchNorm2d, timm.layers.BatchNormAct2d) and module.running_mean is not None:
             hooks.append(module.register_forward_pre_hook(before))
     try:
         yield found
@@ -83,7 +83,7 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 def _what_is_left(norm: nn.BatchNorm2d) -> nn.Module:
     """What the module did besides normalising."""
-    return nn.Sequential(norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else nn.Identity()
+    return nn.Sequential(norm.drop, norm.act) if isinstance(norm, timm.layers.BatchNormAct2d) else nn.Identity()
 
 
 def _tensors(outputs: Outputs) -> list[Tensor]:

@@ -27,8 +27,14 @@ def fitted_temperature(logits: NDArray[np.floating[Any]], labels: Int64) -> floa
     """
     from scipy.optimize import minimize_scalar
 
+    wide = logits.astype(np.float64)
+    largest = wide.max(axis=1)
+    true = np.arange(len(labels)) * wide.shape[1] + labels  # places of the true classes' powers, row after row
+
     def loss(logarithm: float) -> float:
-        chances = softmax(logits / np.exp(logarithm), axis=1)[np.arange(len(labels)), labels]
+        temperature = np.exp(logarithm)
+        powers = np.exp(wide / temperature - (largest / temperature)[:, None])
+        chances = powers.take(true) / powers.sum(axis=1)
         return float(-np.log(np.maximum(chances, 1e-300)).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=_RANGE, method="bounded").x))

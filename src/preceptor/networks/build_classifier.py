@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import timm
 from torch import nn
 
 from preceptor.errors import UserError
@@ -17,6 +16,7 @@ from preceptor.networks.classifier import Classifier
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.foundation import fetched, layer_classes, settle_preset, shapes_of, told_by
 from preceptor.networks.hub import no_weights, require_hub
+from preceptor.networks.libraries import timm
 from preceptor.networks.names import require_classifier
 from preceptor.networks.normalisation import in_channels
 from preceptor.networks.presets import Preset, preset_of

@@ -3,9 +3,6 @@
 from dataclasses import replace
 from typing import Any, cast
 
-import segmentation_models_pytorch as smp
-import timm
-import torch
 from torch import nn
 
 from preceptor.errors import UserError
@@ -14,8 +11,10 @@ from preceptor.hub import file_at_hand
 from preceptor.networks.blueprint import IMAGENET_MEAN, Blueprint
 from preceptor.networks.export import OWN_KEY
 from preceptor.networks.hub import no_weights, require_hub
+from preceptor.networks.libraries import smp, timm
 from preceptor.networks.names import encoder_name, require_segmenter
 from preceptor.networks.segmenter import Segmenter
+from preceptor.networks.shapes_only import NothingDrawn, shapes_only
 from preceptor.networks.weights import SavedWeights, read_config, read_weights, reason_of, weights_do_not_fit
 from preceptor.specs import NetworkSpec
 
@@ -71,7 +70,7 @@ def mean_of_segmenter(spec: NetworkSpec) -> tuple[float, ...]:
 def _names(spec: NetworkSpec, encoder: str) -> set[str]:
     """Names of a whole segmenter's tensors, and of its encoder's alone; none where it cannot be built."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with shapes_only():
             model: Any = smp.create_model(spec.architecture, encoder_name=encoder, encoder_weights=None, **spec.options)
     except Exception:  # whatever wrong options make a library raise, which is said when the network is built
         return set()
@@ -151,17 +150,18 @@ def _create(blueprint: Blueprint, encoder_weights: str | bool | None) -> nn.Modu
         if key in spec.options:
             raise UserError(f"options of {spec.architecture!r}: {key!r} is set by preceptor; leave it out")
     try:
-        return cast(
-            nn.Module,
-            smp.create_model(
-                spec.architecture,
-                encoder_name=spec.encoder,
-                encoder_weights=encoder_weights,
-                in_channels=blueprint.channels,
-                classes=blueprint.logit_channels,
-                **spec.options,
-            ),
-        )
+        with NothingDrawn():  # smp makes encoders of timm twice, once without numbers
+            return cast(
+                nn.Module,
+                smp.create_model(
+                    spec.architecture,
+                    encoder_name=spec.encoder,
+                    encoder_weights=encoder_weights,
+                    in_channels=blueprint.channels,
+                    classes=blueprint.logit_channels,
+                    **spec.options,
+                ),
+            )
     except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise UserError(
             f"architecture {spec.architecture!r} with encoder {spec.encoder!r} cannot be built with options "

@@ -5,14 +5,15 @@ from math import isqrt
 from typing import Any
 
 import huggingface_hub
-import timm
 import torch
 from torch import Tensor, nn
 
 from preceptor.errors import UserError
 from preceptor.networks.hub import out_of_reach
+from preceptor.networks.libraries import timm
 from preceptor.networks.preset import check_layers
 from preceptor.networks.presets import PRESETS, Preset, preset_of
+from preceptor.networks.shapes_only import shapes_only
 from preceptor.networks.weights import SavedWeights, reason_of
 from preceptor.specs import NetworkSpec
 
@@ -78,7 +79,7 @@ def layer_classes(options: Mapping[str, Any], named: str) -> dict[str, Any]:
 def shapes_of(spec: NetworkSpec) -> dict[str, torch.Size]:
     """Shapes of the architecture's tensors by name; none where it cannot be built, which is said when it is."""
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        with shapes_only():
             model = timm.create_model(spec.architecture, **layer_classes(spec.options, spec.architecture))
     except UserError:
         raise

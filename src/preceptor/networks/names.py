@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-import segmentation_models_pytorch as smp
-import timm
-
 from preceptor.errors import UserError
+from preceptor.networks.libraries import smp, timm
 from preceptor.networks.presets import PRESETS
 
 

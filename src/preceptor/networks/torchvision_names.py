@@ -8,9 +8,9 @@ network answers as torchvision's does.
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from preceptor.networks.shapes_only import shapes_only
 from preceptor.networks.state_dicts import Taken, state_in
 
 SAME_LAYERS = {
@@ -74,10 +74,11 @@ class _Layers:
 
 def _pair(name: str) -> tuple[_Layers, _Layers]:
     """torchvision's layers, and timm's."""
-    import timm
     import torchvision
 
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    from preceptor.networks.libraries import timm
+
+    with shapes_only():
         theirs = torchvision.models.get_model(SAME_LAYERS[name], weights=None)
         return _layers(theirs), _layers(timm.create_model(name))
 

@@ -15,7 +15,7 @@ from preceptor.recipe import Recipe
 
 def check_device(device: str) -> None:
     """Refuse a device that is not here."""
-    from preceptor.machine.fabric import require_device
+    from preceptor.machine.device import require_device
 
     require_device(device)
 

@@ -82,6 +82,6 @@ class Computing:
         """BatchNorm over all processes, which torch has for GPUs only."""
         if self.fabric.device.type != "cuda":
             raise UserError("training.sync_batchnorm wants GPUs; leave it out on a CPU")
-        from timm.layers import convert_sync_batchnorm
+        from preceptor.networks.libraries import timm
 
-        convert_sync_batchnorm(network)
+        timm.layers.convert_sync_batchnorm(network)

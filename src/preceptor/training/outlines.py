@@ -35,7 +35,7 @@ class Outlines:
         pixel: dict[str, float] = {}
         if "parent" in frame:
             names = dict.fromkeys(frame["parent"].iloc[prepared.rows[part]].tolist())
-            found = {str(name): prepared.microns(str(name)) for name in names}
+            found = {str(name): prepared.stored.microns(str(name)) for name in names}
             known = {name: microns for name, microns in found.items() if microns is not None}
             pixel = known if len(known) == len(found) else {}
         return cls(len(prepared.packed.classes), pixel, tolerance)

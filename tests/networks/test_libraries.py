@@ -1,0 +1,102 @@
+"""timm and smp come without torch's compiler and wandb, which are there as soon as anybody uses them."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+import torch
+
+from preceptor.networks.libraries import StandIn, standing_in
+
+ASKED = """
+import sys
+import numpy as np
+from preceptor.deploy.engines import TorchEngine
+from preceptor.machine.fold import with_folded_norms
+from preceptor.networks.build import build_network
+from preceptor.specs import NetworkSpec
+
+how = {"classes": ("a", "b"), "image_size": (32, 32), "seed": 0}
+for spec, task in (
+    (NetworkSpec(architecture="test_resnet", weights="none"), "classification"),
+    (NetworkSpec(architecture="unet", encoder="tu-test_resnet", weights="none"), "segmentation"),
+):
+    network = with_folded_norms(build_network(spec, task=task, **how).eval())
+    TorchEngine(network, "cpu")(np.zeros((1, 32, 32, 3), dtype=np.uint8))
+print(*(name for name in ("torch._dynamo", "torch._inductor", "sympy", "wandb") if name in sys.modules))
+
+import timm
+import torch
+roi = sys.modules["torchvision.ops.roi_align"]
+compiler = torch._dynamo
+assert compiler is sys.modules["torch._dynamo"] and compiler.utils is sys.modules["torch._dynamo.utils"]
+assert roi.is_compile_supported("cpu") == compiler.utils.is_compile_supported("cpu")
+assert timm.models.naflexvit.disable_compiler(lambda: compiler.is_compiling())() is False
+"""
+WANDB = """
+assert timm.utils.summary.wandb.Settings is sys.modules["wandb"].Settings
+"""
+
+
+def test_a_network_is_built_and_asked_without_the_compiler_which_works_when_it_is_wanted():
+    code = ASKED + (WANDB if find_spec("wandb") is not None else "")
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "\n"
+
+
+@pytest.fixture
+def made_up(tmp_path, monkeypatch):
+    """A package with a part, which says when it is imported."""
+    package = tmp_path / "made_up"
+    package.mkdir()
+    package.joinpath("__init__.py").write_text("from made_up import part\nfrom made_up.part import two\none = 1\n")
+    package.joinpath("part.py").write_text("two = 2\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield StandIn("made_up", {"one": "ready"}, is_package=True), StandIn("made_up.part", {"two": 3}, is_package=False)
+    for name in ("made_up", "made_up.part"):
+        sys.modules.pop(name, None)
+
+
+def test_what_is_foreseen_does_not_import_the_module(made_up):
+    with standing_in(*made_up):
+        from made_up.part import two
+
+        import made_up as package
+
+        assert (package.one, two) == ("ready", 3)
+        assert not hasattr(package, "__file__")
+    assert "made_up" not in sys.modules
+    assert "made_up.part" not in sys.modules
+    import made_up as real
+
+    assert (real.one, real.part.two, package.part.two) == (1, 2, 2)
+
+
+@pytest.mark.parametrize("use", ["import made_up.part as found", "from made_up import part as found"])
+def test_what_is_not_foreseen_is_the_real_one(made_up, use):
+    names = {}
+    with standing_in(*made_up[:1]):
+        exec(use, names)
+    assert names["found"].two == 2
+    assert names["found"] is sys.modules["made_up.part"]
+    assert sys.modules["made_up"].one == 1
+
+
+def test_a_part_that_is_wanted_brings_the_whole_package(made_up):
+    with standing_in(*made_up):
+        from made_up import part
+
+        with pytest.raises(AttributeError):
+            _ = part.three
+    assert sys.modules["made_up"].two == 2
+
+
+def test_modules_that_are_loaded_blocked_or_missing_stay_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "blocked_one", None)
+    names = ("torch", "blocked_one", "not_installed_one")
+    with standing_in(*(StandIn(name, {}, is_package=True) for name in names)):
+        assert sys.modules["torch"] is torch
+        assert sys.modules["blocked_one"] is None
+        assert "not_installed_one" not in sys.modules

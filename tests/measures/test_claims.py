@@ -9,6 +9,7 @@ from preceptor.measures.claims import (
     corrected,
     least_p_value,
     pairs_to_compare,
+    seeds_and_units_margin,
     seeds_and_units_p_value,
     seeds_p_value,
     shares_of_level,
@@ -31,6 +32,14 @@ def test_seeds_and_units_add_their_variances():
     expected = 2 * stats.t.sf((first.mean() - second.mean()) / parts.sum() ** 0.5, df=free)
     assert seeds_and_units_p_value(first, second, 0.02**2, units) == pytest.approx(expected)
     assert seeds_and_units_p_value(first, second, 0.0, units) == pytest.approx(seeds_p_value(first, second))
+
+
+def test_the_interval_ends_at_zero_where_the_p_value_is_that_of_the_level():
+    first, second = np.array([0.71, 0.74, 0.75]), np.array([0.64, 0.66, 0.71])
+    margin = float(seeds_and_units_margin(first, second, 0.02**2, 12))
+    moved = second + (first - second).mean() - margin
+    assert seeds_and_units_p_value(first, moved, 0.02**2, 12) == pytest.approx(0.05)
+    assert seeds_and_units_margin([0.7, 0.7], [0.6, 0.6], 0.0, 12) == 0.0
 
 
 def test_luck_of_seeds_and_patients_together_is_seldom_called_a_difference():

@@ -94,6 +94,8 @@ CHANGES = [
     ("differences", "p, patients", "0.512"),
     ("differences", "p, corrected", "0.777"),
     ("differences", "p, both", "0.931"),
+    ("differences", "95 % interval, seeds and patients low", "-1.5"),
+    ("differences", "95 % interval, seeds and patients high", "1.5"),
     ("differences", "verdict", "equal"),
     ("runs", "its test accuracy", "12.34"),
     ("teachers", "teacher ECE", "12.34"),

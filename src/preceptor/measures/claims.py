@@ -68,6 +68,19 @@ def seeds_and_units_p_value(first: ArrayLike, second: ArrayLike, unit_variance: 
     return _p_value(gap, [*parts, np.asarray(unit_variance, dtype=np.float64)], [*freedom, max(units - 1, 1)])
 
 
+def seeds_and_units_margin(first: ArrayLike, second: ArrayLike, unit_variance: ArrayLike, units: int) -> Float64:
+    """Half the width of the 95 % interval of the difference of two means over seeds: (...).
+
+    Of the test of :func:`seeds_and_units_p_value`: 0 lies outside the interval where its p-value is below 0.05.
+    """
+    from scipy import stats
+
+    _, parts, freedom = _seed_parts(first, second)
+    variance, df = _pooled([*parts, np.asarray(unit_variance, dtype=np.float64)], [*freedom, max(units - 1, 1)])
+    found: Float64 = np.where(df > 0, stats.t.isf(LEVEL / 2, df=np.where(df > 0, df, 1.0)) * np.sqrt(variance), 0.0)
+    return found
+
+
 def shares_of_level(against_alone: Flags, pairs: int) -> Float64:
     """The share of the level that each comparison has at first: (m,), of sum 1 or less.
 
@@ -117,9 +130,14 @@ def _p_value(gap: Float64, parts: Sequence[Float64], freedom: Sequence[int]) -> 
     """Of Student's t with the sum of the variances ``parts`` and Satterthwaite's degrees of freedom."""
     from scipy import stats
 
+    variance, df = _pooled(parts, freedom)
+    p_values = 2 * stats.t.sf(np.abs(gap) / np.sqrt(np.where(df > 0, variance, 1.0)), df=np.where(df > 0, df, 1.0))
+    found: Float64 = np.where(df > 0, p_values, np.where(gap == 0, 1.0, 0.0))
+    return found
+
+
+def _pooled(parts: Sequence[Float64], freedom: Sequence[int]) -> tuple[Float64, Float64]:
+    """The sum of the variances and its degrees of freedom; 0 of them where nothing varies."""
     variance: Any = sum(parts)
     doubt: Any = sum(part**2 / free for part, free in zip(parts, freedom, strict=True))
-    safe = np.where(doubt > 0, variance, 1.0)
-    p_values = 2 * stats.t.sf(np.abs(gap) / np.sqrt(safe), df=safe**2 / np.where(doubt > 0, doubt, 1.0))
-    found: Float64 = np.where(doubt > 0, p_values, np.where(gap == 0, 1.0, 0.0))
-    return found
+    return variance, np.where(doubt > 0, variance**2 / np.where(doubt > 0, doubt, 1.0), 0.0)

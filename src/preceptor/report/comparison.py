@@ -20,7 +20,13 @@ import numpy as np
 
 from preceptor.groupings import units_of
 from preceptor.measures import PairedTest, delong, difference_in_words, mcnemar, paired_permutation, wilcoxon
-from preceptor.measures.claims import LEVEL, least_p_value, seeds_and_units_p_value, seeds_p_value
+from preceptor.measures.claims import (
+    LEVEL,
+    least_p_value,
+    seeds_and_units_margin,
+    seeds_and_units_p_value,
+    seeds_p_value,
+)
 from preceptor.measures.jackknife import pseudo_values
 from preceptor.measures.measure import AnyMeasure, Paired
 from preceptor.report.names import network_name
@@ -44,6 +50,7 @@ class Difference:
         grouping: what a group is, such as ``patient``.
         seed_p: p-value over seeds; 1 where there is one seed.
         both_p: p-value over seeds and samples or groups together.
+        margin: half of the 95 % interval of the difference, of that test; None where there is one seed.
         corrected: the largest p-value, corrected for all comparisons of this metric.
         least_corrected: the smallest that any difference could have with so few samples or groups.
         words: a sentence on it.
@@ -63,6 +70,7 @@ class Difference:
     grouping: str | None
     seed_p: float
     both_p: float
+    margin: float | None = None
     corrected: float = 1.0
     least_corrected: float = 0.0
     words: str = ""
@@ -129,10 +137,11 @@ def difference_of_cells(
     if found is None:
         return None
     comparison, samples, groups = found
-    seed_p, both_p = 1.0, 1.0
+    seed_p, both_p, margin = 1.0, 1.0, None
     if len(seeds) > 1:
         seed_p = float(seeds_p_value(scores[0], scores[1]))
-        both_p = float(seeds_and_units_p_value(scores[0], scores[1], comparison.variance, comparison.units))
+        both = (scores[0], scores[1], comparison.variance, comparison.units)
+        both_p, margin = float(seeds_and_units_p_value(*both)), float(seeds_and_units_margin(*both))
     return Difference(
         first=first,
         second=second,
@@ -148,6 +157,7 @@ def difference_of_cells(
         grouping=runs[0].grouped_by,
         seed_p=seed_p,
         both_p=both_p,
+        margin=margin,
     )
 
 

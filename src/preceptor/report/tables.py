@@ -78,6 +78,7 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
                 label(found.network),
                 label(found.tested),
                 Datum(f"{100 * gap.mean:+.2f}{deviation}", gap.mean, numbers={"": 100 * gap.mean, "±": _percent(gap)}),
+                _ends(gap.mean, found.margin),
                 Datum(found.word, is_best=found.word == "better", is_warning=found.word == "worse"),
                 Datum(_p(found.corrected), found.corrected),
                 Datum(_p(found.comparison.p_value), found.comparison.p_value),
@@ -94,6 +95,7 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
         "network",
         "score",
         "difference, points",
+        f"95 % interval, seeds and {study.units}",
         "verdict",
         "p, corrected",
         f"p, {study.units}",
@@ -105,11 +107,19 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
         "First minus second on the same test samples, in one score a row: the difference and every p-value are of it. "
         f"± is the deviation of the difference over seeds. p of {study.units}: would others say the same of these "
         "networks? p of seeds: would other seeds, each method with its own spread (Welch)? p of both: would others of "
-        "both at once? The largest counts. Those of one score are corrected together (Holm): half of the level is that "
+        "both at once? The largest counts. The interval is that of p of both, not corrected. Those of one "
+        "score are corrected together (Holm): half of the level is that "
         "of comparisons with students alone, half that of all other pairs of methods. One seed shows nothing."
     )
     heads += [f"test samples (in {units_of(study.grouping)})" if study.grouping else "test samples", "test"]
     return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 4, caption)
+
+
+def _ends(gap: float, margin: float | None) -> Datum:
+    if margin is None:
+        return Datum("")
+    low, high = 100 * (gap - margin), 100 * (gap + margin)
+    return Datum(f"{low:+.2f} to {high:+.2f}", gap, numbers={"low": low, "high": high})
 
 
 def _percent(found: Spread) -> float | None:

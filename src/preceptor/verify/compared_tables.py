@@ -20,6 +20,7 @@ class Compared:
     """A comparison, computed anew.
 
     Args:
+        half: of the interval of the difference; None for a single seed.
         p_low, p_high: the largest of the three p-values lies between them.
     """
 
@@ -27,6 +28,7 @@ class Compared:
     test: Tested
     seed_p: float
     both_p: float
+    half: float | None
     is_against_alone: bool
 
     @property
@@ -107,6 +109,9 @@ def _cells(
             yield place._close(cell, 100 * float(gap.mean()), 2e-4)
         elif head == "difference, points ±" and cell:
             yield place._close(cell, 100 * float(gap.std(ddof=1)), 2e-4)
+        elif head.startswith("95 % interval") and cell:
+            side = 1 if head.endswith(" high") else -1
+            yield place._close(cell, 100 * (float(gap.mean()) + side * (one.half or 0.0)), 2e-4)
         elif head == "verdict":
             yield _verdict(place, cell, gap.mean() > 0, ends, least)
         elif head == "p, corrected":

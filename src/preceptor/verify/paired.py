@@ -97,8 +97,9 @@ def _exchanged(gaps: Array, sizes: Array, samples: int, groups: int | None) -> T
         p_value = Bounds(share, share)
     else:
         p_value = _by_chance(gaps, observed)
-    spread = gaps - gaps.sum() / samples * sizes
-    variance = float((spread**2).sum() * count / max(1, count - 1) / samples**2)
+    whole = sizes.sum()  # samples, or as many as there are pseudo-values
+    spread = gaps - gaps.sum() / whole * sizes
+    variance = float((spread**2).sum() * count / max(1, count - 1) / whole**2)
     return Tested(p_value, variance, count, samples, groups)
 
 
@@ -145,14 +146,25 @@ def _delong(pairs: Pairs, groups_of: Groups) -> Tested:
     return Tested(Bounds(p_value, p_value), float(variance), units, len(positive), units if groups else None, True)
 
 
-def over_seeds(first: Sequence[float], second: Sequence[float], variance: float, units: int) -> tuple[float, float]:
-    """p-values of Welch's test over seeds, and of that with the variance over units besides; 1 for a single seed."""
+def over_seeds(
+    first: Sequence[float], second: Sequence[float], variance: float, units: int
+) -> tuple[float, float, float | None]:
+    """p-values of Welch's test over seeds, and of that with the variance over units besides; 1 for a single seed.
+
+    With half of the 95 % interval that belongs to the second.
+    """
     if len(first) < 2:
-        return 1.0, 1.0
+        return 1.0, 1.0, None
     gap, freedom = float(np.mean(first) - np.mean(second)), len(first) - 1
     parts = [float(np.var(one, ddof=1)) / len(one) for one in (first, second)]
-    own = _student(gap, parts, [freedom, freedom])
-    return own, _student(gap, [*parts, variance], [freedom, freedom, max(units - 1, 1)])
+    every, frees = [*parts, variance], [freedom, freedom, max(units - 1, 1)]
+    return _student(gap, parts, frees[:2]), _student(gap, every, frees), _half_interval(every, frees)
+
+
+def _half_interval(parts: Sequence[float], freedom: Sequence[int]) -> float:
+    total = sum(parts)
+    doubt = sum(part**2 / free for part, free in zip(parts, freedom, strict=True))
+    return float(stats.t.ppf(0.975, total**2 / doubt) * total**0.5) if doubt > 0 else 0.0
 
 
 def _student(gap: float, parts: Sequence[float], freedom: Sequence[int]) -> float:

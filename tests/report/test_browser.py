@@ -46,7 +46,8 @@ addEventListener("load", () => {
   picture.closest("details").open = true;
   const gallery = picture.getBoundingClientRect().width;
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  const sizes = { wide, small, large, gallery };
+  const cut = [...document.querySelectorAll(".scroll")].filter((one) => one.scrollWidth > one.clientWidth);
+  const sizes = { wide, small, large, gallery, cut: cut.map((one) => one.ariaLabel) };
   const answer = { errors, before, rising, falling, words, names, images, ...sizes, sorted: heads[0].ariaSort };
   const told = document.createElement("pre");
   told.id = "probe";
@@ -115,6 +116,7 @@ def test_the_page_opens_offline_sorts_and_shows_its_images(browser, page, tmp_pa
     assert console == []
     assert found["errors"] == []
     assert found["wide"] == 0
+    assert found["cut"] == [], "every table is seen whole on a laptop"
     assert len(found["images"]) > 8
     assert all(found["images"])
     filled = sorted(float(value) for value in found["before"] if value)

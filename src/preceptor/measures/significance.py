@@ -183,7 +183,7 @@ def difference_in_words(
     runs = f"{gap.count} seed{'s' if gap.count > 1 else ''}"
     seen = f"n={samples:,}" + (f" in {groups:,} {units_of(grouping)}" if groups is not None else "")
     deviation = "" if gap.deviation is None else f" ± {100 * gap.deviation:.2f}"
-    evidence = f"{metric} {100 * gap.mean:+.2f}{deviation} points, {_p_text(p_value)}"
+    evidence = f"{metric} {100 * gap.mean:+.2f}{deviation} points, {p_text(p_value)}"
     if p_value > level:
         return f"{first} and {second}: not distinguishable with {runs} and {seen}: {evidence}."
     word = "better" if (gap.mean > 0) == higher_is_better else "worse"
@@ -197,7 +197,8 @@ def _stats() -> Any:
     return stats
 
 
-def _p_text(p_value: float) -> str:
+def p_text(p_value: float) -> str:
+    """As it stands in a sentence."""
     return "p<0.001" if p_value < 0.001 else f"p={p_value:.3f}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from preceptor.measures.across import RankTest, interquartile_mean, normalised, rank_test
+from preceptor.measures.significance import p_text
 from preceptor.measures.uncertainty import Interval
 from preceptor.report.drawing.grid import Datum, Grid, label, text_of
 from preceptor.report.names import network_name
@@ -79,13 +80,13 @@ def rank_table(found: Across) -> Grid:
     rows = []
     for place in found.order:
         rank, middle = float(test.average_ranks[place]), typical[place]
-        ends = f"{middle.low:.2f} to {middle.high:.2f}"
+        ends = f"{middle.low:z.2f} to {middle.high:z.2f}"
         rows.append(
             (
                 label(found.methods[place]),
                 Datum(f"{rank:.2f}", rank, numbers={"": rank}),
                 Datum(
-                    f"{middle.value:.2f}",
+                    f"{middle.value:z.2f}",
                     middle.value,
                     beside=(ends,),
                     numbers={"": middle.value, "low": middle.low, "high": middle.high},
@@ -132,11 +133,11 @@ def sentences(found: Across) -> list[str]:
             f"another, however large the differences, before there are {test.needed}."
         )
     elif test.friedman > 0.05:
-        words.append(f"Over {sets} data sets the methods are not told apart (Friedman, p={test.friedman:.3f}).")
+        words.append(f"Over {sets} data sets the methods are not told apart (Friedman, {p_text(test.friedman)}).")
     else:
         pairs = sum(test.differ(*pair) for pair in test.corrected)
         words.append(
-            f"Over {sets} data sets the methods are not all alike (Friedman, p={max(test.friedman, 0.001):.3f}); "
+            f"Over {sets} data sets the methods are not all alike (Friedman, {p_text(test.friedman)}); "
             f"{pairs} of {len(test.corrected)} pairs are told apart."
         )
     if shared := _sharing(found.studies):

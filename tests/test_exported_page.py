@@ -20,7 +20,10 @@ from preceptor.training.run import train_recipe
 PAGE = (Path(__file__).parents[1] / "docs" / "exported.md").read_text(encoding="utf-8")
 SCRIPTS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
 CLASSIFIER, SEGMENTER, TILES = SCRIPTS
-BLOCKED = 'import sys; sys.modules["preceptor"] = None  # importing it would fail\n'
+BLOCKED = (
+    'import sys; sys.modules["preceptor"] = None  # importing it would fail\n'
+    'sys.modules["wandb"] = None  # as where it is not installed: timm would wait for it\n'
+)
 
 HALVES = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 SMALL = {"augment": {}, "training": {"epochs": 1, "batch_size": 8, "lr": 0.01, "threads": 1}}

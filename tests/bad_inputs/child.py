@@ -5,8 +5,10 @@ Reads one JSON object a line from standard input (``arguments``, ``folder`` and 
 """
 
 import ctypes
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import signal
 import sys
@@ -14,13 +16,25 @@ import time
 from pathlib import Path
 
 import lightning_fabric  # noqa: F401  # imported for the children
-import segmentation_models_pytorch  # noqa: F401
-import timm  # noqa: F401
+import matplotlib.pyplot  # noqa: F401
+import pyarrow.pandas_compat  # noqa: F401
+import rich.status  # noqa: F401
+import scipy.sparse.csgraph  # noqa: F401
 import torch
+from PIL import Image
 
+import preceptor.analysis.analyse
+import preceptor.cli
 import preceptor.cli.main
-import preceptor.cli.train
+import preceptor.report.write
+import preceptor.training.exported
 import preceptor.training.run
+
+for package in (preceptor.cli, preceptor.data, preceptor.networks, preceptor.runs, preceptor.training):
+    for part in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if ".trackers." not in part.name:
+            importlib.import_module(part.name)
+Image.init()
 
 HUNG = "hung"
 

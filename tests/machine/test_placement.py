@@ -231,9 +231,15 @@ def test_a_frozen_network_is_asked_about_several_batches_where_that_is_faster(ne
 
 
 @pytest.mark.parametrize(
-    "batch_group", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)]
+    ("batch_group", "kept"),
+    [
+        pytest.param(1, (False, True), marks=pytest.mark.slow),
+        (2, (True,)),  # which asks the teacher too, in the epoch of the first stop
+        pytest.param(2, (False, True), marks=pytest.mark.slow),
+        pytest.param(4, (False, True), marks=pytest.mark.slow),
+    ],
 )
-def test_a_stop_amid_a_batch_group_leaves_no_trace(packed, tmp_path, placed, monkeypatch, batch_group):
+def test_a_stop_amid_a_batch_group_leaves_no_trace(packed, tmp_path, placed, monkeypatch, batch_group, kept):
     """All in one go, and stopped: the same weights, whether what the teacher says is kept or not."""
     placements, cohorts = placed
     placements |= {
@@ -243,10 +249,10 @@ def test_a_stop_amid_a_batch_group_leaves_no_trace(packed, tmp_path, placed, mon
     }
     monkeypatch.setattr(placement, "largest_batch_group", lambda *_: 2)
     weights = set()
-    for kept in (False, True):
-        training = {"epochs": 3, "placement": "measured", "teacher_cache": {"enabled": kept}}
+    for is_kept in kept:
+        training = {"epochs": 3, "placement": "measured", "teacher_cache": {"enabled": is_kept}}
         recipe = recipe_for("classification", {"name": "kd_offline"}, packed, training=training)
-        folder = tmp_path / f"{kept}"
+        folder = tmp_path / f"{is_kept}"
         for at in ((0, 1), (1, 2)):
             with monkeypatch.context() as patch:
                 patch.setattr(run, "train_stage", stopping_fit("main", *at))

@@ -3,6 +3,7 @@
 import csv
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,13 @@ from preceptor.yaml_text import read_mapping
 STUDIES = sorted((Path(__file__).parents[2] / "studies").glob("*.yaml"))
 
 
+@cache
+def planned(path, scale=None):
+    """A shipped study of a size, with its plan, made once in a process."""
+    study = load_study(path, scale)
+    return study, plan_study(study)
+
+
 def sizes():
     for path in STUDIES:
         for scale in (None, *yaml.safe_load(path.read_text()).get("scales", {})):
@@ -26,16 +34,15 @@ def sizes():
 
 @pytest.mark.parametrize(("path", "scale"), list(sizes()))
 def test_a_study_can_be_planned(path, scale):
-    study = load_study(path, scale)
+    study, found = planned(path, scale)
     assert study.name == path.stem
-    found = plan_study(study)
     assert found.notes == []
     assert found.jobs
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_published_loss_weights_exist_for_every_cell_that_asks_for_them(path):
-    for job in plan_study(load_study(path)).jobs:
+    for job in planned(path)[1].jobs:
         technique = job.recipe.technique
         if getattr(technique, "weights", "given") == "published":
             shares = technique.shares(job.recipe.cast())
@@ -44,9 +51,9 @@ def test_published_loss_weights_exist_for_every_cell_that_asks_for_them(path):
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_each_has_a_small_size(path):
-    small = load_study(path, "small")
+    small, plan = planned(path, "small")
     assert not small.is_published_protocol
-    runs, of_whole = ([job for job in plan_study(one).jobs if job.kind == "run"] for one in (small, load_study(path)))
+    runs, of_whole = ([job for job in one.jobs if job.kind == "run"] for one in (plan, planned(path)[1]))
     assert len(runs) <= len(of_whole)
 
 
@@ -84,10 +91,10 @@ def test_searches_of_the_page_can_be_done(words, tmp_path):
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_published_figure_has_one_place(path):
-    study = load_study(path)
+    study, plan = planned(path)
     if study.published is None:
         return
-    cells = {tuple(job.cell.items()) for job in plan_study(study).jobs if job.kind == "run"}
+    cells = {tuple(job.cell.items()) for job in plan.jobs if job.kind == "run"}
     layout = layout_of(study, plan_study(study).jobs)
     metrics = {name.removeprefix("fidelity.").replace("agreement", "accuracy") for name in layout["metrics"]}
     with Path(study.published.file).open(newline="") as lines:

@@ -24,6 +24,12 @@ def by_column(found: PageTable, columns: Sequence[str]) -> Networks:
     }
 
 
+def by_row(found: PageTable, row: int) -> Networks:
+    """Methods across, one row."""
+    cells = zip(found.heads[1:], found.rows[row][1:], strict=True)
+    return {"S1": {head: cell for head, text in cells if (cell := measured(text))}}
+
+
 def losses(under: str) -> Networks:
     """The comparison of losses: first students, and no teachers."""
     found = by_column(table("results/comparison.md", under), ["student"])["student"]
@@ -51,6 +57,7 @@ STUDENTS = ["S1", "S2", "ensemble", "ensemble_mean"]
 T03, T04 = "results/study-t03-small.md", "results/study-t04-small.md"
 LOOKED_AT = {
     "comparison.md",
+    "few-labels.md",
     "first-results.md",
     "normalisation.md",
     "study-t03-small.md",
@@ -75,13 +82,21 @@ FAMILIES = (
         for shots in ("K = 5", "K = 10", "K = 20")
     }
     | {
+        f"few labels, {share}": (by_row(table("results/few-labels.md", "Few labels"), row), "", 5)
+        for row, share in enumerate(("1 %", "10 %", "100 %"))
+    }
+    | {
         f"normalisation, {head}": (by_column(table("results/normalisation.md", "By which"), [head]), "", 6)
         for head in table("results/normalisation.md", "By which").heads[1:]
     }
 )
 """Tables with deviations over seeds: the scores, the students alone if they are one of the methods, how many seeds."""
 
+_LOWER = ("random", "random, as long", "features, ImageNet's teacher")
 OPEN = {
+    "few labels, 1 %": {("S1", "features, taught teacher", other) for other in _LOWER},
+    "few labels, 10 %": {("S1", "features, taught teacher", other) for other in _LOWER},
+    "few labels, 100 %": {("S1", "ImageNet", other) for other in _LOWER},
     "grafting, K = 10": {
         ("K = 10", "grafting, one teacher", "fine-tuning"),
         ("K = 10", "KD, no labels", "fine-tuning"),

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from preceptor.cli.plan import split_in_words
+from preceptor.recipe import load_recipe
+
 from ..command import preceptor
 from ..computing import computing
 
@@ -16,9 +19,26 @@ PHANTOM = str(ROOT / "recipes" / "phantom.yaml")
 def test_a_recipe_is_told_and_drawn_without_reading_an_image(tmp_path):
     answer = preceptor("plan", PHANTOM, "--set", "technique.strategy=predictions", "--svg", str(tmp_path / "graph.svg"))
     assert answer.code == 0
-    assert answer.out.startswith("kd_ml predictions (classification)\nstage main: 8 epochs; batches of 32")
+    assert answer.out.startswith("kd_ml predictions (classification)\nsplit: whole groups on one side; 75:10:15")
+    assert "\nstage main: 8 epochs; batches of 32" in answer.out
     assert "loss: 0.2 · task + 0.4 · kd(T, temperature 2) + 0.4 · kd(S2, temperature 2)" in answer.out
     assert (tmp_path / "graph.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "said"),
+    [
+        ("crc_small", [], "whole images of origin on one side; 75:10:15 for training, validation, test"),
+        ("crc_small", ["data.options.grouping=null"], "whole groups (patientID) on one side"),
+        ("crc_small", ["split.by=auto"], "official parts where the data have them, else whole images of origin where"),
+        ("crc_small", ["split.by=image"], "single images, whoever they are of; 75:10:15"),
+        ("crc_small", ["split.folds=5"], "whole images of origin on one side; fold 0 of 5 for test"),
+        ("monuseg_small", [], "the data's official parts"),
+    ],
+)
+def test_groups_are_called_what_the_recipe_calls_them(recipe, changes, said):
+    found, _ = load_recipe(ROOT / "recipes" / f"{recipe}.yaml", changes)
+    assert split_in_words(found).startswith(said)
 
 
 def test_weights_that_are_missing_are_named():
@@ -42,7 +62,9 @@ def test_what_cannot_be_trained_is_an_error_after_it_was_shown():
 def test_a_study_tells_what_its_runs_share():
     answer = preceptor("plan", str(ROOT / "studies" / "phantom.yaml"), "--scale", "small")
     assert answer.code == 0
-    assert answer.out.startswith("phantom: 2 teachers, 2 baselines, 4 runs; seeds 0, 1\n")
+    assert answer.out.startswith(
+        "phantom: 2 teachers, 2 baselines, 4 runs; seeds 0, 1\nsplit: whole groups on one side; "
+    )
     assert "teaches 1 run" in answer.out
     assert "2 runs compared with it" in answer.out
 

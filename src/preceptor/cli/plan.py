@@ -6,12 +6,13 @@ from pathlib import Path
 from rich.console import Console
 
 from preceptor.files import write_text
+from preceptor.groupings import units_of
 from preceptor.own_files import settle
 from preceptor.plan.cast import Usual
 from preceptor.plan.draw import cohort_svg
 from preceptor.plan.ready import require_trainable
 from preceptor.plan.show import plan_in_words, wanted_from_outside
-from preceptor.recipe import load_recipe
+from preceptor.recipe import Recipe, load_recipe
 from preceptor.screen import Screen
 from preceptor.yaml_text import read_mapping
 
@@ -31,6 +32,7 @@ def _show_recipe(console: Console, path: Path, overrides: list[str], svg: Path |
     facts = Usual()
     plan = recipe.plan(facts)
     console.print(" ".join(filter(None, (recipe.technique.name, recipe.technique.shared, f"({recipe.task})"))))
+    console.print(f"split: {split_in_words(recipe)}")
     for line in (*(f"note: {note}" for note in notes), *plan_in_words(plan, recipe.task)):
         console.print(line)
     for assumed in facts.assumed:
@@ -53,6 +55,8 @@ def _show_study(console: Console, path: Path, overrides: list[str], scale: str |
     kinds = Counter(job.kind for job in made.jobs)
     words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items()]
     console.print(f"{study.name}: {', '.join(words)}; seeds {', '.join(map(str, study.seeds))}")
+    for split in dict.fromkeys(split_in_words(job.recipe) for job in made.jobs):
+        console.print(f"split: {split}")
     for note in made.notes:
         console.print(f"note: {note}")
     learned_from = Counter(teacher for job in made.jobs for teacher in job.teachers)
@@ -74,6 +78,23 @@ def _show_study(console: Console, path: Path, overrides: list[str], scale: str |
     )
     for line in wanted or ["nothing"]:
         console.print(f"  {line}")
+
+
+def split_in_words(recipe: Recipe) -> str:
+    """How the images will be divided, as far as the recipe says: which groups stay whole, by their name."""
+    split, options = recipe.split, recipe.data.options
+    named = options.get("grouping") or (options.get("group") if recipe.data.source == "table" else None)
+    groups = units_of(named if isinstance(named, str) else None)
+    ways = {
+        "auto": f"official parts where the data have them, else whole {groups} where they know any, else single images",
+        "group": f"whole {groups} on one side",
+        "image": "single images, whoever they are of",
+        "official": "the data's official parts",
+    }
+    shares = ":".join(f"{100 * share:g}" for share in split.fractions)
+    if split.folds:
+        return f"{ways[split.by]}; fold {split.fold} of {split.folds} for test"
+    return ways[split.by] if split.by == "official" else f"{ways[split.by]}; {shares} for training, validation, test"
 
 
 def _runs(count: int) -> str:

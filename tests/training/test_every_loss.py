@@ -28,7 +28,18 @@ RESUMED_FAST = [("crd", "classification"), ("semckd", "classification"), ("seg_k
 AS_WIDE = {"architecture": "resnet10t", "options": {"drop_rate": 0.1}, **NEW}
 """A student for losses on features without an adapter: as wide as the teacher."""
 
-every_loss = pytest.mark.parametrize(("name", "task"), CASES)
+WANTS_WIDTH = [("feature_mse", "classification"), ("exit_features", "classification")]
+HAS_OWN_HEAD = [("simkd", "classification")]
+
+
+def groups():
+    """(task, names) of losses that one run takes together: its adapters are told apart by the loss's name."""
+    apart = [[case] for case in HAS_OWN_HEAD] + [WANTS_WIDTH]
+    for task in ("classification", "segmentation"):
+        plain = [case for case in CASES if case[1] == task and not any(case in group for group in apart)]
+        count = -(-len(plain) // 5)
+        apart += [plain[first::count] for first in range(count)]  # neighbours, which may be one loss, in other groups
+    return [(group[0][1], tuple(name for name, _ in group)) for group in apart]
 
 
 @pytest.fixture
@@ -43,22 +54,38 @@ def distil(teachers, packed):
 
 
 def one_loss(distil, name, task, *, as_wide=AS_WIDE, **changes):
-    loss = {"loss": name.split()[0], "options": OPTIONS.get(name, {})}
-    wants_width = [("feature_mse", "classification"), ("exit_features", "classification")]
-    if loss["loss"] == "token_kl":  # wants a map of several positions
-        loss |= {"student_tap": "stage2", "teacher_tap": "stage2"}
-    changes |= {"networks": {"student": as_wide}} if (name, task) in wants_width else {}
-    return distil(task, loss, **changes)
+    return losses_together(distil, (name,), task, as_wide=as_wide, **changes)
+
+
+def losses_together(distil, names, task, *, as_wide=AS_WIDE, **changes):
+    losses = [{"loss": name.split()[0], "options": OPTIONS.get(name, {})} for name in names]
+    for loss in losses:
+        if loss["loss"] == "token_kl":  # wants a map of several positions
+            loss |= {"student_tap": "stage2", "teacher_tap": "stage2"}
+    changes |= {"networks": {"student": as_wide}} if (names[0], task) in WANTS_WIDTH else {}
+    return distil(task, *losses, **changes)
 
 
 def unmoved(start, end):
     return [name for name, value in start.items() if torch.equal(value, end[name])]
 
 
-@every_loss
-def test_student_and_adapters_move_while_the_teacher_stays(tmp_path, distil, teachers, starts, name, task):
-    train(one_loss(distil, name, task), tmp_path)
+def test_every_loss_is_in_one_group():
+    found = [(name, task) for task, names in groups() for name in names]
+    assert sorted(found) == sorted(CASES)
+    assert all(len({name.split()[0] for name in names}) == len(names) for _, names in groups())
 
+
+@pytest.mark.parametrize(
+    ("task", "names"),
+    [*groups(), *(pytest.param(task, (name,), marks=pytest.mark.slow) for name, task in CASES)],
+    ids=str,
+)
+def test_student_and_adapters_move_while_the_teacher_stays(tmp_path, distil, teachers, starts, task, names):
+    train(losses_together(distil, names, task), tmp_path)
+
+    found = {term.partition("@")[0] for term in terms(tmp_path)}
+    assert found - {"S1/task"} == {f"T->S1/{name.split()[0]}" for name in names}
     start = starts["main"]
     assert any(entry.startswith("learners.S1.") for entry in start)
     assert not unmoved(start, last(tmp_path))

@@ -33,6 +33,9 @@ def _measured_anew(packed):
 EXACT = {"epochs": 3, "lr": 2.0**-10, "placement": "measured"}
 """A rate that float32 holds, as it is on a GPU."""
 
+SHORT = EXACT | {"epochs": 2}
+"""Enough for a recording and some replays."""
+
 
 def tensors(tree):
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)]
@@ -220,7 +223,7 @@ def test_recorded_steps_are_the_steps(alike, tapes, packed, teachers, task, name
     ids=str,
 )
 def test_whatever_the_training(alike, tapes, packed, training):
-    alike(recipe_for("classification", {"name": "ml"}, packed, networks={"count": 2}, training=EXACT | training))
+    alike(recipe_for("classification", {"name": "ml"}, packed, networks={"count": 2}, training=SHORT | training))
     assert tapes.replayed
 
 
@@ -231,7 +234,7 @@ def test_a_weight_that_rises_is_recorded_anew(alike, tapes, packed, distil):
 
 
 def test_what_is_kept_of_a_teacher_feeds_the_recording(alike, tapes, distil):
-    text = alike(distil("classification", {"loss": "fitnet"}, training=EXACT, augment={"views": 1}))
+    text = alike(distil("classification", {"loss": "fitnet"}, training=SHORT, augment={"views": 1}))
     assert "says was read" in text
     assert tapes.replayed
 
@@ -264,7 +267,7 @@ def test_a_checkpoint_is_that_of_any_run(tapes, packed, tmp_path, interrupted, m
 
 def test_random_numbers_are_not_recorded(alike, tapes, packed):
     student = {"architecture": "resnet10t", "weights": "none", "options": {"drop_rate": 0.2}}
-    recipe = recipe_for("classification", {"name": "baseline"}, packed, networks={"student": student}, training=EXACT)
+    recipe = recipe_for("classification", {"name": "baseline"}, packed, networks={"student": student}, training=SHORT)
     text = alike(recipe)
     assert "not replayed as a graph" in text
     assert "draws random numbers" in text
@@ -283,7 +286,7 @@ def test_a_tensor_that_is_replaced_is_not_recorded(alike, tapes, packed, monkeyp
     if is_buffer:
         monkeypatch.setattr(ClassificationLoss, "__init__", with_buffer(ClassificationLoss.__init__))
     monkeypatch.setattr(ClassificationLoss, "forward", counting)
-    text = alike(recipe_for("classification", {"name": "baseline"}, packed, training=EXACT))
+    text = alike(recipe_for("classification", {"name": "baseline"}, packed, training=SHORT))
     assert "task_loss.seen is replaced by another tensor" in text
     assert not tapes.recorded
 
@@ -301,7 +304,7 @@ def test_what_cannot_be_recorded_after_all_goes_on_as_it_is(alike, tapes, packed
         raise RuntimeError("operation not permitted when stream is capturing")
 
     monkeypatch.setattr(tapes, "record", failing)
-    text = alike(recipe_for("classification", {"name": "baseline"}, packed, training=EXACT))
+    text = alike(recipe_for("classification", {"name": "baseline"}, packed, training=SHORT))
     assert "not replayed as a graph: recording failed: operation not permitted" in text
 
 
@@ -320,7 +323,7 @@ def test_the_probe_of_a_placement_keeps_what_its_recordings_read(graphs, precisi
 @pytest.mark.parametrize("name", ["online", "offline"])
 def test_a_recorded_stage_keeps_what_its_steps_read(graphs, packed, teachers, tmp_path, name):
     technique = MIXTURES[name] | ({"teacher": str(teachers["classification"])} if name == "offline" else {})
-    train(recipe_for("classification", technique, packed, training=EXACT), tmp_path / "run")
+    train(recipe_for("classification", technique, packed, training=SHORT), tmp_path / "run")
     assert graphs.replayed
 
 
@@ -446,6 +449,6 @@ DRAWING = {"crd", "mgd", "skd holistic"}
 @pytest.mark.parametrize(("name", "task"), [of_speed(*case) for case in CASES])
 def test_every_loss_is_recorded_but_those_that_draw(alike, tapes, distil, name, task):
     as_wide = AS_WIDE | {"options": {}}  # without dropout
-    recipe = one_loss(distil, name, task, as_wide=as_wide, training=EXACT)
+    recipe = one_loss(distil, name, task, as_wide=as_wide, training=SHORT)
     text = alike(recipe)
     assert bool(tapes.replayed) == (name not in DRAWING), text

@@ -32,8 +32,15 @@ def several(trained, packed, *names, task="classification", networks=None, train
     return recipe_for(task, raw, packed, networks=networks or {}, training={"epochs": 1, **(training or {})})
 
 
-@pytest.mark.parametrize(("task", "name"), [("classification", "resnet10t"), ("segmentation", "unet")])
-@pytest.mark.parametrize("integration", ["val_acc", "ce"])
+@pytest.mark.parametrize(
+    ("task", "name", "integration"),
+    [
+        ("classification", "resnet10t", "val_acc"),
+        ("segmentation", "unet", "ce"),
+        pytest.param("classification", "resnet10t", "ce", marks=pytest.mark.slow),
+        pytest.param("segmentation", "unet", "val_acc", marks=pytest.mark.slow),
+    ],
+)
 def test_one_teacher_is_offline_distillation(tmp_path, packed, trained, task, name, integration):
     """The students' weights, the metrics and the scores are the same to the bit."""
     mine = several(trained, packed, name, task=task, integration=integration, networks={"count": 2})

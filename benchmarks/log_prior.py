@@ -13,7 +13,7 @@ def log_prior(num_classes: int, *, architecture: str, counts: Sequence[int]) -> 
     Args:
         counts: of each class in the training part.
     """
-    network = timm.create_model(architecture, num_classes=num_classes)
+    network: nn.Module = timm.create_model(architecture, num_classes=num_classes)
     head = network.get_classifier()
     with torch.no_grad():
         head.bias.copy_(torch.tensor(counts, dtype=torch.float32).div(sum(counts)).log())

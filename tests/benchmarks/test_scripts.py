@@ -89,7 +89,7 @@ FAILS = {"false_claims"}
 WANTED = {**{f"peers, {cell}": "torchdistill" for cell in CONTESTS}, "timm": "timm.task"}
 """Name -> what the extra `peers` brings for it."""
 
-SHARED = {"held", "made_up", "peer_loops", "peer_setup", "peer_torchdistill", "plain_cells", "timing"}
+SHARED = {"log_prior", "held", "made_up", "peer_loops", "peer_setup", "peer_torchdistill", "plain_cells", "timing"}
 """What scripts share: none itself."""
 
 

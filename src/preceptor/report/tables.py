@@ -68,8 +68,6 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
     """Every paired comparison that was made."""
     rows = []
     for found in statistics.differences:
-        gap = spread(found.seed_differences)
-        deviation = "" if gap.deviation is None else f" ± {100 * gap.deviation:.2f}"
         seen = f"{found.samples:,}" + ("" if found.groups is None else f" in {found.groups:,}")
         rows.append(
             (
@@ -77,14 +75,13 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
                 label(found.second.title),
                 label(found.network),
                 label(found.tested),
-                Datum(f"{100 * gap.mean:+.2f}{deviation}", gap.mean, numbers={"": 100 * gap.mean, "±": _percent(gap)}),
-                _ends(gap.mean, found.margin),
+                _gap(spread(found.seed_differences), found.margin),
                 Datum(found.word, is_best=found.word == "better", is_warning=found.word == "worse"),
                 Datum(_p(found.corrected), found.corrected),
                 Datum(_p(found.comparison.p_value), found.comparison.p_value),
                 Datum(_p(found.seed_p), found.seed_p),
                 Datum(_p(found.both_p), found.both_p),
-                Datum(f"{gap.count}", gap.count),
+                Datum(f"{len(found.seed_differences)}", len(found.seed_differences)),
                 Datum(seen, found.samples),
                 label(found.comparison.test),
             )
@@ -95,7 +92,6 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
         "network",
         "score",
         "difference, points",
-        f"95 % interval, seeds and {study.units}",
         "verdict",
         "p, corrected",
         f"p, {study.units}",
@@ -105,9 +101,9 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
     ]
     caption = (
         "First minus second on the same test samples, in one score a row: the difference and every p-value are of it. "
-        f"± is the deviation of the difference over seeds. p of {study.units}: would others say the same of these "
-        "networks? p of seeds: would other seeds, each method with its own spread (Welch)? p of both: would others of "
-        "both at once? The largest counts. The interval is that of p of both, not corrected. Those of one "
+        "± is the deviation of the difference over seeds, below it its 95 % interval. "
+        f"p of {study.units}: would others say the same of these networks? p of seeds: would other seeds, each method with its own spread (Welch)? p of both: would others of "
+        "both at once? The largest counts. The interval is over both, not corrected. Those of one "
         "score are corrected together (Holm): half of the level is that "
         "of comparisons with students alone, half that of all other pairs of methods. One seed shows nothing."
     )
@@ -115,15 +111,14 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
     return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 4, caption)
 
 
-def _ends(gap: float, margin: float | None) -> Datum:
-    if margin is None:
-        return Datum("")
-    low, high = 100 * (gap - margin), 100 * (gap + margin)
-    return Datum(f"{low:+.2f} to {high:+.2f}", gap, numbers={"low": low, "high": high})
-
-
-def _percent(found: Spread) -> float | None:
-    return None if found.deviation is None else 100 * found.deviation
+def _gap(found: Spread, margin: float | None) -> Datum:
+    """A difference in points, with its deviation over seeds and its interval."""
+    if margin is None or found.deviation is None:
+        return Datum(f"{100 * found.mean:+.2f}", found.mean, numbers={"": 100 * found.mean, "±": None})
+    low, high, deviation = 100 * (found.mean - margin), 100 * (found.mean + margin), 100 * found.deviation
+    numbers = {"": 100 * found.mean, "±": deviation, "low": low, "high": high}
+    text, beside = f"{100 * found.mean:+.2f} ± {deviation:.2f}", (f"{low:+.2f} to {high:+.2f}",)
+    return Datum(text, found.mean, beside=beside, numbers=numbers)
 
 
 def _p(value: float) -> str:

@@ -109,7 +109,7 @@ def _cells(
             yield place._close(cell, 100 * float(gap.mean()), 2e-4)
         elif head == "difference, points ±" and cell:
             yield place._close(cell, 100 * float(gap.std(ddof=1)), 2e-4)
-        elif head.startswith("95 % interval") and cell:
+        elif head in ("difference, points low", "difference, points high") and cell:
             side = 1 if head.endswith(" high") else -1
             yield place._close(cell, 100 * (float(gap.mean()) + side * (one.half or 0.0)), 2e-4)
         elif head == "verdict":

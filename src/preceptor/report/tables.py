@@ -101,11 +101,11 @@ def differences(study: StudyRecord, statistics: Statistics) -> Grid:
     ]
     caption = (
         "First minus second on the same test samples, in one score a row: the difference and every p-value are of it. "
-        "± is the deviation of the difference over seeds, below it its 95 % interval. "
-        f"p of {study.units}: would others say the same of these networks? p of seeds: would other seeds, each method with its own spread (Welch)? p of both: would others of "
-        "both at once? The largest counts. The interval is over both, not corrected. Those of one "
-        "score are corrected together (Holm): half of the level is that "
-        "of comparisons with students alone, half that of all other pairs of methods. One seed shows nothing."
+        "± is the deviation of the difference over seeds; below it stands its 95 % interval, that of p of both and not "
+        f"corrected. p of {study.units}: would others say the same of these networks? p of seeds: would other seeds, "
+        "each method with its own spread (Welch)? p of both: would others of both at once? The largest counts. Those "
+        "of one score are corrected together (Holm): half of the level is that of comparisons with students alone, "
+        "half that of all other pairs of methods. One seed shows nothing."
     )
     heads += [f"test samples (in {units_of(study.grouping)})" if study.grouping else "test samples", "test"]
     return Grid("differences", "Which differences hold", (tuple(heads),), tuple(rows), 4, caption)

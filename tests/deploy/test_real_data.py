@@ -40,7 +40,7 @@ def links(folder, files):
 @pytest.mark.timeout(1200)  # ResNet-18 trains for minutes, on a busy machine for five
 @pytest.mark.parametrize(("network", "kept"), [("resnet18", True), ("mobilenetv3_small_050", False)])
 def test_cell_types(network, kept, real_data, tmp_path, monkeypatch):
-    changes = [f"networks.student.architecture={network}"]
+    changes = [f"networks.student={{architecture: {network}, weights: none}}", "training.epochs=6"]
     expected = trained("crc_small", changes, real_data, tmp_path / "run", monkeypatch)
     own = expected[[f"p_{label}" for label in range(4)]].to_numpy()
     patches = real_data / "CRCHistoPhenotypes" / "patch_images"
@@ -70,7 +70,8 @@ def test_cell_types(network, kept, real_data, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_nuclei_on_tiles(real_data, tmp_path, monkeypatch):
-    trained("monuseg_small", ["training.epochs=2"], real_data, tmp_path / "run", monkeypatch)
+    student = ["networks.student.encoder=mobilenetv3_small_050", "networks.student.weights=none"]
+    trained("monuseg_small", [*student, "training.epochs=2"], real_data, tmp_path / "run", monkeypatch)
     images = real_data / "MoNuSeg" / "MoNuSegTestData" / "tissue_image"
     predict(tmp_path / "run", [images], tmp_path / "answers", pictures=Pictures(masks=True), device="cpu")
     export(tmp_path / "run", tmp_path / "bundle", Options(int8="off"))

@@ -49,48 +49,53 @@ def test_a_network_is_built_and_asked_without_the_compiler_which_works_when_it_i
 @pytest.fixture
 def made_up(tmp_path, monkeypatch):
     """A package with a part, which says when it is imported."""
-    package = tmp_path / "made_up"
+    package = tmp_path / "imported_late"
     package.mkdir()
-    package.joinpath("__init__.py").write_text("from made_up import part\nfrom made_up.part import two\none = 1\n")
+    package.joinpath("__init__.py").write_text(
+        "from imported_late import part\nfrom imported_late.part import two\none = 1\n"
+    )
     package.joinpath("part.py").write_text("two = 2\n")
     monkeypatch.syspath_prepend(tmp_path)
-    yield StandIn("made_up", {"one": "ready"}, is_package=True), StandIn("made_up.part", {"two": 3}, is_package=False)
-    for name in ("made_up", "made_up.part"):
+    yield (
+        StandIn("imported_late", {"one": "ready"}, is_package=True),
+        StandIn("imported_late.part", {"two": 3}, is_package=False),
+    )
+    for name in ("imported_late", "imported_late.part"):
         sys.modules.pop(name, None)
 
 
 def test_what_is_foreseen_does_not_import_the_module(made_up):
     with standing_in(*made_up):
-        from made_up.part import two
+        from imported_late.part import two
 
-        import made_up as package
+        import imported_late as package
 
         assert (package.one, two) == ("ready", 3)
         assert not hasattr(package, "__file__")
-    assert "made_up" not in sys.modules
-    assert "made_up.part" not in sys.modules
-    import made_up as real
+    assert "imported_late" not in sys.modules
+    assert "imported_late.part" not in sys.modules
+    import imported_late as real
 
     assert (real.one, real.part.two, package.part.two) == (1, 2, 2)
 
 
-@pytest.mark.parametrize("use", ["import made_up.part as found", "from made_up import part as found"])
+@pytest.mark.parametrize("use", ["import imported_late.part as found", "from imported_late import part as found"])
 def test_what_is_not_foreseen_is_the_real_one(made_up, use):
     names = {}
     with standing_in(*made_up[:1]):
         exec(use, names)
     assert names["found"].two == 2
-    assert names["found"] is sys.modules["made_up.part"]
-    assert sys.modules["made_up"].one == 1
+    assert names["found"] is sys.modules["imported_late.part"]
+    assert sys.modules["imported_late"].one == 1
 
 
 def test_a_part_that_is_wanted_brings_the_whole_package(made_up):
     with standing_in(*made_up):
-        from made_up import part
+        from imported_late import part
 
         with pytest.raises(AttributeError):
             _ = part.three
-    assert sys.modules["made_up"].two == 2
+    assert sys.modules["imported_late"].two == 2
 
 
 def test_modules_that_are_loaded_blocked_or_missing_stay_so(monkeypatch):

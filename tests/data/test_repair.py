@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from preceptor.data import cache, store
+from preceptor.data import packed as packed_sets
 from preceptor.data.packed import open_packed
 from preceptor.data.repair import on_sound_pixels
 from preceptor.data.rows import DamagedRowError, PackedRows
@@ -295,6 +296,19 @@ def test_processes_that_meet_damage_at_once_repair_it_once(made, state):
     assert all(content == made.calm for content, _ in found)
     assert sum(said for _, said in found) >= 1
     assert [path for path in made.cache.iterdir() if path.is_dir()] == [made.folder]
+    assert made.used() == made.calm
+    assert made.said == []
+
+
+def test_a_set_that_is_removed_while_it_is_opened_is_as_if_it_had_not_been_there(made, monkeypatch):
+    whole = packed_sets._read_sums
+
+    def removed_before(path, *how):
+        made.folder.rename(made.folder.with_name("aside"))
+        monkeypatch.setattr(packed_sets, "_read_sums", whole)
+        return whole(path, *how)
+
+    monkeypatch.setattr(packed_sets, "_read_sums", removed_before)
     assert made.used() == made.calm
     assert made.said == []
 

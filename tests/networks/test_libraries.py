@@ -66,9 +66,8 @@ def made_up(tmp_path, monkeypatch):
 
 def test_what_is_foreseen_does_not_import_the_module(made_up):
     with standing_in(*made_up):
-        from imported_late.part import two
-
         import imported_late as package
+        from imported_late.part import two
 
         assert (package.one, two) == ("ready", 3)
         assert not hasattr(package, "__file__")

@@ -168,6 +168,10 @@ def _find(folder: Path, job: Packing) -> tuple[PackedSet | None, list[DamagedFil
         except DamagedFileError as error:
             damaged.append(error)
             continue
+        except (UserError, OSError):
+            if candidate.exists():
+                raise
+            continue  # another process met damage in it and has just removed it
         is_older = packed.reading < READING and isinstance(job.table.read, FileReader)
         if is_older or (packed.sticks_out and not packed.has_border):
             damaged.append(DamagedFileError(candidate / ABOUT, _OTHERWISE if is_older else _AS_BACKGROUND, ANEW))

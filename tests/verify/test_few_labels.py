@@ -49,7 +49,9 @@ def test_without_labels_nothing_can_be_computed_again_and_it_says_why(free):
 
 def test_a_score_that_is_no_share_is_not_written_in_percent(free):
     page = (free / "report.html").read_text(encoding="utf-8")
-    assert "distil_features · cosine, 2.550 ± 0.071;" in page
+    assert "distil_features · cosine 2.550 ± 0.071;" in page
+    assert "measured by its own loss and its own teachers" in page
+    assert "Lowest test" not in page
     assert "255.0" not in page
     assert "Test split; mean ±" in page
     assert "bar: 95 % interval" not in page, "there are no intervals"

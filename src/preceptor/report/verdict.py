@@ -1,7 +1,8 @@
 """The verdict that comes first: is anything better than the student alone, and may that be believed?"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from preceptor.report.reading.runs import CHOSEN
 from preceptor.report.reading.studies import STATUSES, CellRecord, StudyRecord
 from preceptor.report.statistics import Statistics
 from preceptor.report.teachers import audit_of, noise_of
+from preceptor.specs import FEATURES
 
 NOT_PUBLISHED = "Small scale: this is NOT the published protocol."
 
@@ -110,7 +112,12 @@ def _is(titles: Sequence[str]) -> str:
 def _evidence(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
     network, metric = study.network, study.metric
     best = statistics.best(network, metric)
-    if best is not None:
+    if best is not None and study.task == FEATURES and _have_losses_of_their_own(study):
+        yield (
+            "Each method is measured by its own loss and its own teachers, which cannot be compared. "
+            f"{_of_single_runs(study, statistics, study.label(metric))}"
+        )
+    elif best is not None:
         found, interval = statistics.spread(best, network, metric), statistics.interval(best, network, metric)
         assert found is not None
         is_share = study.is_share(metric)
@@ -139,6 +146,16 @@ def _evidence(study: StudyRecord, statistics: Statistics) -> Iterable[str]:
     else:
         seeds = {seed for cell in study.cells for seed in cell.runs}
         yield f"{_plural(done, 'run')} finished, {_plural(len(seeds), 'seed')}."
+
+
+def _have_losses_of_their_own(study: StudyRecord) -> bool:
+    """Whether methods that read no label learn by other losses, or from other teachers."""
+    return len({_knowledge_in(run.recipe) for run in study.finished}) > 1
+
+
+def _knowledge_in(recipe: Mapping[str, Any]) -> str:
+    networks = recipe.get("networks") or {}
+    return repr((recipe.get("technique"), networks.get("teacher"), networks.get("teachers")))
 
 
 def _warnings(study: StudyRecord, statistics: Statistics) -> Iterable[str]:

@@ -26,8 +26,7 @@ def refuse_what_needs_labels(
     Raises:
         ValueError: which, and what there is instead.
     """
-    if split.labels is not None and task != "classification":
-        raise ValueError("split.labels is for classification; of masks, split.shots leaves images out")
+    _refuse_of_the_other_task(split, task)
     if not reads_no_label(data, split):
         return
     asked = {
@@ -41,6 +40,24 @@ def refuse_what_needs_labels(
     }
     if name := next((name for name, is_asked in asked.items() if is_asked), None):
         raise ValueError(f"{name}: no label is read, so it has no meaning; leave it out")
+
+
+def _refuse_of_the_other_task(split: SplitSpec, task: Task) -> None:
+    """ValueError where ``split.labels`` says what the task has no meaning for."""
+    if split.labels is None:
+        return
+    if split.labels.are_none and task == "segmentation":
+        raise ValueError(
+            "split.labels=none: without any mask there is nothing to segment; an encoder learns from images alone with "
+            "task=classification, and some masks are hidden by split.labels={fraction: 0.1}"
+        )
+    if split.labels.per_class is not None and task == "segmentation":
+        raise ValueError(
+            "split.labels.per_class: masks have no class per image; say how many masks are known, in all: "
+            f"split.labels={{count: {split.labels.per_class}}}"
+        )
+    if split.labels.count is not None and task == "classification":
+        raise ValueError("split.labels.count is of masks; of classes, say how many of each: split.labels.per_class")
 
 
 def refuse_other_channels(data: DataSpec, augment: AugmentSpec, networks: NetworksSpec) -> None:

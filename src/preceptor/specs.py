@@ -157,20 +157,31 @@ class LabelsSpec(Model):
     """How many labels of the training part are known. The other images stay in training, without one.
 
     Args:
-        fraction: share of the labels, at least one of each class; 0 (``labels: none``) reads none of any part.
+        fraction: share of the labels, at least one of each class, or of the masks, at least one; 0 (``labels: none``)
+            reads none of any part.
         per_class: or so many of each class.
+        count: or so many masks, which have no class per image.
         seed: draws them; the split's unless given.
     """
 
     fraction: Fraction | None = None
     per_class: Images | None = None
+    count: Images | None = None
     seed: int | None = None
 
     @model_validator(mode="after")
     def _one_way_to_say_how_many(self) -> Self:
-        if (self.fraction is None) == (self.per_class is None):
-            raise ValueError("say how many labels are known: `fraction` or `per_class`, one of them")
+        if sum(number is not None for number in (self.fraction, self.per_class, self.count)) != 1:
+            raise ValueError("say how many labels are known: `fraction`, `per_class` or `count`, one of them")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As it is; without ``count`` where it is not given, as recipes were written before."""
+        found: dict[str, Any] = written(self)
+        if found.get("count", 0) is None:
+            del found["count"]
+        return found
 
     @property
     def are_none(self) -> bool:
@@ -193,7 +204,8 @@ class SplitSpec(Model):
             contained in more.
         shots_seed: draws another such fraction or other shots of the same training part; by default the split's seed.
         labels: how many labels of the training part are known, while every image stays in it: ``{fraction: 0.1}``,
-            ``{per_class: 5}``, or ``none``. Networks learn from the others what teachers and peers say of them.
+            ``{per_class: 5}``, of masks ``{count: 5}``, or ``none``. Networks learn from the others what teachers and
+            peers say of them.
         seed: of the division; by default the recipe's.
         stratify: whether classes are spread over the parts as evenly as groups allow; ``distil_features``, which reads
             no labels at first, never does, and what is compared with it should not either.

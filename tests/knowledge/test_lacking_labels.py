@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from preceptor.knowledge.task_loss import ClassificationLoss, build_task_loss
-from preceptor.specs import TaskLossSpec
+from preceptor.specs import IGNORED, TaskLossSpec
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.3, 0.1, -0.7], [-1.0, 0.4, 1.2], [0.0, 0.9, -0.2]])
 TARGETS = torch.tensor([0, -1, 2, -1])
@@ -62,3 +62,39 @@ def test_balanced_weights_are_of_the_labelled_images():
         TaskLossSpec(class_weights="balanced"), "classification", train_labels=labels, lacks_labels=True
     )
     assert loss.class_weights.tolist() == pytest.approx([4 / 6, 2.0])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("ignores", [False, True])
+@pytest.mark.parametrize("options", [{}, {"focal_alpha": 0.3, "focal_reduction": "sum", "dice_squared": False}])
+def test_of_masks_it_is_the_loss_of_the_images_with_one(channels, ignores, options):
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(4, channels, 5, 6, generator=draw)
+    targets = torch.randint(0, max(2, channels), (4, 5, 6), generator=draw)
+    if ignores:
+        targets[:, 0] = IGNORED
+    spec = TaskLossSpec(**options)
+    plain = build_task_loss(spec, "segmentation", ignores=ignores)
+    lacking = build_task_loss(spec, "segmentation", ignores=ignores, lacks_labels=True)
+    some = targets.clone()
+    some[[1, 3]] = -1
+    values, found = [], []
+    for loss, z, y in ((plain, logits[[0, 2]], targets[[0, 2]]), (lacking, logits, some)):
+        leaf = z.clone().requires_grad_()
+        values.append(loss(leaf, y))
+        values[-1].backward()
+        found.append(leaf.grad)
+    torch.testing.assert_close(values[1], values[0])
+    torch.testing.assert_close(found[1][[0, 2]], found[0])
+    assert (found[1][[1, 3]] == 0).all()
+    torch.testing.assert_close(lacking(logits, targets), plain(logits, targets))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_without_any_mask_it_is_exactly_nothing(channels):
+    loss = build_task_loss(TaskLossSpec(), "segmentation", lacks_labels=True)
+    logits = torch.randn(2, channels, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    value = loss(logits, torch.full((2, 4, 4), -1))
+    value.backward()
+    assert value.item() == 0.0
+    assert (logits.grad == 0.0).all()

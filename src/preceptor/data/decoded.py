@@ -7,13 +7,13 @@ import numpy as np
 
 from preceptor.data.images import FileReader
 from preceptor.data.packed import HASH_BYTES
-from preceptor.data.samples import Pixels, SampleTable
+from preceptor.data.samples import KNOWN, Pixels, SampleTable
 from preceptor.errors import UserError
 from preceptor.specs import IGNORED
 
 
 def read_row(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
-    """The image and the mask of a row.
+    """The image and the mask of a row, which is background alone where the table says that there is none.
 
     Raises:
         UserError: they cannot be decoded or do not fit each other; names the file.
@@ -34,6 +34,8 @@ def read_row(table: SampleTable, row: int) -> tuple[Pixels, Pixels | None]:
     if table.task == "classification":
         return image, None
     where = table.frame.iloc[row]
+    if not where.get(KNOWN, True):
+        return image, np.zeros(image.shape[:2], dtype=np.uint8)
     if mask is None:
         raise UserError(f"{where['image']}: has no mask. Segmentation needs one for every image.")
     if mask.shape != image.shape[:2]:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pandas as pd
 
-from preceptor.data.samples import PARTS
+from preceptor.data.samples import PARTS, is_known
 from preceptor.errors import UserError
 
 Duplicates = Literal["drop", "keep", "error"]
@@ -38,7 +38,7 @@ def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataF
     differing = [rows for rows in sets if not _agree(rows)]
     for rows in agreeing:
         order = rows["split"].map({part: number for number, part in enumerate(reversed(PARTS))}).fillna(3)
-        lacking = (rows["label"] < 0) & (rows["label"].max() >= 0)
+        lacking = ~is_known(rows)
         first = rows.assign(order=order, lacking=lacking).sort_values(["lacking", "order", "id"]).index[0]
         dropped += [row for row in rows.index if row != first]
     for rows in differing:

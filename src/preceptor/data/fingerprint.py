@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preceptor.data.ahead import in_order
-from preceptor.data.samples import SampleTable
+from preceptor.data.samples import KNOWN, SampleTable
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import synced
 from preceptor.notes import Note
@@ -99,7 +99,8 @@ def request_key(table: SampleTable, files: Files, rules: dict[str, object]) -> s
     assert files.names or table.identity, "a table needs files or an identity, or its pixels cannot be told apart"
     about = [table.source, table.task, table.classes, table.grouping, table.identity, table.notes, rules]
     frame = table.frame
-    columns = [frame[name].tolist() for name in ("id", "label", "group", "split")]
+    named = ("id", "label", "group", "split", *([KNOWN] if KNOWN in frame.columns else []))
+    columns = [frame[name].tolist() for name in named]
     return _hash(json.dumps([about, columns, files.names], default=str).encode())
 
 

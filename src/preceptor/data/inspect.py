@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,10 +14,9 @@ from preceptor.data.duplicates import settle_duplicates
 from preceptor.data.images import FileReader
 from preceptor.data.looks import ImageLook, Track, look_at_images
 from preceptor.data.masks.presence import Presence
-from preceptor.data.samples import PARTS, SampleTable
+from preceptor.data.samples import PARTS, SampleTable, is_known
 from preceptor.data.sources import open_source, recognise
 from preceptor.data.splits import split
-from preceptor.data.unlabelled import is_known
 from preceptor.errors import UserError
 from preceptor.files import expand
 from preceptor.specs import DataSpec, Task
@@ -133,7 +132,7 @@ def inspect(
         UserError: no known layout, or one that breaks the rules of its source.
     """
     table, place, source, chosen, reasons = open_found(path, source, options, channels)
-    looks = look_at_images(table, track, processes)
+    looks = _looks(table, track, processes)
     frame = table.frame.assign(
         pixels=pd.Series([look.pixels for look in looks], dtype=object),
         mask_pixels=pd.Series([look.mask_pixels for look in looks], dtype=object),
@@ -180,6 +179,17 @@ def inspect(
     )
 
 
+def _looks(table: SampleTable, track: Track, processes: int) -> list[ImageLook]:
+    """A look at every row, at the masks of those alone that have one."""
+    looks = look_at_images(table, track, processes)
+    if table.task == "classification":
+        return looks
+    return [
+        look if has_mask else replace(look, mask_pixels=None, mask_values=None)
+        for look, has_mask in zip(looks, is_known(table.frame), strict=True)
+    ]
+
+
 def open_found(
     path: str | None, source: str | None = None, options: Mapping[str, Any] | None = None, channels: int = 3
 ) -> tuple[SampleTable, str | None, str, dict[str, Any], tuple[str, ...]]:
@@ -215,14 +225,15 @@ def _odd(look: ImageLook) -> str | None:
 def _counts(table: SampleTable) -> tuple[pd.DataFrame, "pd.Series[int] | None"]:
     frame = table.frame
     segmentation = table.task == "segmentation"
-    has_none = segmentation or not table.classes
-    lacking = () if has_none or (frame["label"] >= 0).all() else ("no label",)
-    rows = ("images",) if has_none else (*table.classes, *lacking)
-    kind = (
-        pd.Series("images", index=frame.index)
-        if has_none
-        else frame["label"].map(dict(enumerate(table.classes))).fillna("no label")
-    )
+    is_whole = is_known(frame).all()
+    if segmentation and not is_whole:
+        rows: tuple[str, ...] = ("with a mask", "no mask")
+        kind = pd.Series(np.where(is_known(frame), *rows), index=frame.index)
+    elif segmentation or not table.classes:
+        rows, kind = ("images",), pd.Series("images", index=frame.index)
+    else:
+        rows = table.classes if is_whole else (*table.classes, "no label")
+        kind = frame["label"].map(dict(enumerate(table.classes))).fillna("no label")
     parts = [part for part in PARTS if (frame["split"] == part).any()] or ["all"]
     counts = pd.crosstab(kind, frame["split"].fillna("all")).reindex(index=rows, columns=parts, fill_value=0)
     counts = counts.rename_axis(index=None, columns=None)

@@ -11,7 +11,8 @@ from torch import Tensor
 from preceptor.data.augment import as_tensor, augment, to_float
 from preceptor.data.order import RowNumbers
 from preceptor.data.packed import PackedSet
-from preceptor.specs import AugmentSpec
+from preceptor.data.samples import UNKNOWN, is_known
+from preceptor.specs import IGNORED, AugmentSpec
 
 _RESIDENT_SHARE = 0.5  # of the free device memory that packed images may take
 
@@ -55,6 +56,7 @@ class PartPixels:
     ) -> None:
         self.packed, self.rows = packed, rows
         self.labels: NDArray[np.int64] = packed.frame["label"].to_numpy(dtype=np.int64)[rows]
+        self._lacks_mask: NDArray[np.bool_] = ~is_known(packed.frame)[rows]
         self.device = torch.device(loading.device)
         self._augment, self._seed, self._channels_last = augment, seed, loading.channels_last
         self._keys = packed.keys[rows]
@@ -93,8 +95,19 @@ class PartPixels:
                 channels_last=self._channels_last,
             )
         if masks is not None:
-            return pixels, masks.to(torch.int64)
+            return pixels, self._targets(masks, positions)
         return pixels, torch.from_numpy(self.labels[positions]).to(self.device, non_blocking=True)
+
+    def _targets(self, masks: Tensor, positions: RowNumbers) -> Tensor:
+        """Classes of pixels, :data:`~preceptor.data.samples.UNKNOWN` all over an image whose mask is not known.
+
+        What was filled up around it stays ignored, as that is none of the image.
+        """
+        targets, lacks = masks.to(torch.int64), self._lacks_mask[positions]
+        if not lacks.any():
+            return targets
+        blank = torch.from_numpy(lacks).to(self.device, non_blocking=True)[:, None, None]
+        return targets.masked_fill(blank & (targets != IGNORED) if self.packed.has_border else blank, UNKNOWN)
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from preceptor.data.rows import ANEW, CHANGED, Checksums, PackedRows
-from preceptor.data.samples import Pixels
+from preceptor.data.samples import KNOWN, Pixels
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import synced, write_with
 from preceptor.randomness import keys
@@ -32,7 +32,7 @@ READING = 2
 2: orientation tags are applied; several kinds of TIFF are read otherwise."""
 _TABLE_SEAL = "table_sha256"
 _PLACING = ("tile", "resize", "as_timm", "padding")
-_NUMBERS = ("label", "y", "x", "height", "width")
+_NUMBERS = ("label", KNOWN, "y", "x", "height", "width")
 _REPEATED = ("group", "split", "parent")
 
 
@@ -49,7 +49,7 @@ class PackedSet:
         fingerprint: of source files' names, sizes and contents, and of everything else the pixels depend on.
         frame: one row per packed image: ``id``, ``label``, ``group``, ``split``, ``pixels`` (a number, equal
             for equal images before resizing, for a tile that of its parent); for tiles also ``parent``, ``y``,
-            ``x`` and the parent's ``height`` and ``width``.
+            ``x`` and the parent's ``height`` and ``width``; and ``known``, as in the sample table.
         keys: (N,) uint64, the key of each id, for everything random about a sample.
         channels, depth: of the images: how many, and bits of each value.
         ignores: masks may hold :data:`~preceptor.specs.IGNORED`.
@@ -217,7 +217,7 @@ def _load_table(content: bytes) -> tuple[pd.DataFrame, NDArray[np.uint64]]:
     with np.load(io.BytesIO(content)) as stored:
         arrays = {name: stored[name] for name in stored.files}
     columns: dict[str, pd.Series[Any]] = {}
-    for name in ("id", "label", "group", "split", "pixels", "parent", "y", "x", "height", "width"):
+    for name in ("id", "label", KNOWN, "group", "split", "pixels", "parent", "y", "x", "height", "width"):
         if name not in arrays:
             continue
         if name in _NUMBERS:

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from preceptor.data.masks.observers import SecondObserver, second_observer
 from preceptor.data.parts import check_parts, require_foreground
 from preceptor.data.pixels.levels import Range
-from preceptor.data.samples import PARTS, SampleTable
+from preceptor.data.samples import KNOWN, PARTS, SampleTable, is_known
 from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.splits import UNUSED, Split, fold_numbers, settle_duplicates, split
 from preceptor.data.store import PackedSet, pack
 from preceptor.data.stored_images import StoredImages
 from preceptor.data.subsets import drawn
 from preceptor.data.unlabelled import (
+    as_if_labelled,
     conflicting,
     hidden,
-    is_known,
     options_without_labels,
     placed,
     relabelled,
@@ -33,6 +33,12 @@ from preceptor.files import cache_root
 from preceptor.notes import Note, note_aside
 from preceptor.recipe import Recipe
 from preceptor.specs import Colour, DataSpec, SubsetSpec
+
+_TWO_KINDS_IGNORED = (
+    "split.labels: of a hidden mask, the pixels that were filled up around an image stay ignored and those that were "
+    "drawn as ignored do not, and packed masks do not tell them apart; use data.resize: squash or crop, or tiles no "
+    "larger than the images"
+)
 
 
 def _no_rows() -> NDArray[np.int64]:
@@ -79,12 +85,17 @@ class Prepared:
             return None
         return self.packed.frame["label"].to_numpy(dtype=np.int64)[rows]
 
+    def lack_labels(self, rows: NDArray[np.int64]) -> bool:
+        """Whether some of these rows have no label, a class or a mask."""
+        return bool(len(np.setdiff1d(rows, np.concatenate([self.rows[part] for part in PARTS]))))
+
     def split_csv(self) -> str:
-        """``split.csv``: id, group, label, split of every sample that takes part."""
+        """``split.csv``: id, group, label, split of every sample that takes part; and ``known``, where masks lack."""
         frames = []
+        more = [KNOWN] if KNOWN in self.packed.frame.columns else []
         for part in PARTS:
             rows = self.packed.frame.iloc[self.with_unlabelled(part)]
-            frames.append(rows[["id", "group", "label"]].assign(split=part))
+            frames.append(rows[["id", "group", "label"]].assign(split=part, **{name: rows[name] for name in more}))
         return pd.concat(frames).to_csv(index=False)
 
 
@@ -104,9 +115,9 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     """
     own = _opened(recipe, recipe.data.path, recipe.data.subset)
     table = own if recipe.data.unlabelled is None else with_more(own, recipe.data.unlabelled, recipe.data)
-    packed, second = _packed(recipe, table, note)
+    packed, second = _packed(recipe, table, note), second_observer(own)
     unread = recipe.technique.leaves_labels_unread
-    blind = packed.frame.assign(label=0) if unread and packed.task == "classification" else packed.frame
+    blind = packed.frame if not unread else as_if_labelled(packed.frame, packed.task)
     kept, settled = _settled(blind, recipe.data.duplicates)
     frame = packed.frame.loc[kept.index]
     divided = _divided(recipe, packed, frame)
@@ -115,6 +126,8 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     parts = {part: np.sort(divided.rows(part)) for part in PARTS}
     rows = {part: np.intersect1d(of_part, known) for part, of_part in parts.items()}
     hides = recipe.split.labels if not recipe.is_label_free else None
+    if hides and table.ignores and packed.has_border:
+        raise UserError(_TWO_KINDS_IGNORED)
     lost = hidden(frame, rows["train"], hides, _seed_of(recipe), packed.classes) if hides else _no_rows()
     rows["train"] = np.setdiff1d(rows["train"], lost)
     unlabelled = {part: found for part in PARTS if len(found := np.setdiff1d(parts[part], rows[part]))}
@@ -219,7 +232,7 @@ def prepare_whole(
             f"{error}\nIf these data lie otherwise than the run's own, give --source and --option: `preceptor data "
             f"inspect {path}` finds out which."
         ) from None
-    packed, second = _packed(other, own, note)
+    packed = _packed(other, own, note)
     nothing = np.empty(0, dtype=np.int64)
     rows = {"train": nothing, "validation": nothing, "test": np.arange(len(packed.frame))}
     return Prepared(
@@ -228,7 +241,7 @@ def prepare_whole(
         grouped_by=packed.grouping,
         notes=packed.notes,
         stored=StoredImages(own),
-        second=second,
+        second=second_observer(own),
     )
 
 
@@ -277,6 +290,8 @@ def _opened(recipe: Recipe, path: str | None, subset: SubsetSpec | None = None) 
             f"source {spec.source}: these images have no labels, and the recipe learns some.\nSay where labels are, or "
             "learn without: split.labels=none, technique.name=distil_features"
         )
+    if table.classes and not is_free and not is_known(table.frame).any():
+        raise UserError(f"source {spec.source}: none of these images has a mask, and the recipe learns some")
     if table.task != recipe.task:
         raise UserError(
             f"source {spec.source} yields {table.task} samples, the recipe's task is {recipe.task}; "
@@ -285,12 +300,11 @@ def _opened(recipe: Recipe, path: str | None, subset: SubsetSpec | None = None) 
     return table
 
 
-def _packed(recipe: Recipe, table: SampleTable, note: Note) -> tuple[PackedSet, SecondObserver | None]:
+def _packed(recipe: Recipe, table: SampleTable, note: Note) -> PackedSet:
     spec = recipe.data
     padding = padding_of(recipe) or (0,) * spec.channels
     folder = cache_folder(spec)
-    packed = pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, note=note)
-    return packed, second_observer(table)
+    return pack(table, size=spec.size, resize=spec.resize, padding=padding, tile=spec.tile, folder=folder, note=note)
 
 
 def padding_of(recipe: Recipe) -> Colour | None:

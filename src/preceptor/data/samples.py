@@ -18,6 +18,10 @@ Reader = Callable[[int], tuple[Pixels, Pixels | None]]
 
 COLUMNS = ("id", "image", "mask", "label", "group", "split")
 PARTS = ("train", "validation", "test")
+UNKNOWN = -1
+"""The label of an image that has none, and what a target holds for each of its pixels where masks are learned."""
+KNOWN = "known"
+"""The column that says which images have a mask; a frame in which all have lacks it."""
 
 
 @runtime_checkable
@@ -43,7 +47,8 @@ class SampleTable:
         classes: class names by label; for masks the names by pixel value, background first.
         frame: columns ``id`` (unique text), ``image`` and ``mask`` (where each came from, in the user's
             words; mask is None without one), ``label`` (int64, -1 for masks), ``group`` (text or None)
-            and ``split`` (official part: ``train``, ``validation``, ``test``, or None), index 0…N-1.
+            and ``split`` (official part: ``train``, ``validation``, ``test``, or None), index 0…N-1; and
+            ``known``, whether an image has a mask, where some have one and some have none.
         read: row number -> ((H, W, channels) image, (H, W) uint8 mask of class values or None);
             raises UserError that names the file where it cannot be decoded.
         ignores: masks may hold :data:`~preceptor.specs.IGNORED`, for pixels that count in no loss and in no score.
@@ -94,8 +99,12 @@ def sample_frame(
     masks: Sequence[str | None] | None = None,
     groups: Sequence[str | None] | None = None,
     splits: Sequence[str | None] | None = None,
+    known: Sequence[bool] | None = None,
 ) -> pd.DataFrame:
     """The frame of a :class:`SampleTable`, with the column types it promises.
+
+    Args:
+        known: which images have a mask, where not all of a table of masks have.
 
     Raises:
         UserError: there is no sample, two have one id, or a name is none that tables and terminals can hold.
@@ -115,6 +124,8 @@ def sample_frame(
             "split": _texts(splits, count),
         }
     )
+    if known is not None and not all(known):
+        frame[KNOWN] = np.asarray(known, dtype=bool)
     repeated = frame["id"].duplicated(keep=False)
     if repeated.any():
         first = frame.loc[repeated, "id"].iloc[0]
@@ -124,6 +135,14 @@ def sample_frame(
             "each sample needs an id of its own"
         )
     return frame
+
+
+def is_known(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows have a label, a class or a mask; all where none has a class, as where labels are not read."""
+    if KNOWN in frame.columns:
+        return frame[KNOWN].to_numpy(dtype=bool)
+    found: NDArray[np.bool_] = (frame["label"] >= 0).to_numpy()
+    return found if found.any() else ~found
 
 
 def _texts(values: Sequence[str | None] | None, count: int) -> NDArray[np.object_]:

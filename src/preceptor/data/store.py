@@ -47,7 +47,7 @@ from preceptor.data.packed import (
 from preceptor.data.packing import BORDER, Packing, PackingProgress
 from preceptor.data.resize import ResizeRule, rules_of, to_network_size
 from preceptor.data.rows import ANEW, Checksums
-from preceptor.data.samples import Pixels, SampleTable
+from preceptor.data.samples import KNOWN, Pixels, SampleTable, is_known
 from preceptor.data.tiles import cut
 from preceptor.errors import DamagedFileError, UserError
 from preceptor.files import sync_folder, synced
@@ -275,6 +275,7 @@ def _write_pixels(
     image_sums: list[int] = []
     mask_sums: list[int] = []
     has_border = False
+    known = is_known(table.frame)
 
     def decode(row: int) -> tuple[str, tuple[int, int], list[Piece]]:
         image, mask = read_row(table, row)
@@ -292,7 +293,8 @@ def _write_pixels(
             for y, x, image, mask in pieces:
                 image_sums.append(_append(images, image))
                 if masks is not None and mask is not None:
-                    presence.add(pixels_by_value(mask))
+                    if known[row]:
+                        presence.add(pixels_by_value(mask))
                     mask_sums.append(_append(masks, mask))
                 rows.append(row)
                 pixels.append(content)
@@ -302,6 +304,8 @@ def _write_pixels(
     frame = table.frame[["id", "label", "group", "split"]].iloc[rows].reset_index(drop=True)
     frame = frame.astype({"id": object, "group": object, "split": object}).where(frame.notna(), None)
     frame["label"] = table.frame["label"].to_numpy(dtype=np.int64)[rows]
+    if not known.all() and table.task == "segmentation":
+        frame[KNOWN] = known[rows]
     frame["pixels"] = pd.Series(pixels, dtype=object)
     if tile:
         parent = frame["id"]

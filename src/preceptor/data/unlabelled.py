@@ -1,12 +1,12 @@
 """Images without a label: where none is read, where some lack theirs, and where some are hidden on purpose.
 
-In a table of classes a label of -1 says that none is known; in one of masks every label is -1.
+A label is a class or a mask. Of a class, -1 says that none is known; of masks, a column of its own does.
 """
 
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -14,22 +14,12 @@ from numpy.typing import NDArray
 
 from preceptor.data.images import FileReader
 from preceptor.data.packed import PackedSet
-from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources import open_source
+from preceptor.data.samples import KNOWN, UNKNOWN, Reader, SampleTable, is_known, sample_frame
+from preceptor.data.sources import open_source, options_of_files
 from preceptor.data.subsets import few_shot, subset
-from preceptor.errors import UserError
-from preceptor.specs import DataSpec, LabelsSpec
-
-UNKNOWN = -1
-"""The label of an image that has none."""
+from preceptor.specs import DataSpec, LabelsSpec, Task
 
 _OF_LABELS = ("mask", "rle", "rle_class", "rle_order", "class_name", "classes", "mask_folder", "mask_file", "spellings")
-
-
-def is_known(frame: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which rows have a label; all where none has one, as with masks and where labels are not read."""
-    found: NDArray[np.bool_] = (frame["label"] >= 0).to_numpy()
-    return found if found.any() else ~found
 
 
 def options_without_labels(source: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +31,7 @@ def options_without_labels(source: str, options: Mapping[str, Any]) -> dict[str,
 
 def without_labels(table: SampleTable) -> SampleTable:
     """``table`` as if nobody had labelled it: no classes, no masks, nothing that depends on them."""
-    frame = table.frame.assign(label=UNKNOWN, mask=None)
+    frame = as_if_labelled(table.frame, table.task).assign(label=UNKNOWN, mask=None)
     changed = replace(table, task="classification", classes=(), frame=frame, ignores=False)
     if isinstance(table.read, FileReader):
         reader = replace(table.read, masks=None, runs=None, second=None)
@@ -49,15 +39,20 @@ def without_labels(table: SampleTable) -> SampleTable:
     return replace(changed, read=lambda row: (table.read(row)[0], None))
 
 
+def as_if_labelled(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """``frame`` in which nothing tells images with a label from those without, nor one class from another."""
+    return frame.assign(label=0) if task == "classification" else frame.drop(columns=KNOWN, errors="ignore")
+
+
 def with_more(table: SampleTable, path: str, spec: DataSpec) -> SampleTable:
     """``table`` and the images below ``path``, which have no label; their ids begin with ``unlabelled/``.
 
+    Their files become pixels as those of ``table`` do.
+
     Raises:
-        UserError: masks are learned, or there is no image at ``path``.
+        UserError: there is no image at ``path``.
     """
-    if table.task != "classification":
-        raise UserError("data.unlabelled: images without masks cannot be added to images with masks; leave it out")
-    more = open_source("images", path, {}, spec)
+    more = open_source("images", path, options_of_files(spec.options), spec)
     ids = [f"unlabelled/{name}" for name in more.frame["id"]]
     groups = [None if group is None else str(group) for group in more.frame["group"]]
     if table.frame["group"].notna().any():  # an image of nobody known is one of its own
@@ -65,15 +60,48 @@ def with_more(table: SampleTable, path: str, spec: DataSpec) -> SampleTable:
     first = len(table)
     mine = sample_frame(ids, more.frame["image"].tolist(), groups=groups if any(groups) else None)
     frame = pd.concat([table.frame, mine], ignore_index=True)
-    note = f"{len(more)} images of data.unlabelled have no label."
+    if table.task == "segmentation":
+        frame[KNOWN] = np.concatenate([is_known(table.frame), np.zeros(len(more), dtype=bool)])
+    what = "label" if table.task == "classification" else "mask"
+    note = f"{len(more)} images of data.unlabelled have no {what}."
     return replace(
         table,
         frame=frame,
-        read=lambda row: table.read(row) if row < first else more.read(row - first),
+        read=_one_after_the_other(table.read, more.read, first),
         files=lambda row: table.files(row) if row < first else more.files(row - first),
         identity=table.identity or "with unlabelled images",
         notes=(*table.notes, *more.notes, note),
     )
+
+
+def _one_after_the_other(read: Reader, more: Reader, first: int) -> Reader:
+    """A reader of the rows of ``read``, of which there are ``first``, and then of those of ``more``, without labels.
+
+    Of files, one that sees all of them: what it finds out of their values is of all.
+    """
+    if not (isinstance(read, FileReader) and isinstance(more, FileReader)) or read.runs is not None:
+        return lambda row: read(row) if row < first else more(row - first)
+    count = len(more.images)
+    return replace(
+        read,
+        images=read.images + more.images,
+        masks=_followed(read.masks, None, (), (first, count)),
+        second=_followed(read.second, None, (), (first, count)),
+        places=_followed(read.places, more.places, None, (first, count)),
+        unfit={**read.unfit, **{first + row: what for row, what in more.unfit.items()}},
+    )
+
+
+_T = TypeVar("_T")
+
+
+def _followed(
+    some: tuple[_T, ...] | None, more: tuple[_T, ...] | None, nothing: _T, counts: tuple[int, int]
+) -> tuple[_T, ...] | None:
+    """``some`` and then ``more``, ``nothing`` for each row of what is not there; None where neither is."""
+    if some is None and more is None:
+        return None
+    return (some or (nothing,) * counts[0]) + (more or (nothing,) * counts[1])
 
 
 def conflicting(frame: pd.DataFrame, kept: pd.Index) -> NDArray[np.bool_]:
@@ -109,22 +137,38 @@ def placed(frame: pd.DataFrame, parts: "pd.Series[str]", *, by_group: bool) -> t
 def hidden(
     frame: pd.DataFrame, train: NDArray[np.int64], spec: LabelsSpec, seed: int, classes: tuple[str, ...]
 ) -> NDArray[np.int64]:
-    """Those of the labelled rows ``train`` whose labels ``spec`` hides."""
+    """Those of the labelled rows ``train`` whose labels ``spec`` hides; masks are known, or not, of whole images."""
     inside, own = frame.loc[train], seed if spec.seed is None else spec.seed
-    if spec.per_class is not None:
-        kept = few_shot(inside, spec.per_class, seed=own, classes=classes, option="split.labels.per_class")
+    count = spec.count if spec.per_class is None else spec.per_class
+    if count is not None:
+        option = "split.labels.count" if spec.per_class is None else "split.labels.per_class"
+        kept = few_shot(inside, count, seed=own, classes=classes, option=option)
     else:
         assert spec.fraction is not None, "one of them is given"
-        kept = subset(inside, spec.fraction, seed=own)
+        kept = _share(inside, spec.fraction, own)
     return np.setdiff1d(train, train[kept])
+
+
+def _share(inside: pd.DataFrame, fraction: float, seed: int) -> NDArray[np.int64]:
+    """Positions of a share of the rows, of each class or of the images with masks."""
+    if "parent" not in inside.columns or (inside["label"] >= 0).any():
+        return subset(inside, fraction, seed=seed)
+    parents = inside["parent"]
+    images = inside[~parents.duplicated()]
+    return np.flatnonzero(parents.isin(images["parent"].iloc[subset(images, fraction, seed=seed)]))
 
 
 def relabelled(packed: PackedSet, unknown: NDArray[np.int64]) -> PackedSet:
     """The packed set in which the rows ``unknown`` have no label."""
     if not len(unknown):
         return packed
-    labels = packed.frame["label"].to_numpy(dtype=np.int64).copy()
-    labels[unknown] = UNKNOWN
     other = copy.copy(packed)
-    other.frame = packed.frame.assign(label=labels)
+    if packed.task == "classification":
+        labels = packed.frame["label"].to_numpy(dtype=np.int64).copy()
+        labels[unknown] = UNKNOWN
+        other.frame = packed.frame.assign(label=labels)
+    else:
+        known = is_known(packed.frame).copy()
+        known[unknown] = False
+        other.frame = packed.frame.assign(**{KNOWN: known})
     return other

@@ -104,7 +104,7 @@ class Loss(nn.Module):
         needs_ids: True adds ``ids=`` (N,) int64, positions in the training set, to every call.
         needs_statistics: True measures the teacher's tensor over the training part, unaugmented, before a stage begins,
             and calls ``take_statistics(mean, deviation)``, (D,) both.
-        needs_labels: True when it reads the class of every image, so that none may lack one.
+        needs_labels: True when it reads the class of every image, or of every pixel, so that none may lack one.
         keeps_batch: True when every batch must have the full size (incomplete ones are then dropped).
         needs_shapes: True when it has adapters, or may have some, which depend on the shapes that it compares.
         needs_classes: True when :meth:`build` must know how many classes there are.

@@ -37,7 +37,7 @@ class Entry:
         settings: task -> published setting; its keys are the tasks that the loss serves.
         options: arguments of ``__init__``.
         summary, source: of the class's docstring.
-        needs_labels: whether it reads the class of every image.
+        needs_labels: whether it reads the class of every image, or of every pixel.
         keeps_batch: whether it wants every batch in full size.
         brings_head: whether it replaces the student's head.
     """

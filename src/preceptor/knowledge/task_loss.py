@@ -121,7 +121,8 @@ class MaskLoss(nn.Module):
     """:func:`focal_loss` plus :func:`dice_loss`, in float32.
 
     Args:
-        ignores: masks may have pixels that count nowhere.
+        ignores: targets may have pixels that count nowhere: ignored ones, and all of an image without a mask, -1.
+            Where none counts, it is exactly 0.
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class MaskLoss(nn.Module):
         with torch.autocast(logits.device.type, enabled=False):
             logits, known = _full(logits), None
             if self.ignores:
-                known = targets != IGNORED
+                known = (targets >= 0) & (targets != IGNORED)
                 targets = targets.where(known, 0)
             focal = focal_loss(
                 logits,
@@ -171,7 +172,7 @@ def build_task_loss(
     Args:
         classes, train_labels: number of classes and (n,) labels of the training set, for ``class_weights: balanced``.
         ignores: masks may have pixels that count nowhere.
-        lacks_labels: some samples have the label -1, which counts nowhere.
+        lacks_labels: some samples have the label -1, or -1 for each pixel, which counts nowhere.
 
     Raises:
         UserError: an option of the other task's loss was set.
@@ -182,7 +183,7 @@ def build_task_loss(
         if name not in mine and getattr(spec, name) != getattr(defaults, name):
             raise UserError(f"task_loss.{name} is no option of {task}, which has {', '.join(mine)}: leave it out")
     if task == "segmentation":
-        return MaskLoss(**spec.model_dump(include=set(mine)), ignores=ignores)
+        return MaskLoss(**spec.model_dump(include=set(mine)), ignores=ignores or lacks_labels)
     weights = None
     if spec.class_weights == "balanced":
         assert train_labels is not None, "balanced class weights are computed from the training labels"

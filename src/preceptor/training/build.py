@@ -105,7 +105,7 @@ class StageBuilder:
         packed = self.prepared.packed
         found = None if stage.unlabelled else self.prepared.labels(self._rows(stage))
         labels = None if found is None else torch.from_numpy(found)
-        lacks_labels = stage.unlabelled or (labels is not None and bool((labels < 0).any()))
+        lacks_labels = stage.unlabelled or self.prepared.lack_labels(self._rows(stage))
         cohort = Cohort(
             task=self.recipe.task,
             networks=networks,

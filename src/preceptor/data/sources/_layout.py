@@ -14,6 +14,7 @@ from preceptor.errors import UserError
 from preceptor.opening import no_file
 from preceptor.quoting import quoted, shown
 
+AS_UNLABELLED = ", or take them as images that have no mask with the option unpaired: unlabelled"
 Part = Literal["train", "validation", "test"]
 PART_WORDS: dict[str, Part] = {
     "train": "train", "training": "train",
@@ -158,10 +159,16 @@ def contents(folder: Path) -> str:
     return some_of([f"{name}/" for name in folders] + files, most=8)
 
 
-def matched(source: str, left: set[str], right: set[str], *, only_left: str, only_right: str) -> None:
-    """UserError where ``left`` and ``right`` are not the same names; ``only_left`` says what those in ``left`` lack."""
-    for missing, what in ((left - right, only_left), (right - left, only_right)):
+def matched(
+    source: str, left: set[str], right: set[str], *, only_left: str, only_right: str, or_left: str = ""
+) -> None:
+    """UserError where ``left`` and ``right`` are not the same names; ``only_left`` says what those in ``left`` lack.
+
+    Args:
+        or_left: what else can be done with those in ``left``.
+    """
+    for missing, what, more in ((left - right, only_left, or_left), (right - left, only_right, "")):
         if missing:
             raise UserError(
-                f"{source}: {len(missing)} {what}: {some_of(missing)}; add those missing, or leave these out"
+                f"{source}: {len(missing)} {what}: {some_of(missing)}; add those missing, or leave these out{more}"
             )

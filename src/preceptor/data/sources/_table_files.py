@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of
 from preceptor.data.sources._layout import entries, image_places
 from preceptor.errors import UserError
@@ -27,9 +29,38 @@ class NamedFiles:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class NamedMasks:
+    """The mask files of each row.
+
+    Args:
+        of_rows: one path, or none where the cell is empty.
+        note: one sentence on those that were found by name, or "".
+    """
+
+    of_rows: tuple[tuple[str, ...], ...]
+    note: str
+
+
 def base_name(value: str) -> str:
     """The last part of a path of any system."""
     return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+
+
+def masks_in(column: "pd.Series[str]", root: Path, folder: str, template: str) -> NamedMasks:
+    """The masks that a column names; see :func:`named_files`.
+
+    Raises:
+        UserError: as there; or every cell is empty.
+    """
+    is_known = (column.str.strip() != "").to_numpy()
+    if not is_known.any():
+        raise UserError(
+            f"table: column {column.name} is empty in every row; where there are no masks, use the source images"
+        )
+    found = named_files(column[is_known].tolist(), root, folder, template, "mask")
+    paths = iter(found.paths)
+    return NamedMasks(tuple((next(paths),) if one else () for one in is_known.tolist()), found.note)
 
 
 def named_files(values: Sequence[str], root: Path, folder: str, template: str, kind: str) -> NamedFiles:

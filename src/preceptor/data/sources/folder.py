@@ -12,6 +12,7 @@ from preceptor.data.patterns import first_brackets
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import (
+    AS_UNLABELLED,
     NO_GROUPS,
     PART_WORDS,
     Part,
@@ -42,6 +43,7 @@ def folder(
     group: str | None = None,
     group_from: Literal["name", "folder"] = "name",
     grouping: str = "group",
+    unpaired: Literal["error", "unlabelled"] = "error",
 ) -> SampleTable:
     """Class folders, or an image folder and a mask folder; either also below train, validation and test folders.
 
@@ -62,15 +64,20 @@ def folder(
         group_from: ``folder`` takes the group from the folder below the class or image folder that an image
             lies in (``<class>/<patient>/<image>``), the whole name or what ``group`` finds in it.
         grouping: what such a group is, for example ``patient``.
+        unpaired: what to do with images without a mask: ``unlabelled`` takes them as images that have none, for
+            networks to learn from what others say of them.
     """
     root = folder_at(path, "folder")
     found = find_parts(root, images, masks, parts)
     pairs = [_is_pair(below, images, masks) for below in found.values()]
     if any(pairs) != all(pairs):
         raise refuse("folder", root, "image and mask folders in some parts only", "the same layout in every part")
-    rows = _pairs(found, images, masks, mask_suffix) if all(pairs) else _by_class(root, found, images, masks, classes)
+    if all(pairs):
+        rows = _pairs(found, images, masks, mask_suffix, unpaired)
+    else:
+        rows = _by_class(root, found, images, masks, classes)
     names = classes or (("background", "foreground") if all(pairs) else rows.classes)
-    reader = FileReader(tuple(rows.images), tuple((mask,) for mask in rows.masks) if all(pairs) else None, len(names))
+    reader = FileReader(tuple(rows.images), tuple(rows.masks) if all(pairs) else None, len(names))
     groups, what, notes = groups_of(rows.images, rows.below, group, group_from, grouping)
     return SampleTable(
         source="folder",
@@ -80,9 +87,10 @@ def folder(
             rows.ids,
             [os.path.relpath(file, root) for file in rows.images],
             labels=rows.labels or None,
-            masks=[os.path.relpath(file, root) for file in rows.masks] or None,
+            masks=[os.path.relpath(*found, root) if found else None for found in rows.masks] or None,
             groups=groups,
             splits=rows.splits if any(rows.splits) else None,
+            known=[bool(found) for found in rows.masks] or None,
         ),
         read=reader,
         grouping=what,
@@ -123,7 +131,7 @@ class _Listing:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.images: list[str] = []
-        self.masks: list[str] = []
+        self.masks: list[tuple[str, ...]] = []  # one, or none of an image without
         self.labels: list[int] = []
         self.splits: list[str | None] = []
         self.below: list[str] = []  # folder of each image below its class or image folder, "" where it lies in that
@@ -201,7 +209,9 @@ def _refuse_masks(root: Path, classes: Sequence[Path], halves: set[str]) -> None
         )
 
 
-def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: str) -> _Listing:
+def _pairs(
+    found: Mapping[Part | None, Path], images: str, masks: str, suffix: str, unpaired: Literal["error", "unlabelled"]
+) -> _Listing:
     rows = _Listing()
     for part, below in found.items():
         pictures, marks = images_below(below / images), images_below(below / masks)
@@ -211,14 +221,15 @@ def _pairs(found: Mapping[Part | None, Path], images: str, masks: str, suffix: s
         marks = {stem.removesuffix(suffix): file for stem, file in marks.items()}
         matched(
             "folder",
-            set(pictures),
+            set(pictures) if unpaired == "error" else set(pictures) & set(marks),
             set(marks),
             only_left=f"images in {quoted(below / images)} without a mask in {quoted(below / masks)}",
             only_right=f"masks in {quoted(below / masks)} without an image in {quoted(below / images)}",
+            or_left=AS_UNLABELLED,
         )
         rows.ids += [stem if part is None else f"{part}/{stem}" for stem in pictures]
         rows.images += list(pictures.values())
-        rows.masks += [marks[stem] for stem in pictures]
+        rows.masks += [(marks[stem],) if stem in marks else () for stem in pictures]
         rows.splits += [part] * len(pictures)
         rows.below += [os.path.dirname(stem) for stem in pictures]
     return rows

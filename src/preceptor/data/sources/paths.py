@@ -13,7 +13,7 @@ from preceptor.data.name_rules import groups_by_name
 from preceptor.data.patterns import named_brackets
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
-from preceptor.data.sources._layout import PART_WORDS, contents, folder_at, image_places, refuse, some_of
+from preceptor.data.sources._layout import AS_UNLABELLED, PART_WORDS, contents, folder_at, image_places, refuse, some_of
 from preceptor.data.sources._mask_names import mask_names
 from preceptor.data.sources._sorting import BRACKETS, Brackets, Matcher, SortedFiles, own_brackets, sort_files
 from preceptor.data.sources._tables import read_table
@@ -21,7 +21,7 @@ from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
 from preceptor.specs import Task
 
-Unpaired = Literal["error", "ignore"]
+Unpaired = Literal["error", "ignore", "unlabelled"]
 _PARTS = {**PART_WORDS, "tr": "train", "ts": "test"}
 NO_GROUPS = (
     "No groups are known: images of one patient can be on both sides of a split. If paths tell the patient, use the "
@@ -57,7 +57,8 @@ def paths(
         task: what is wanted where images have a class and masks.
         classes: classes in the order of their labels, or names of the mask values, background first.
         grouping: what a group is, for example ``patient``.
-        unpaired: what to do with images without a mask, and masks without an image.
+        unpaired: what to do with images without a mask, and masks without an image: ``ignore`` leaves them out;
+            ``unlabelled`` takes images without a mask as such, for networks to learn from what others say of them.
     """
     layout = FolderLayout(
         key="paths",
@@ -98,7 +99,8 @@ class LayoutSource:
             path: the folder.
             task: what is wanted where there are classes and masks.
             classes: class folders in the order of their labels, or names of the mask values, background first.
-            unpaired: what to do with images without a mask, and masks without an image.
+            unpaired: what to do with images without a mask, and masks without an image: ``ignore`` leaves them out;
+                ``unlabelled`` takes images without a mask as such.
         """
         wanted = task or self.layout.task
         layout = _with_classes(self.layout, wanted, classes)
@@ -168,14 +170,17 @@ def _paired(
             rows.append((images[0], tuple(masks), found.images[images[0]]))
         elif images and _part(layout, found.images[images[0]], images[0]) not in masked_parts:
             dropped[images[0]] = WITHOUT_MASKS
+        elif images and unpaired == "unlabelled":
+            rows.append((images[0], (), found.images[images[0]]))
         else:
             for kind, places in enumerate((images, masks)):
                 alone[kind].extend(places)
     for places, what in zip(alone, ("images without a mask", "masks without an image"), strict=True):
-        if places and unpaired == "error":
+        if places and unpaired != "ignore":
+            keep = AS_UNLABELLED if places is alone[0] else ""
             raise UserError(
                 f"{layout.key}: {len(places)} {what} below {quoted(root)}: {some_of(places)}; add those missing, or "
-                "leave these out with the option unpaired: ignore"
+                f"leave these out with the option unpaired: ignore{keep}"
             )
         dropped |= dict.fromkeys(places, UNPAIRED)
     return rows, dropped
@@ -214,9 +219,10 @@ def _sample_table(
             _ids(places),
             places,
             labels=labels,
-            masks=[" + ".join(found) for _, found, _ in rows] if task == "segmentation" else None,
+            masks=[" + ".join(found) or None for _, found, _ in rows] if task == "segmentation" else None,
             groups=groups,
             splits=parts if len(set(parts)) > 1 else None,
+            known=[bool(found) for _, found, _ in rows] if task == "segmentation" else None,
         ),
         read=reader,
         grouping=grouping,

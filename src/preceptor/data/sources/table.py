@@ -14,7 +14,7 @@ from preceptor.data.names import check_names
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, refuse, some_of
-from preceptor.data.sources._table_files import NamedFiles, named_files
+from preceptor.data.sources._table_files import NamedFiles, NamedMasks, masks_in, named_files
 from preceptor.data.sources._table_labels import Spellings, labels_in, one_hot_labels
 from preceptor.data.sources._table_runs import RunColumns, runs_in
 from preceptor.data.sources._tables import TABLES, Table, read_table
@@ -59,7 +59,8 @@ def table(
         label: column with the class, of any type; or several columns, one for each class, with 1 for its images and
             0 for the others. Rows whose class is empty have no label. Give this, ``mask`` or ``rle``; an empty list
             says that there are no labels.
-        mask: column with the mask, put into ``mask_file`` and looked for in ``mask_folder``.
+        mask: column with the mask, put into ``mask_file`` and looked for in ``mask_folder``. Rows where it is empty
+            have no mask.
         rle: column with the mask as runs: pairs of a start and a length, the first pixel being 1. Several rows of one
             image are joined; an empty one is no foreground. Or several columns, one for each class, called like it.
         rle_class: column with the class of each row's runs. Where it is that of the image, the class is what follows
@@ -111,7 +112,7 @@ def table(
     for name in single:
         check_names(f"table: column {name} of {file.name}", rows[name].tolist())
         blank = rows.index[rows[name].str.strip() == ""]
-        if len(blank) and name not in (label, class_name):
+        if len(blank) and name not in (label, class_name, mask):
             raise UserError(
                 f"table: {file.name} has no {name} in {len(blank)} rows, the first is line {blank[0] + 2}; fill it in, "
                 "or take these rows out (and set the option unlisted: ignore)"
@@ -127,16 +128,14 @@ def table(
             f"table: {len(extra)} images in {str(root / image_folder)!r} are in no row of {file.name}: "
             f"{some_of([os.path.basename(path) for path in extra])}; the option unlisted: ignore leaves them out"
         )
-    masks = None if mask is None else named_files(rows[mask].tolist(), root, mask_folder, mask_file, "mask")
+    masks = None if mask is None else masks_in(rows[mask], root, mask_folder, mask_file)
     labels, note = None, ""
     if label is not None:
         labels, names = labels_in(rows, label, class_name, classes, spellings)
     elif one_hot:
         labels, names, note = one_hot_labels(rows, one_hot, classes, file)
     groups, grouping, said = _groups(images.paths, rows[group].tolist() if group else None, grouping or group)
-    reader = FileReader(
-        tuple(images.paths), None if masks is None else tuple((file,) for file in masks.paths), len(names), runs=runs
-    )
+    reader = FileReader(tuple(images.paths), None if masks is None else masks.of_rows, len(names), runs=runs)
     notes = (said, *read.said, note, images.note, "" if masks is None else masks.note)
     return SampleTable(
         source="table",
@@ -149,6 +148,7 @@ def table(
             masks=_mask_names(root, masks, file, rows[image] if runs else None),
             groups=groups,
             splits=_parts(rows[split], file) if split else None,
+            known=None if masks is None else [bool(of_row) for of_row in masks.of_rows],
         ),
         read=reader,
         grouping=grouping,
@@ -160,11 +160,15 @@ def table(
     )
 
 
-def _mask_names(root: Path, masks: NamedFiles | None, file: Path, of: "pd.Series[str] | None") -> list[str] | None:
+def _mask_names(
+    root: Path, masks: NamedMasks | None, file: Path, of: "pd.Series[str] | None"
+) -> list[str | None] | None:
     """Where the mask of each row came from."""
     if of is not None:
         return [f"runs of {image} in {file.name}" for image in of]
-    return None if masks is None else [os.path.relpath(path, root) for path in masks.paths]
+    if masks is None:
+        return None
+    return [os.path.relpath(paths[0], root) if paths else None for paths in masks.of_rows]
 
 
 def _check_columns(file: Path, read: Table, columns: Sequence[str]) -> None:

@@ -90,6 +90,7 @@ class EMKDLoss(Loss):
     """
 
     key: ClassVar[str] = "emkd"
+    needs_labels: ClassVar[bool] = True
     settings: ClassVar[dict[Task, Setting]] = {
         "segmentation": Setting(weight=1.0, student_tap=("logits", "stage1", "last"))
     }

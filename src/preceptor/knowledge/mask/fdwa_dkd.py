@@ -119,6 +119,7 @@ class FDWAStyleLoss(Loss):
 
     key: ClassVar[str] = "fdwa_dkd"
     needs_shapes = True
+    needs_labels: ClassVar[bool] = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=1.0, student_tap=("logits", "last"))}
 
     adapter: nn.Module

@@ -72,6 +72,7 @@ class IFVDLoss(Loss):
     key: ClassVar[str] = "ifvd"
     needs_shapes = True
     needs_classes = True
+    needs_labels: ClassVar[bool] = True
     settings: ClassVar[dict[Task, Setting]] = {"segmentation": Setting(weight=200.0, student_tap="decoder")}
 
     classes: int

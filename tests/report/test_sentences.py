@@ -150,6 +150,19 @@ def test_the_methods_paragraph_says_which_labels_were_read(split, said, unsaid, 
     assert unsaid not in text
 
 
+def test_methods_and_card_say_how_many_masks_were_known(tmp_path):
+    recipe = {"task": "segmentation", "split": {"by": "group", "labels": {"fraction": 0.25}}}
+    run = make_run(tmp_path / "a", ALONE, recipe=recipe, done=False)
+    rows = (run / "split.csv").read_text().splitlines()
+    for number, row in enumerate(rows[1:], start=1):
+        rows[number] = f"{row},{not row.endswith(',train') or number % 4 == 0}"
+    (run / "split.csv").write_text("\n".join([f"{rows[0]},known", *rows[1:]]) + "\n")
+    study = study_in(tmp_path)
+    said = "Of the 12 training images 3 had a mask; the others were used without one."
+    assert said in " ".join(methods_paragraph(study, Statistics(study)))
+    assert dict(data_card(study).facts)["masks known"] == "3 of 12 training images"
+
+
 def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
     make(tmp_path, {"alone": 0.6, "ml": 0.7})
     make_run(tmp_path / "c", technique("kd_offline", losses=[{"loss": "at"}]))

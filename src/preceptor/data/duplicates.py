@@ -53,8 +53,8 @@ def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataF
 
 
 def _agree(rows: pd.DataFrame) -> bool:
-    masks = rows["mask_pixels"].nunique(dropna=False) if "mask_pixels" in rows.columns else 1
-    return rows["label"].where(rows["label"] >= 0).nunique() <= 1 and masks == 1
+    masks = rows["mask_pixels"][is_known(rows)].nunique(dropna=False) if "mask_pixels" in rows.columns else 1
+    return rows["label"].where(rows["label"] >= 0).nunique() <= 1 and masks <= 1
 
 
 def _listed(sets: list[pd.DataFrame]) -> str:

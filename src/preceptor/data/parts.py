@@ -15,7 +15,8 @@ from preceptor.specs import IGNORED
 def check_parts(recipe: Recipe, packed: PackedSet, rows: Mapping[str, NDArray[np.int64]]) -> None:
     """UserError where a part cannot serve: before training, not after it."""
     if not len(rows["train"]):
-        raise UserError("split: no image of the training part has a label, so nothing tells the classes apart")
+        what = "label, so nothing tells the classes apart" if recipe.task == "classification" else "mask to learn from"
+        raise UserError(f"split: no image of the training part has a {what}")
     for part, use in (("validation", "weights are chosen on it"), ("test", "the result is measured on it")):
         if not len(rows[part]):
             raise UserError(

@@ -81,6 +81,8 @@ def _facts(run: RunRecord, split: pd.DataFrame, runs: Sequence[RunRecord]) -> li
     found = [note for note in run.notes if "equal pixels" in note or "equal images" in note]
     is_clean = run.result is not None and not found
     facts.append(("images of equal pixels", f"none found; of such, {policy}" if is_clean else policy))
+    if masks := run.masks_known:
+        facts.append(("masks known", f"{masks[0]:,} of {masks[1]:,} training images"))
     observer = _second_observer(run)
     if observer:
         facts.append(("second observer", observer))

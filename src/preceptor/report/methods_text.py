@@ -65,11 +65,7 @@ def _on_data(run: RunRecord) -> Iterable[str]:
         yield f"Before that, {subset.get('count'):,} images were drawn{drawn}."
     if split.get("train_fraction", 1.0) != 1.0:
         yield f"Of the training part {100 * split['train_fraction']:g} % was used."
-    if run.task == FEATURES:
-        yield "No label was read, of no part."
-    elif labels := split.get("labels"):
-        known = f"{labels['per_class']:,}" if labels.get("per_class") else f"{100 * labels['fraction']:g} %"
-        yield f"Of the training labels {known} of each class were known; the other images were used without theirs."
+    yield from _on_labels(run, split)
     named = {
         "flip_horizontal": "horizontal flips",
         "flip_vertical": "vertical flips",
@@ -83,6 +79,18 @@ def _on_data(run: RunRecord) -> Iterable[str]:
     used = [text.format(augment[key]) for key, text in named.items() if augment.get(key)]
     if used:
         yield f"Training images were augmented by {', '.join(used)}."
+
+
+def _on_labels(run: RunRecord, split: Mapping[str, Any]) -> Iterable[str]:
+    """What was known of the training images, where that is not everything."""
+    if run.task == FEATURES:
+        yield "No label was read, of no part."
+    elif run.task == "segmentation":
+        if masks := run.masks_known:
+            yield f"Of the {masks[1]:,} training images {masks[0]:,} had a mask; the others were used without one."
+    elif labels := split.get("labels"):
+        known = f"{labels['per_class']:,}" if labels.get("per_class") else f"{100 * labels['fraction']:g} %"
+        yield f"Of the training labels {known} of each class were known; the other images were used without theirs."
 
 
 def _on_networks(runs: Sequence[RunRecord]) -> Iterable[str]:

@@ -178,8 +178,16 @@ class RunRecord:
 
     @cached_property
     def split(self) -> pd.DataFrame | None:
-        """id, group, label, split, as text."""
+        """id, group, label, split, as text; ``known``, where images of a task of masks lack one."""
         return read_split(self.folder)
+
+    @property
+    def masks_known(self) -> tuple[int, int] | None:
+        """How many training images had a mask, of how many; None where all had, and for classes."""
+        if self.split is None or "known" not in self.split:
+            return None
+        known = self.split["known"][self.split["split"] == "train"] == "True"
+        return int(known.sum()), len(known)
 
     @cached_property
     def looks(self) -> pd.DataFrame | None:

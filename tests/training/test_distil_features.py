@@ -178,3 +178,36 @@ def test_a_unets_encoder_copies_the_map_of_a_foundation_model(packed, tmp_path):
     assert not any("projector" in name for name in load_file(tmp_path / "run/networks/S1/model.safetensors"))
     metrics = pd.read_csv(tmp_path / "run" / "metrics.csv")
     assert {"loss:T->S1/cosine", "loss:T->S1/token_kl"} <= set(metrics["metric"])
+
+
+def test_masks_are_read_in_the_second_stage_alone_and_there_those_that_are_known(tmp_path):
+    """Of masks with pixels to ignore: what is drawn changes nothing of the first stage."""
+    draw = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for number in range(8):
+        Image.fromarray(draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(tmp_path / f"images/{number}.png")
+    options = {"mask_values": [0, 1], "mask_ignore": [7]}
+    recipe = recipe_for(
+        "segmentation",
+        {"name": "distil_features", "losses": [{"loss": "cosine"}], "epochs": 1},
+        tmp_path / "cache",
+        split={"labels": {"count": 2}, "fractions": [0.5, 0.25, 0.25]},
+    ).with_({"data.source": "folder", "data.path": str(tmp_path), "data.options": options})
+    seen = []
+    for _ in range(2):
+        for number in range(8):
+            mask = draw.choice(np.array([0, 1, 7], dtype=np.uint8), (32, 32))
+            Image.fromarray(mask).save(tmp_path / f"masks/{number}.png")
+        prepared = prepare(recipe)
+        trained = run.run_of(recipe, prepared, Fabric(accelerator="cpu"), tmp_path / "run")
+        first, main = trained.plan.stages
+        cohort = trained.builder.cohort(first, starts=False)
+        batch = next(iter(trained.builder.batches(first, cohort).epoch(0)))
+        assert (batch.targets == -1).all()
+        cohort.eval()
+        terms = cohort(batch, 1, None)
+        held = trained._held_knowledge(first, cohort)(dict(cohort.learners.items()), "validation")
+        seen.append((list(terms), terms["T->S1/cosine"].item(), held["S1"]))
+        assert len(trained.builder._rows(main)) == prepared.labels_used["train"] == 2
+    assert seen[0] == seen[1]

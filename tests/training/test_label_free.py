@@ -135,7 +135,7 @@ def test_a_recipe_with_labels_begins_with_what_was_learned_without(images, tmp_p
         ({"training.monitor": "f1"}, "training.monitor: no label is read"),
         ({"training.balance": "over"}, "training.balance: no label is read"),
         ({"split.shots": 2}, "labels keeps every image and hides labels"),
-        ({"split.labels": {"fraction": 0.5, "per_class": 2}}, "`fraction` or `per_class`, one of them"),
+        ({"split.labels": {"fraction": 0.5, "per_class": 2}}, "`per_class` or `count`, one of them"),
     ],
 )
 def test_what_has_no_meaning_without_labels_is_refused(images, tmp_path, changes, said):

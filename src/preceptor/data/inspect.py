@@ -226,6 +226,7 @@ def _counts(table: SampleTable) -> tuple[pd.DataFrame, "pd.Series[int] | None"]:
     frame = table.frame
     segmentation = table.task == "segmentation"
     is_whole = is_known(frame).all()
+    kind: pd.Series[Any]
     if segmentation and not is_whole:
         rows: tuple[str, ...] = ("with a mask", "no mask")
         kind = pd.Series(np.where(is_known(frame), *rows), index=frame.index)

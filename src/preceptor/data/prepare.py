@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,6 +70,11 @@ class Prepared:
     unlabelled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     left_out: NDArray[np.int64] = field(default_factory=_no_rows)
     labels_used: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def unread(self) -> PackedSet:
+        """The packed images as if none had a label."""
+        return relabelled(self.packed, np.arange(len(self.packed)))
 
     def every(self, part: str) -> NDArray[np.int64]:
         """All rows of a part, whether their labels are known or not: what serves where labels are not read."""

@@ -52,7 +52,8 @@ def with_more(table: SampleTable, path: str, spec: DataSpec) -> SampleTable:
     Raises:
         UserError: there is no image at ``path``.
     """
-    more = open_source("images", path, options_of_files(spec.options), spec)
+    options = options_of_files(spec.options)
+    more = open_source("images", path, options, spec)
     ids = [f"unlabelled/{name}" for name in more.frame["id"]]
     groups = [None if group is None else str(group) for group in more.frame["group"]]
     if table.frame["group"].notna().any():  # an image of nobody known is one of its own
@@ -69,7 +70,7 @@ def with_more(table: SampleTable, path: str, spec: DataSpec) -> SampleTable:
         frame=frame,
         read=_one_after_the_other(table.read, more.read, first),
         files=lambda row: table.files(row) if row < first else more.files(row - first),
-        identity=table.identity or "with unlabelled images",
+        identity="; ".join([table.identity or "with unlabelled images", *([more.identity] if options else [])]),
         notes=(*table.notes, *more.notes, note),
     )
 

@@ -1,7 +1,7 @@
 """How much of what teachers know students have, on images that they were not trained on; no label is read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from lightning_fabric import Fabric
@@ -63,7 +63,8 @@ class HeldKnowledge:
         order = SampleOrder(stream="evaluation", smallest=2, drop_last=cohort.keeps_batch)
         rows = self.prepared.every(part)
         size = min(self.batch_size, len(rows))
-        for batch in whole_rows(self.fabric, self.prepared, rows, size, order).epoch(0):
+        unread = replace(self.prepared, packed=self.prepared.unread)
+        for batch in whole_rows(self.fabric, unread, rows, size, order).epoch(0):
             said = self._answers(every, batch)
             found = [
                 torch.stack([cohort.knowledge(edge, said, batch, None), self._cosine(edge, said)]) for edge in edges

@@ -87,7 +87,7 @@ def folder(
             rows.ids,
             [os.path.relpath(file, root) for file in rows.images],
             labels=rows.labels or None,
-            masks=[os.path.relpath(*found, root) if found else None for found in rows.masks] or None,
+            masks=[os.path.relpath(found[0], root) if found else None for found in rows.masks] or None,
             groups=groups,
             splits=rows.splits if any(rows.splits) else None,
             known=[bool(found) for found in rows.masks] or None,

@@ -6,13 +6,14 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
+from preceptor.errors import UserError
 from preceptor.networks.build import build_network
 from preceptor.specs import NetworkSpec
 
 
-def make(architecture="unet", encoder="resnet10t", size=64, classes=("background", "tumour"), **spec):
+def make(architecture="unet", encoder="resnet10t", size=64, classes=("background", "tumour"), weights="none", **spec):
     return build_network(
-        NetworkSpec(architecture=architecture, encoder=encoder, weights="none", **spec),
+        NetworkSpec(architecture=architecture, encoder=encoder, weights=weights, **spec),
         task="segmentation",
         classes=classes,
         image_size=(size, size),
@@ -100,3 +101,18 @@ def test_a_copy_has_taps_of_its_own():
     images = torch.rand(1, 3, 64, 64)
     assert twin(images).maps["decoder1"].shape == network(images).maps["decoder1"].shape
     assert not torch.equal(twin(images).maps["decoder1"], network(images).maps["decoder1"])
+
+
+def test_an_encoder_begins_with_what_a_network_without_classes_learned(tmp_path):
+    """As it was saved, with the normalisation that it learned with."""
+    spec = NetworkSpec(architecture="resnet10t", weights="none", mean=(0.1, 0.2, 0.3))
+    learned = build_network(spec, task="classification", classes=(), image_size=(64, 64), seed=1)
+    with torch.no_grad():
+        learned.model.conv1[0].weight.fill_(0.25)
+    learned.save(tmp_path)
+    twin = make(weights=str(tmp_path))
+    assert (twin.model.encoder.model.conv1[0].weight == 0.25).all()
+    assert twin.blueprint.mean == (0.1, 0.2, 0.3)
+    assert twin.has_new_head
+    with pytest.raises(UserError, match="saved from resnet10t, not from unet with encoder tu-resnet14t"):
+        make(encoder="tu-resnet14t", weights=str(tmp_path))

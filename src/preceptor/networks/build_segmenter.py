@@ -101,11 +101,16 @@ def _settle_saved(spec: NetworkSpec, encoder: str, weights: SavedWeights) -> Net
     config = weights.config
     if not config:
         return spec
+    if (timms := _of_timm(encoder)) and config.get("architecture") == timms:  # the encoder alone
+        usual = config.get("pretrained_cfg", {})
+        mean, std = (tuple(usual[key]) if usual.get(key) else None for key in ("mean", "std"))
+        return spec.model_copy(update={"mean": spec.mean or mean, "std": spec.std or std})
     saved = (str(config.get("_model_class")), str(config.get("encoder_name")))
     if (saved[0].lower(), saved[1]) != (spec.architecture.lower(), encoder):
+        is_segmenter = "encoder_name" in config
+        from_what = f"{saved[0]} with encoder {saved[1]}" if is_segmenter else str(config.get("architecture"))
         raise UserError(
-            f"weights {weights.path!r}: saved from {saved[0]} with encoder {saved[1]}, not from "
-            f"{spec.architecture} with encoder {encoder}"
+            f"weights {weights.path!r}: saved from {from_what}, not from {spec.architecture} with encoder {encoder}"
         )
     options = {key: value for key, value in config.items() if key not in _OURS and not key.startswith("_")}
     mean, std = (tuple(weights.own[key]) if weights.own.get(key) else None for key in ("mean", "std"))

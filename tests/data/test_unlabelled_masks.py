@@ -7,8 +7,9 @@ from PIL import Image
 
 from preceptor.data.batches import Batches
 from preceptor.data.inspect import inspect
-from preceptor.data.prepare import prepare
+from preceptor.data.prepare import prepare, prepare_whole
 from preceptor.data.sources import open_source
+from preceptor.data.unlabelled import labelled
 from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
 from preceptor.specs import IGNORED, AugmentSpec
@@ -189,6 +190,19 @@ def test_an_inspection_counts_masks_that_are_there(folder):
     assert found.counts["all"].to_dict() == {"with a mask": 24, "no mask": 8}
     assert found.foreground[0] > 0
     assert not found.odd
+
+
+def test_other_data_are_scored_where_they_have_a_mask(folder):
+    recipe = recipe_of(folder)
+    prepared = prepare_whole(recipe, str(folder))
+    assert len(prepared.packed) == len(prepared.rows["test"]) == 24
+    assert "8 images have no mask and are not scored." in prepared.notes
+    table = pd.read_csv(folder / "table.csv")
+    table.assign(kind=["", "a", "b", "a"] * 8).to_csv(folder / "table.csv", index=False)
+    classes = {"csv": "table.csv", "label": "kind", "image_folder": "images"}
+    other = labelled(open_source("table", str(folder), classes))
+    assert (len(other), other.notes[-1]) == (24, "8 images have no label and are not scored.")
+    assert (other.frame["label"] >= 0).all()
 
 
 def test_without_any_mask_there_is_nothing_to_learn(folder):

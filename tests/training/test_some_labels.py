@@ -11,6 +11,7 @@ from preceptor.errors import UserError
 from preceptor.knowledge.task_loss import build_task_loss
 from preceptor.specs import IGNORED, TaskLossSpec
 from preceptor.training import run
+from preceptor.training.pixel_keys import pixel_keys
 
 from .phantoms import STUDENTS, recipe_for, train
 
@@ -75,6 +76,11 @@ def test_the_task_reaches_the_student_from_labelled_images_and_the_teacher_from_
     without = gradients(cohort, batch)
     assert whole.keys() == without.keys()
     assert all(whole[name].equal(without[name]) for name in without)
+
+
+def test_images_without_a_label_are_among_those_that_were_trained_on(recipe):
+    prepared = prepare(recipe)
+    assert len(pixel_keys(prepared).known) == len(prepared.with_unlabelled("train")) > len(prepared.rows["train"])
 
 
 def test_without_knowledge_unlabelled_images_change_no_gradient(recipe, tmp_path):

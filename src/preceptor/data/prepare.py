@@ -23,6 +23,7 @@ from preceptor.data.unlabelled import (
     as_if_labelled,
     conflicting,
     hidden,
+    labelled,
     options_without_labels,
     placed,
     relabelled,
@@ -230,7 +231,7 @@ def prepare_whole(
     changed = {"source": source or recipe.data.source, "options": {**kept, **(options or {})}}
     other = recipe.model_copy(update={"data": recipe.data.model_copy(update=changed)})
     try:
-        own = _opened(other, path)
+        own = labelled(_opened(other, path))
     except UserError as error:
         if source is not None:
             raise

@@ -45,6 +45,11 @@ def few_shot(
         for label, count in zip(labels, counts, strict=True)
         if count < per_class
     ]
+    if few and labels[0] < 0:
+        raise UserError(
+            f"{option}: {per_class} images were asked for, but the training part has {int(size.min())}; ask for at "
+            "most so many"
+        )
     if few:
         raise UserError(
             f"{option}: {per_class} images per class were asked for, but of the training images class "

@@ -39,6 +39,17 @@ def without_labels(table: SampleTable) -> SampleTable:
     return replace(changed, read=lambda row: (table.read(row)[0], None))
 
 
+def labelled(table: SampleTable) -> SampleTable:
+    """Those samples of ``table`` that have a label, by which something can be scored, with a note on the others."""
+    known = is_known(table.frame)
+    if known.all():
+        return table
+    what = "label" if table.task == "classification" else "mask"
+    note = f"{int((~known).sum())} images have no {what} and are not scored."
+    some = table.take(np.flatnonzero(known))
+    return replace(some, frame=some.frame.drop(columns=KNOWN, errors="ignore"), notes=(*table.notes, note))
+
+
 def as_if_labelled(frame: pd.DataFrame, task: Task) -> pd.DataFrame:
     """``frame`` in which nothing tells images with a label from those without, nor one class from another."""
     return frame.assign(label=0) if task == "classification" else frame.drop(columns=KNOWN, errors="ignore")

@@ -12,6 +12,7 @@ from preceptor.data.decoded import pixel_hash
 from preceptor.data.images import FileReader, read_image
 from preceptor.data.samples import SampleTable
 from preceptor.data.sources import open_source
+from preceptor.data.unlabelled import labelled
 from preceptor.deploy.bundle import is_bundle
 from preceptor.deploy.contract import Contract
 from preceptor.deploy.images import Item
@@ -82,7 +83,8 @@ def compare_networks(
             f"{first} answers with {', '.join(one.classes)} and {second} with {', '.join(other.classes)}: two models "
             "of the same classes were wanted"
         )
-    table = open_source(source, data, options)
+    found = open_source(source, data, options)
+    table = labelled(found)
     if table.task != one.task or not isinstance(table.read, FileReader):
         raise UserError(
             f"{data} holds no image files with labels for {one.task}; if they lie otherwise, give --source and --option"
@@ -93,7 +95,7 @@ def compare_networks(
     main = main_measure(one.task)
     sides = answered.sides
     kept = [m for m in MEASURES[one.task].values() if m.addends is not None and m.is_known_of(sides[0])]
-    notes = answered.notes + _on_training((first, second), answered.images)
+    notes = table.notes[len(found.notes) :] + answered.notes + _on_training((first, second), answered.images)
     rows = []
     for measure in kept:
         score, other_score = (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from preceptor.measures.drift import Contrast
 
 _MOST = 20  # lines of a list
+_UNLIKE = 6  # lines on what looks unlike the others
 _EXAMPLES = 3  # names of files
 
 
@@ -115,7 +116,7 @@ def render(found: "Inspection", console: "Console") -> None:
         ("not used", _unused(found)),
         ("notes", list(found.notes)),
         ("a run would split", run),
-        ("look unlike the others", _unlike(found.drift)),
+        ("look unlike the others, by standard deviations of single images", _unlike(found.drift)),
         (f"next{_before(found)}", [next_command(found)]),
     )
     for title, lines in blocks:
@@ -158,12 +159,12 @@ def _unlike(drift: "Drift | None") -> list[str]:
         ("group {}, against all others", drift.groups),
     )
     lines = [
-        f"{what.format(one.name)}: {', '.join(_gaps(drift.looks, one))} standard deviations of single images"
+        f"{what.format(one.name)}: {', '.join(_gaps(drift.looks, one))}"
         for what, contrasts in kinds
         for one in contrasts
         if one.named.any()
     ]
-    return lines[:_MOST] + ([f"and {len(lines) - _MOST} more"] if len(lines) > _MOST else [])
+    return lines[:_UNLIKE] + ([f"and {len(lines) - _UNLIKE} more (--json)"] if len(lines) > _UNLIKE else [])
 
 
 def _gaps(looks: tuple[str, ...], one: "Contrast") -> list[str]:

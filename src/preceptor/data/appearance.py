@@ -1,14 +1,17 @@
 """What the images of a run look like, a few numbers each, for whoever asks later whether its parts are alike."""
 
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from preceptor.data.prepare import Prepared
 from preceptor.data.samples import PARTS, Pixels
 from preceptor.data.stains import unmixing
+
+if TYPE_CHECKING:
+    from preceptor.data.prepare import Prepared
 
 MOST = 4000
 """Images of each part, or of a set that has no parts yet, that are looked at, spread evenly over it."""
@@ -39,7 +42,7 @@ def spread(count: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, count - 1, min(count, MOST)).round().astype(np.int64))
 
 
-def looks_csv(prepared: Prepared) -> str:
+def looks_csv(prepared: "Prepared") -> str:
     """A row for each sample that is looked at: its id, its site where sites are known, and what it looks like."""
     tables = []
     for part in PARTS:

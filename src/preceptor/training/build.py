@@ -16,7 +16,6 @@ from preceptor.composed.base import ComposedNetwork, own_state
 from preceptor.data.batches import Batches
 from preceptor.data.loading import Loading
 from preceptor.data.order import SampleOrder, Share
-from preceptor.data.packed import PackedSet
 from preceptor.data.prepare import Prepared, training_folds
 from preceptor.errors import UserError
 from preceptor.files import cache_root
@@ -177,10 +176,6 @@ class StageBuilder:
         kept: NDArray[np.int64] = self.prepared.rows["train"][self.folds[count] != number - 1]
         return kept
 
-    def _shown(self, stage: Stage) -> PackedSet:
-        """The images of a stage, without labels where it reads none."""
-        return self.prepared.unread if stage.unlabelled else self.prepared.packed
-
     def _steps(self, stage: Stage) -> int:
         """Steps of an epoch, but for what is left out or repeated."""
         return -(-len(self._rows(stage)) // stage.training.batch_size)
@@ -188,7 +183,7 @@ class StageBuilder:
     def in_order(self, stage: Stage) -> Batches:
         """What the stage trains on, every image once, as it is, in every process."""
         return Batches(
-            self._shown(stage),
+            self.prepared.unread if stage.unlabelled else self.prepared.packed,
             self._rows(stage),
             batch_size=stage.training.batch_size,
             order=SampleOrder(stream="evaluation"),
@@ -219,7 +214,7 @@ class StageBuilder:
                 f"wants two images per process; give at least {smallest}, or larger images"
             )
         batches = Batches(
-            self._shown(stage),
+            self.prepared.unread if stage.unlabelled else self.prepared.packed,
             self._rows(stage),
             batch_size=spec.batch_size,
             order=SampleOrder(

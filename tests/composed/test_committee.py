@@ -105,6 +105,19 @@ def test_without_labels_teachers_weigh_equally(committee, integration):
     assert not torch.allclose(found, labelled)
 
 
+@pytest.mark.parametrize("integration", ["ce", "correct_only"])
+def test_so_they_do_at_the_pixels_of_an_image_without_a_mask(committee, integration):
+    logits = draw(3, 2, 3, 4, 4)
+    targets = (torch.arange(32) % 3).view(2, 4, 4)
+    labelled = committee(integration=integration).combine(said(*logits), targets).logits
+    targets[1] = -1
+    found = committee(integration=integration).combine(said(*logits), targets).logits
+    equally = committee().combine(said(*logits)).logits
+    torch.testing.assert_close(found[1], equally[1], rtol=0, atol=0)
+    torch.testing.assert_close(found[0], labelled[0], rtol=0, atol=0)
+    assert not torch.allclose(found[0], equally[0])
+
+
 @pytest.mark.parametrize("integration", SCHEMES)
 def test_finite_for_extreme_teachers(committee, integration):
     logits = torch.tensor([[[1e4, -1e4, 0.0]], [[-1e4, 1e4, 0.0]], [[1e4, -1e4, 0.0]]])

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from preceptor.report.data_card import data_card
@@ -150,13 +151,15 @@ def test_the_methods_paragraph_says_which_labels_were_read(split, said, unsaid, 
     assert unsaid not in text
 
 
-def test_methods_and_card_say_how_many_masks_were_known(tmp_path):
-    recipe = {"task": "segmentation", "split": {"by": "group", "labels": {"fraction": 0.25}}}
+@pytest.mark.parametrize("tile", [None, {"size": 8}])
+def test_methods_and_card_say_how_many_masks_were_known(tmp_path, tile):
+    recipe = {"task": "segmentation", "split": {"by": "group", "labels": {"fraction": 0.25}}, "data": {"tile": tile}}
     run = make_run(tmp_path / "a", ALONE, recipe=recipe, done=False)
-    rows = (run / "split.csv").read_text().splitlines()
-    for number, row in enumerate(rows[1:], start=1):
-        rows[number] = f"{row},{not row.endswith(',train') or number % 4 == 0}"
-    (run / "split.csv").write_text("\n".join([f"{rows[0]},known", *rows[1:]]) + "\n")
+    rows = pd.read_csv(run / "split.csv", dtype=str)
+    rows = rows.assign(known=[part != "train" or number % 4 == 0 for number, part in enumerate(rows["split"])])
+    if tile:
+        rows = pd.concat([rows.assign(id=rows["id"] + f"@{y},0") for y in (0, 8)])
+    rows.to_csv(run / "split.csv", index=False)
     study = study_in(tmp_path)
     said = "Of the 12 training images 3 had a mask; the others were used without one."
     assert said in " ".join(methods_paragraph(study, Statistics(study)))

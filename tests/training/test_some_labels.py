@@ -1,6 +1,7 @@
 """Labelled and unlabelled images in one run: what reaches whom."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,6 +82,13 @@ def test_the_task_reaches_the_student_from_labelled_images_and_the_teacher_from_
 def test_images_without_a_label_are_among_those_that_were_trained_on(recipe):
     prepared = prepare(recipe)
     assert len(pixel_keys(prepared).known) == len(prepared.with_unlabelled("train")) > len(prepared.rows["train"])
+
+
+def test_several_processes_are_refused(recipe, tmp_path):
+    cohort, _, trained = first_batch(recipe, tmp_path)
+    two = replace(trained.builder, fabric=SimpleNamespace(world_size=2))
+    with pytest.raises(UserError, match="images without a label are trained on by one process"):
+        two.batches(trained.plan.stages[-1], cohort)
 
 
 def test_without_knowledge_unlabelled_images_change_no_gradient(recipe, tmp_path):

@@ -186,8 +186,10 @@ class RunRecord:
         """How many training images had a mask, of how many; None where all had, and for classes."""
         if self.split is None or "known" not in self.split:
             return None
-        known = self.split["known"][self.split["split"] == "train"] == "True"
-        return int(known.sum()), len(known)
+        train = self.split[self.split["split"] == "train"]
+        if (self.recipe.get("data") or {}).get("tile"):  # tiles bear the name of their image
+            train = train.assign(id=train["id"].str.rpartition("@")[0]).drop_duplicates("id")
+        return int((train["known"] == "True").sum()), len(train)
 
     @cached_property
     def looks(self) -> pd.DataFrame | None:

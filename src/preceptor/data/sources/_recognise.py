@@ -89,8 +89,15 @@ def _known(path: Path) -> Recognised | None:
     )
     by_table = tables.recognise_table(path, must=classes is None)
     if by_table is not None:
-        return Recognised("table", *by_table)
-    return classes
+        options, reasons = by_table
+        if classes is not None:
+            reasons = (*reasons, f"also {classes.reasons[0]}: --source {classes.key} reads that instead")
+        return Recognised("table", options, reasons)
+    unread = [name for name in files if name.lower().endswith(TABLES)]
+    if classes is None or not unread:
+        return classes
+    said = f"{some_of(unread)} beside it: not read, as no column names the images; --source table reads it"
+    return replace(classes, reasons=(*classes.reasons, said))
 
 
 def _hints(path: Path) -> str:

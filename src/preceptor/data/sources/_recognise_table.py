@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from preceptor.data.masks.runs import EMPTY
-from preceptor.data.pixels.endings import parted
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
 from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, some_of
-from preceptor.data.sources._table_files import base_name
-from preceptor.data.sources._table_labels import number_or_none
+from preceptor.data.sources._table_files import base_name, have_zeros_before, stem_of
+from preceptor.data.sources._table_labels import number_or_none, zero_or_one
 from preceptor.data.sources._tables import TABLES, read_table
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -75,6 +75,8 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
     """
     read = read_table(path / name)
     rows = read.rows
+    if not len(rows):
+        raise UserError(f"table {quoted(path / name)} has no rows below its first line")
     options: dict[str, Any] = {}
     beside = [file for file in entries(path)[1] if file.lower().endswith(TABLES)]
     if (len(beside) > 1 or name not in beside) and not is_file:
@@ -92,7 +94,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
         everywhere = image_places(path)
         matches = [
             found for column, values in once.items() if (found := _matching_names(values, everywhere, str(column)))
-        ]
+        ] or [found for column, values in once.items() if (found := _matching_stems(values, everywhere, str(column)))]
     if not matches:
         raise UserError(
             f"{quoted(path / name)} has no column whose values are image files in {some_of(places)}.\n"
@@ -122,7 +124,12 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
     elif mask is None:
         free = [column for column in free if column not in (options.get("split"), options.get("group"))]
         options["label"] = _one_hot(rows, free) or _label(rows, free, name)
-    return options, (f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}",)
+    said = f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}"
+    given = {column for value in options.values() for column in ([value] if isinstance(value, str) else value)}
+    left = [str(column) for column in rows if column not in given]
+    return options, (
+        f"{said}; columns not used: {', '.join(left[:6])}{', …' if len(left) > 6 else ''}" if left else said,
+    )
 
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
@@ -146,13 +153,33 @@ def _matching_names(values: "pd.Series[str]", places: list[str], column: str) ->
     folders = Counter(os.path.dirname(place) or "." for place in places)
     endings = sorted({"", *(parted(place)[1] for place in places)})
     wanted = values.map(base_name).str.lower()
-    hits = {ending: int((wanted + ending.lower()).map(lambda name: names[name] == 1).sum()) for ending in endings}
+    paths = set(map(str.lower, places))
+    whole = values.str.replace("\\", "/").str.lower()
+
+    def fits(ending: str) -> int:
+        known = (wanted + ending.lower()).map(lambda name: names[name] == 1) | (whole + ending.lower()).isin(paths)
+        return int(known.sum())
+
+    hits = {ending: fits(ending) for ending in endings}
     best = max(endings, key=lambda ending: hits[ending])
     if 2 * hits[best] <= len(values) or 2 * values.nunique() <= len(values):
         return None
     stands = sum(value.replace("\\", "/") in set(places) for value in values.head(20))
     folder = next(iter(folders)) if len(folders) == 1 and not stands else "."
     return {"column": column, "folder": folder, "ending": best}
+
+
+def _matching_stems(values: "pd.Series[str]", places: list[str], column: str) -> dict[str, str] | None:
+    """The same for names with another ending, as where images were converted, and numbers without the zeros before."""
+    wanted = values.map(stem_of)
+    may_be = values.map(ending_of).isin(IMAGE_SUFFIXES) | (wanted.str.isdigit() & have_zeros_before(places))
+    if not len(values) or not may_be.all():
+        return None
+    stems = Counter(map(stem_of, places))
+    hits = int(wanted.map(lambda stem: stems[stem] == 1).sum())
+    if 2 * hits <= len(values) or 2 * wanted.nunique() <= len(values):
+        return None
+    return {"column": column, "folder": ".", "ending": ""}
 
 
 def _are_runs(values: "pd.Series[str]") -> bool:
@@ -178,22 +205,36 @@ def _where(kind: str, match: dict[str, str]) -> dict[str, str]:
 
 def _one_hot(rows: pd.DataFrame, free: list[str]) -> list[str] | None:
     """The columns of 0 and 1, one for each class; None where there are none, or a column of classes stands beside."""
-    binary = [column for column in free if rows[column].map(number_or_none).isin([0.0, 1.0]).all()]
+    binary = [column for column in free if rows[column].map(zero_or_one).isin([0.0, 1.0]).all()]
     if len(binary) < 2:
         return None
     others = [column for column in free if column not in binary]
     if any(_LABEL_NAME.search(column) and 2 <= rows[column].nunique() <= _MOST_CLASSES for column in others):
         return None
-    ones = rows[binary].map(number_or_none).sum(axis=1)
+    ones = rows[binary].map(zero_or_one).sum(axis=1)
     is_exact = bool((ones == 1).all())
     if any(_LABEL_NAME.search(column) for column in binary) and not is_exact:
         return None
     return binary if is_exact or len(binary) >= _FEWEST_ONE_HOT else None
 
 
+def _probabilities(rows: pd.DataFrame, free: list[str]) -> list[str]:
+    """Columns of numbers that add up to 1 in nearly every row; none where there are no such."""
+    values = rows[free].map(number_or_none)
+    columns = [column for column in free if values[column].notna().all() and values[column].between(0, 1).all()]
+    adds_up = (values[columns].sum(axis=1) - 1).abs() < 0.01
+    return columns if len(columns) > 1 and adds_up.mean() > 0.9 else []
+
+
 def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
     """The class column: one that sounds like it first, names before numbers, more classes before fewer."""
     few = [column for column in free if 2 <= rows[column].nunique() <= min(_MOST_CLASSES, len(rows) // 2)]
+    chances = _probabilities(rows, free) if not few else []
+    if chances:
+        raise UserError(
+            f"{name} holds probabilities in the columns {', '.join(chances)}, which add up to 1 in each row: one class "
+            "for each image was expected; give a column with the class, or 0 and 1 instead of probabilities"
+        )
     if not few:
         raise UserError(
             f"{name} has no column with a few different values that could be the class.\n"

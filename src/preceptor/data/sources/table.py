@@ -84,6 +84,12 @@ def table(
     rows = read.rows
     if not len(rows):
         raise UserError(f"table: {quoted(file)} has no rows")
+    twice = ""
+    if rle is None and rows.duplicated().any():
+        twice = (
+            f"{int(rows.duplicated().sum())} rows of {file.name} stand there again, word for word: each counts once."
+        )
+        rows = rows.drop_duplicates()
     has_none = label is not None and not len(label)
     one_hot = () if label is None or isinstance(label, str) else tuple(name.strip() for name in label)
     image = image.strip()
@@ -137,7 +143,7 @@ def table(
     reader = FileReader(
         tuple(images.paths), None if masks is None else tuple((file,) for file in masks.paths), len(names), runs=runs
     )
-    notes = (said, *read.said, note, images.note, "" if masks is None else masks.note)
+    notes = (said, *read.said, twice, note, images.note, "" if masks is None else masks.note)
     return SampleTable(
         source="table",
         task="segmentation" if masks or runs else "classification",

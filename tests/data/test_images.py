@@ -279,3 +279,11 @@ def test_files_that_are_no_images_are_told_by_what_they_are(tmp_path, content, m
     file.write_bytes(content)
     with pytest.raises(UserError, match=rf"is damaged or no image: .*{message}"):
         read_image(file)
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 65535])
+def test_the_white_that_a_portable_graymap_names_is_white(tmp_path, white):
+    values = np.array([[0, white // 3], [white // 2, white]], dtype=">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 2 %d\n" % white + values.tobytes())
+    wanted = (values.astype(np.float64) * 65535 / white + 0.5).astype(np.uint16) // 256
+    np.testing.assert_array_equal(read_image(tmp_path / "a.pgm")[..., 0], wanted)

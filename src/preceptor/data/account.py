@@ -94,7 +94,7 @@ def account_for(path: Path, table: SampleTable) -> Account | None:
         masks=len(kinds[1]),
         read=tuple(sorted(place.removeprefix(root) for place in kinds[2])),
         unused=_by_reason((reason(place), place) for place in rest),
-        outside=len(images | masks) - len(kinds[0]) - len(kinds[1]),
+        outside=sum(not place.startswith(root) for place in images | masks),
     )
 
 

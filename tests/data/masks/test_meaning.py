@@ -143,8 +143,19 @@ AMBIGUOUS = {
         (in_colour((255, 0, 0), SQUARE), in_colour((0, 255, 0), OTHER)),
         [r"mask_colours={background: \[0, 0, 0\], class1: \[0, 255, 0\], class2: \[255, 0, 0\]}"],
     ),
+    "three greys": ((SQUARE * 127 + OTHER * 255,), [r"data.options.mask_values=\[0, 127, 255\]", "threshold=128"]),
+    "colours of JPEG": (
+        (np.random.default_rng(0).integers(0, 9, (16, 16, 3), dtype=np.uint8),),
+        ["colours are more than classes: JPEG and smoothing make such, so save masks as PNG; then say"],
+    ),
     "a picture": ((np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8),), ["unexpected values"]),
 }
+
+
+def test_a_threshold_of_probabilities_lies_between_0_and_1(tmp_path: Path) -> None:
+    table = table_of(tmp_path, np.random.default_rng(0).random((16, 16), dtype=np.float32), ending=".tif")
+    with pytest.raises(UserError, match=r"set data\.options\.mask_threshold=0\.5"):
+        read(table)
 
 
 @pytest.mark.parametrize(("masks", "words"), AMBIGUOUS.values(), ids=AMBIGUOUS)

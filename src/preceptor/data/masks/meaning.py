@@ -101,20 +101,24 @@ def _chosen(marks: Marks, path: str, meaning: Meaning) -> tuple[Values, float]:
 
 
 _MOST_COLOURS = 6  # that are named
+_MANY_COLOURS = 32  # from which on they are no classes
 
 
 def refused_colours(path: str, colours: Iterable[RGB], what: str = "colours") -> UserError:
     """Masks whose colours are no classes yet: which they are, and the option that says it, to be filled in."""
     found = sorted({tuple(map(int, colour)) for colour in colours}, key=lambda colour: (sum(colour) > 0, colour))
     shown = ", ".join(str(list(colour)) for colour in found[:_MOST_COLOURS])
-    more = ", …" if len(found) > _MOST_COLOURS else ""
+    more = end = ", …" if len(found) > _MOST_COLOURS else ""
     names = ["background" if not any(colour) else f"class{at}" for at, colour in enumerate(found[:_MOST_COLOURS])]
     given = ", ".join(f"{name}: {list(colour)}" for name, colour in zip(names, found, strict=False))
-    given = given or "background: [0, 0, 0], lesion: [255, 0, 0]"
+    first = ""
+    if not given or len(found) > _MANY_COLOURS:
+        given, end = "background: [0, 0, 0], lesion: [255, 0, 0]", ", …"
+        first = f"{len(found)} colours are more than classes: JPEG and smoothing make such, so save masks as PNG; then "
     return UserError(
         f"mask {quoted(path)} has {what}{f' {shown}{more}' if shown else ''}: one value per pixel was expected, 0 for "
-        "background;\nsay what each colour is, in words of your own, background first: "
-        f"data.options.mask_colours={{{given}{more}}}"
+        f"background;\n{first if found else ''}say what each colour is, in words of your own, background first: "
+        f"data.options.mask_colours={{{given}{end}}}"
     )
 
 
@@ -177,13 +181,14 @@ def unexpected(path: str, present: Values, wanted: str, of: str = "") -> UserErr
     if IGNORED in values and small and max(small) < IGNORED // 2 and max(small) == int(max(small)):
         advice.append(f"if {IGNORED} is for pixels that count nowhere, set data.options.mask_ignore={IGNORED}")
         values = small
-    if len(values) > 2 and all(value == int(value) and 0 <= value < IGNORED for value in values) and len(values) < 33:
+    if len(values) > 2 and all(value == int(value) and 0 <= value <= IGNORED for value in values) and len(values) < 33:
         advice.append("if values are classes, name them all, background first: data.options.classes=[background, …]")
         if max(values) >= len(values):
             advice.append(f"and give their values: data.options.mask_values=[{listed(values)}]")
     if len(values) > 2:
         advice.append("if each object has a number of its own, set data.options.mask_values=objects")
-        advice.append("if edges are grey, set data.options.mask_threshold=128")
+        half = next((half for white, half in ((1, 0.5), (255, 128)) if max(values) <= white), 32768)
+        advice.append(f"if edges are grey, set data.options.mask_threshold={half}")
     elif len(values) == 2:
         advice.append(f"if these are background and foreground, set data.options.mask_values=[{listed(values)}]")
     said = f"mask {quoted(path)} has{f', {of},' if of else ''} unexpected values {listed(present.tolist())}"

@@ -51,7 +51,7 @@ ROOMS = {
     "runs": {"measures.segmentation", "measures.surface"},
     "plan": {"runs"},
     "techniques": {"plan"},
-    "data": {"recipe", "networks.build", "networks.normalisation"},
+    "data": {"recipe", "networks.build", "networks.normalisation", "measures.drift"},
     "drafting": {"measures.table", "data"},
     "reference": {"recipe", "data", "techniques"},
     "networks": set(),

@@ -22,7 +22,7 @@ KATHER = ("01_TUMOR", "02_STROMA", "03_COMPLEX", "04_LYMPHO", "05_DEBRIS", "06_M
 def check(table: SampleTable) -> None:
     """What every source promises."""
     frame = table.frame
-    assert tuple(frame.columns) == COLUMNS
+    assert tuple(frame.columns) in (COLUMNS, (*COLUMNS, "site"))
     assert frame.index.tolist() == list(range(len(table)))
     assert frame["id"].is_unique
     assert frame["label"].dtype == np.int64

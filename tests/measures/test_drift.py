@@ -16,6 +16,8 @@ def test_the_p_value_of_a_group_is_that_of_one_more_observation():
     means = np.array([1.0, 2.0, 3.0, 9.0])
     t = (9 - 2) / (1.0 * np.sqrt(1 + 1 / 3))
     assert drift.group_p_values(means)[3] == pytest.approx(2 * stats.t.sf(t, df=2))
+    others = [drift.p_value(means[[place]], np.delete(means, place)) for place in range(4)]
+    np.testing.assert_allclose(drift.group_p_values(means), others)
     assert (drift.group_p_values(means[:3]) == 1).all()
 
 
@@ -49,24 +51,48 @@ def test_a_hospital_of_another_stain_is_named():
     assert not named[1:].any()
 
 
-def test_parts_of_few_groups_are_not_told_apart_by_many_images():
-    assert drift.part_p_value(np.array([0.1]), np.array([0.5, 0.6])) == 1.0
-    assert drift.part_p_value(np.array([0.1, 0.1]), np.array([0.5, 0.5])) == 0.0
+def test_students_t_of_parts_and_of_a_single_group():
+    first, second = np.array([0.2, 0.7, 0.4]), np.array([1.0, 0.6, 0.9, 1.4])
+    assert drift.p_value(first, second) == pytest.approx(stats.ttest_ind(first, second).pvalue)
+    assert drift.p_value(np.array([0.1]), np.array([0.5, 0.6])) == 1.0
+    assert drift.p_value(np.array([0.1, 0.1]), np.array([0.5, 0.5])) == 0.0
 
 
-def parts(generator, looks=4):
-    """Differences and p-values of validation and test against training; nothing differs but hospitals."""
-    gaps, p_values = np.zeros((2, looks)), np.ones((2, looks))
-    for place in range(looks):
-        means = [generator.normal(0, 0.5, count) for count in (12, 4, 4)]
-        images = [np.repeat(one, 30) + generator.normal(0, 1, 30 * len(one)) for one in means]
-        units = [one.reshape(-1, 30).mean(axis=1) for one in images]
-        for row in (0, 1):
-            gaps[row, place] = drift.standardised_difference(images[row + 1], images[0])
-            p_values[row, place] = drift.part_p_value(units[row + 1], units[0])
-    return gaps, p_values
+def looks_of(generator, groups, images=30):
+    """(N, 4) looks and the group of each image; nothing differs but groups."""
+    means = generator.normal(0, 0.5, (groups, 4))
+    return np.repeat(means, images, axis=0) + generator.normal(0, 1, (groups * images, 4)), np.repeat(
+        np.arange(groups), images
+    ).tolist()
 
 
-def test_no_more_than_one_data_set_in_twenty_names_a_part_where_none_is_odd():
-    generator = np.random.default_rng(0)
-    assert sum(drift.named_parts(*parts(generator)).any() for _ in range(200)) <= 20
+@pytest.mark.parametrize("counts", [(12, 4, 4), (21, 2, 3), (30, 1, 2)])
+def test_no_more_than_one_data_set_in_twenty_names_a_part_where_none_is_odd(counts):
+    generator, false = np.random.default_rng(0), 0
+    parts = np.repeat(("train", "validation", "test"), np.multiply(counts, 30)).tolist()
+    for _ in range(200):
+        looks, groups = looks_of(generator, sum(counts))
+        found = drift.parts_against_training(looks, parts, groups)
+        assert [one.images for one in found] == [30 * counts[1], 30 * counts[2]]
+        false += any(one.named.any() for one in found)
+    assert false <= 20, "the upper 99.9 % limit of 5 % of 200 is 20"
+
+
+def test_no_more_than_one_data_set_in_twenty_names_a_site_where_none_is_odd():
+    generator, false = np.random.default_rng(0), 0
+    of_group = np.repeat(np.arange(12), [1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 6])
+    for _ in range(200):
+        looks, groups = looks_of(generator, len(of_group))
+        sites = [f"site {of_group[group]}" for group in groups]
+        false += any(one.named.any() for one in drift.sites_against_others(looks, sites, groups))
+    assert false <= 20
+
+
+def test_a_site_of_another_scanner_is_named():
+    looks, groups = looks_of(np.random.default_rng(2), 20)
+    sites = ["ABCD"[group % 4] for group in groups]
+    looks[[site == "C" for site in sites], 1] += 3
+    found = drift.sites_against_others(looks, sites, groups)
+    assert found[0].name == "C"
+    assert [one.name for one in found if one.named.any()] == ["C"]
+    assert found[0].named.tolist() == [False, True, False, False]

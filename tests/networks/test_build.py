@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from preceptor.errors import UserError
-from preceptor.networks.build import build_network
+from preceptor.networks.build import build_network, mean_of
 from preceptor.specs import NetworkSpec
 
 EIGHT = tuple("abcdefgh")
@@ -156,6 +156,19 @@ def test_weights_of_imagenet_are_taken_from_the_folder_of_weights_where_they_lie
     assert (next(network.model.parameters()) == 0.25).all()
     assert network.has_new_head
     assert network.blueprint.mean == network.blueprint.std == (0.5, 0.5, 0.5), "timm's, of these weights"
+
+
+@pytest.mark.parametrize(
+    ("encoder", "mean"), [("tf_efficientnet_lite0", (0.5, 0.5, 0.5)), ("resnet18", (0.485, 0.456, 0.406))]
+)
+def test_a_lone_file_of_an_encoder_is_normalised_as_its_library_does(encoder, mean, tmp_path):
+    file = tmp_path / "encoder.safetensors"
+    save_file(timm.create_model(encoder).state_dict(), file)
+    spec = {"architecture": "unet", "encoder": encoder, "task": "segmentation", "weights": str(file)}
+    network = make(**spec)
+    assert network.blueprint.mean == pytest.approx(mean)
+    known = {name: value for name, value in spec.items() if name != "task"}
+    assert mean_of(NetworkSpec(**known), "segmentation") == pytest.approx(mean), "by which `resize: pad` fills"
 
 
 def test_weights_that_do_not_exist_for_an_architecture():

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Any
 from preceptor.groupings import units_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
+    from preceptor.data.drift import Drift
     from preceptor.data.inspect import Inspection
+    from preceptor.measures.drift import Contrast
 
 _MOST = 20  # lines of a list
+_UNLIKE = 6  # lines on what looks unlike the others
 _EXAMPLES = 3  # names of files
 
 
@@ -58,6 +63,8 @@ def as_json(found: "Inspection") -> dict[str, Any]:
             "outside": account.outside,
         },
         "split": found.splitting,
+        "sites": found.sites,
+        "drift": _drift_as_json(found.drift),
         "notes": list(found.notes),
         "next": next_command(found),
     }  # fmt: skip
@@ -87,6 +94,8 @@ def render(found: "Inspection", console: "Console") -> None:
     for name, (masks, share) in found.class_shares.items():
         line("", f"{name}: in {masks} masks, {share:.1%} of their pixels")
     line("groups", _groups(found))
+    if found.sites:
+        line("sites", _sites(found.sites))
     if found.account is not None:
         line("files", _files(found))
 
@@ -107,6 +116,7 @@ def render(found: "Inspection", console: "Console") -> None:
         ("not used", _unused(found)),
         ("notes", list(found.notes)),
         ("a run would split", run),
+        ("look unlike the others, by standard deviations of single images", _unlike(found.drift)),
         (f"next{_before(found)}", [next_command(found)]),
     )
     for title, lines in blocks:
@@ -114,6 +124,59 @@ def render(found: "Inspection", console: "Console") -> None:
             console.print(f"\n{title}")
             for text in lines:
                 console.print(f"  {text}")
+
+
+def _drift_as_json(drift: "Drift | None") -> dict[str, Any] | None:
+    if drift is None:
+        return None
+
+    def plain(contrasts: "Sequence[Contrast]") -> list[dict[str, Any]]:
+        return [
+            {
+                "name": one.name,
+                "images": one.images,
+                "differences": dict(zip(drift.looks, map(float, one.differences), strict=True)),
+                "named": [look for look, is_named in zip(drift.looks, one.named, strict=True) if is_named],
+            }
+            for one in contrasts
+        ]
+
+    return {
+        "images": drift.images,
+        "parts": plain(drift.parts),
+        "sites": plain(drift.sites),
+        "groups": plain(drift.groups),
+    }
+
+
+def _unlike(drift: "Drift | None") -> list[str]:
+    """What looks otherwise than it should, by no chance; nothing where all is alike."""
+    if drift is None:
+        return []
+    kinds = (
+        ("the {} part, against training", drift.parts),
+        ("site {}, against all others", drift.sites),
+        ("group {}, against all others", drift.groups),
+    )
+    lines = [
+        f"{what.format(one.name)}: {', '.join(_gaps(drift.looks, one))}"
+        for what, contrasts in kinds
+        for one in contrasts
+        if one.named.any()
+    ]
+    return lines[:_UNLIKE] + ([f"and {len(lines) - _UNLIKE} more (--json)"] if len(lines) > _UNLIKE else [])
+
+
+def _gaps(looks: tuple[str, ...], one: "Contrast") -> list[str]:
+    return [
+        f"{look} {gap:+.2f}" for look, gap, is_named in zip(looks, one.differences, one.named, strict=True) if is_named
+    ]
+
+
+def _sites(sites: dict[str, int]) -> str:
+    shown = ", ".join(f"{name} ({count})" for name, count in list(sites.items())[:8])
+    more = f", and {len(sites) - 8} more" if len(sites) > 8 else ""
+    return f"{len(sites)}: {shown}{more}"
 
 
 def _before(found: "Inspection") -> str:

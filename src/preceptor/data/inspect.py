@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from preceptor.data.account import Account, account_for
+from preceptor.data.drift import Drift, drift_of
 from preceptor.data.duplicates import settle_duplicates
 from preceptor.data.images import FileReader
 from preceptor.data.looks import ImageLook, Track, look_at_images
@@ -77,6 +78,8 @@ class Inspection:
             among the notes, too.
         suggested: options of the source that keep levels which a run would lose.
         splitting: how a recipe would split this by default, or why it cannot.
+        sites: where images were made -> how many; empty where that is not known.
+        drift: whether the parts of that split, sites and groups look alike; None where nothing can be said.
         notes: what else the user should know.
     """
 
@@ -107,6 +110,8 @@ class Inspection:
     stored: tuple[str, ...]
     suggested: dict[str, int]
     splitting: str
+    sites: dict[str, int]
+    drift: Drift | None
     notes: tuple[str, ...]
 
 
@@ -147,6 +152,7 @@ def inspect(
     for look in seen:
         if look.mask_values is not None:
             presence.add(look.mask_values)
+    splitting, parts = _splitting(table, frame)
     stored = table.read.seen.lines(table.read.rules) if isinstance(table.read, FileReader) else ()
     return Inspection(
         given=path,
@@ -175,7 +181,9 @@ def inspect(
         equal=_equal(table, frame),
         stored=stored,
         suggested=table.read.seen.suggested(table.read.rules) if isinstance(table.read, FileReader) else {},
-        splitting=_splitting(table, frame),
+        splitting=splitting,
+        sites=_most_first(table.site_of.values()),
+        drift=drift_of(frame, [look.appearance for look in looks], parts),
         notes=(*table.notes, *stored, *masks_said, *presence.lines(table.classes), *_mostly_foreground(table, shares)),
     )
 
@@ -264,15 +272,16 @@ def _equal(table: SampleTable, frame: pd.DataFrame) -> tuple[EqualImages, ...]:
     return tuple(sorted(sets, key=lambda found: found.ids))
 
 
-def _splitting(table: SampleTable, frame: pd.DataFrame) -> str:
+def _splitting(table: SampleTable, frame: pd.DataFrame) -> tuple[str, "pd.Series[str] | None"]:
+    """How a recipe would split by default, in words, and the part of each row; None where it cannot."""
     if not frame["pixels"].notna().any():
-        return "cannot be split: no image could be read"
+        return "cannot be split: no image could be read", None
     try:
         settled, notes = settle_duplicates(frame[frame["pixels"].notna()], "drop")
         settled = settled[is_known(settled)]
         done = split(settled, classes=table.classes, grouping=table.grouping)
     except UserError as error:
-        return f"cannot be split by default: {error}"
+        return f"cannot be split by default: {error}", None
     how = {"group": f"by {table.grouping or 'group'}", "image": "by image", "official": "as published"}[done.by]
     sizes = ", ".join(f"{len(done.rows(part))} {part}" for part in PARTS)
-    return " ".join([f"{how}: {sizes}.", *notes, *done.notes])
+    return " ".join([f"{how}: {sizes}.", *notes, *done.notes]), done.parts

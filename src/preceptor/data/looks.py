@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 
+from preceptor.data.appearance import appearance, spread
 from preceptor.data.decoded import pixel_hash
 from preceptor.data.depths import stored_kind
 from preceptor.data.images import FileReader
@@ -34,6 +34,7 @@ class ImageLook:
         is_grey: whether all channels are equal.
         kind: what the file says it holds.
         mask_values: value of the mask -> number of its pixels.
+        appearance: see :func:`preceptor.data.appearance.appearance`; None where nobody asked.
         error: what is wrong; nothing else is known then.
     """
 
@@ -45,6 +46,7 @@ class ImageLook:
     is_grey: bool = False
     kind: str = "other"
     mask_values: Mapping[int, int] | None = None
+    appearance: Mapping[str, float] | None = None
     error: str | None = None
 
     @property
@@ -66,7 +68,8 @@ def look_at_images(table: SampleTable, track: Track = iter, processes: int = 1) 
     """
     looks: list[ImageLook] = []
     starts = range(0, len(table), _CHUNK)
-    with _workers(table.read, table.files, processes if len(table) >= _ENOUGH else 1) as (workers, look):
+    shown = frozenset(spread(len(table)).tolist())
+    with _workers(table, shown, processes if len(table) >= _ENOUGH else 1) as (workers, look):
         ahead = workers.map(look, (range(start, min(start + _CHUNK, len(table))) for start in starts))
         for _, (found, seen) in zip(track(starts), ahead, strict=True):
             looks += found
@@ -75,44 +78,53 @@ def look_at_images(table: SampleTable, track: Track = iter, processes: int = 1) 
     return looks
 
 
-FilesOfRow = Callable[[int], tuple[str, ...]]
 LooksAtRows = tuple[list[ImageLook], Counted | None]
 """Looks at some rows, and what another process has seen in their files."""
-_reading: tuple[Reader, FilesOfRow] | None = None  # of this process, where it is one that others have started
+
+
+@dataclass(frozen=True)
+class _Looking:
+    """How rows are looked at; the rows ``shown`` for their appearance too."""
+
+    read: Reader
+    files: Callable[[int], tuple[str, ...]]
+    shown: frozenset[int]
+
+    def at(self, rows: range) -> LooksAtRows:
+        return [_look(self, row) for row in rows], None
+
+
+_looking: _Looking | None = None  # of this process, where it is one that others have started
 
 
 @contextmanager
 def _workers(
-    read: Reader, files: FilesOfRow, processes: int
+    table: SampleTable, shown: frozenset[int], processes: int
 ) -> Iterator[tuple[Executor, Callable[[range], LooksAtRows]]]:
+    looking = _Looking(table.read, table.files, shown)
     if processes == 1:
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
-            yield threads, partial(_look_at_rows, read, files)
+            yield threads, looking.at
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (read, files)) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), _start, (looking,)) as pool:
         yield pool, _look_there
 
 
-def _start(read: Reader, files: FilesOfRow) -> None:
-    global _reading  # the only way to hand a process something once
-    _reading = read, files
+def _start(looking: _Looking) -> None:
+    global _looking  # the only way to hand a process something once
+    _looking = looking
 
 
 def _look_there(rows: range) -> LooksAtRows:
-    assert _reading is not None
-    read, _ = _reading
-    looks, _ = _look_at_rows(*_reading, rows)
-    return looks, read.seen.taken() if isinstance(read, FileReader) else None
+    assert _looking is not None
+    looks, _ = _looking.at(rows)
+    return looks, _looking.read.seen.taken() if isinstance(_looking.read, FileReader) else None
 
 
-def _look_at_rows(read: Reader, files: FilesOfRow, rows: range) -> LooksAtRows:
-    return [_look(read, files, row) for row in rows], None
-
-
-def _look(read: Reader, files: FilesOfRow, row: int) -> ImageLook:
+def _look(looking: _Looking, row: int) -> ImageLook:
     try:
-        image, mask = read(row)
-        names = files(row)
+        image, mask = looking.read(row)
+        names = looking.files(row)
         kind = stored_kind(names[0]) if names else "generated"
     except UserError as error:
         return ImageLook(error=str(error))
@@ -125,4 +137,7 @@ def _look(read: Reader, files: FilesOfRow, row: int) -> ImageLook:
         is_grey=bool((image == image[..., :1]).all()),
         kind=kind,
         mask_values=None if mask is None else pixels_by_value(mask),
+        appearance={name: float(value[0]) for name, value in appearance(image[None]).items()}
+        if row in looking.shown
+        else None,
     )

@@ -25,6 +25,7 @@ class NameRule:
         grouping: what a group is.
         examples: published names, without ending, with the group of each.
         source: where the names are described or published.
+        site: searched in a group; its bracket is where its images were made. None where names do not tell.
     """
 
     names: str
@@ -32,6 +33,7 @@ class NameRule:
     grouping: str
     examples: tuple[tuple[str, str], ...]
     source: str
+    site: str | None = None
 
     def group(self, stem: str) -> str | None:
         """The group that the name ``stem`` tells, or None where the rule does not fit it."""
@@ -63,6 +65,7 @@ RULES: tuple[NameRule, ...] = (
             ("blk-ABCDEFGHIJKL-TCGA-AA-3872-01Z-00-DX1", "TCGA-AA-3872"),
         ),
         "https://docs.gdc.cancer.gov/Encyclopedia/pages/TCGA_Barcode/",
+        r"^TCGA[-_]([A-Z0-9]{2})",
     ),
     NameRule(
         "CPTAC identifiers",
@@ -178,6 +181,7 @@ RULES: tuple[NameRule, ...] = (
         "patient",
         (("ADNI_002_S_0295_MR_MP-RAGE_br_raw_1", "002_S_0295"),),
         "https://adni.loni.usc.edu",
+        r"^(\d{3})_S_",
     ),
     NameRule(
         "LIDC-IDRI identifiers",
@@ -279,6 +283,18 @@ def groups_by_name(stems: Sequence[str]) -> NamedGroups:
     return NamedGroups(
         note=f"{few} of {len(stems)} names look like {rule.names}, the others do not: no group is known."
     )
+
+
+def sites_by_name(stems: Sequence[str]) -> list[str]:
+    """The site of each image by the first rule that fits all of the names ``stems``; empty where names do not tell."""
+    for rule in RULES:
+        if rule.site is None or not stems:
+            continue
+        groups = [rule.group(stem) for stem in stems]
+        found = [match[1] for group in groups if group is not None and (match := re.search(rule.site, group))]
+        if len(found) == len(stems):
+            return found
+    return []
 
 
 def own_group_each(stems: Sequence[str], groups: Sequence[str]) -> str:

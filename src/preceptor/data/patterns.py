@@ -47,6 +47,19 @@ def first_brackets(pattern: str, texts: Sequence[str], what: str) -> list[str | 
     return list(_searched(pattern, texts, what, named=False))
 
 
+def found_in_all(pattern: str, texts: Sequence[str], source: str, option: str) -> list[str]:
+    """What ``pattern``, which an option of a source is, finds in each text: see :func:`first_brackets`.
+
+    Raises:
+        UserError: it finds nothing in one of them.
+    """
+    found = first_brackets(pattern, texts, f"{source}: the option {option}")
+    for text, one in zip(texts, found, strict=True):
+        if not one:
+            raise UserError(f"{source}: the {option} rule {shown(pattern)} finds nothing in {quoted(text)}")
+    return [one for one in found if one]
+
+
 def named_brackets(pattern: str, texts: Sequence[str], what: str) -> list[dict[str, str | None] | None]:
     """The named brackets, ``(?P<key>…)``, of each text that ``pattern`` fits whole; None where it does not.
 

@@ -52,6 +52,7 @@ class Prepared:
         unlabelled: part -> its rows whose label is not known, ascending.
         left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending.
         labels_used: part -> how many labels are read of it; empty where that is all.
+        site_of: image -> where it was made; empty where that is not known.
     """
 
     packed: PackedSet
@@ -63,6 +64,7 @@ class Prepared:
     unlabelled: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
     left_out: NDArray[np.int64] = field(default_factory=_no_rows)
     labels_used: Mapping[str, int] = field(default_factory=dict)
+    site_of: Mapping[str, str] = field(default_factory=dict)
 
     def every(self, part: str) -> NDArray[np.int64]:
         """All rows of a part, whether their labels are known or not: what serves where labels are not read."""
@@ -131,6 +133,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         unlabelled=unlabelled,
         left_out=np.sort(divided.rows(UNUSED)),
         labels_used=used,
+        site_of=table.site_of,
     )
 
 

@@ -43,7 +43,8 @@ class SampleTable:
         classes: class names by label; for masks the names by pixel value, background first.
         frame: columns ``id`` (unique text), ``image`` and ``mask`` (where each came from, in the user's
             words; mask is None without one), ``label`` (int64, -1 for masks), ``group`` (text or None)
-            and ``split`` (official part: ``train``, ``validation``, ``test``, or None), index 0…N-1.
+            and ``split`` (official part: ``train``, ``validation``, ``test``, or None), index 0…N-1; and, where it
+            is known, ``site`` (text: where the image was made).
         read: row number -> ((H, W, channels) image, (H, W) uint8 mask of class values or None);
             raises UserError that names the file where it cannot be decoded.
         ignores: masks may hold :data:`~preceptor.specs.IGNORED`, for pixels that count in no loss and in no score.
@@ -77,6 +78,14 @@ class SampleTable:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def site_of(self) -> dict[str, str]:
+        """Id -> where the image was made, of those of which it is known."""
+        if "site" not in self.frame:
+            return {}
+        known = self.frame[self.frame["site"].notna()]
+        return dict(zip(known["id"], known["site"], strict=True))
 
     def take(self, rows: NDArray[np.int64]) -> Self:
         """Some of the samples, in this order, as a table by itself."""

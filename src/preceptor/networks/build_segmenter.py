@@ -31,7 +31,7 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     _refuse_adapter(blueprint)
     encoder = encoder_name(spec.architecture, spec.encoder)
     if spec.weights == "imagenet" and (found := file_at_hand(_of_timm(encoder) or encoder)):
-        spec = _settle_normalisation(spec.model_copy(update={"weights": found}), encoder)
+        spec = spec.model_copy(update={"weights": found})
     weights = (
         None
         if spec.weights in ("imagenet", "none")
@@ -40,7 +40,7 @@ def build_segmenter(blueprint: Blueprint) -> Segmenter:
     if weights is not None:
         weights.require_plain()
         weights.require_classes(blueprint.classes)
-        spec = _settle_saved(spec, encoder, weights)
+        spec = _settle_normalisation(_settle_saved(spec, encoder, weights), encoder)
     blueprint = replace(blueprint, spec=spec.model_copy(update={"encoder": encoder}))
     if spec.weights == "imagenet":
         model = _with_imagenet(blueprint, encoder)
@@ -60,10 +60,10 @@ def mean_of_segmenter(spec: NetworkSpec) -> tuple[float, ...]:
     """The mean by which such a segmenter normalises, known before it is built."""
     require_segmenter(spec.architecture)
     encoder = encoder_name(spec.architecture, spec.encoder)
-    if spec.weights == "imagenet":
-        spec = _settle_normalisation(spec, encoder)
-    elif spec.weights != "none" and (folder := expand(spec.weights)).is_dir():
+    if spec.weights not in ("imagenet", "none") and (folder := expand(spec.weights)).is_dir():
         spec = spec.model_copy(update={"mean": spec.mean or read_config(folder).get(OWN_KEY, {}).get("mean")})
+    if spec.weights != "none":
+        spec = _settle_normalisation(spec, encoder)
     return spec.mean or IMAGENET_MEAN
 
 
@@ -115,7 +115,12 @@ def _settle_saved(spec: NetworkSpec, encoder: str, weights: SavedWeights) -> Net
 
 
 def _settle_normalisation(spec: NetworkSpec, encoder: str) -> NetworkSpec:
-    """What the encoder's ImageNet weights were trained with; some count pixels from 0 to 255."""
+    """What the encoder's ImageNet weights were trained with, unless that is settled; some count pixels to 255.
+
+    Files say nothing of it: of timm's encoders timm knows, of the library's own only who fetches their weights.
+    """
+    if spec.weights != "imagenet" and _of_timm(encoder) is None:
+        return spec
     found = smp.encoders.get_preprocessing_params(encoder)
     top = max(found["input_range"])
     mean, std = (tuple(value / top for value in found[key]) for key in ("mean", "std"))

@@ -32,6 +32,14 @@ On the command line they are `--source folder --option grouping=patient`. A sour
 """
 
 
+_SITE = (
+    "| `site` | text | `null` | where images were made: a regular expression searched in the place of each image below "
+    "the folder of the data; its first bracket, or all that it matches, is the site (of the source `table`: a column). "
+    "[Reports](report.md) and `preceptor data inspect` say which sites look unlike the others. Without it, TCGA's and "
+    "ADNI's names tell it. |"
+)
+
+
 def source_rows() -> list[tuple[str, str]]:
     """Each source with what it reads, in one line."""
     return [(key, _summary(source)) for key, source in SOURCES.items()]
@@ -45,6 +53,7 @@ def sources_page() -> str:
     blocks += [
         "## Options of every source whose images are files\n",
         "| option | what it may be | default | what it means |\n| --- | --- | --- | --- |",
+        _SITE,
         _pixel_rows(),
     ]
     return "\n".join(blocks)

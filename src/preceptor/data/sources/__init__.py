@@ -19,6 +19,7 @@ from preceptor.data.sources._own import open_own
 from preceptor.data.sources._pixels import rules_with, separated, with_pixels
 from preceptor.data.sources._recognise import recognise
 from preceptor.data.sources._recognised import Recognised
+from preceptor.data.sources._sites import with_sites, without_site_option
 from preceptor.data.sources.paths import LAYOUT_SOURCES
 from preceptor.errors import UserError
 from preceptor.own_code import is_own
@@ -42,8 +43,8 @@ def open_source(
     """The sample table of the data at ``path``, which may hold ``${VARIABLES}``.
 
     Args:
-        options: of the source, and for image files those on pixels (:class:`preceptor.data.pixels.PixelRules`) and
-            masks (:class:`preceptor.data.masks.rules.MaskRules`).
+        options: of the source, ``site`` (a rule for where images were made), and for image files those on pixels
+            (:class:`preceptor.data.pixels.PixelRules`) and masks (:class:`preceptor.data.masks.rules.MaskRules`).
         spec: what a recipe wants of its images; 8-bit RGB unless given.
 
     Raises:
@@ -53,12 +54,14 @@ def open_source(
     own, on_pixels = separated(options or {})
     own, on_masks = without_mask_options(own)
     if is_own(key):
-        return with_pixels(with_masks(open_own(key, path, own), on_masks), on_pixels, spec)
+        return with_pixels(with_masks(with_sites(open_own(key, path, own), None), on_masks), on_pixels, spec)
     if key not in SOURCES:
         raise UserError(
             f"unknown data source {key!r}: {nearest_or_all(key, SOURCES)} Your own is named path/to/file.py:name."
         )
-    return with_pixels(with_masks(opened(key, SOURCES[key], path, own), on_masks), on_pixels, spec)
+    own, on_sites = without_site_option(SOURCES[key], own)
+    table = with_sites(opened(key, SOURCES[key], path, own), on_sites)
+    return with_pixels(with_masks(table, on_masks), on_pixels, spec)
 
 
 def options_of_files(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,5 +71,10 @@ def needs_path(source: Source) -> bool:
     return _signature(source)["path"].default is inspect.Parameter.empty
 
 
+def has_option(source: Source, name: str) -> bool:
+    """Whether the source itself has an option of this name."""
+    return name in _signature(source)
+
+
 def _signature(source: Source) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(source, eval_str=True).parameters

@@ -19,6 +19,9 @@ from preceptor.quoting import quoted
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
+_SITE_NAME = re.compile(
+    r"^(site|hospital|cent(er|re)|institution|institute|scanner)([ _]?(id|name|code))?$", re.IGNORECASE
+)
 _MISNAMED = {frozenset({"InstanceID", "patientID", "ImageName", "cellTypeName"}): "image of origin"}
 """Columns of a published table -> what its groups most likely are, though the column is called otherwise.
 
@@ -116,13 +119,17 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
             options["split"] = column
         elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
             options.setdefault("group", column)
+        elif _SITE_NAME.match(column) and rows[column].nunique() > 1:
+            options.setdefault("site", column)
     known = next((what for columns, what in _MISNAMED.items() if columns <= set(rows.columns)), None)
     if known and "group" in options:
         options["grouping"] = known
     if mask is None and runs:
         options |= _of_runs(rows, runs, [column for column in free if column not in options.values()])
     elif mask is None:
-        free = [column for column in free if column not in (options.get("split"), options.get("group"))]
+        free = [
+            column for column in free if column not in (options.get("split"), options.get("group"), options.get("site"))
+        ]
         options["label"] = _one_hot(rows, free) or _label(rows, free, name)
     said = f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}"
     given = {column for value in options.values() for column in ([value] if isinstance(value, str) else value)}

@@ -8,7 +8,7 @@ from typing import Literal
 
 from preceptor.data.images import FileReader
 from preceptor.data.name_rules import alike, groups_by_name, own_group_each
-from preceptor.data.patterns import first_brackets
+from preceptor.data.patterns import found_in_all
 from preceptor.data.pixels.endings import parted
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import (
@@ -257,9 +257,9 @@ def groups_of(
                 f"folder: group_from: folder, but {quoted(stems[folders.index('')])} lies in no folder below its class "
                 "or image folder; put each image into a folder of its group, or leave group_from out"
             )
-        groups = folders if rule is None else _found(rule, folders)
+        groups = folders if rule is None else found_in_all(rule, folders, "folder", "group")
     elif rule is not None:
-        groups = _found(rule, stems)
+        groups = found_in_all(rule, stems, "folder", "group")
     else:
         told = groups_by_name(stems)
         if told.groups is not None:
@@ -276,11 +276,3 @@ def _folders_hint(folders: Sequence[str]) -> str:
         return ""
     move = f"move the {loose} images that lie in none of them into some, and " if loose else ""
     return f"; if the {below} folders that images lie in are patients, {move}set data.options.group_from=folder"
-
-
-def _found(rule: str, names: Sequence[str]) -> list[str]:
-    found = first_brackets(rule, names, "folder: the option group")
-    for name, group in zip(names, found, strict=True):
-        if not group:
-            raise UserError(f"folder: the group rule {shown(rule)} finds nothing in {quoted(name)}")
-    return [group for group in found if group]

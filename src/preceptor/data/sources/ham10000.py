@@ -66,6 +66,7 @@ def ham10000(path: Path, *, task: Literal["classification", "segmentation"] = "c
     if used is None:
         left_out |= dict.fromkeys(masks.values(), "masks, as the task is the diagnosis")
     reader = FileReader(tuple(paths), None if used is None else tuple((mask,) for mask in used))
+    origin = {"site": table["dataset"].tolist()} if "dataset" in table else {}
     return SampleTable(
         source="ham10000",
         task=task,
@@ -76,7 +77,7 @@ def ham10000(path: Path, *, task: Literal["classification", "segmentation"] = "c
             labels=None if used else [CLASSES.index(diagnosis) for diagnosis in table["dx"]],
             masks=None if used is None else [os.path.relpath(file, root) for file in used],
             groups=table["lesion_id"].tolist(),
-        ),
+        ).assign(**origin),
         read=reader,
         grouping="lesion",
         files=reader.files,

@@ -7,6 +7,7 @@ from typing import Literal
 from preceptor.data.images import FileReader
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import contents, folder_at, images_below, refuse
+from preceptor.data.sources._sites import with_sites
 from preceptor.data.sources._tables import TABLES
 from preceptor.data.sources.folder import groups_of
 from preceptor.data.sources.table import table
@@ -21,6 +22,7 @@ def images(
     grouping: str = "group",
     csv: str | None = None,
     image: str = "image",
+    site: str | None = None,
     split: str | None = None,
     id: str | None = None,
     image_folder: str = ".",
@@ -38,6 +40,8 @@ def images(
             with the group. Without it, names that follow a published scheme tell the groups, which is said.
         group_from: ``folder`` takes the group from the first folder below ``path`` that an image lies in.
         grouping: what such a group is, for example ``patient``.
+        site: where images were made: a regular expression searched in the place of each image below ``path``, whose
+            first bracket, or all that it matches, is the site; of a table, the column with it.
         csv: the table's place below that folder. Without it, a folder's images are taken and its tables are not read.
         image, split, id, image_folder, image_file, unlisted: of a table, as for the source ``table``.
     """
@@ -50,6 +54,7 @@ def images(
             image=image,
             label=(),
             group=group,
+            site=site,
             split=split,
             id=id,
             image_folder=image_folder,
@@ -66,7 +71,7 @@ def images(
     files = list(found.values())
     groups, what, notes = groups_of(files, [os.path.dirname(place) for place in found], group, group_from, grouping)
     reader = FileReader(tuple(files), None, 0)
-    return SampleTable(
+    every = SampleTable(
         source="images",
         task="classification",
         classes=(),
@@ -76,3 +81,4 @@ def images(
         files=reader.files,
         notes=notes,
     )
+    return with_sites(every, site)

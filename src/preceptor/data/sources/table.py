@@ -35,6 +35,7 @@ def table(
     rle_order: RunOrder = "columns",
     group: str | None = None,
     grouping: str | None = None,
+    site: str | None = None,
     split: str | None = None,
     id: str | None = None,
     class_name: str | None = None,
@@ -68,6 +69,7 @@ def table(
         group: column with the group; its name says what a group is unless ``grouping`` does. Without one, file names
             that follow a published scheme tell the groups, which is said.
         grouping: what a group is, for example ``patient``: the word that reports use.
+        site: column with where an image was made: hospital, scanner. Reports say which look unlike the others.
         split: column with the official part.
         id: column with the sample's id; by default the image without ending.
         class_name: column with the name of each class, where ``label`` holds numbers.
@@ -93,8 +95,8 @@ def table(
     has_none = label is not None and not len(label)
     one_hot = () if label is None or isinstance(label, str) else tuple(name.strip() for name in label)
     image = image.strip()
-    label, mask, group, split, id, class_name = (
-        name.strip() if isinstance(name, str) else None for name in (label, mask, group, split, id, class_name)
+    label, mask, group, site, split, id, class_name = (
+        name.strip() if isinstance(name, str) else None for name in (label, mask, group, site, split, id, class_name)
     )
     texts = () if rle is None else tuple(name.strip() for name in ((rle,) if isinstance(rle, str) else rle))
     of = [rle_class.strip()] if rle_class is not None else []
@@ -105,7 +107,7 @@ def table(
             f"table: the option grouping ({grouping!r}) says what a group is, and no column has groups: set the option "
             "group to the column too"
         )
-    single = [name for name in (image, label, mask, group, split, id, class_name) if name is not None]
+    single = [name for name in (image, label, mask, group, site, split, id, class_name) if name is not None]
     _check_columns(file, read, [*single, *one_hot, *texts, *of])
     if sum((label is not None, mask is not None, bool(texts), bool(one_hot), has_none)) != 1:
         raise UserError(
@@ -155,7 +157,7 @@ def table(
             masks=_mask_names(root, masks, file, rows[image] if runs else None),
             groups=groups,
             splits=_parts(rows[split], file) if split else None,
-        ),
+        ).assign(**({"site": rows[site].tolist()} if site else {})),
         read=reader,
         grouping=grouping,
         identity=runs.identity if runs else "",

@@ -5,14 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from preceptor.data.account import COPIES, LEFT_BEHIND, account_for
+from preceptor.data.account import COPIES, LEFT_BEHIND, OTHER_IMAGES, account_for
 from preceptor.data.layouts import GENERAL, PUBLISHED
 from preceptor.data.sources import SOURCES, open_source, recognise
 from preceptor.data.sources._sorting import sort_files
 from preceptor.errors import UserError
 
 from .test_sources import check
-from .trees import class_folders, save_image, save_mask, write
+from .trees import class_folders, save_array, save_image, save_mask, write
 
 
 def tree(root, *places):
@@ -227,6 +227,12 @@ def test_chest_xray_folders_with_a_second_copy(tmp_path):
         ([f"p{n // 2}/{begin}{n}.png" for n in range(6) for begin in ("img_", "mask_")], "paths", 3),
         ([f"case{n}{end}.png" for n in range(3) for end in ("a", "a_lesion_mask")], "paths", 0),
         ([f"case{n}{end}.png" for n in range(3) for end in ("a", "amask")], "paths", 0),
+        ([f"{part}/{n}{end}.png" for part in ("train", "test") for n in range(3) for end in ("_img", "_masks")],
+         "image_and_mask_beside", 0),
+        ([f"{kind}_{s:02d}/{s:02d}_{n}.png" for s in (1, 2, 3) for n in range(2) for kind in ("Slide", "GT_seg")],
+         "paths", 3),
+        ([f"{s:02d}{kind}{n:03d}.tif" for s in (1, 2) for n in range(3) for kind in ("/t", "_GT/SEG/man_seg")],
+         "paths", 2),
         ([f"case{n}{end}.png" for n in range(3) for end in ("a", "a_mask_final")], "paths", 0),
     ],
 )  # fmt: skip
@@ -327,6 +333,28 @@ def test_what_is_not_read_is_named_with_what_to_do(tmp_path, places, message):
         tree(tmp_path, place) if place.endswith(".png") else write(tmp_path / place, "x")
     with pytest.raises(UserError, match=message):
         recognise(tmp_path)
+
+
+def test_images_of_parts_without_masks_that_are_read_are_no_class(tmp_path):
+    for part in ("train", "valid"):
+        tree(tmp_path, f"{part}/images/1.jpg", f"{part}/images/2.jpg")
+        write(tmp_path / part / "labels" / "1.txt", "0 .1 .1 .2 .2")
+    with pytest.raises(UserError, match=r"1\.txt' and 1 more: annotations; labels belong into a table"):
+        recognise(tmp_path)
+
+
+def test_files_that_are_only_as_large_as_others_are_no_copies(tmp_path):
+    class_folders(tmp_path / "train")
+    for kind in ("cat", "dog"):
+        save_array(tmp_path / "train" / kind / "same.bmp", np.full((8, 8, 3), 9, dtype=np.uint8))
+        save_array(tmp_path / "other" / kind / "same.bmp", np.full((8, 8, 3), 9, dtype=np.uint8))
+        save_array(tmp_path / "rest" / kind / "same.bmp", np.full((8, 8, 3), 7, dtype=np.uint8))
+    table = open_source("folder", str(tmp_path / "train"))
+    unused = {one.reason: one.places for one in account_for(tmp_path, table).unused}
+    assert unused == {
+        COPIES: ("other/cat/same.bmp", "other/dog/same.bmp"),
+        OTHER_IMAGES: ("rest/cat/same.bmp", "rest/dog/same.bmp"),
+    }
 
 
 def test_a_path_of_an_archive_says_to_unpack_it(tmp_path):

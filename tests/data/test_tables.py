@@ -123,6 +123,26 @@ def test_probabilities_are_no_classes(tmp_path):
         recognise(tmp_path)
 
 
+def test_findings_of_which_an_image_has_several_are_multi_label(tmp_path):
+    images(tmp_path)
+    marks = [("1.0", "", "-1.0"), ("0.0", "1.0", "1.0")] * 3
+    rows = [(row[0], "FM"[number % 2], *mark) for number, (row, mark) in enumerate(zip(ROWS, marks, strict=True))]
+    write(tmp_path / "labels.csv", written(rows, ("Path", "Sex", "Cardiomegaly", "Edema", "Effusion")))
+    with pytest.raises(UserError, match="columns Cardiomegaly, Edema, Effusion, so it is multi-label"):
+        recognise(tmp_path)
+
+
+def test_of_several_tables_one_can_be_given_instead_of_the_folder(tmp_path):
+    images(tmp_path / "Input")
+    truth = [(row[0][:-4], *(int(number % 3 == kind) for kind in range(3))) for number, row in enumerate(ROWS)]
+    write(tmp_path / "truth.csv", written(truth, ("image", "MEL", "NV", "BCC")))
+    write(tmp_path / "meta.csv", written([(row[0][:-4], *row[1:]) for row in ROWS]))
+    with pytest.raises(UserError, match=r"give one instead of the folder, for example .*meta\.csv"):
+        recognise(tmp_path)
+    found = recognise(tmp_path / "truth.csv")
+    assert open_source(found.key, str(tmp_path / "truth.csv"), found.options).classes == ("MEL", "NV", "BCC")
+
+
 @pytest.mark.parametrize(
     ("labels", "is_refused"),
     [

@@ -231,6 +231,14 @@ GENERAL: tuple[FolderLayout, ...] = (
         examples=(("3.png", "3_mask.png"), ("train/a.jpg", "train/a_segmentation.png")),
     ),
     FolderLayout(
+        key="image_and_mask_beside",
+        title="images and masks side by side, both called so",
+        image=rf"(?:{PART}/)?(?P<key>.+?)[ _.-]+{_ONE_IMAGE}{END}",
+        mask=rf"(?:{PART}/)?(?P<key>.+?){_MASK_END}{END}",
+        task="segmentation",
+        examples=(("000_img.png", "000_masks.png"), ("train/a-image.jpg", "train/a-mask.png")),
+    ),
+    FolderLayout(
         key="masks_beside_as_png",
         title="masks (.png) beside images (.jpg) of the same names",
         image=rf"(?:{PART}/)?(?P<key>.+)\.(?i:jpe?g)",

@@ -110,6 +110,30 @@ def test_what_is_guessed_is_right_and_said(tmp_path: Path, make: Any, ending: st
     assert words in said(table)
 
 
+def test_black_and_white_with_a_trace_of_colour_are_grey(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 6, (16, 16, 3))
+    masks = [np.abs(mask[..., None] * 255 - noise).astype(np.uint8) for mask in (SQUARE, OTHER)]
+    table = table_of(tmp_path, *masks)
+    for mask, found in zip((SQUARE, OTHER), read(table), strict=True):
+        assert np.array_equal(found, mask)
+    assert "from 127.5 on is foreground" in said(table)
+
+
+def test_small_differences_between_dark_colours_are_kept(tmp_path: Path) -> None:
+    table = table_of(tmp_path, in_colour((1, 0, 0), SQUARE) + in_colour((0, 1, 0), OTHER))
+    with pytest.raises(UserError, match=r"class1: \[0, 1, 0\], class2: \[1, 0, 0\]"):
+        read(table)
+
+
+def test_objects_may_each_have_a_colour(tmp_path: Path) -> None:
+    numbers = np.arange(256).reshape(16, 16)
+    colours = np.stack([numbers, 255 - numbers, numbers // 2], axis=2).astype(np.uint8) * SQUARE[..., None]
+    with pytest.raises(UserError, match=r"set data\.options\.mask_values=objects"):
+        read(table_of(tmp_path, colours, np.roll(colours, (4, 4), axis=(0, 1)) // 2))
+    table = table_of(tmp_path, colours, colours, mask_values="objects")
+    assert np.array_equal(read(table)[0], SQUARE)
+
+
 @pytest.mark.parametrize("blur", ["jpeg", "resized"])
 def test_grey_edges_are_cut_in_the_middle(tmp_path: Path, blur: str) -> None:
     large = np.roll(np.kron(SQUARE, np.ones((8, 8), dtype=np.uint8)) * np.uint8(255), (3, 5), axis=(0, 1))
@@ -146,7 +170,7 @@ AMBIGUOUS = {
     "three greys": ((SQUARE * 127 + OTHER * 255,), [r"data.options.mask_values=\[0, 127, 255\]", "threshold=128"]),
     "colours of JPEG": (
         (np.random.default_rng(0).integers(0, 9, (16, 16, 3), dtype=np.uint8),),
-        ["colours are more than classes: JPEG and smoothing make such, so save masks as PNG; then say"],
+        ["217 colours are more than classes", "JPEG and smoothing make such colours, too: then save masks as PNG"],
     ),
     "a picture": ((np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8),), ["unexpected values"]),
 }

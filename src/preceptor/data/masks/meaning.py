@@ -94,6 +94,8 @@ def _chosen(marks: Marks, path: str, meaning: Meaning) -> tuple[Values, float]:
     if meaning.where == "palette" and marks.has_palette:
         assert marks.colours is not None
         return marks.colours[..., 0], 255
+    if marks.values is None and marks.colours is not None and meaning.is_objects:
+        return marks.colours.max(axis=2), 255
     if marks.values is None:
         colours = marks.colours if marks.colours is not None else np.empty((0, 3))
         raise refused_colours(path, np.unique(colours.reshape(-1, 3), axis=0).tolist())
@@ -114,7 +116,10 @@ def refused_colours(path: str, colours: Iterable[RGB], what: str = "colours") ->
     first = ""
     if not given or len(found) > _MANY_COLOURS:
         given, end = "background: [0, 0, 0], lesion: [255, 0, 0]", ", …"
-        first = f"{len(found)} colours are more than classes: JPEG and smoothing make such, so save masks as PNG; then "
+        first = (
+            f"{len(found)} colours are more than classes: if each object has one of its own, set "
+            "data.options.mask_values=objects;\nJPEG and smoothing make such colours, too: then save masks as PNG, and "
+        )
     return UserError(
         f"mask {quoted(path)} has {what}{f' {shown}{more}' if shown else ''}: one value per pixel was expected, 0 for "
         f"background;\n{first if found else ''}say what each colour is, in words of your own, background first: "

@@ -24,6 +24,7 @@ from preceptor.data.sources._recognise_pairs import (
     pairs_by_affixes,
     pairs_in_one_folder,
     pairs_of_folders,
+    pairs_of_many_folders,
 )
 from preceptor.data.sources._recognised import Recognised
 from preceptor.data.sources._sorting import sort_files
@@ -76,6 +77,7 @@ def _known(path: Path) -> Recognised | None:
         or _by_layouts(PUBLISHED, places)
         or _inside(path, folders, files)
         or _by_layouts([layout for layout in GENERAL if layout.fewest_parts], places)
+        or pairs_of_many_folders(path)
         or pairs_of_folders(path, folders)
         or _by_layouts([layout for layout in GENERAL if layout.mask], places)
     )
@@ -251,7 +253,7 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
         stems: dict[str, list[str]] = {}
         for stem in (stem for name in deeper for stem in below[name]):
             stems.setdefault(stem.partition("/")[0], []).append(stem.partition("/")[2])
-        return _with_patients(f"saw class folders in {some_of(deeper)}", stems)
+        return _with_patients(f"saw class folders in {some_of(deeper)}", stems) if len(stems) > 1 else None
     of_masks = [name for name in holding if is_mask_folder(name)]
     if len(holding) < 2 or deeper or (of_masks and len(of_masks) < len(holding)):
         return None

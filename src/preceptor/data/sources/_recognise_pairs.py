@@ -42,6 +42,38 @@ def pairs_of_folders(path: Path, folders: list[str]) -> Recognised | None:
     return None
 
 
+def pairs_of_many_folders(path: Path) -> Recognised | None:
+    """Folders of images, each with a folder of masks of nearly the same name: ``Slide_01`` and ``GT_01``."""
+    places = {name: images_below(path / name) for name in entries(path)[0]}
+    names = [[name for name in places if places[name] and is_mask_folder(name) == is_mask] for is_mask in (False, True)]
+    if not len(names[0]) == len(names[1]) > 1:
+        return None
+    rules = []
+    for some in names:
+        folder = _affixes(set(some))
+        stems = {(_key(name, folder), stem) for name in some for stem in places[name]}
+        file = _affixes({stem for _, stem in stems})
+        rules.append((folder, file, {(group, _key(stem, file)) for group, stem in stems}))
+    if rules[0][2] != rules[1][2] or any("" in pair for pair in rules[0][2]):
+        return None
+    ending = _ending(file for found in places.values() for file in found.values())
+    options: dict[str, Any] = {
+        kind: rf"{_literal(folder[0])}(?P<group>[^/]+){_literal(folder[1])}/"
+        rf"{_literal(file[0])}(?P<key>.+){_literal(file[1])}{ending}"
+        for kind, (folder, file, _) in zip(("image", "mask"), rules, strict=True)
+    }
+    said = (
+        f"saw {len(names[0])} folders of images ({names[0][0]}, …), each with one of masks ({names[1][0]}, …)",
+        "guessed: each folder is a group (a patient), which a split keeps together",
+    )
+    return Recognised("paths", options | {"grouping": "folder"}, said)
+
+
+def _key(name: str, affixes: tuple[str, str]) -> str:
+    """What is between what all names begin and end with."""
+    return name[len(affixes[0]) : len(name) - len(affixes[1])]
+
+
 def pairs_by_affixes(path: Path) -> Recognised | None:
     """An image folder and a mask folder whose names differ in what all of a folder begin and end with."""
     for images, masks, stems in _candidates(path, by_affix=True):

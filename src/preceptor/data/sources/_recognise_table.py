@@ -15,7 +15,7 @@ from preceptor.data.sources._table_files import base_name, have_zeros_before, st
 from preceptor.data.sources._table_labels import number_or_none, zero_or_one
 from preceptor.data.sources._tables import TABLES, read_table
 from preceptor.errors import UserError
-from preceptor.quoting import quoted
+from preceptor.quoting import quoted, shown
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
 _GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
@@ -63,7 +63,8 @@ def recognise_table(path: Path, *, must: bool) -> TableOptions | None:
     if len(fits) > 1:
         raise UserError(
             f"{quoted(path)} has several tables that name its images: {some_of(list(fits))}\n"
-            "  say which: --source table --option csv=NAME, with the options image and label"
+            f"  give one instead of the folder, for example {shown(os.path.join(path, min(fits)))}, or say which with\n"
+            "  --source table --option csv=NAME and the options image and label; where both are needed, join them first"
         )
     if not fits and must and len(errors) == 1:
         raise errors[0]
@@ -233,9 +234,23 @@ def _probabilities(rows: pd.DataFrame, free: list[str]) -> list[str]:
     return columns if len(columns) > 1 and adds_up.mean() > 0.9 else []
 
 
+def _refuse_multi_label(rows: pd.DataFrame, free: list[str], name: str) -> None:
+    """UserError where columns hold 1, 0, -1 or nothing for each of several findings, of which an image has several."""
+    values = rows[free].map(lambda value: number_or_none(value or "0"))
+    columns = [column for column in free if values[column].isin([-1, 0, 1]).all() and values[column].nunique() > 1]
+    if len(columns) >= _FEWEST_ONE_HOT and bool(((values[columns] == 1).sum(axis=1) > 1).any()):
+        raise UserError(
+            f"{name} has several 1s in some rows of the columns {some_of(columns)}, so it is multi-label: several "
+            "classes for one image, for which there is no training here;\n  take one finding: --source table --option "
+            f"label={shown(columns[0])}, with the option image"
+        )
+
+
 def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
     """The class column: one that sounds like it first, names before numbers, more classes before fewer."""
     few = [column for column in free if 2 <= rows[column].nunique() <= min(_MOST_CLASSES, len(rows) // 2)]
+    if not any(_LABEL_NAME.search(column) for column in few):
+        _refuse_multi_label(rows, free, name)
     chances = _probabilities(rows, free) if not few else []
     if chances:
         raise UserError(

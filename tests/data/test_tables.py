@@ -9,7 +9,7 @@ from preceptor.data.sources import open_source, recognise
 from preceptor.errors import UserError
 
 from .test_sources import check
-from .trees import class_folders, save_image, write
+from .trees import class_folders, pairs, save_image, write
 
 ROWS = tuple((f"im{number}.png", f"P{number // 2}", ("benign", "malignant")[number % 2]) for number in range(6))
 HEADER = ("image", "patient", "label")
@@ -96,7 +96,7 @@ def test_a_table_beside_class_folders_that_is_not_read_is_said(tmp_path):
     write(tmp_path / "splits.csv", "folder,file\ncat,0\ndog,1\n")
     found = recognise(tmp_path)
     assert found.key == "folder"
-    assert any(reason.startswith("splits.csv beside it: not read") for reason in found.reasons)
+    assert any(reason.startswith("splits.csv beside it: not read;") for reason in found.reasons)
 
 
 def test_columns_that_are_not_used_are_said(tmp_path):
@@ -193,3 +193,52 @@ def test_what_is_no_table_is_named(tmp_path, content, message):
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(UserError, match=message):
         recognise(tmp_path)
+
+
+@pytest.mark.parametrize("other", [unicodedata.normalize("NFD", "bösartig"), "bös\u200bartig", "\ufeffbösartig"])
+def test_labels_that_look_alike_are_named(tmp_path, other):
+    images(tmp_path)
+    labels = ["gut", "bösartig", other] * 2
+    write(tmp_path / "labels.csv", written([(*row[:2], label) for row, label in zip(ROWS, labels, strict=True)]))
+    with pytest.raises(UserError, match="labels that differ only in case, blanks or the form"):
+        open_source("table", str(tmp_path), {"label": "label"})
+
+
+def test_names_with_dots_are_no_endings(tmp_path):
+    names = [f"TCGA.A1.s{number}" for number in range(6)]
+    images(tmp_path / "tiles", *(f"{name}.png" for name in names))
+    write(tmp_path / "labels.csv", written([(name, "P", "xy"[n % 2]) for n, name in enumerate(names)]))
+    assert opened(tmp_path)[0].frame["id"].tolist() == names
+
+
+def test_a_table_may_name_images_beside_its_folder(tmp_path):
+    images(tmp_path / "images")
+    table = write(tmp_path / "meta" / "LABELS.CSV", written([(f"../images/{row[0]}", *row[1:]) for row in ROWS]))
+    found = recognise(table)
+    assert len(open_source(found.key, str(table), found.options)) == 6
+
+
+def test_what_is_said_of_images_is_not_their_class(tmp_path):
+    images(tmp_path)
+    rows = [(row[0], "MF"[number % 2], ("png", "jpg", "gif")[number % 3], row[2]) for number, row in enumerate(ROWS)]
+    write(tmp_path / "labels.csv", written(rows, ("image", "sex", "image_type", "atypia")))
+    assert recognise(tmp_path).options["label"] == "atypia"
+
+
+def test_one_class_alone_is_named(tmp_path):
+    images(tmp_path)
+    write(tmp_path / "labels.csv", written([(*row[:2], "benign") for row in ROWS]))
+    with pytest.raises(UserError, match=r"column label of labels\.csv has one class, 'benign'"):
+        recognise(tmp_path)
+
+
+def test_a_table_beside_images_and_masks_is_said_not_to_be_read(tmp_path):
+    pairs(tmp_path)
+    write(tmp_path / "patients.csv", "image,age\n1,2\n")
+    assert recognise(tmp_path).reasons[-1] == "patients.csv beside it: not read; --source table reads it"
+
+
+def test_patients_are_called_in_several_ways(tmp_path):
+    images(tmp_path)
+    write(tmp_path / "labels.csv", written(header=("Datei", "Pat-Nr.", "Diagnose"), separator=";"))
+    assert recognise(tmp_path).options == {"image": "Datei", "group": "Pat-Nr.", "label": "Diagnose"}

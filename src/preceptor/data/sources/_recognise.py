@@ -82,7 +82,8 @@ def _known(path: Path) -> Recognised | None:
         or _by_layouts([layout for layout in GENERAL if layout.mask], places)
     )
     if found is not None:
-        return found
+        is_own = found.path is None and found.key in ("folder", "paths", *(layout.key for layout in GENERAL))
+        return _with_unread(found, files) if is_own else found
     classes = (
         pairs_by_affixes(path)
         or pairs_in_one_folder(places)
@@ -95,11 +96,14 @@ def _known(path: Path) -> Recognised | None:
         if classes is not None:
             reasons = (*reasons, f"also {classes.reasons[0]}: --source {classes.key} reads that instead")
         return Recognised("table", options, reasons)
+    return None if classes is None else _with_unread(classes, files)
+
+
+def _with_unread(found: Recognised, files: list[str]) -> Recognised:
+    """``found``, saying which tables lie beside what it reads."""
     unread = [name for name in files if name.lower().endswith(TABLES)]
-    if classes is None or not unread:
-        return classes
-    said = f"{some_of(unread)} beside it: not read, as no column names the images; --source table reads it"
-    return replace(classes, reasons=(*classes.reasons, said))
+    said = (f"{some_of(unread)} beside it: not read; --source table reads it",) if unread else ()
+    return replace(found, reasons=(*found.reasons, *said))
 
 
 def _hints(path: Path) -> str:

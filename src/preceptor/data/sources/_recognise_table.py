@@ -18,7 +18,15 @@ from preceptor.errors import UserError
 from preceptor.quoting import quoted, shown
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
-_GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
+_GROUP_NAME = re.compile(
+    r"patient|subject|case|lesion|slide|wsi|specimen|donor|group|(?<![a-z])pat(?![a-z])", re.IGNORECASE
+)
+_ABOUT_IMAGES = re.compile(
+    r"(?:sex|gender|race|ethnicity|eye|side|laterality|view|scanner|device|manufacturer|modality|site|cent(?:er|re)|"
+    r"hospital|fold|format|(?:file|image)[_ ]?type)\b",
+    re.IGNORECASE,
+)
+"""Columns that say something of patients or images, and are the class only where no other can be."""
 _SITE_NAME = re.compile(
     r"^(site|hospital|cent(er|re)|institution|institute|scanner)([ _]?(id|name|code))?$", re.IGNORECASE
 )
@@ -142,6 +150,9 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
     """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
+    if place == "." and values.str.startswith("..").all():
+        stand = values.map(lambda value: os.path.isfile(path / value)).mean()
+        return {"column": column, "folder": ".", "ending": ""} if stand > 0.5 else None
     files = image_names(path / place, entries(path / place)[1])
     if not files:
         return None
@@ -257,6 +268,11 @@ def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
             f"{name} holds probabilities in the columns {', '.join(chances)}, which add up to 1 in each row: one class "
             "for each image was expected; give a column with the class, or 0 and 1 instead of probabilities"
         )
+    alone = [column for column in free if _LABEL_NAME.search(column) and rows[column].nunique() == 1]
+    if not few and alone:
+        raise UserError(
+            f"column {alone[0]} of {name} has one class, {quoted(rows[alone[0]].iloc[0])}: two or more were expected"
+        )
     if not few:
         raise UserError(
             f"{name} has no column with a few different values that could be the class.\n"
@@ -264,8 +280,9 @@ def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
             "  say it with --source table --option label=COLUMN"
         )
 
-    def rank(column: str) -> tuple[bool, bool, int]:
+    def rank(column: str) -> tuple[bool, bool, bool, int]:
         numbers = bool(pd.to_numeric(rows[column], errors="coerce").notna().all())
-        return (_LABEL_NAME.search(column) is not None, not numbers, rows[column].nunique())
+        is_about = _ABOUT_IMAGES.match(column) is not None
+        return (not is_about, _LABEL_NAME.search(column) is not None, not numbers, rows[column].nunique())
 
     return max(few, key=rank)

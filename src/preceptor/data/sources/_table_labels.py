@@ -1,5 +1,6 @@
 """Classes from the columns of a table: one column of names or numbers, or one column for each class."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -110,7 +111,10 @@ def _one_spelling(values: "pd.Series[str]", spellings: Spellings) -> "pd.Series[
 
 def _spelling(value: str) -> str:
     as_number = number_or_none(value)
-    return " ".join(value.split()).casefold() if as_number is None else repr(as_number)
+    if as_number is not None:
+        return repr(as_number)
+    plain = "".join(letter for letter in unicodedata.normalize("NFC", value) if unicodedata.category(letter) != "Cf")
+    return " ".join(plain.split()).casefold()
 
 
 def number_or_text(value: str) -> tuple[int, Any, str]:

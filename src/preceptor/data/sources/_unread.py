@@ -12,7 +12,7 @@ UNREAD: dict[str, tuple[tuple[str, ...], str]] = {
         "save single images as TIFF, for example with Fiji",
     ),
     "volumes": ((".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".hdr", ".img"), "save them as NIfTI (.nii.gz)"),
-    "pictures of telephones": ((".heic", ".heif", ".avif"), "save them as PNG or JPEG"),
+    "newer picture formats": ((".heic", ".heif", ".avif", ".jxl"), "save them as PNG or JPEG"),
     "drawings": ((".svg", ".pdf", ".eps", ".ai", ".psd"), "save them as PNG"),
     "arrays": (
         (".npy", ".mat", ".h5", ".hdf5", ".pkl", ".pt"),

@@ -11,7 +11,7 @@ from preceptor.data.images import FileReader
 from preceptor.data.masks.runs import RunOrder
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
-from preceptor.data.pixels.endings import parted
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, refuse, some_of
 from preceptor.data.sources._table_files import NamedFiles, named_files
@@ -186,7 +186,7 @@ def _check_columns(file: Path, read: Table, columns: Sequence[str]) -> None:
 
 def _ids(values: "pd.Series[str]", images: NamedFiles, root: Path) -> list[str]:
     """The values without ending; files found by name are called as they lie here."""
-    ids = [parted(value)[0] for value in values]
+    ids = [parted(value)[0] if ending_of(value) in IMAGE_SUFFIXES else value for value in values]
     for row in images.by_name:
         ids[row] = parted(os.path.relpath(images.paths[row], root))[0]
     return ids

@@ -10,6 +10,8 @@ from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.measures.temperature import softmax
 from preceptor.runs.analysis import read_analysis
+from preceptor.teacher_cache.folder import everything_kept
+from preceptor.teacher_cache.verify import verify
 from preceptor.training import probing
 
 from .phantoms import NEW, recipe_for, train
@@ -90,6 +92,15 @@ def test_killed_and_resumed_it_ends_alike(probed, packed, tmp_path, monkeypatch)
     train(recipe, tmp_path)
     for name in ("predictions/test.csv", "networks/S1/model.safetensors", "networks/T/model.safetensors"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_what_is_kept_says_in_which_layout_it_was_computed(packed, tmp_path):
+    own = {"training.channels_last": True, "data.cache": str(tmp_path / "cache")}
+    train(recipe_of(packed, against={}).with_(own), tmp_path / "run")
+    every = everything_kept(tmp_path / "cache" / "teachers")
+    assert every
+    assert all(kept.facts["arithmetic"]["channels_last"] for kept in every)
+    assert [verify(kept, entries=20).wrong for kept in every] == [()] * len(every)
 
 
 def test_a_network_without_a_linear_head_is_named(packed, tmp_path):

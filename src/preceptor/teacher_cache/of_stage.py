@@ -97,8 +97,10 @@ def probed_of(
     """
     ask = _ask(recipe, recipe.training.batch_size, {})
     arithmetic = {
-        name: arithmetic_facts(fabric.device, batch=ask.size(name), precision=None, channels_last=False)
-        for name in networks
+        name: arithmetic_facts(
+            fabric.device, batch=ask.size(name), precision=None, channels_last=_lies_channels_last(network)
+        )
+        for name, network in networks.items()
     }
     rows = np.concatenate([prepared.rows["train"], prepared.rows["validation"]])
     shown = Shown(prepared.packed, rows, len(rows), UNCHANGED, (0,), fabric.device)
@@ -142,10 +144,14 @@ def _arithmetic(name: str, stage: Stage, cohort: Cohort, ask: FixedSize, device:
         device,
         batch=ask.size(name),
         precision=cohort.computing.precision_of(name),
-        channels_last=stage.training.channels_last or any(map(lies_channels_last, network.parameters())),
+        channels_last=stage.training.channels_last or _lies_channels_last(network),
         folded=name in cohort.computing.folded,
         compiled=name in cohort.computing.compiled,
     )
+
+
+def _lies_channels_last(network: Network) -> bool:
+    return any(map(lies_channels_last, network.parameters()))
 
 
 def _read_stored(

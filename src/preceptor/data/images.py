@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from preceptor.data.masks.guess import LOOKED_AT, MaskLook, guessed, look_at_mask
 from preceptor.data.masks.marks import marks_of
-from preceptor.data.masks.meaning import Meaning, classes_of, meaning_by
+from preceptor.data.masks.meaning import NEAREST, Meaning, classes_of, is_jpeg, meaning_by
 from preceptor.data.masks.rules import AS_USUAL, MaskRules
 from preceptor.data.masks.runs import Runs
 from preceptor.data.pixels import USUAL, PixelRules, StoredImage, to_pixels
@@ -233,6 +233,8 @@ class FileReader:
     def _meaning_found(self) -> Meaning | UserError:
         """The meaning, or why there is none: looked for once."""
         meaning = meaning_by(self.mask_rules)
+        if meaning.colours and any(is_jpeg(path) for paths in self.masks or () for path in paths):
+            return replace(meaning, said=(NEAREST,))
         if self.masks is None or self.classes != 2 or not self.mask_rules.are_guessed:
             return meaning
         with _FINDING:

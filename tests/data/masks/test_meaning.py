@@ -125,6 +125,27 @@ def test_small_differences_between_dark_colours_are_kept(tmp_path: Path) -> None
         read(table)
 
 
+def test_colours_of_jpeg_are_the_nearest_of_the_table(tmp_path: Path) -> None:
+    colours = {"background": (0, 0, 0), "gland": (255, 0, 0), "vessel": (0, 0, 255), "ignore": (0, 255, 0)}
+    numbers = np.kron(SQUARE + 2 * OTHER, np.ones((8, 8), dtype=np.uint8))
+    numbers[:16, -16:] = 3
+    drawn = np.array(list(colours.values()), dtype=np.uint8)[numbers]
+    table = table_of(tmp_path, drawn, drawn.swapaxes(0, 1).copy(), ending=".jpg", mask_colours=colours)
+    wanted = np.where(numbers == 3, IGNORED, numbers)
+    edges = np.zeros(numbers.shape, dtype=bool)
+    for side in (0, 1):
+        edges |= np.abs(np.diff(numbers.astype(int), axis=side, append=0)) > 0
+    inner = ~(edges | np.roll(edges, 1, 0) | np.roll(edges, 1, 1) | np.roll(edges, 2, 0) | np.roll(edges, 2, 1))
+    assert (read(table)[0] == wanted)[inner].all()
+    assert (read(table)[0] == wanted).mean() > 0.97
+    assert "each pixel is the class of the nearest of mask_colours" in said(table)
+    other = {"background": (255, 255, 255), "gland": (0, 255, 255)}
+    with pytest.raises(
+        UserError, match=r"of its pixels are near no colour of data\.options\.mask_colours, for example"
+    ):
+        read(table_of(tmp_path / "b", drawn, ending=".jpg", mask_colours=other))
+
+
 def test_objects_may_each_have_a_colour(tmp_path: Path) -> None:
     numbers = np.arange(256).reshape(16, 16)
     colours = np.stack([numbers, 255 - numbers, numbers // 2], axis=2).astype(np.uint8) * SQUARE[..., None]
@@ -170,7 +191,10 @@ AMBIGUOUS = {
     "three greys": ((SQUARE * 127 + OTHER * 255,), [r"data.options.mask_values=\[0, 127, 255\]", "threshold=128"]),
     "colours of JPEG": (
         (np.random.default_rng(0).integers(0, 9, (16, 16, 3), dtype=np.uint8),),
-        ["217 colours are more than classes", "JPEG and smoothing make such colours, too: then save masks as PNG"],
+        [
+            "217 colours are more than classes",
+            "JPEG and smoothing make such colours, too: save smoothed masks anew as PNG, of JPEG the nearest colour counts",
+        ],
     ),
     "a picture": ((np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8),), ["unexpected values"]),
 }

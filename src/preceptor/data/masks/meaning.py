@@ -8,6 +8,7 @@ import numpy as np
 
 from preceptor.data.masks.marks import Marks, marks_of, numbers_of_colours
 from preceptor.data.masks.rules import IGNORE_NAME, RGB, MaskRules
+from preceptor.data.pixels.endings import ending_of
 from preceptor.data.pixels.stored import StoredImage, Values
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
@@ -102,6 +103,8 @@ def _chosen(marks: Marks, path: str, meaning: Meaning) -> tuple[Values, float]:
     return marks.values, white
 
 
+_FAR, _MOST_FAR = 64, 0.25  # of 441 between black and white, and of the pixels, edges among them
+NEAREST = "masks are JPEG, which changes colours: each pixel is the class of the nearest of mask_colours"
 _MOST_COLOURS = 6  # that are named
 _MANY_COLOURS = 32  # from which on they are no classes
 
@@ -118,7 +121,8 @@ def refused_colours(path: str, colours: Iterable[RGB], what: str = "colours") ->
         given, end = "background: [0, 0, 0], lesion: [255, 0, 0]", ", …"
         first = (
             f"{len(found)} colours are more than classes: if each object has one of its own, set "
-            "data.options.mask_values=objects;\nJPEG and smoothing make such colours, too: then save masks as PNG, and "
+            "data.options.mask_values=objects;\nJPEG and smoothing make such colours, too: "
+            "save smoothed masks anew as PNG, of JPEG the nearest colour counts; and "
         )
     return UserError(
         f"mask {quoted(path)} has {what}{f' {shown}{more}' if shown else ''}: one value per pixel was expected, 0 for "
@@ -155,6 +159,8 @@ def _by_colours(marks: Marks, path: str, meaning: Meaning) -> Pixels:
             grey = np.rint(grey * (255 / marks.white))
         colours = np.repeat(grey[..., None], 3, axis=2)
     number = numbers_of_colours(colours)
+    if is_jpeg(path):
+        return _by_nearest(colours, path, meaning)
     found = np.full(number.shape, IGNORED, dtype=np.uint8)
     known = np.zeros(number.shape, dtype=bool)
     for place, colour in enumerate(meaning.colours):
@@ -172,6 +178,33 @@ def _by_colours(marks: Marks, path: str, meaning: Meaning) -> Pixels:
             "nowhere (JPEG changes colours: save masks as PNG)"
         )
     return found
+
+
+def is_jpeg(path: str) -> bool:
+    """Whether a mask's file is a JPEG by its name, in which no colour stays as it was drawn."""
+    return ending_of(path) in (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+def _by_nearest(colours: Values, path: str, meaning: Meaning) -> Pixels:
+    """Each pixel as the class whose colour is nearest, as a JPEG keeps no colour.
+
+    Raises:
+        UserError: most pixels are near none of them.
+    """
+    table = [*meaning.colours, *([meaning.ignored_colour] if meaning.ignored_colour else [])]
+    apart = np.stack(
+        [np.square(colours.astype(np.float32) - np.float32(colour)).sum(axis=2) for colour in table], axis=0
+    )
+    is_far = apart.min(axis=0) > _FAR**2
+    if is_far.mean() > _MOST_FAR:
+        shown = ", ".join(str(colour) for colour in np.unique(colours[is_far], axis=0)[:6].astype(int).tolist())
+        raise UserError(
+            f"mask {quoted(path)}: {is_far.mean():.0%} of its pixels are near no colour of data.options.mask_colours, "
+            f"for example {shown};\nadd these colours, as `ignore` where they count nowhere"
+        )
+    nearest = apart.argmin(axis=0).astype(np.uint8)
+    nearest[nearest == len(meaning.colours)] = IGNORED
+    return nearest
 
 
 def unexpected(path: str, present: Values, wanted: str, of: str = "") -> UserError:

@@ -192,17 +192,17 @@ def _by_nearest(colours: Values, path: str, meaning: Meaning) -> Pixels:
         UserError: most pixels are near none of them.
     """
     table = [*meaning.colours, *([meaning.ignored_colour] if meaning.ignored_colour else [])]
-    apart = np.stack(
-        [np.square(colours.astype(np.float32) - np.float32(colour)).sum(axis=2) for colour in table], axis=0
-    )
-    is_far = apart.min(axis=0) > _FAR**2
-    if is_far.mean() > _MOST_FAR:
+    pixels = colours.astype(np.float32)
+    apart = np.stack([np.square(pixels - np.array(colour, dtype=np.float32)).sum(axis=2) for colour in table])
+    is_far: Values = apart.min(axis=0) > _FAR**2
+    share = float(is_far.mean())
+    if share > _MOST_FAR:
         shown = ", ".join(str(colour) for colour in np.unique(colours[is_far], axis=0)[:6].astype(int).tolist())
         raise UserError(
-            f"mask {quoted(path)}: {is_far.mean():.0%} of its pixels are near no colour of data.options.mask_colours, "
-            f"for example {shown};\nadd these colours, as `ignore` where they count nowhere"
+            f"mask {quoted(path)}: {share:.0%} of its pixels are near no colour of data.options.mask_colours, for "
+            f"example {shown};\nadd these colours, as `ignore` where they count nowhere"
         )
-    nearest = apart.argmin(axis=0).astype(np.uint8)
+    nearest: Pixels = apart.argmin(axis=0).astype(np.uint8)
     nearest[nearest == len(meaning.colours)] = IGNORED
     return nearest
 

@@ -191,7 +191,8 @@ AMBIGUOUS = {
         (np.random.default_rng(0).integers(0, 9, (16, 16, 3), dtype=np.uint8),),
         [
             "217 colours are more than classes",
-            "JPEG and smoothing make such colours, too: save smoothed masks anew as PNG, of JPEG the nearest colour counts",
+            "JPEG and smoothing make such colours, too: save smoothed masks anew as PNG",
+            "of JPEG the nearest colour counts",
         ],
     ),
     "a picture": ((np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8),), ["unexpected values"]),

@@ -82,7 +82,8 @@ FAMILIES = (
         for shots in ("K = 5", "K = 10", "K = 20")
     }
     | {
-        f"few labels, {share}": (by_row(table("results/few-labels.md", "Few labels"), row), "", 5)
+        f"few labels, {data}, {share}": (by_row(table("results/few-labels.md", data), row), "", 5)
+        for data in ("CRCHistoPhenotypes", "HAM10000")
         for row, share in enumerate(("1 %", "10 %", "100 %"))
     }
     | {
@@ -94,9 +95,12 @@ FAMILIES = (
 
 _LOWER = ("random", "random, as long", "features, ImageNet's teacher")
 OPEN = {
-    "few labels, 1 %": {("S1", "features, taught teacher", other) for other in _LOWER},
-    "few labels, 10 %": {("S1", "features, taught teacher", other) for other in _LOWER},
-    "few labels, 100 %": {("S1", "ImageNet", other) for other in _LOWER},
+    "few labels, CRCHistoPhenotypes, 1 %": {("S1", "features, taught teacher", other) for other in _LOWER},
+    "few labels, CRCHistoPhenotypes, 10 %": {("S1", "features, taught teacher", other) for other in _LOWER},
+    "few labels, CRCHistoPhenotypes, 100 %": {("S1", "ImageNet", other) for other in _LOWER},
+    "few labels, HAM10000, 1 %": {("S1", "ImageNet", other) for other in _LOWER[1:]},
+    "few labels, HAM10000, 10 %": {("S1", "ImageNet", other) for other in _LOWER[:2]},
+    "few labels, HAM10000, 100 %": {("S1", "ImageNet", other) for other in (*_LOWER, "features, taught teacher")},
     "grafting, K = 10": {
         ("K = 10", "grafting, one teacher", "fine-tuning"),
         ("K = 10", "KD, no labels", "fine-tuning"),

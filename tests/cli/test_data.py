@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -45,6 +46,14 @@ def test_inspect_prints_everything(images):
         "p1.png' is damaged",
     ):
         assert line in text, text
+
+
+def test_inspect_says_once_what_to_do_about_what_is_damaged(images):
+    for number in range(2):
+        (images / "cat" / f"p{number}.png").unlink()
+        tifffile.imwrite(images / "cat" / f"p{number}.tif", np.int16([[-5 - number, 7]]))
+    text = run("inspect", str(images)).stdout
+    assert text.count("what to do: set data.options.range to [black, white]") == 1
 
 
 def test_inspect_without_groups_says_so(images):

@@ -259,3 +259,31 @@ def test_no_real_image_is_refused(real_data: Path):
     for name in ("HAM10000/HAM10000_images_part_1", "CRCHistoPhenotypes/patch_images"):
         for file in sorted((real_data / name).iterdir())[:20]:
             assert read_image(file).shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "it is empty"),
+        (bytes(4096), "nothing but zeros"),
+        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"/annex/objects/SHA256E-s1--a.png\n", "git annex get"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1", "in the format HEIC"),
+        (b"%PDF-1.4", "it is a PDF"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["jpg", "dcm", "nii.gz"])
+def test_files_that_are_no_images_are_told_by_what_they_are(tmp_path, content, message, ending):
+    file = tmp_path / f"a.{ending}"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=rf"is damaged or no image: .*{message}"):
+        read_image(file)
+
+
+@pytest.mark.parametrize("white", [1023, 4095, 65535])
+def test_the_white_that_a_portable_graymap_names_is_white(tmp_path, white):
+    values = np.array([[0, white // 3], [white // 2, white]], dtype=">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 2 2 %d\n" % white + values.tobytes())
+    wanted = (values.astype(np.float64) * 65535 / white + 0.5).astype(np.uint16) // 256
+    np.testing.assert_array_equal(read_image(tmp_path / "a.pgm")[..., 0], wanted)

@@ -119,6 +119,7 @@ def test_what_is_no_file_is_listed_and_the_rest_inspected(tmp_path):
     found = inspect(str(tmp_path))
     assert sorted(found.damaged) == ["cat/folder", "cat/loop", "cat/pipe", "dog/empty", "dog/gone"]
     assert "named pipe" in found.damaged["cat/pipe"]
+    assert found.account.outside == 0
     assert found.counts.to_numpy().sum() == 13
 
 
@@ -176,6 +177,23 @@ def test_several_processes_see_the_same(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (np.int16([-5, 7]), "a run: signed and 32-bit values say nothing of black and white and are refused: set"),
+        (np.float32([0, 1]), "a run: floats are black at 0 and white at 1, and anything beyond is refused; 8 bits of"),
+        (np.uint16([0, 65535]), "a run: 0 becomes black and the highest number of that many bits white; 8 bits of"),
+    ],
+)
+def test_what_a_run_makes_of_deep_files_is_said(tmp_path, values, said):
+    for number, name in enumerate(("cat/1", "cat/2", "dog/1", "dog/2")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.resize(values, (4, 4 + number)))
+    found = inspect(str(tmp_path))
+    assert any(note.startswith(said) for note in found.notes)
+    assert bool(found.damaged) == (values.dtype == np.int16)
+
+
+@pytest.mark.parametrize(
     ("write_image", "kind"),
     [
         (lambda p: Image.new("I;16", (4, 4)).save(p, "PNG"), "PNG, 16 bit grey"),
@@ -189,6 +207,7 @@ def test_several_processes_see_the_same(tmp_path, monkeypatch):
         (lambda p: tifffile.imwrite(p, np.zeros((4, 4, 3), np.float32), photometric="rgb"),
          "TIFF, 32 bit floating point, 3 channels"),
         (lambda p: p.write_bytes(b"II*\0 no"), "TIFF"),
+        (lambda p: p.write_bytes(bytes(128) + b"DICM"), "DICOM"),
         (lambda p: p.write_bytes(b""), "other"),
     ],
 )  # fmt: skip

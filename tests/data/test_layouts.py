@@ -5,14 +5,14 @@ import re
 import numpy as np
 import pytest
 
-from preceptor.data.account import COPIES, LEFT_BEHIND, account_for
+from preceptor.data.account import COPIES, LEFT_BEHIND, OTHER_IMAGES, account_for
 from preceptor.data.layouts import GENERAL, PUBLISHED
 from preceptor.data.sources import SOURCES, open_source, recognise
 from preceptor.data.sources._sorting import sort_files
 from preceptor.errors import UserError
 
 from .test_sources import check
-from .trees import class_folders, save_image, save_mask, write
+from .trees import class_folders, save_array, save_image, save_mask, write
 
 
 def tree(root, *places):
@@ -68,6 +68,13 @@ def test_drive_without_masks_of_its_test_part(tmp_path):
     table, _, unused = opened(tmp_path)
     assert table.frame["split"].isna().all()
     assert unused["images of a part that has no masks"] == ("test/images/01_test.tif",)
+
+
+def test_chase_db1_sorted_into_folders(tmp_path):
+    for eye in ("01L", "01R", "02L"):
+        tree(tmp_path, f"Images/Image_{eye}.jpg", f"Masks/Image_{eye}_1stHO.png", f"Masks/Image_{eye}_2ndHO.png")
+    table, found, unused = opened(tmp_path)
+    assert (found.key, len(table), unused) == ("chase_db1", 3, {})
 
 
 def test_chase_db1(tmp_path):
@@ -206,6 +213,27 @@ def test_chest_xray_folders_with_a_second_copy(tmp_path):
         ([f"{n}.{end}" for n in range(4) for end in ("jpg", "png")], "masks_beside_as_png", 0),
         ([f"images/{n}_training.png" for n in range(21, 26)] + [f"1st_manual/{n}_manual1.png" for n in range(21, 26)],
          "paths", 0),
+        ([f"{part}_{kind}/{n}.png" for part in ("train", "test") for n in range(3) for kind in ("images", "masks")],
+         "parts_in_names", 0),
+        ([f"{part}{kind}/{n}.png" for part in ("train", "val") for n in range(3) for kind in ("", "annot")],
+         "parts_in_names", 0),
+        ([f"Set_{part}_{kind}/{part}{n}{end}.png" for part in ("Training", "Test") for n in range(3)
+          for kind, end in (("Input", ""), ("masks", "_segmentation"))], "parts_in_names", 0),
+        ([f"{kind}/Training_set/{n}.png" for n in range(3) for kind in ("images", "masks")]
+         + [f"{kind}/Test_set/{n}.png" for n in range(3) for kind in ("images", "masks")], "parts_of_pairs", 0),
+        ([f"p{n}/{kind}.png" for n in range(3) for kind in ("image", "mask")], "folders_of_one_pair", 3),
+        ([f"{begin}{n}.png" for n in range(3) for begin in ("", "mask_")], "paths", 0),
+        ([f"{begin}{n}.png" for n in range(3) for begin in ("img_", "mask_")], "paths", 0),
+        ([f"p{n // 2}/{begin}{n}.png" for n in range(6) for begin in ("img_", "mask_")], "paths", 3),
+        ([f"case{n}{end}.png" for n in range(3) for end in ("a", "a_lesion_mask")], "paths", 0),
+        ([f"case{n}{end}.png" for n in range(3) for end in ("a", "amask")], "paths", 0),
+        ([f"{part}/{n}{end}.png" for part in ("train", "test") for n in range(3) for end in ("_img", "_masks")],
+         "image_and_mask_beside", 0),
+        ([f"{kind}_{s:02d}/{s:02d}_{n}.png" for s in (1, 2, 3) for n in range(2) for kind in ("Slide", "GT_seg")],
+         "paths", 3),
+        ([f"{s:02d}{kind}{n:03d}.tif" for s in (1, 2) for n in range(3) for kind in ("/t", "_GT/SEG/man_seg")],
+         "paths", 2),
+        ([f"case{n}{end}.png" for n in range(3) for end in ("a", "a_mask_final")], "paths", 0),
     ],
 )  # fmt: skip
 def test_images_and_masks_as_people_keep_them(tmp_path, places, key, groups):
@@ -242,6 +270,96 @@ def test_mask_folders_are_never_classes(tmp_path, odd):
     with pytest.raises(UserError, match=rf"beside class folders {odd}/, which seems to hold masks"):
         open_source("folder", str(tmp_path))
     assert len(open_source("folder", str(tmp_path), {"classes": ["cat", "dog", odd]}).classes) == 3
+
+
+@pytest.mark.parametrize("kind", ["ground_glass", "unlabelled", "segmented_cells"])
+def test_classes_that_only_sound_like_masks_pair_with_no_other_class(tmp_path, kind):
+    for name in ("solid", kind):
+        tree(tmp_path / name, "1.jpg", "2.jpg", "3.jpg")
+    table, found, _ = opened(tmp_path)
+    assert (found.key, table.classes) == ("folder", tuple(sorted(("solid", kind))))
+
+
+def test_parts_whose_classes_hold_folders_of_patients(tmp_path):
+    for part, patients in (("train", 4), ("test", 2)):
+        for kind in ("benign", "malignant"):
+            for patient in range(patients):
+                tree(tmp_path / part / kind / f"{part}{kind}{patient}", "1.png", "2.png")
+    table, found, _ = opened(tmp_path)
+    assert table.classes == ("benign", "malignant")
+    assert table.frame["split"].value_counts().to_dict() == {"train": 16, "test": 8}
+    assert table.frame["group"].nunique() == 12
+    assert any("guessed" in reason for reason in found.reasons)
+
+
+@pytest.mark.parametrize("end", ["_flair.png", "_t1.png"])
+def test_folders_of_patients_with_masks_among_other_images_are_no_classes(tmp_path, end):
+    for number in range(6):
+        tree(tmp_path / f"BraTS20_Training_{number:03d}", *(f"{number}{one}" for one in ("_seg.png", "_t2.png", end)))
+    with pytest.raises(UserError, match="has no known layout"):
+        recognise(tmp_path)
+
+
+def test_a_folder_of_images_is_no_class_beside_one_of_thumbnails(tmp_path):
+    for kind in ("cat", "dog"):
+        tree(tmp_path / "images" / kind, "1.png", "2.png")
+        tree(tmp_path / "thumbnails" / kind, "1.png", "2.png")
+    table, found, unused = opened(tmp_path)
+    assert (table.classes, found.path.name) == (("cat", "dog"), "images")
+    assert any("thumbnails/ beside it: not used" in reason for reason in found.reasons)
+    assert sum(map(len, unused.values())) == 4
+
+
+def test_classes_of_two_levels_are_guessed_and_the_other_reading_is_said(tmp_path):
+    kinds = ("colon/aca", "colon/n", "lung/aca2", "lung/n2", "lung/scc")
+    for kind in (kind.rstrip("2") + "x" * kind.endswith("2") for kind in kinds):
+        tree(tmp_path / kind, "1.png", "2.png")
+    assert any("--source paths --option 'image=" in reason for reason in recognise(tmp_path).reasons)
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (["a/1.svs", "b/2.svs"], r"'a/1.svs' and 1 more: whole slides; cut them into tiles"),
+        (["1.png", "2.png", "labels.xlsx"], r"'labels.xlsx': spreadsheets; save the sheet with the labels as CSV"),
+        (["data.zip"], r"'data.zip': archives; unpack them first"),
+        (["images/1.png", "masks/1.npy"], r"'masks/1.npy': arrays; save each"),
+        ([f"{kind}/{side}/{n}.png" for kind in ("PNG", "TIF") for side in ("Original", "Ground Truth") for n in (1, 2)],
+         r"known is what lies in PNG/, TIF/: give that folder \(one at a time\)"),
+    ],
+)  # fmt: skip
+def test_what_is_not_read_is_named_with_what_to_do(tmp_path, places, message):
+    for place in places:
+        tree(tmp_path, place) if place.endswith(".png") else write(tmp_path / place, "x")
+    with pytest.raises(UserError, match=message):
+        recognise(tmp_path)
+
+
+def test_images_of_parts_without_masks_that_are_read_are_no_class(tmp_path):
+    for part in ("train", "valid"):
+        tree(tmp_path, f"{part}/images/1.jpg", f"{part}/images/2.jpg")
+        write(tmp_path / part / "labels" / "1.txt", "0 .1 .1 .2 .2")
+    with pytest.raises(UserError, match=r"1\.txt' and 1 more: annotations; labels belong into a table"):
+        recognise(tmp_path)
+
+
+def test_files_that_are_only_as_large_as_others_are_no_copies(tmp_path):
+    class_folders(tmp_path / "train")
+    for kind in ("cat", "dog"):
+        save_array(tmp_path / "train" / kind / "same.bmp", np.full((8, 8, 3), 9, dtype=np.uint8))
+        save_array(tmp_path / "other" / kind / "same.bmp", np.full((8, 8, 3), 9, dtype=np.uint8))
+        save_array(tmp_path / "rest" / kind / "same.bmp", np.full((8, 8, 3), 7, dtype=np.uint8))
+    table = open_source("folder", str(tmp_path / "train"))
+    unused = {one.reason: one.places for one in account_for(tmp_path, table).unused}
+    assert unused == {
+        COPIES: ("other/cat/same.bmp", "other/dog/same.bmp"),
+        OTHER_IMAGES: ("rest/cat/same.bmp", "rest/dog/same.bmp"),
+    }
+
+
+def test_a_path_of_an_archive_says_to_unpack_it(tmp_path):
+    with pytest.raises(UserError, match="is a file of archives: unpack them first"):
+        recognise(write(tmp_path / "data.tar.gz", "x"))
 
 
 @pytest.mark.parametrize("fine", ["background", "ground glass", "unlabelled", "segmental", "annotator"])

@@ -249,7 +249,10 @@ def _odd(found: "Inspection") -> list[str]:
 def _damaged(found: "Inspection") -> list[str]:
     counts = Counter(message.splitlines()[0] for message in found.damaged.values())
     lines = [line if count == 1 else f"{line.rstrip(';')} ({count} images)" for line, count in counts.items()]
-    return lines[:_MOST] + ([f"and {len(lines) - _MOST} more"] if len(lines) > _MOST else [])
+    lines = lines[:_MOST] + ([f"and {len(lines) - _MOST} more"] if len(lines) > _MOST else [])
+    rests = dict.fromkeys(" ".join(message.splitlines()[1:]) for message in found.damaged.values())
+    said = " ".join(found.notes)
+    return lines + [f"what to do: {rest}" for rest in rests if rest and rest not in said and "data inspect" not in rest]
 
 
 def _equal(found: "Inspection") -> list[str]:

@@ -10,8 +10,9 @@ from preceptor.data.pixels.endings import ending_of, is_image
 from preceptor.data.samples import SampleTable
 from preceptor.data.tree import files_below
 
+_MOST, _COMPARED = 8, 4096  # files of one name and size, and bytes of each, that are compared
 LEFT_BEHIND = "hidden, or left by systems and programs"
-COPIES = "second copies, by name and size, of images that are used"
+COPIES = "second copies, by name, size and some of their bytes, of images that are used"
 OTHER_IMAGES = "images that the layout does not use"
 NO_IMAGES = "no images by their endings"
 
@@ -74,7 +75,9 @@ def account_for(path: Path, table: SampleTable) -> Account | None:
     kinds = [{place for place in kind if place in found} for kind in (images, masks, read)]
     rest = [file.place for place, file in found.items() if not any(place in kind for kind in kinds)]
     left_behind = {file.place for file in found.values() if file.left_behind}
-    used = {(os.path.basename(file), _size(file)) for file in kinds[0] | kinds[1]} if rest else set()
+    used: dict[tuple[str, int], list[str]] = {}
+    for file in sorted(kinds[0] | kinds[1]) if rest else ():
+        used.setdefault((os.path.basename(file), _size(file)), []).append(file)
     left_out = {os.path.abspath(file): reason for file, reason in table.left_out.items()}
 
     def reason(place: str) -> str:
@@ -84,8 +87,8 @@ def account_for(path: Path, table: SampleTable) -> Account | None:
             return left_out.get(root + place, NO_IMAGES)
         if root + place in left_out:
             return left_out[root + place]
-        is_copy = (os.path.basename(place), _size(root + place)) in used
-        return COPIES if is_copy else OTHER_IMAGES
+        namesakes = used.get((os.path.basename(place), _size(root + place)), [])
+        return COPIES if any(_are_alike(root + place, file) for file in namesakes[:_MOST]) else OTHER_IMAGES
 
     return Account(
         folder=str(folder),
@@ -94,7 +97,7 @@ def account_for(path: Path, table: SampleTable) -> Account | None:
         masks=len(kinds[1]),
         read=tuple(sorted(place.removeprefix(root) for place in kinds[2])),
         unused=_by_reason((reason(place), place) for place in rest),
-        outside=len(images | masks) - len(kinds[0]) - len(kinds[1]),
+        outside=sum(not place.startswith(root) for place in images | masks),
     )
 
 
@@ -105,6 +108,20 @@ def _by_reason(found: Iterable[tuple[str, str]]) -> tuple[Unused, ...]:
     return tuple(
         sorted((Unused(reason, tuple(places)) for reason, places in reasons.items()), key=lambda one: -len(one.places))
     )
+
+
+def _are_alike(one: str, other: str) -> bool:
+    """Whether two files of one size have the same bytes in the middle and at the end."""
+    try:
+        with open(one, "rb") as first, open(other, "rb") as second:
+            for back in (0.5, 0):
+                for file in (first, second):
+                    file.seek(max(0, int(os.fstat(file.fileno()).st_size * (1 - back)) - _COMPARED))
+                if first.read(_COMPARED) != second.read(_COMPARED):
+                    return False
+    except OSError:
+        return False
+    return True
 
 
 def _size(path: str) -> int:

@@ -4,6 +4,7 @@ import logging
 import struct
 from pathlib import Path
 
+from preceptor.data.pixels.endings import DICOM_MAGIC, NIFTI_SUFFIXES, ending_of
 from preceptor.opening import open_file
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -18,7 +19,11 @@ def stored_kind(path: str | Path) -> str:
         UserError: no regular file.
     """
     with open_file(path, "image") as file:
-        start = file.read(32)
+        start = file.read(132)
+        if start[128:] == DICOM_MAGIC:
+            return "DICOM"
+        if ending_of(str(path)) in NIFTI_SUFFIXES:
+            return "NIfTI"
         if start.startswith(_PNG) and len(start) >= 26:
             bits, kind = start[24], _PNG_KINDS.get(start[25], "unknown")
             return f"PNG, {bits} bit {kind}"

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from preceptor.data.masks.guess import LOOKED_AT, MaskLook, guessed, look_at_mask
 from preceptor.data.masks.marks import marks_of
-from preceptor.data.masks.meaning import Meaning, classes_of, meaning_by
+from preceptor.data.masks.meaning import NEAREST, Meaning, classes_of, is_jpeg, meaning_by
 from preceptor.data.masks.rules import AS_USUAL, MaskRules
 from preceptor.data.masks.runs import Runs
 from preceptor.data.pixels import USUAL, PixelRules, StoredImage, to_pixels
 from preceptor.data.pixels.endings import DICOM_MAGIC, DICOM_SUFFIXES, IMAGE_SUFFIXES, NIFTI_SUFFIXES, ending_of
 from preceptor.data.pixels.facts import FileFacts
+from preceptor.data.pixels.impostors import what_it_is
 from preceptor.data.pixels.levels import Range, range_of
 from preceptor.data.pixels.reading import (
     MOST_PIXELS,
@@ -232,6 +233,8 @@ class FileReader:
     def _meaning_found(self) -> Meaning | UserError:
         """The meaning, or why there is none: looked for once."""
         meaning = meaning_by(self.mask_rules)
+        if meaning.colours and any(is_jpeg(path) for paths in self.masks or () for path in paths):
+            return replace(meaning, said=(NEAREST,))
         if self.masks is None or self.classes != 2 or not self.mask_rules.are_guessed:
             return meaning
         with _FINDING:
@@ -280,16 +283,16 @@ def stored_in(opened: BinaryIO, request: ReadRequest) -> StoredImage:
     Raises:
         UserError: it is damaged, of a kind that is not read, too large, or has several pages.
     """
+    head = opened.read(132)
+    opened.seek(0)
     try:
-        head = opened.read(132)
-        opened.seek(0)
         return _reader(head, request)(opened, request)
     except UserError:
         raise
     except NotDecodableError as error:
         raise request.refused(str(error)) from None
     except DamagedImageError as error:
-        raise request.damaged(str(error)) from None
+        raise request.damaged(what_it_is(head) or str(error)) from None
     except OverflowError as error:
         raise request.too_large(str(error)) from None
     except MemoryError:
@@ -302,8 +305,8 @@ def stored_in(opened: BinaryIO, request: ReadRequest) -> StoredImage:
         if isinstance(error, UnidentifiedImageError):
             from preceptor.data.pixels.pillow import NAMES
 
-            raise request.damaged(f"it is no {NAMES}") from None
-        raise request.damaged(first_line_shown(error)) from None
+            raise request.damaged(what_it_is(head) or f"it is no {NAMES}") from None
+        raise request.damaged(what_it_is(head) or first_line_shown(error)) from None
 
 
 def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadRequest], StoredImage]:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from preceptor.specs import Task
 
-END = r"\.[^./]+"
+END = r"(?:(?i:\.nii\.gz)|(?i:(?<!\.nii))\.[^./]+)"
 """The ending of a file's name."""
-PART_WORD = r"(?i:train|training|val|valid|validation|test|testing)"
-PART = rf"(?P<part>{PART_WORD})"
+PART_WORD = r"(?i:train|training|val|valid|validation|dev|test|testing)"
+PART = rf"(?:\d+[ _.-]+)?(?P<part>{PART_WORD})(?i:[ _-]?(?:set|data|split|part|images?|imgs?))?"
 """A folder that is a part."""
 MASK_WORD = r"(?i:masks?|segmentations?|segs?|labels?|annotations?|anno|gt|ground_?truths?|manual\d?)"
 """How masks are called, as a word of a file's or folder's name."""
@@ -27,9 +27,14 @@ CLASS_WORD = (
     r"pos(?:itive)?|neg(?:ative)?|yes|no|control)"
 )
 """How classes are called, where a folder's name alone tells that it is one."""
-_IMAGES = r"(?i:images?|imgs?|pictures?)"
+IMAGES_WORD = r"(?i:images?|imgs?|pictures?)"
+"""How folders of images are called."""
+_ONE_IMAGE = r"(?i:images?|img|scan|picture|photo|original|orig|raw|input|ct|mri?|pet|us)"
 _MASKS = rf"(?:{MASK_WORD})"
 _MASK_END = rf"(?:[ _.-]+{MASK_WORD})(?:[ _.-]*\d+)?"
+_MASK_INSIDE = r"(?i:masks?|annot(?:ation)?s?|segmentations?|ground[ _]?truths?|labels?|(?<![A-Za-z])gt(?![A-Za-z]))"
+_NAMED_PART = rf"(?:[^/]*[^/A-Za-z])?(?P<part>{PART_WORD})(?=[^/a-z]|{_MASK_INSIDE}|(?i:images?|imgs?|set|data)|/)[^/]*"
+"""A folder whose name tells the part, and more besides."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class FolderLayout:
         grouping: what a group is.
         group_table: a table that tells the groups: its name, the column of the image's key, the column of the group.
         fewest_groups: below so many the folders that are taken as groups are rather something else.
+        fewest_parts: below so many parts it is rather something else.
         left_out: what files are that belong to the set and are not used: expression and reason, in the plural.
         refused: what cannot be read: expression and reason.
         examples: published paths, an image and its masks one after the other.
@@ -66,6 +72,7 @@ class FolderLayout:
     grouping: str = "group"
     group_table: tuple[str, str, str] | None = None
     fewest_groups: int = 0
+    fewest_parts: int = 0
     left_out: tuple[tuple[str, str], ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     examples: tuple[tuple[str, ...], ...] = ()
@@ -103,9 +110,9 @@ PUBLISHED: tuple[FolderLayout, ...] = (
     FolderLayout(
         key="chase_db1",
         title="CHASE_DB1, vessels in retinal images of children",
-        image=rf"(?P<key>Image_(?P<group>\d\d)[LR]){END}",
-        mask=rf"(?P<key>Image_(?P<group>\d\d)[LR])_1stHO{END}",
-        second=rf"(?P<key>Image_(?P<group>\d\d)[LR])_2ndHO{END}",
+        image=rf"(?:[^/]+/)?(?P<key>Image_(?P<group>\d\d)[LR]){END}",
+        mask=rf"(?:[^/]+/)?(?P<key>Image_(?P<group>\d\d)[LR])_1stHO{END}",
+        second=rf"(?:[^/]+/)?(?P<key>Image_(?P<group>\d\d)[LR])_2ndHO{END}",
         task="segmentation",
         mask_classes=("background", "vessel"),
         grouping="patient",
@@ -172,16 +179,35 @@ GENERAL: tuple[FolderLayout, ...] = (
     FolderLayout(
         key="folders_of_pairs",
         title="folders, each with images and masks in folders of their own; each is taken as a group (a patient)",
-        image=rf"(?:{PART}/)?(?P<group>[^/]+)/{_IMAGES}/(?P<key>.+){END}",
+        image=rf"(?:{PART}/)?(?P<group>[^/]+)/{IMAGES_WORD}/(?P<key>.+){END}",
         mask=rf"(?:{PART}/)?(?P<group>[^/]+)/{_MASKS}/(?P<key>.+?)(?:{_MASK_END})?{END}",
         task="segmentation",
         grouping="folder",
         examples=(("p1/images/3.png", "p1/masks/3_mask.png"), ("train/p2/img/a.png", "train/p2/gt/a.png")),
     ),
     FolderLayout(
+        key="parts_in_names",
+        title="folders of images and of masks, the name of each telling its part",
+        image=rf"(?![^/]*{_MASK_INSIDE}){_NAMED_PART}/(?P<key>.+){END}",
+        mask=rf"(?=[^/]*{_MASK_INSIDE}){_NAMED_PART}/(?P<key>.+?)(?:{_MASK_END})?{END}",
+        task="segmentation",
+        fewest_parts=2,
+        examples=(("train_images/3.png", "train_masks/3.png"), ("val/a.png", "valannot/a_mask.png")),
+    ),
+    FolderLayout(
+        key="folders_of_one_pair",
+        title="folders, each with one image and its mask, called alike in all; each is taken as a group (a patient)",
+        image=rf"(?:{PART}/)?(?P<group>[^/]+)/{_ONE_IMAGE}{END}",
+        mask=rf"(?:{PART}/)?(?P<group>[^/]+)/{MASK_WORD}(?:[ _.-]*\d+)?{END}",
+        task="segmentation",
+        grouping="folder",
+        fewest_groups=2,
+        examples=(("p1/image.png", "p1/mask.png"), ("test/p2/ct.nii.gz", "test/p2/seg.nii.gz")),
+    ),
+    FolderLayout(
         key="parts_of_pairs",
         title="a folder of images and one of masks, each with folders that are parts",
-        image=rf"{_IMAGES}/{PART}/(?P<key>.+){END}",
+        image=rf"{IMAGES_WORD}/{PART}/(?P<key>.+){END}",
         mask=rf"{_MASKS}/{PART}/(?P<key>.+?)(?:{_MASK_END})?{END}",
         task="segmentation",
         examples=(("images/train/3.png", "masks/train/3.png"),),
@@ -203,6 +229,14 @@ GENERAL: tuple[FolderLayout, ...] = (
         mask=rf"(?:{PART}/)?(?P<key>.+?){_MASK_END}{END}",
         task="segmentation",
         examples=(("3.png", "3_mask.png"), ("train/a.jpg", "train/a_segmentation.png")),
+    ),
+    FolderLayout(
+        key="image_and_mask_beside",
+        title="images and masks side by side, both called so",
+        image=rf"(?:{PART}/)?(?P<key>.+?)[ _.-]+{_ONE_IMAGE}{END}",
+        mask=rf"(?:{PART}/)?(?P<key>.+?){_MASK_END}{END}",
+        task="segmentation",
+        examples=(("000_img.png", "000_masks.png"), ("train/a-image.jpg", "train/a-mask.png")),
     ),
     FolderLayout(
         key="masks_beside_as_png",

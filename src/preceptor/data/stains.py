@@ -4,6 +4,7 @@ Light that passes stained tissue follows the law of Beer and Lambert: per colour
 ``intensity = white * exp(-sum over stains of amount * vector)``.
 """
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ def stain_basis() -> NDArray[np.float64]:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
+@cache
 def unmixing() -> NDArray[np.float64]:
     """(3, 2) amounts of haematoxylin and eosin in an optical density of red, green and blue."""
     return np.asarray(np.linalg.inv(stain_basis())[:, :2])

@@ -17,7 +17,8 @@ _USUAL = ("state_dict", "model", "model_state_dict")
 _AVERAGED = "n_averaged"  # how many an averaged model has seen: a number beside its tensors
 _DEEPEST = 3
 _MOST_PARTS = 6
-_COMPILED = "_orig_mod"
+_WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""What compilation, sharding and saving memory put anywhere among the parts of names."""
 
 _NUMPY = ("numpy.core", "numpy._core")
 _NUMBERS = [np.dtype(kind) for kind in ("?", "b", "B", "h", "H", "i", "I", "l", "L", "e", "f", "d", "F", "D")]
@@ -118,8 +119,8 @@ def _fit(entry: Mapping[str, Tensor], names: Collection[str]) -> _Fit:
 
 
 def _plain(name: str) -> list[str]:
-    """The parts of a name, without what compilation puts among them."""
-    return [part for part in name.split(".") if part != _COMPILED]
+    """The parts of a name, without what wrappers put among them."""
+    return [part for part in name.split(".") if part not in _WRAPPERS]
 
 
 def _has(name: str, prefix: str) -> bool:

@@ -110,6 +110,49 @@ def test_what_is_guessed_is_right_and_said(tmp_path: Path, make: Any, ending: st
     assert words in said(table)
 
 
+def test_black_and_white_with_a_trace_of_colour_are_grey(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 6, (16, 16, 3))
+    masks = [np.abs(mask[..., None] * 255 - noise).astype(np.uint8) for mask in (SQUARE, OTHER)]
+    table = table_of(tmp_path, *masks)
+    for mask, found in zip((SQUARE, OTHER), read(table), strict=True):
+        assert np.array_equal(found, mask)
+    assert "from 127.5 on is foreground" in said(table)
+
+
+def test_small_differences_between_dark_colours_are_kept(tmp_path: Path) -> None:
+    table = table_of(tmp_path, in_colour((1, 0, 0), SQUARE) + in_colour((0, 1, 0), OTHER))
+    with pytest.raises(UserError, match=r"class1: \[0, 1, 0\], class2: \[1, 0, 0\]"):
+        read(table)
+
+
+def test_colours_of_jpeg_are_the_nearest_of_the_table(tmp_path: Path) -> None:
+    colours = {"background": (0, 0, 0), "gland": (255, 0, 0), "vessel": (0, 0, 255), "ignore": (0, 255, 0)}
+    numbers = np.kron(SQUARE + 2 * OTHER, np.ones((8, 8), dtype=np.uint8))
+    numbers[:16, -16:] = 3
+    drawn = np.array(list(colours.values()), dtype=np.uint8)[numbers]
+    table = table_of(tmp_path, drawn, drawn.swapaxes(0, 1).copy(), ending=".jpg", mask_colours=colours)
+    wanted = np.where(numbers == 3, IGNORED, numbers)
+    edges = np.zeros(numbers.shape, dtype=bool)
+    for side in (0, 1):
+        edges |= np.abs(np.diff(numbers.astype(int), axis=side, append=0)) > 0
+    inner = ~(edges | np.roll(edges, 1, 0) | np.roll(edges, 1, 1) | np.roll(edges, 2, 0) | np.roll(edges, 2, 1))
+    assert (read(table)[0] == wanted)[inner].all()
+    assert (read(table)[0] == wanted).mean() > 0.97
+    assert "each pixel is the class of the nearest of mask_colours" in said(table)
+    other = {"background": (255, 255, 255), "gland": (0, 255, 255)}
+    with pytest.raises(UserError, match=r"of its pixels are near no colour of data\.options\.mask_colours"):
+        read(table_of(tmp_path / "b", drawn, ending=".jpg", mask_colours=other))
+
+
+def test_objects_may_each_have_a_colour(tmp_path: Path) -> None:
+    numbers = np.arange(256).reshape(16, 16)
+    colours = np.stack([numbers, 255 - numbers, numbers // 2], axis=2).astype(np.uint8) * SQUARE[..., None]
+    with pytest.raises(UserError, match=r"set data\.options\.mask_values=objects"):
+        read(table_of(tmp_path, colours, np.roll(colours, (4, 4), axis=(0, 1)) // 2))
+    table = table_of(tmp_path, colours, colours, mask_values="objects")
+    assert np.array_equal(read(table)[0], SQUARE)
+
+
 @pytest.mark.parametrize("blur", ["jpeg", "resized"])
 def test_grey_edges_are_cut_in_the_middle(tmp_path: Path, blur: str) -> None:
     large = np.roll(np.kron(SQUARE, np.ones((8, 8), dtype=np.uint8)) * np.uint8(255), (3, 5), axis=(0, 1))
@@ -143,8 +186,23 @@ AMBIGUOUS = {
         (in_colour((255, 0, 0), SQUARE), in_colour((0, 255, 0), OTHER)),
         [r"mask_colours={background: \[0, 0, 0\], class1: \[0, 255, 0\], class2: \[255, 0, 0\]}"],
     ),
+    "three greys": ((SQUARE * 127 + OTHER * 255,), [r"data.options.mask_values=\[0, 127, 255\]", "threshold=128"]),
+    "colours of JPEG": (
+        (np.random.default_rng(0).integers(0, 9, (16, 16, 3), dtype=np.uint8),),
+        [
+            "217 colours are more than classes",
+            "JPEG and smoothing make such colours, too: save smoothed masks anew as PNG",
+            "of JPEG the nearest colour counts",
+        ],
+    ),
     "a picture": ((np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8),), ["unexpected values"]),
 }
+
+
+def test_a_threshold_of_probabilities_lies_between_0_and_1(tmp_path: Path) -> None:
+    table = table_of(tmp_path, np.random.default_rng(0).random((16, 16), dtype=np.float32), ending=".tif")
+    with pytest.raises(UserError, match=r"set data\.options\.mask_threshold=0\.5"):
+        read(table)
 
 
 @pytest.mark.parametrize(("masks", "words"), AMBIGUOUS.values(), ids=AMBIGUOUS)

@@ -79,6 +79,14 @@ def test_the_reason_is_the_true_one(name, reason):
         read_stored(ReadRequest(path=SHIPPED / f"{name}.dcm", place=0))
 
 
+def test_a_transfer_syntax_of_a_maker_is_no_damage(tmp_path):
+    file = save(tmp_path / "a.dcm", np.zeros((4, 4)))
+    known, private = b"1.2.840.10008.1.2.1", b"1.2.999.10008.1.2.1"
+    file.write_bytes(file.read_bytes().replace(known, private, 1))
+    with pytest.raises(UserError, match=r"a\.dcm' is a DICOM file in the private transfer syntax 1\.2\.999"):
+        read_image(file)
+
+
 def window(centre, width):
     return {"WindowCenter": centre, "WindowWidth": width}
 

@@ -142,3 +142,11 @@ def test_a_damaged_volume_is_named_and_the_others_are_read(tmp_path):
     assert list(found.damaged) == ["b/2"]
     assert "2.nii" in found.damaged["b/2"]
     assert sum(found.sizes.values()) == 28
+
+
+def test_a_name_that_files_of_several_folders_have_is_no_group(tmp_path):
+    for folder in ("ad/p1", "ad/p2", "cn/p3"):
+        save(tmp_path / folder / "scan.nii.gz")
+    table = open_source("folder", str(tmp_path))
+    assert sorted(set(table.frame["group"])) == ["ad/p1/scan", "ad/p2/scan", "cn/p3/scan"]
+    assert any("files of several folders have one name" in note for note in table.notes)

@@ -126,7 +126,7 @@ BOMBS = {
     "gif of frames": (lambda _: frames("GIF", 3), "frames: one was expected"),
     "png of frames": (lambda _: frames("PNG", 3), "frames: one was expected"),
     "webp of frames": (lambda _: frames("WEBP", 3), "frames: one was expected"),
-    "gzip": (lambda _: zlib.compress(ZEROS, wbits=31), "no PNG, JPEG"),
+    "gzip": (lambda _: zlib.compress(ZEROS, wbits=31), "compressed with gzip"),
 }
 
 

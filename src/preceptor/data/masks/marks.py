@@ -6,6 +6,8 @@ import numpy as np
 
 from preceptor.data.pixels.stored import StoredImage, Values
 
+_NOISE, _BRIGHT = 8, 128  # of 255: JPEG's trace in grey pictures; below, a small difference may tell two classes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
@@ -44,12 +46,23 @@ def marks_of(stored: StoredImage) -> Marks:
         colours = _bytes(stored.palette)[values[..., 0]]
         return Marks(values=values[..., 0], white=stored.white, colours=colours, alpha=alpha)
     if (values != values[..., :1]).any():
+        if _is_nearly_grey(values):
+            return Marks(values=values.max(axis=2), white=stored.white, alpha=alpha)
         several = _bytes(values[..., :3]) if values.shape[2] >= 3 else None
         return Marks(values=None, white=stored.white, colours=several, alpha=alpha)
     grey = values[..., 0]
     if stored.is_inverted and stored.white is not None:
         grey = stored.white - grey
     return Marks(values=grey, white=stored.white, alpha=alpha)
+
+
+def _is_nearly_grey(values: Values) -> bool:
+    """Whether three channels of 8 bits differ by no more than JPEG does to black and white."""
+    if values.dtype != np.uint8 or values.shape[2] != 3 or values.max() < _BRIGHT:
+        return False
+    largest = np.maximum(np.maximum(values[..., 0], values[..., 1]), values[..., 2])
+    smallest = np.minimum(np.minimum(values[..., 0], values[..., 1]), values[..., 2])
+    return int((largest - smallest).max()) <= _NOISE
 
 
 def _bytes(colours: Values) -> Values:

@@ -8,6 +8,7 @@ import numpy as np
 
 from preceptor.data.masks.marks import Marks, marks_of, numbers_of_colours
 from preceptor.data.masks.rules import IGNORE_NAME, RGB, MaskRules
+from preceptor.data.pixels.endings import ending_of
 from preceptor.data.pixels.stored import StoredImage, Values
 from preceptor.data.samples import Pixels
 from preceptor.errors import UserError
@@ -94,27 +95,39 @@ def _chosen(marks: Marks, path: str, meaning: Meaning) -> tuple[Values, float]:
     if meaning.where == "palette" and marks.has_palette:
         assert marks.colours is not None
         return marks.colours[..., 0], 255
+    if marks.values is None and marks.colours is not None and meaning.is_objects:
+        return marks.colours.max(axis=2), 255
     if marks.values is None:
         colours = marks.colours if marks.colours is not None else np.empty((0, 3))
         raise refused_colours(path, np.unique(colours.reshape(-1, 3), axis=0).tolist())
     return marks.values, white
 
 
+_FAR, _MOST_FAR = 64, 0.25  # of 441 between black and white, and of the pixels, edges among them
+NEAREST = "masks are JPEG, which changes colours: each pixel is the class of the nearest of mask_colours"
 _MOST_COLOURS = 6  # that are named
+_MANY_COLOURS = 32  # from which on they are no classes
 
 
 def refused_colours(path: str, colours: Iterable[RGB], what: str = "colours") -> UserError:
     """Masks whose colours are no classes yet: which they are, and the option that says it, to be filled in."""
     found = sorted({tuple(map(int, colour)) for colour in colours}, key=lambda colour: (sum(colour) > 0, colour))
     shown = ", ".join(str(list(colour)) for colour in found[:_MOST_COLOURS])
-    more = ", …" if len(found) > _MOST_COLOURS else ""
+    more = end = ", …" if len(found) > _MOST_COLOURS else ""
     names = ["background" if not any(colour) else f"class{at}" for at, colour in enumerate(found[:_MOST_COLOURS])]
     given = ", ".join(f"{name}: {list(colour)}" for name, colour in zip(names, found, strict=False))
-    given = given or "background: [0, 0, 0], lesion: [255, 0, 0]"
+    first = ""
+    if not given or len(found) > _MANY_COLOURS:
+        given, end = "background: [0, 0, 0], lesion: [255, 0, 0]", ", …"
+        first = (
+            f"{len(found)} colours are more than classes: if each object has one of its own, set "
+            "data.options.mask_values=objects;\nJPEG and smoothing make such colours, too: "
+            "save smoothed masks anew as PNG, of JPEG the nearest colour counts; and "
+        )
     return UserError(
         f"mask {quoted(path)} has {what}{f' {shown}{more}' if shown else ''}: one value per pixel was expected, 0 for "
-        "background;\nsay what each colour is, in words of your own, background first: "
-        f"data.options.mask_colours={{{given}{more}}}"
+        f"background;\n{first if found else ''}say what each colour is, in words of your own, background first: "
+        f"data.options.mask_colours={{{given}{end}}}"
     )
 
 
@@ -146,6 +159,8 @@ def _by_colours(marks: Marks, path: str, meaning: Meaning) -> Pixels:
             grey = np.rint(grey * (255 / marks.white))
         colours = np.repeat(grey[..., None], 3, axis=2)
     number = numbers_of_colours(colours)
+    if is_jpeg(path):
+        return _by_nearest(colours, path, meaning)
     found = np.full(number.shape, IGNORED, dtype=np.uint8)
     known = np.zeros(number.shape, dtype=bool)
     for place, colour in enumerate(meaning.colours):
@@ -165,6 +180,33 @@ def _by_colours(marks: Marks, path: str, meaning: Meaning) -> Pixels:
     return found
 
 
+def is_jpeg(path: str) -> bool:
+    """Whether a mask's file is a JPEG by its name, in which no colour stays as it was drawn."""
+    return ending_of(path) in (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+def _by_nearest(colours: Values, path: str, meaning: Meaning) -> Pixels:
+    """Each pixel as the class whose colour is nearest, as a JPEG keeps no colour.
+
+    Raises:
+        UserError: most pixels are near none of them.
+    """
+    table = [*meaning.colours, *([meaning.ignored_colour] if meaning.ignored_colour else [])]
+    pixels = colours.astype(np.float32)
+    apart = np.stack([np.square(pixels - np.array(colour, dtype=np.float32)).sum(axis=2) for colour in table])
+    is_far: Values = apart.min(axis=0) > _FAR**2
+    share = float(is_far.mean())
+    if share > _MOST_FAR:
+        shown = ", ".join(str(colour) for colour in np.unique(colours[is_far], axis=0)[:6].astype(int).tolist())
+        raise UserError(
+            f"mask {quoted(path)}: {share:.0%} of its pixels are near no colour of data.options.mask_colours, for "
+            f"example {shown};\nadd these colours, as `ignore` where they count nowhere"
+        )
+    nearest: Pixels = apart.argmin(axis=0).astype(np.uint8)
+    nearest[nearest == len(meaning.colours)] = IGNORED
+    return nearest
+
+
 def unexpected(path: str, present: Values, wanted: str, of: str = "") -> UserError:
     """The error for a mask with values that mean nothing, with what may be meant.
 
@@ -177,13 +219,14 @@ def unexpected(path: str, present: Values, wanted: str, of: str = "") -> UserErr
     if IGNORED in values and small and max(small) < IGNORED // 2 and max(small) == int(max(small)):
         advice.append(f"if {IGNORED} is for pixels that count nowhere, set data.options.mask_ignore={IGNORED}")
         values = small
-    if len(values) > 2 and all(value == int(value) and 0 <= value < IGNORED for value in values) and len(values) < 33:
+    if len(values) > 2 and all(value == int(value) and 0 <= value <= IGNORED for value in values) and len(values) < 33:
         advice.append("if values are classes, name them all, background first: data.options.classes=[background, …]")
         if max(values) >= len(values):
             advice.append(f"and give their values: data.options.mask_values=[{listed(values)}]")
     if len(values) > 2:
         advice.append("if each object has a number of its own, set data.options.mask_values=objects")
-        advice.append("if edges are grey, set data.options.mask_threshold=128")
+        half = next((half for white, half in ((1, 0.5), (255, 128)) if max(values) <= white), 32768)
+        advice.append(f"if edges are grey, set data.options.mask_threshold={half}")
     elif len(values) == 2:
         advice.append(f"if these are background and foreground, set data.options.mask_values=[{listed(values)}]")
     said = f"mask {quoted(path)} has{f', {of},' if of else ''} unexpected values {listed(present.tolist())}"

@@ -110,6 +110,7 @@ def _frame(found: Any, request: ReadRequest, place: int) -> StoredImage:
     if not any(name in found for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise NotDecodableError(f"is a DICOM file without pixels{_kind(found)}; leave it out")
     meaning = str(found.get("PhotometricInterpretation", ""))
+    _require_known(_syntax(found))
     _require_whole(found)
     try:
         values: Values = pixel_array(found, index=place if int(found.get("NumberOfFrames") or 1) > 1 else None)
@@ -221,6 +222,14 @@ def _syntax(found: Any) -> Any:
     if syntax is None:
         raise DamagedImageError("it does not say how its pixels are stored (no TransferSyntaxUID)")
     return syntax
+
+
+def _require_known(syntax: Any) -> None:
+    if not syntax.is_transfer_syntax:
+        raise NotDecodableError(
+            f"is a DICOM file in the private transfer syntax {syntax}, which only programs of its maker read: export "
+            "it anew, for example as Explicit VR Little Endian"
+        )
 
 
 def _require_whole(found: Any) -> None:

@@ -20,15 +20,35 @@ class _Kind:
     high: float = -np.inf
 
 
-Counted = tuple[dict[tuple[str, int], _Kind], dict[str, int]]
+_Key = tuple[str, int, str]
+"""Type of the values, channels, and what says which value is black and which white."""
+Counted = tuple[dict[_Key, _Kind], dict[str, int]]
 """What was seen, as it passes between processes."""
+
+
+_USUALLY = {
+    "bits": "0 becomes black and the highest number of that many bits white",
+    "floats": "floats are black at 0 and white at 1, and anything beyond is refused",
+    "nothing": "signed and 32-bit values say nothing of black and white and are refused: set data.options.range="
+    "[black, white], or data.options.percentiles=[0.5, 99.5]",
+    "window": "black and white are those of each file's window",
+}
+
+
+def _black_and_white(stored: StoredImage) -> str:
+    """What says which value is black and which white, where no option does."""
+    if stored.window is not None:
+        return "window"
+    if stored.white is not None:
+        return "bits"
+    return "floats" if stored.values.dtype.kind == "f" else "nothing"
 
 
 @dataclass
 class FileFacts:
-    """What was read so far, by kind: type of the values, and channels. Safe to share between threads."""
+    """What was read so far, by kind. Safe to share between threads."""
 
-    kinds: dict[tuple[str, int], _Kind] = field(default_factory=dict)
+    kinds: dict[_Key, _Kind] = field(default_factory=dict)
     about: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -40,7 +60,7 @@ class FileFacts:
         values = stored.values if stored.alpha is None else np.delete(stored.values, stored.alpha, axis=2)
         low, high = (0.0, 255.0) if values.dtype == np.uint8 else (float(values.min()), float(values.max()))
         with self._lock:
-            kind = self.kinds.setdefault((values.dtype.name, stored.values.shape[2]), _Kind())
+            kind = self.kinds.setdefault((values.dtype.name, stored.values.shape[2], _black_and_white(stored)), _Kind())
             kind.count += 1
             kind.low, kind.high = min(kind.low, low), max(kind.high, high)
             if stored.about:
@@ -66,10 +86,10 @@ class FileFacts:
 
     def lines(self, rules: PixelRules) -> tuple[str, ...]:
         """What is to be said of the files, and of what a run makes of them; nothing of 8-bit images alone."""
-        if {name for name, _ in self.kinds} <= {"uint8"}:
+        if {name for name, _, _ in self.kinds} <= {"uint8"}:
             return self._on_pages()
         said = []
-        for (name, channels), kind in sorted(self.kinds.items()):
+        for (name, channels, _), kind in sorted(self.kinds.items()):
             values = "values of 8 bits" if name == "uint8" else f"{name} values from {kind.low:g} to {kind.high:g}"
             said.append(f"{kind.count} images of {channels} channel{'s' * (channels != 1)} hold {values}")
         return (*said, *self._on_depth(rules), *self._on_pages())
@@ -96,7 +116,7 @@ class FileFacts:
         """The highest value, where all of 16 bits is taken for the range of files that have 16."""
         if rules.range or rules.percentiles or rules.bits:
             return None
-        return max((kind.high for (name, _), kind in self.kinds.items() if name == "uint16"), default=None)
+        return max((kind.high for (name, _, _), kind in self.kinds.items() if name == "uint16"), default=None)
 
     def _on_depth(self, rules: PixelRules) -> tuple[str, ...]:
         if rules.range:
@@ -106,7 +126,7 @@ class FileFacts:
         elif rules.bits:
             how = f"0 becomes black and {2**rules.bits - 1} white"
         else:
-            how = "0 becomes black and the highest number of that many bits white"
+            how = "; ".join(_USUALLY[one] for one in sorted({one for _, _, one in self.kinds}))
         kept = f"{rules.depth} bits of each value are kept"
         if rules.depth == 8:
             kept += "; data.depth=16 keeps all"

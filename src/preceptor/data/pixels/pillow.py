@@ -102,6 +102,8 @@ def _stored(opened: BinaryIO, image: Image.Image, request: ReadRequest) -> Store
     values = with_channels(_array(image))
     if small:
         values = np.asarray(values // np.uint8(255 // small))
+    if image.format == "PPM" and values.dtype == np.int32:  # its own white, whatever that is, is made 65535
+        values = values.astype(np.uint16)
     white = 1 if image.mode == "1" else small or _white(values)
     if key is not None and request.resolve_palette:
         values = _with_key(values, key, white or 255)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,12 +25,14 @@ class Volume:
     Args:
         slices: how many images it becomes.
         group: whom it shows, or None.
+        is_named: that is told by the name of the file alone.
         spacing: in mm, along its axes.
         is_readable: it could be looked at; what is wrong else is said by whoever reads it.
     """
 
     slices: int = 1
     group: str | None = None
+    is_named: bool = False
     spacing: tuple[float, ...] | None = None
     is_readable: bool = True
 
@@ -47,10 +50,11 @@ def volume_at(path: str, rules: PixelRules) -> Volume | None:
         if ending in NIFTI_SUFFIXES:
             slices, spacing = nifti.about(path, rules.axis)
             named = _SUBJECT.search(path)
-            return Volume(slices, named[1] if named else parted(os.path.basename(path))[0], spacing)
+            group = named[1] if named else parted(os.path.basename(path))[0]
+            return Volume(slices, group, named is None, spacing)
         frames, patient, apart = dicom.about(path)
-        group = dicom.hashed(patient) if patient is not None and rules.patient_ids == "hashed" else patient
-        return Volume(frames, group, apart)
+        whom = dicom.hashed(patient) if patient is not None and rules.patient_ids == "hashed" else patient
+        return Volume(frames, whom, spacing=apart)
     except UserError:
         raise
     except Exception:  # many kinds, from pydicom and nibabel
@@ -66,6 +70,15 @@ def places_of(volumes: Sequence[Volume | None]) -> tuple[list[int], list[int | N
         rows += [row] * count
         places += list(range(count)) if count > 1 else [None]
     return rows, places
+
+
+def groups_of_volumes(volumes: Sequence[Volume | None], ids: Sequence[str]) -> list[str | None]:
+    """Whom each shows; a name that files of several folders have, such as ``scan.nii.gz``, tells nobody."""
+    names = Counter(volume.group for volume in volumes if volume is not None and volume.is_named)
+    return [
+        volume if volume is None else id if volume.is_named and names[volume.group] > 1 else volume.group
+        for volume, id in zip(volumes, ids, strict=True)
+    ]
 
 
 def unfolded_frame(
@@ -107,6 +120,11 @@ def volumes_in_words(volumes: Sequence[Volume | None], rules: PixelRules) -> tup
         low, high = spacings.min(axis=0), spacings.max(axis=0)
         apart = " x ".join(f"{a:g}" if a == b else f"{a:g} to {b:g}" for a, b in zip(low, high, strict=True))
         said.append(f"voxels are {apart} mm along the first two axes, and are not resampled to one spacing")
+    names = Counter(volume.group for volume in found if volume.is_named)
+    if any(count > 1 for count in names.values()):
+        said.append(
+            "files of several folders have one name, so that each file is a group of its own unless folders tell"
+        )
     without = sum(volume.group is None for volume in found)
     if without:
         said.append(f"{without} files have no PatientID: each is a group of its own")

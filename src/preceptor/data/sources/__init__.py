@@ -17,7 +17,8 @@ from preceptor.data.sources._masks import with_masks, without_mask_options
 from preceptor.data.sources._options import Source, nearest_or_all, opened
 from preceptor.data.sources._own import open_own
 from preceptor.data.sources._pixels import rules_with, separated, with_pixels
-from preceptor.data.sources._recognise import Recognised, recognise
+from preceptor.data.sources._recognise import recognise
+from preceptor.data.sources._recognised import Recognised
 from preceptor.data.sources._sites import with_sites, without_site_option
 from preceptor.data.sources.paths import LAYOUT_SOURCES
 from preceptor.errors import UserError

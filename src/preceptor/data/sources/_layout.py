@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
+from preceptor.data.layouts import IMAGES_WORD, MASK_WORD
 from preceptor.data.pixels.endings import is_image, parted
 from preceptor.data.tree import files_below, is_left_behind, refuse_own_folder
 from preceptor.errors import UserError
@@ -28,15 +29,19 @@ NO_GROUPS = (
     r"data.options.group to a regular expression whose first bracket is the patient, for example '^([^_]+)_'"
 )
 MASK_NAME = re.compile(r"mask|annot|segment|ground|label|^gt$", re.IGNORECASE)
-"""Folders and columns that hold masks may be called like this."""
+"""Columns that name masks may be called like this."""
 
 MASK_WORDS = frozenset(
     {
         "mask", "masks", "label", "labels", "segmentation", "segmentations", "seg", "segs", "annotation", "annotations",
         "annot", "annots", "anno", "gt", "gts", "groundtruth", "groundtruths", "manual",
+        "maske", "masken", "segmentierung", "segmentierungen", "annotationen",
     }
 )  # fmt: skip
 """Words by which folders say that masks are in them."""
+_MASK_ENDS = ("mask", "masks", "annot", "annots", "annotation", "annotations", "groundtruth", "segmentation")
+_MASK_NAMES = frozenset({"segmented", "annotated", "labelled", "labeled", "ground"})
+"""Words that say so where they are the whole name, and are classes (segmented cells) where they are not."""
 
 
 def folder_at(path: Path, source: str) -> Path:
@@ -94,7 +99,8 @@ def image_places(root: Path) -> list[str]:
 def is_mask_folder(name: str) -> bool:
     """Whether a word of a folder's name says that masks are in it."""
     words = [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
-    return bool(MASK_WORDS & {*words, *("".join(pair) for pair in pairwise(words))})
+    said = {*words, *("".join(pair) for pair in pairwise(words))}
+    return bool(MASK_WORDS & said) or any(word.endswith(_MASK_ENDS) for word in said) or name.lower() in _MASK_NAMES
 
 
 def images_in(folder: Path) -> dict[str, str]:
@@ -139,6 +145,16 @@ def tree(folder: Path, above: frozenset[tuple[int, int]] = frozenset()) -> list[
     above = refuse_own_folder(folder, above)
     inside = entries(folder)[0]
     return [*inside, *(name for one in inside for name in tree(folder / one, above))]
+
+
+def is_image_folder(name: str) -> bool:
+    """Whether a folder's name is a word for images, and so tells no class."""
+    return re.fullmatch(IMAGES_WORD, name) is not None
+
+
+def is_mask_name(stem: str) -> bool:
+    """Whether the last word of a file's name, without ending, says that it is a mask."""
+    return re.fullmatch(rf"(?:.*[ _.-])?{MASK_WORD}(?:[ _.-]*\d+)?", stem) is not None
 
 
 def refuse(source: str, path: Path, saw: str, expected: str) -> UserError:

@@ -8,7 +8,15 @@ from pydantic import ValidationError
 
 from preceptor.data.images import FileReader
 from preceptor.data.pixels import OPTIONS, USUAL, PixelRules, StoredImage, to_pixels
-from preceptor.data.pixels.volumes import Volume, places_of, unequal_slices, unfolded_frame, volume_at, volumes_in_words
+from preceptor.data.pixels.volumes import (
+    Volume,
+    groups_of_volumes,
+    places_of,
+    unequal_slices,
+    unfolded_frame,
+    volume_at,
+    volumes_in_words,
+)
 from preceptor.data.samples import Pixels, Reader, SampleTable
 from preceptor.data.sources._layout import NO_GROUPS
 from preceptor.errors import UserError
@@ -73,7 +81,7 @@ def _unfolded(table: SampleTable, reader: FileReader) -> SampleTable:
         places=tuple(places),
         unfit={number: unfit[row] for number, row in enumerate(rows) if row in unfit},
     )
-    groups = [None if volume is None else volume.group for volume in volumes]
+    groups = groups_of_volumes(volumes, table.frame["id"].tolist())
     is_told = not table.frame["group"].notna().any() and any(groups)
     notes = [note for note in table.notes if not (is_told and NO_GROUPS in note)]
     return replace(

@@ -1,26 +1,35 @@
 """Which source, with which options, reads a folder: looked up by what lies there, never by decoding images."""
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from preceptor.data.layouts import GENERAL, PUBLISHED, FolderLayout
 from preceptor.data.name_rules import groups_by_name
 from preceptor.data.sources import _recognise_table as tables
 from preceptor.data.sources._layout import (
-    MASK_NAME,
     contents,
     entries,
     image_names,
     image_places,
     images_below,
+    is_image_folder,
     is_mask_folder,
+    is_mask_name,
     some_of,
 )
+from preceptor.data.sources._recognise_pairs import (
+    guessed_groups,
+    pairs_by_affixes,
+    pairs_in_one_folder,
+    pairs_of_folders,
+    pairs_of_many_folders,
+)
+from preceptor.data.sources._recognised import Recognised
 from preceptor.data.sources._sorting import sort_files
 from preceptor.data.sources._tables import TABLES
+from preceptor.data.sources._unread import UNREAD
 from preceptor.data.sources.breakhis import BINARY
 from preceptor.data.sources.folder import part_word
 from preceptor.data.sources.ham10000 import TABLES as HAM_TABLES
@@ -28,6 +37,7 @@ from preceptor.data.sources.kather2016 import CLASSES, FOLDER
 from preceptor.data.sources.lgg import CASE
 from preceptor.data.sources.pannuke import fold_arrays
 from preceptor.data.sources.pcam import PREFIX
+from preceptor.data.tree import files_below
 from preceptor.errors import UserError
 from preceptor.opening import require_file
 from preceptor.quoting import quoted, shown
@@ -38,23 +48,6 @@ _SAMPLE = 200  # of many files, looked at before all are
 _FEWEST_GROUPS = 5  # so many folders below the classes may be patients; fewer are rather something else
 
 
-@dataclass(frozen=True)
-class Recognised:
-    """A source and the options with which it reads a path.
-
-    Args:
-        key: of the source.
-        options: to give it besides the path.
-        reasons: what was seen, and what was guessed from it.
-        path: what the source reads, where it is a folder below the one that was given.
-    """
-
-    key: str
-    options: dict[str, Any] = field(default_factory=dict)
-    reasons: tuple[str, ...] = ()
-    path: Path | None = None
-
-
 def recognise(path: Path) -> Recognised:
     """The source that reads ``path``.
 
@@ -63,33 +56,81 @@ def recognise(path: Path) -> Recognised:
     """
     if path.exists() and not path.is_dir():
         return _of_file(path)
+    found = _known(path)
+    if found is not None:
+        return found
+    raise UserError(
+        f"{quoted(path)} has no known layout.\n  saw: {contents(path)}\n"
+        "  expected: a published data set, one folder of images per class, images and masks in folders or side by\n"
+        "  side, or a table beside the images; name the layout with --source, its options with --option name=value.\n"
+        "  Any other: two rules, --source paths --option image=EXPRESSION --option mask=EXPRESSION (docs/sources.md).\n"
+        f"  Images alone, without labels: --source images{_hints(path)}"
+    )
+
+
+def _known(path: Path) -> Recognised | None:
+    """The source that reads the folder ``path``; None where none does."""
     folders, files = entries(path)
     places = image_places(path)
     found = (
         _published(path, folders, files)
         or _by_layouts(PUBLISHED, places)
         or _inside(path, folders, files)
-        or _pairs(path, folders)
+        or _by_layouts([layout for layout in GENERAL if layout.fewest_parts], places)
+        or pairs_of_many_folders(path)
+        or pairs_of_folders(path, folders)
         or _by_layouts([layout for layout in GENERAL if layout.mask], places)
     )
     if found is not None:
-        return found
+        is_own = found.path is None and found.key in ("folder", "paths", *(layout.key for layout in GENERAL))
+        return _with_unread(found, files) if is_own else found
     classes = (
-        _pairs_by_affixes(path)
+        pairs_by_affixes(path)
+        or pairs_in_one_folder(places)
         or _by_layouts([layout for layout in GENERAL if not layout.mask], places)
         or _classes(path, folders)
     )
     by_table = tables.recognise_table(path, must=classes is None)
     if by_table is not None:
-        return Recognised("table", *by_table)
-    if classes is not None:
-        return classes
-    raise UserError(
-        f"{quoted(path)} has no known layout.\n  saw: {contents(path)}\n"
-        "  expected: a published data set, one folder of images per class, images and masks in folders or side by\n"
-        "  side, or a table beside the images; name the layout with --source, its options with --option name=value.\n"
-        "  Images alone, without labels: --source images"
-    )
+        options, reasons = by_table
+        if classes is not None:
+            reasons = (*reasons, f"also {classes.reasons[0]}: --source {classes.key} reads that instead")
+        return Recognised("table", options, reasons)
+    return None if classes is None else _with_unread(classes, files)
+
+
+def _with_unread(found: Recognised, files: list[str]) -> Recognised:
+    """``found``, saying which tables lie beside what it reads."""
+    unread = [name for name in files if name.lower().endswith(TABLES)]
+    said = (f"{some_of(unread)} beside it: not read; --source table reads it",) if unread else ()
+    return replace(found, reasons=(*found.reasons, *said))
+
+
+def _hints(path: Path) -> str:
+    """What may help where nothing is known: files that are not read, and folders that are."""
+    lines = []
+    try:
+        found = [one.place for one in files_below(path) if not one.left_behind]
+        readable = [name for name in entries(path)[0] if _is_readable(path / name)]
+    except UserError:
+        return ""
+    for what, (endings, advice) in UNREAD.items():
+        those = [place for place in found if place.lower().endswith(endings)]
+        if those:
+            lines.append(
+                f"{quoted(those[0])}{f' and {len(those) - 1} more' if len(those) > 1 else ''}: {what}; {advice}"
+            )
+    if readable:
+        several = " (one at a time)" if len(readable) > 1 else ""
+        lines.append(f"known is what lies in {some_of([f'{name}/' for name in readable])}: give that folder{several}")
+    return "".join(f"\n  {line}" for line in lines)
+
+
+def _is_readable(folder: Path) -> bool:
+    try:
+        return _known(folder) is not None
+    except UserError:
+        return False
 
 
 def _of_file(path: Path) -> Recognised:
@@ -98,6 +139,9 @@ def _of_file(path: Path) -> Recognised:
         return Recognised("medmnist", {}, ("a .npz file",))
     if path.suffix.lower() in TABLES:
         return Recognised("table", *tables.table_options(path.parent, path.name, is_file=True))
+    for what, (endings, advice) in UNREAD.items():
+        if path.name.lower().endswith(endings):
+            raise UserError(f"{quoted(path)} is a file of {what}: {advice}")
     raise UserError(f"{quoted(path)} is a file: a folder, a table ({', '.join(TABLES)}) or a .npz file was expected")
 
 
@@ -160,7 +204,8 @@ def _fits(layout: FolderLayout, places: list[str]) -> bool:
     if not found.images or len(found.others) > (1 - _NEARLY_ALL) * len(places):
         return False
     groups = {brackets["group"] for brackets in found.images.values() if "group" in brackets}
-    if len(groups) < layout.fewest_groups:
+    parts = {brackets["part"] for brackets in found.masks.values() if "part" in brackets}
+    if len(groups) < layout.fewest_groups or len(parts) < layout.fewest_parts:
         return False
     if layout.task == "classification":
         return len({brackets["class"] for brackets in found.images.values()}) > 1
@@ -182,8 +227,10 @@ def _inside(path: Path, folders: list[str], files: list[str]) -> Recognised | No
     if len(holding) != 1 or part_word(holding[0]):
         return None
     try:
-        found = recognise(path / holding[0])
+        found = _known(path / holding[0])
     except UserError:
+        return None
+    if found is None:
         return None
     where = found.path or path / holding[0]
     said = f"{_LIES}{shown(os.path.relpath(where, path))}/"
@@ -200,101 +247,6 @@ def _are_data(folder: Path, files: list[str]) -> bool:
     return bool(image_names(folder, files)) or any(name.lower().endswith(archives) for name in files)
 
 
-def _pairs(path: Path, folders: list[str]) -> Recognised | None:
-    """An image folder and a mask folder with the same names in them, here or in folders named as parts."""
-    for below in [path, *(path / name for name in folders if part_word(name))]:
-        for images, masks, stems in _candidates(below):
-            suffix = _suffix(stems[images], stems[masks])
-            if suffix is None:
-                continue
-            options: dict[str, Any] = {"images": images, "masks": masks}
-            options = {name: value for name, value in options.items() if name != value}
-            if suffix:
-                options["mask_suffix"] = suffix
-            reasons = [f"saw images in {images}/ and masks of the same names in {masks}/"]
-            inner = {os.path.dirname(stem).split(os.sep)[0] for stem in stems[images]}
-            if all(map(part_word, inner)):
-                continue  # images/train/: a layout of its own
-            names = [os.path.basename(stem) for stem in stems[images]]
-            if "" not in inner and len(inner) > 1 and groups_by_name(names).groups is None:
-                options |= {"group_from": "folder", "grouping": "folder"}
-                reasons.append(_guessed_groups(len(inner), f"{images}/"))
-            return Recognised("folder", options, tuple(reasons))
-    return None
-
-
-def _pairs_by_affixes(path: Path) -> Recognised | None:
-    """An image folder and a mask folder whose names differ in what all of a folder begin and end with."""
-    for images, masks, stems in _candidates(path, by_affix=True):
-        rules = [(name, *_affixes(stems[name])) for name in (images, masks)]
-        keys = [{stem[len(begin) : len(stem) - len(end)] for stem in stems[name]} for name, begin, end in rules]
-        if keys[0] != keys[1] or len(keys[0]) < 2:
-            continue
-        options = {
-            kind: rf"{_literal(name)}/{_literal(begin)}(?P<key>.+){_literal(end)}\.[^./]+"
-            for kind, (name, begin, end) in zip(("image", "mask"), rules, strict=True)
-        }
-        return Recognised("paths", options, (f"saw images in {images}/ and masks in {masks}/, paired by their names",))
-    return None
-
-
-def _candidates(path: Path, *, by_affix: bool = False) -> Iterator[tuple[str, str, dict[str, set[str]]]]:
-    """Folders that may hold images, and masks of them, with the names in every folder.
-
-    Args:
-        by_affix: a folder also holds masks where all names in it end as those of masks do.
-    """
-    stems = {name: set(images_below(path / name)) for name in entries(path)[0]}
-    marks = [
-        name
-        for name in stems
-        if stems[name]
-        and (MASK_NAME.search(name) or is_mask_folder(name) or (by_affix and is_mask_folder(_affixes(stems[name])[1])))
-    ]
-    for masks in marks:
-        for images in stems:
-            if stems[images] and images not in marks:
-                yield images, masks, stems
-
-
-def _guessed_groups(count: int, where: str) -> str:
-    return (
-        f"guessed: the {count} folders below {where}, those of one name joined, are groups (patients), which a split "
-        "keeps together; --option group_from=name if they are not"
-    )
-
-
-def _literal(text: str) -> str:
-    """``text`` as an expression that means itself, brackets and dots only made plain: it is shown to users."""
-    return "".join(f"\\{letter}" if letter in r"\.^$*+?{}[]|()" else letter for letter in text)
-
-
-def _affixes(stems: set[str]) -> tuple[str, str]:
-    """What all names begin and end with, up to digits, which may tell images apart."""
-    begin = _common_start(stems).rstrip("0123456789")
-    end = _common_start({stem[len(begin) :][::-1] for stem in stems})[::-1]
-    return begin, end.lstrip("0123456789")
-
-
-def _common_start(texts: set[str]) -> str:
-    first, last = min(texts), max(texts)  # whatever these two share, all share
-    shared = (number for number, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
-    return first[: next(shared, min(len(first), len(last)))]
-
-
-def _suffix(images: set[str], masks: set[str]) -> str | None:
-    """What the names of masks have after those of images; None where they do not pair at all."""
-    if images & masks:
-        return ""
-    stem = min(masks)
-    found = (stem[len(image) :] for image in sorted(images, key=len, reverse=True) if stem.startswith(image))
-    suffix = next(found, None)
-    if suffix is None:
-        return None
-    paired = sum(mask.removesuffix(suffix) in images for mask in masks if mask.endswith(suffix))
-    return suffix if paired >= len(masks) / 2 else None
-
-
 def _classes(path: Path, folders: list[str]) -> Recognised | None:
     """Folders that are classes, here or in folders named as parts."""
     below = {name: images_below(path / name) for name in folders}
@@ -302,24 +254,57 @@ def _classes(path: Path, folders: list[str]) -> Recognised | None:
     parts = [name for name in holding if part_word(name)]
     deeper = [name for name in parts if any("/" in stem for stem in below[name])]
     if deeper and any(part_word(name) == "train" for name in deeper):
-        return Recognised("folder", {}, (f"saw class folders in {some_of(deeper)}",))
+        stems: dict[str, list[str]] = {}
+        for stem in (stem for name in deeper for stem in below[name]):
+            stems.setdefault(stem.partition("/")[0], []).append(stem.partition("/")[2])
+        return _with_patients(f"saw class folders in {some_of(deeper)}", stems) if len(stems) > 1 else None
     of_masks = [name for name in holding if is_mask_folder(name)]
     if len(holding) < 2 or deeper or (of_masks and len(of_masks) < len(holding)):
         return None
-    inner = {(name, stem.split(os.sep)[0]) for name in holding for stem in below[name] if os.sep in stem}
-    if any(is_mask_folder(name) or name == "images" for _, name in inner):
+    inner = {stem.split(os.sep)[0] for name in holding for stem in below[name] if os.sep in stem}
+    if any(is_mask_folder(name) or name == "images" for name in inner) or _have_masks(below[name] for name in holding):
         return None
-    why = f"saw {len(holding)} folders of images, taken as classes"
-    is_nested = all(os.sep in stem for name in holding for stem in below[name])
-    stems = [os.path.basename(stem) for name in holding for stem in below[name]]
-    if not is_nested or len(inner) < _FEWEST_GROUPS or groups_by_name(stems).groups is not None:
+    of_images = [name for name in holding if is_image_folder(name)]
+    if of_images:
+        return _beside(path, of_images, holding)
+    return _with_patients(f"saw {len(holding)} folders of images, taken as classes", {n: below[n] for n in holding})
+
+
+def _have_masks(folders: Iterable[Collection[str]]) -> bool:
+    """Whether nearly every folder has files that are called like masks, beside others."""
+    found = [[is_mask_name(os.path.basename(stem)) for stem in stems] for stems in folders]
+    return sum(any(are) and not all(are) for are in found) >= _NEARLY_ALL * len(found)
+
+
+def _beside(path: Path, of_images: list[str], holding: list[str]) -> Recognised | None:
+    """The classes in the one folder that is called images; what lies beside it is something else."""
+    if len(of_images) > 1:
+        return None
+    others = some_of([f"{name}/" for name in holding if name not in of_images])
+    found = _classes(path / of_images[0], entries(path / of_images[0])[0])
+    if found is None:
+        return None
+    said = f"{_LIES}{shown(of_images[0])}/; {others} beside it: not used"
+    return replace(found, path=found.path or path / of_images[0], reasons=(said, *found.reasons))
+
+
+def _with_patients(why: str, stems: Mapping[str, Collection[str]]) -> Recognised:
+    """Class folders, which hold these images; folders in them may be patients."""
+    inner = {(name, stem.split(os.sep)[0]) for name, held in stems.items() for stem in held if os.sep in stem}
+    is_nested = all(os.sep in stem for held in stems.values() for stem in held)
+    names = [os.path.basename(stem) for held in stems.values() for stem in held]
+    if not is_nested or len(inner) < _FEWEST_GROUPS or groups_by_name(names).groups is not None:
         return Recognised("folder", {}, (why,))
-    options = {"group_from": "folder", "grouping": "folder"}
     of_groups = {name for _, name in inner}
-    said: tuple[str, ...] = (why, _guessed_groups(len(of_groups), "the classes"))
-    if len(inner) == len(holding) * len(of_groups):
-        said += (
-            f"each of {some_of(holding)} holds {some_of(of_groups)}: if these are the classes, and the folders above "
-            "them folds or patients, give a table with columns image, label and group instead (--source table)",
+    said = [why, guessed_groups(len(of_groups), "the classes")]
+    if len(inner) == len(stems) * len(of_groups):
+        said.append(
+            f"each of {some_of(set(stems))} holds {some_of(of_groups)}: if these are the classes, and the folders "
+            "above them folds or patients, give a table with columns image, label and group instead (--source table)"
         )
-    return Recognised("folder", options, said)
+    elif not any(letter.isdigit() for name in of_groups for letter in name):
+        said.append(
+            f"if {some_of(of_groups)} are the classes: --source paths "
+            "--option 'image=(?:.+/)?(?P<class>[^/]+)/(?P<key>[^/]+)'"
+        )
+    return Recognised("folder", {"group_from": "folder", "grouping": "folder"}, tuple(said))

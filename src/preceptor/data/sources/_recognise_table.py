@@ -9,16 +9,24 @@ from typing import Any
 import pandas as pd
 
 from preceptor.data.masks.runs import EMPTY
-from preceptor.data.pixels.endings import parted
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
 from preceptor.data.sources._layout import MASK_NAME, PART_WORDS, entries, image_names, image_places, some_of
-from preceptor.data.sources._table_files import base_name
-from preceptor.data.sources._table_labels import number_or_none
+from preceptor.data.sources._table_files import base_name, have_zeros_before, stem_of
+from preceptor.data.sources._table_labels import number_or_none, zero_or_one
 from preceptor.data.sources._tables import TABLES, read_table
 from preceptor.errors import UserError
-from preceptor.quoting import quoted
+from preceptor.quoting import quoted, shown
 
 _LABEL_NAME = re.compile(r"label|class|diagnos|^dx$|type|categor|target|grade|tissue", re.IGNORECASE)
-_GROUP_NAME = re.compile(r"patient|subject|case|lesion|slide|wsi|specimen|donor|group", re.IGNORECASE)
+_GROUP_NAME = re.compile(
+    r"patient|subject|case|lesion|slide|wsi|specimen|donor|group|(?<![a-z])pat(?![a-z])", re.IGNORECASE
+)
+_ABOUT_IMAGES = re.compile(
+    r"(?:sex|gender|race|ethnicity|eye|side|laterality|view|scanner|device|manufacturer|modality|site|cent(?:er|re)|"
+    r"hospital|fold|format|(?:file|image)[_ ]?type)\b",
+    re.IGNORECASE,
+)
+"""Columns that say something of patients or images, and are the class only where no other can be."""
 _SITE_NAME = re.compile(
     r"^(site|hospital|cent(er|re)|institution|institute|scanner)([ _]?(id|name|code))?$", re.IGNORECASE
 )
@@ -63,7 +71,8 @@ def recognise_table(path: Path, *, must: bool) -> TableOptions | None:
     if len(fits) > 1:
         raise UserError(
             f"{quoted(path)} has several tables that name its images: {some_of(list(fits))}\n"
-            "  say which: --source table --option csv=NAME, with the options image and label"
+            f"  give one instead of the folder, for example {shown(os.path.join(path, min(fits)))}, or say which with\n"
+            "  --source table --option csv=NAME and the options image and label; where both are needed, join them first"
         )
     if not fits and must and len(errors) == 1:
         raise errors[0]
@@ -78,6 +87,8 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
     """
     read = read_table(path / name)
     rows = read.rows
+    if not len(rows):
+        raise UserError(f"table {quoted(path / name)} has no rows below its first line")
     options: dict[str, Any] = {}
     beside = [file for file in entries(path)[1] if file.lower().endswith(TABLES)]
     if (len(beside) > 1 or name not in beside) and not is_file:
@@ -95,7 +106,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
         everywhere = image_places(path)
         matches = [
             found for column, values in once.items() if (found := _matching_names(values, everywhere, str(column)))
-        ]
+        ] or [found for column, values in once.items() if (found := _matching_stems(values, everywhere, str(column)))]
     if not matches:
         raise UserError(
             f"{quoted(path / name)} has no column whose values are image files in {some_of(places)}.\n"
@@ -129,11 +140,19 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
             column for column in free if column not in (options.get("split"), options.get("group"), options.get("site"))
         ]
         options["label"] = _one_hot(rows, free) or _label(rows, free, name)
-    return options, (f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}",)
+    said = f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}"
+    given = {column for value in options.values() for column in ([value] if isinstance(value, str) else value)}
+    left = [str(column) for column in rows if column not in given]
+    return options, (
+        f"{said}; columns not used: {', '.join(left[:6])}{', …' if len(left) > 6 else ''}" if left else said,
+    )
 
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
     """How most of ``values`` name images of the folder ``place``, if they do; some may be missing or repeated."""
+    if place == "." and values.str.startswith("..").all():
+        stand = values.map(lambda value: os.path.isfile(path / value)).mean()
+        return {"column": column, "folder": ".", "ending": ""} if stand > 0.5 else None
     files = image_names(path / place, entries(path / place)[1])
     if not files:
         return None
@@ -153,13 +172,33 @@ def _matching_names(values: "pd.Series[str]", places: list[str], column: str) ->
     folders = Counter(os.path.dirname(place) or "." for place in places)
     endings = sorted({"", *(parted(place)[1] for place in places)})
     wanted = values.map(base_name).str.lower()
-    hits = {ending: int((wanted + ending.lower()).map(lambda name: names[name] == 1).sum()) for ending in endings}
+    paths = set(map(str.lower, places))
+    whole = values.str.replace("\\", "/").str.lower()
+
+    def fits(ending: str) -> int:
+        known = (wanted + ending.lower()).map(lambda name: names[name] == 1) | (whole + ending.lower()).isin(paths)
+        return int(known.sum())
+
+    hits = {ending: fits(ending) for ending in endings}
     best = max(endings, key=lambda ending: hits[ending])
     if 2 * hits[best] <= len(values) or 2 * values.nunique() <= len(values):
         return None
     stands = sum(value.replace("\\", "/") in set(places) for value in values.head(20))
     folder = next(iter(folders)) if len(folders) == 1 and not stands else "."
     return {"column": column, "folder": folder, "ending": best}
+
+
+def _matching_stems(values: "pd.Series[str]", places: list[str], column: str) -> dict[str, str] | None:
+    """The same for names with another ending, as where images were converted, and numbers without the zeros before."""
+    wanted = values.map(stem_of)
+    may_be = values.map(ending_of).isin(IMAGE_SUFFIXES) | (wanted.str.isdigit() & have_zeros_before(places))
+    if not len(values) or not may_be.all():
+        return None
+    stems = Counter(map(stem_of, places))
+    hits = int(wanted.map(lambda stem: stems[stem] == 1).sum())
+    if 2 * hits <= len(values) or 2 * wanted.nunique() <= len(values):
+        return None
+    return {"column": column, "folder": ".", "ending": ""}
 
 
 def _are_runs(values: "pd.Series[str]") -> bool:
@@ -185,22 +224,55 @@ def _where(kind: str, match: dict[str, str]) -> dict[str, str]:
 
 def _one_hot(rows: pd.DataFrame, free: list[str]) -> list[str] | None:
     """The columns of 0 and 1, one for each class; None where there are none, or a column of classes stands beside."""
-    binary = [column for column in free if rows[column].map(number_or_none).isin([0.0, 1.0]).all()]
+    binary = [column for column in free if rows[column].map(zero_or_one).isin([0.0, 1.0]).all()]
     if len(binary) < 2:
         return None
     others = [column for column in free if column not in binary]
     if any(_LABEL_NAME.search(column) and 2 <= rows[column].nunique() <= _MOST_CLASSES for column in others):
         return None
-    ones = rows[binary].map(number_or_none).sum(axis=1)
+    ones = rows[binary].map(zero_or_one).sum(axis=1)
     is_exact = bool((ones == 1).all())
     if any(_LABEL_NAME.search(column) for column in binary) and not is_exact:
         return None
     return binary if is_exact or len(binary) >= _FEWEST_ONE_HOT else None
 
 
+def _probabilities(rows: pd.DataFrame, free: list[str]) -> list[str]:
+    """Columns of numbers that add up to 1 in nearly every row; none where there are no such."""
+    values = rows[free].map(number_or_none)
+    columns = [column for column in free if values[column].notna().all() and values[column].between(0, 1).all()]
+    adds_up = (values[columns].sum(axis=1) - 1).abs() < 0.01
+    return columns if len(columns) > 1 and adds_up.mean() > 0.9 else []
+
+
+def _refuse_multi_label(rows: pd.DataFrame, free: list[str], name: str) -> None:
+    """UserError where columns hold 1, 0, -1 or nothing for each of several findings, of which an image has several."""
+    values = rows[free].map(lambda value: number_or_none(value or "0"))
+    columns = [column for column in free if values[column].isin([-1, 0, 1]).all() and values[column].nunique() > 1]
+    if len(columns) >= _FEWEST_ONE_HOT and bool(((values[columns] == 1).sum(axis=1) > 1).any()):
+        raise UserError(
+            f"{name} has several 1s in some rows of the columns {some_of(columns)}, so it is multi-label: several "
+            "classes for one image, for which there is no training here;\n  take one finding: --source table --option "
+            f"label={shown(columns[0])}, with the option image"
+        )
+
+
 def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
     """The class column: one that sounds like it first, names before numbers, more classes before fewer."""
     few = [column for column in free if 2 <= rows[column].nunique() <= min(_MOST_CLASSES, len(rows) // 2)]
+    if not any(_LABEL_NAME.search(column) for column in few):
+        _refuse_multi_label(rows, free, name)
+    chances = _probabilities(rows, free) if not few else []
+    if chances:
+        raise UserError(
+            f"{name} holds probabilities in the columns {', '.join(chances)}, which add up to 1 in each row: one class "
+            "for each image was expected; give a column with the class, or 0 and 1 instead of probabilities"
+        )
+    alone = [column for column in free if _LABEL_NAME.search(column) and rows[column].nunique() == 1]
+    if not few and alone:
+        raise UserError(
+            f"column {alone[0]} of {name} has one class, {quoted(rows[alone[0]].iloc[0])}: two or more were expected"
+        )
     if not few:
         raise UserError(
             f"{name} has no column with a few different values that could be the class.\n"
@@ -208,8 +280,9 @@ def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
             "  say it with --source table --option label=COLUMN"
         )
 
-    def rank(column: str) -> tuple[bool, bool, int]:
+    def rank(column: str) -> tuple[bool, bool, bool, int]:
         numbers = bool(pd.to_numeric(rows[column], errors="coerce").notna().all())
-        return (_LABEL_NAME.search(column) is not None, not numbers, rows[column].nunique())
+        is_about = _ABOUT_IMAGES.match(column) is not None
+        return (not is_about, _LABEL_NAME.search(column) is not None, not numbers, rows[column].nunique())
 
     return max(few, key=rank)

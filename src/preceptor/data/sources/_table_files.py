@@ -1,14 +1,16 @@
 """The files that a column of a table names, as tables from other computers name them."""
 
 import os
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
 from preceptor.data.sources._layout import entries, image_places
 from preceptor.errors import UserError
 from preceptor.quoting import quoted
@@ -43,8 +45,29 @@ class NamedMasks:
 
 
 def base_name(value: str) -> str:
-    """The last part of a path of any system."""
-    return value.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    """The last part of a path of any system, or of an address; accents are one letter, as most systems write them."""
+    return unicodedata.normalize("NFC", _without_query(value).rstrip("/").rpartition("/")[2])
+
+
+def _without_query(value: str) -> str:
+    """``value`` with ``/`` between its parts and, where it is an address, without what follows ``?`` or ``#``."""
+    return re.split(r"[?#]", value, maxsplit=1)[0] if "://" in value else value.replace("\\", "/")
+
+
+def _as_found(place: str) -> str:
+    """``place`` in the form in which paths are compared."""
+    return unicodedata.normalize("NFC", os.path.normpath(place)).lower()
+
+
+def stem_of(value: str) -> str:
+    """The name of a file without folders and ending, in small letters; of a number, without zeros before it."""
+    stem = parted(base_name(value))[0].lower()
+    return str(int(stem)) if stem.isascii() and stem.isdigit() else stem
+
+
+def have_zeros_before(places: Iterable[str]) -> bool:
+    """Whether files are called by numbers with zeros before them, which spreadsheets drop."""
+    return any(re.fullmatch(r"0\d+", parted(base_name(place))[0]) for place in places)
 
 
 def masks_in(column: "pd.Series[str]", root: Path, folder: str, template: str) -> NamedMasks:
@@ -90,7 +113,7 @@ def named_files(values: Sequence[str], root: Path, folder: str, template: str, k
     ]
     if not absent:
         return NamedFiles(paths)
-    wanted = [template.replace("{}", values[row].replace("\\", "/")) for row in absent]
+    wanted = [template.replace("{}", _without_query(values[row])) for row in absent]
     found = _found_by_name(wanted, place) if place.is_dir() else {}
     if len(found) < len(set(wanted)):
         found |= {name: where for name, where in _found_by_name(wanted, root).items() if name not in found}
@@ -110,18 +133,27 @@ def named_files(values: Sequence[str], root: Path, folder: str, template: str, k
 def _found_by_name(wanted: Sequence[str], folder: Path) -> dict[str, str | None]:
     """Wanted path -> the one file below ``folder`` that it must be; None where several could be.
 
-    Small and capital letters are one; of several files of a name, the one whose folders agree.
+    Small and capital letters are one; of several files of a name, the one whose folders agree. Where no file has the
+    name, another ending is taken, as after converting all, and 007.png for 7, as spreadsheets drop zeros.
     """
     places = image_places(folder)
     names = Counter(base_name(place).lower() for place in places)
-    by_place = {place.lower(): place for place in places}
+    stems = Counter(stem_of(place) for place in places)
+    by_place = {_as_found(place): place for place in places}
     by_name = {base_name(place).lower(): place for place in places}
+    by_stem = {stem_of(place): place for place in places}
+    padded = have_zeros_before(places)
     found: dict[str, str | None] = {}
     for name in set(wanted):
-        place = by_place.get(os.path.normpath(name).lower())
+        place = by_place.get(_as_found(name))
         count = names[base_name(name).lower()]
         if place is None and count == 1:
             place = by_name[base_name(name).lower()]
+        elif (
+            place is None and not count and (ending_of(name) in IMAGE_SUFFIXES or (padded and stem_of(name).isdigit()))
+        ):
+            count = stems[stem_of(name)]
+            place = by_stem[stem_of(name)] if count == 1 else None
         if place is not None:
             found[name] = os.path.join(folder, place)
         elif count > 1:

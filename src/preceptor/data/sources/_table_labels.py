@@ -1,5 +1,6 @@
 """Classes from the columns of a table: one column of names or numbers, or one column for each class."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +10,10 @@ import pandas as pd
 
 from preceptor.data.sources._layout import some_of
 from preceptor.errors import UserError
-from preceptor.quoting import shown
+from preceptor.quoting import quoted, shown
 
 Spellings = Literal["error", "join"]
+_YES_NO = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
 def number_or_none(value: str) -> float | None:
@@ -20,6 +22,11 @@ def number_or_none(value: str) -> float | None:
         return float(value)
     except ValueError:
         return None
+
+
+def zero_or_one(value: str) -> float | None:
+    """``value`` as a number, where yes, no, true and false are numbers, too."""
+    return _YES_NO.get(value.strip().lower(), number_or_none(value))
 
 
 def labels_in(
@@ -43,6 +50,8 @@ def labels_in(
         )
     every, rows = rows, rows[is_known]
     values = rows[label]
+    if not classes:
+        _refuse_joined(values)
     if not classes or spellings == "join":
         values = _one_spelling(values, spellings)
     present = sorted(set(values), key=number_or_text)
@@ -67,6 +76,21 @@ def labels_in(
     return found.tolist(), tuple(order)
 
 
+def _refuse_joined(values: "pd.Series[str]") -> None:
+    """UserError where cells hold several classes, as ``Mass|Nodule`` does where ``Mass`` is one."""
+    present = set(values)
+    for mark, enough in (("|", any), (";", all), (",", all)):
+        joined = [value for value in present if mark in value]
+        several = [value for value in joined if enough(part.strip() in present for part in value.split(mark))]
+        if several:
+            count = int(values.isin(joined).sum())
+            raise UserError(
+                f"table: column {values.name} has several classes in {count} cells, for example "
+                f"{quoted(min(several))}: that is multi-label, for which there is no training here; leave these rows "
+                "out, or list every value in the option classes if each is a class"
+            )
+
+
 def _one_spelling(values: "pd.Series[str]", spellings: Spellings) -> "pd.Series[str]":
     """Values, those that differ in case, blanks or the form of a number as the most frequent of them."""
     counts = values.value_counts()
@@ -87,7 +111,10 @@ def _one_spelling(values: "pd.Series[str]", spellings: Spellings) -> "pd.Series[
 
 def _spelling(value: str) -> str:
     as_number = number_or_none(value)
-    return " ".join(value.split()).casefold() if as_number is None else repr(as_number)
+    if as_number is not None:
+        return repr(as_number)
+    plain = "".join(letter for letter in unicodedata.normalize("NFC", value) if unicodedata.category(letter) != "Cf")
+    return " ".join(plain.split()).casefold()
 
 
 def number_or_text(value: str) -> tuple[int, Any, str]:
@@ -105,7 +132,7 @@ def one_hot_labels(
     Raises:
         UserError: values besides 0 and 1, a row without a 1, or with several (multi-label).
     """
-    values = rows[list(columns)].map(number_or_none)
+    values = rows[list(columns)].map(zero_or_one)
     odd = ~values.isin([0.0, 1.0])
     if odd.to_numpy().any():
         column = next(name for name in columns if odd[name].any())

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from preceptor.data.names import check_names
+from preceptor.data.pixels.impostors import what_it_is
 from preceptor.errors import UserError
 from preceptor.extras import install_command
 from preceptor.opening import open_file
@@ -28,6 +30,7 @@ _MARKS = (
 )
 """How files begin that say their encoding; longer marks before those that they begin with."""
 _SEPARATORS = (",", ";", "\t", "|")
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,12 @@ def read_table(file: Path) -> Table:
 def _read_text(file: Path) -> Table:
     with open_file(file, "table") as opened:
         content = opened.read()
+    told = what_it_is(content[:512])
+    if told is not None:
+        raise UserError(f"table {quoted(file)} cannot be read: {told}")
     text, said = _decoded(content, file)
+    text, separator, before = _without_separator_line(text)
     try:
-        separator = _separator(text)
         rows = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, sep=separator)
         first = next(csv.reader(io.StringIO(text), delimiter=separator), [])
     except (ValueError, csv.Error) as error:
@@ -74,7 +80,20 @@ def _read_text(file: Path) -> Table:
             f"table {quoted(file)} is not a readable CSV: its rows have more values than its first line has columns"
         )
     rows.columns = pd.Index([str(name).strip() for name in rows.columns])
+    rows.index += before  # lines are counted as the file has them
+    is_empty = rows.apply(lambda column: column.str.strip() == "").all(axis=1)
+    if is_empty.any() and not is_empty.all():
+        rows = rows[~is_empty]
+        said = (*said, f"{int(is_empty.sum())} empty rows of {file.name} are left out.")
     return Table(rows, tuple(name.strip() for name in first), said)
+
+
+def _without_separator_line(text: str) -> tuple[str, str, int]:
+    """The text without the line ``sep=;`` that Excel is told separators by, the separator, and the lines before."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")  # as old computers by Apple end lines
+    line = _SEPARATOR_LINE.match(text)
+    return (text[line.end() :], line[1], 1) if line else (text, _separator(text), 0)
 
 
 def _decoded(content: bytes, file: Path) -> tuple[str, tuple[str, ...]]:
@@ -118,9 +137,10 @@ def _read_parquet(file: Path) -> Table:
         found = pd.read_parquet(io.BytesIO(content), engine="pyarrow", dtype_backend="numpy_nullable")
     except Exception as error:  # pyarrow has errors of its own
         raise UserError(f"table {quoted(file)} is damaged or no Parquet: {shown(str(error).strip())}") from None
+    found = found.reset_index(drop=isinstance(found.index, pd.RangeIndex))
     header = tuple(str(name).strip() for name in found.columns)
     found.columns = pd.Index(header)
-    rows = found.reset_index(drop=True).apply(lambda column: _whole_numbers(column).map(_as_text))
+    rows = found.apply(lambda column: _whole_numbers(column).astype(object).map(_as_text))
     return Table(rows, header)
 
 

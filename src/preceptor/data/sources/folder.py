@@ -111,7 +111,11 @@ def find_parts(root: Path, images: str, masks: str, parts: Mapping[str, Part] | 
         if len(set(parts.values())) < len(parts):
             raise UserError(f"folder: parts gives one part to several folders: {dict(parts)}")
         return {part: root / name for name, part in parts.items()}
-    holders = [name for name in folders if _is_pair(root / name, images, masks) or _has_class_folders(root / name)]
+    holders = [
+        name
+        for name in folders
+        if _is_pair(root / name, images, masks) or _has_class_folders(root / name, is_part=part_word(name) is not None)
+    ]
     words = [part_word(name) for name in holders]
     if holders and "train" in words and None not in words and len(set(words)) == len(words):
         return {
@@ -239,8 +243,10 @@ def _is_pair(path: Path, images: str, masks: str) -> bool:
     return (path / images).is_dir() and (path / masks).is_dir()
 
 
-def _has_class_folders(path: Path) -> bool:
-    return any(image_names(path / name, entries(path / name)[1]) for name in entries(path)[0])
+def _has_class_folders(path: Path, *, is_part: bool) -> bool:
+    """Whether folders in ``path`` hold images; those of a part may hold them in folders of patients."""
+    folders = (path / name for name in entries(path)[0])
+    return any(images_below(below) if is_part else image_names(below, entries(below)[1]) for below in folders)
 
 
 def groups_of(

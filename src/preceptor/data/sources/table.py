@@ -11,7 +11,7 @@ from preceptor.data.images import FileReader
 from preceptor.data.masks.runs import RunOrder
 from preceptor.data.name_rules import groups_by_name, own_group_each
 from preceptor.data.names import check_names
-from preceptor.data.pixels.endings import parted
+from preceptor.data.pixels.endings import IMAGE_SUFFIXES, ending_of, parted
 from preceptor.data.samples import SampleTable, sample_frame
 from preceptor.data.sources._layout import PART_WORDS, contents, entries, images_in, refuse, some_of
 from preceptor.data.sources._table_files import NamedFiles, NamedMasks, masks_in, named_files
@@ -87,6 +87,12 @@ def table(
     rows = read.rows
     if not len(rows):
         raise UserError(f"table: {quoted(file)} has no rows")
+    twice = ""
+    if rle is None and rows.duplicated().any():
+        twice = (
+            f"{int(rows.duplicated().sum())} rows of {file.name} stand there again, word for word: each counts once."
+        )
+        rows = rows.drop_duplicates()
     has_none = label is not None and not len(label)
     one_hot = () if label is None or isinstance(label, str) else tuple(name.strip() for name in label)
     image = image.strip()
@@ -138,7 +144,7 @@ def table(
         labels, names, note = one_hot_labels(rows, one_hot, classes, file)
     groups, grouping, said = _groups(images.paths, rows[group].tolist() if group else None, grouping or group)
     reader = FileReader(tuple(images.paths), None if masks is None else masks.of_rows, len(names), runs=runs)
-    notes = (said, *read.said, note, images.note, "" if masks is None else masks.note)
+    notes = (said, *read.said, twice, note, images.note, "" if masks is None else masks.note)
     return SampleTable(
         source="table",
         task="segmentation" if masks or runs else "classification",
@@ -184,7 +190,7 @@ def _check_columns(file: Path, read: Table, columns: Sequence[str]) -> None:
 
 def _ids(values: "pd.Series[str]", images: NamedFiles, root: Path) -> list[str]:
     """The values without ending; files found by name are called as they lie here."""
-    ids = [parted(value)[0] for value in values]
+    ids = [parted(value)[0] if ending_of(value) in IMAGE_SUFFIXES else value for value in values]
     for row in images.by_name:
         ids[row] = parted(os.path.relpath(images.paths[row], root))[0]
     return ids

@@ -84,6 +84,19 @@ def test_images_without_a_label_are_among_those_that_were_trained_on(recipe):
     assert len(pixel_keys(prepared).known) == len(prepared.with_unlabelled("train")) > len(prepared.rows["train"])
 
 
+@pytest.mark.parametrize(
+    ("technique", "is_shown"),
+    [({"name": "distil_features", "losses": [{"loss": "cosine"}]}, True), ({"name": "baseline"}, False)],
+    ids=["distil_features", "baseline"],
+)
+def test_images_left_out_by_shots_are_among_them_where_a_stage_reads_no_labels(technique, is_shown, packed):
+    prepared = prepare(recipe_for("classification", technique, packed, split={"shots": 1}))
+    everything = prepare(recipe_for("classification", technique, packed))
+    known = len(pixel_keys(prepared).known)
+    assert known == (len(everything.rows["train"]) if is_shown else len(prepared.rows["train"]))
+    assert len(prepared.rows["train"]) < len(everything.rows["train"])
+
+
 def test_several_processes_are_refused(recipe, tmp_path):
     cohort, _, trained = first_batch(recipe, tmp_path)
     two = replace(trained.builder, fabric=SimpleNamespace(world_size=2))

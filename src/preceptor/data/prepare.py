@@ -58,7 +58,8 @@ class Prepared:
         stored: its labelled images as their files hold them.
         second: who else has drawn masks of these images, if anybody.
         unlabelled: part -> its rows whose label is not known, ascending.
-        left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending.
+        left_out: rows of the training part that ``shots`` or ``train_fraction`` left out, ascending, where a stage
+            reads no labels and so is shown them.
         labels_used: part -> how many labels are read of it; empty where that is all.
         site_of: image -> where it was made; empty where that is not known.
     """
@@ -80,7 +81,7 @@ class Prepared:
         return relabelled(self.packed, np.arange(len(self.packed)))
 
     def every(self, part: str) -> NDArray[np.int64]:
-        """All rows of a part, whether their labels are known or not: what serves where labels are not read."""
+        """All rows of a part that anything is trained on, whether their labels are known, or used, or not."""
         left_out = self.left_out if part == "train" else _no_rows()
         return np.sort(np.concatenate([self.with_unlabelled(part), left_out]))
 
@@ -151,7 +152,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
         stored=StoredImages(own),
         second=second,
         unlabelled=unlabelled,
-        left_out=np.sort(divided.rows(UNUSED)),
+        left_out=np.sort(divided.rows(UNUSED)) if unread else _no_rows(),
         labels_used=used,
         site_of=table.site_of,
     )

@@ -60,7 +60,7 @@ class PixelKeys:
 def pixel_keys(prepared: Prepared, inherited: ImageKeys | None = None) -> PixelKeys:
     """Of today's images and split; ``inherited`` without what is in the training part itself."""
     every = row_keys(prepared)
-    parts = {part: np.unique(every[prepared.with_unlabelled(part)]) for part in PARTS}
+    parts = {part: np.unique(every[prepared.every(part)]) for part in PARTS}
     return PixelKeys(parts, np.setdiff1d(no_keys() if inherited is None else inherited, parts["train"]))
 
 

@@ -56,6 +56,7 @@ FUSED = ["S1", "S2", "F", "ensemble_mean"]
 STUDENTS = ["S1", "S2", "ensemble", "ensemble_mean"]
 T03, T04 = "results/study-t03-small.md", "results/study-t04-small.md"
 LOOKED_AT = {
+    "baseline.md",
     "comparison.md",
     "few-labels.md",
     "first-results.md",
@@ -85,6 +86,14 @@ FAMILIES = (
         f"few labels, {data}, {share}": (by_row(table("results/few-labels.md", data), row), "", 5)
         for data in ("CRCHistoPhenotypes", "HAM10000")
         for row, share in enumerate(("1 %", "10 %", "100 %"))
+    }
+    | {
+        f"loops, {under}, {head}": (by_column(table("results/baseline.md", under), [head]), "", 6)
+        for under, heads in (
+            ("One thing", ("accuracy", "AUROC")),
+            ("The two", ("HAM10000, accuracy", "Data Science Bowl 2018, IoU")),
+        )
+        for head in heads
     }
     | {
         f"normalisation, {head}": (by_column(table("results/normalisation.md", "By which"), [head]), "", 6)

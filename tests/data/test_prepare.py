@@ -79,3 +79,22 @@ def test_masks_in_which_there_is_nothing_are_refused(tmp_path):
         "Every mask of the validation part is e",
         "Every mask of the test part is empty, ",
     ]
+
+
+@pytest.mark.parametrize("tile", [{}, {"tile": {"size": 8, "overlap": 0}}], ids=["whole", "tiles"])
+def test_of_equal_images_with_different_masks_none_is_kept(tmp_path, tile):
+    for number in range(12):
+        save_image(tmp_path / "images" / f"{number}.png", number // 2 if number < 4 else number, (16, 16))
+        save_mask(tmp_path / "masks" / f"{number}.png", (16, 16), side=6 if number == 1 else 4)
+    networks = {"student": {"architecture": "unet", "encoder": "resnet10t", "weights": "none"}}
+    data = {"source": "folder", "path": str(tmp_path), "cache": str(tmp_path / "cache"), "image_size": 16} | tile
+    if tile:
+        del data["image_size"]
+    prepared = prepare(
+        parse_recipe({"task": "segmentation", "data": data, "networks": networks, "technique": {"name": "baseline"}})
+    )
+    frame = prepared.packed.frame
+    used = frame.iloc[np.concatenate(list(prepared.rows.values()))]
+    assert {*range(12)} - set(used["parent" if tile else "id"].astype(int)) == {0, 1, 3}
+    assert any("different labels: none is kept" in note for note in prepared.notes)
+    assert any("the same label: one of each is kept" in note for note in prepared.notes)

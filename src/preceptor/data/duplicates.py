@@ -2,12 +2,32 @@
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
+from preceptor.data.decoded import pixel_hash
+from preceptor.data.packed import PackedSet
 from preceptor.data.samples import PARTS, is_known
 from preceptor.errors import UserError
 
 Duplicates = Literal["drop", "keep", "error"]
+
+
+def with_mask_pixels(frame: pd.DataFrame, packed: PackedSet) -> pd.DataFrame:
+    """``frame`` with a column ``mask_pixels`` that tells different packed masks of equal images apart.
+
+    Args:
+        frame: rows of ``packed``; tiles (column ``parent``) have those of their whole image.
+    """
+    if packed.masks is None or "pixels" not in frame.columns:
+        return frame
+    image = frame["parent" if "parent" in frame.columns else "id"]
+    repeated = frame["pixels"].notna() & (image.groupby(frame["pixels"]).transform("nunique") > 1)
+    hashes = {
+        name: pixel_hash(packed.masks.read(rows.to_numpy(dtype=np.int64)))
+        for name, rows in frame.index[repeated].to_series().groupby(image[repeated])
+    }
+    return frame.assign(mask_pixels=image.map(hashes))
 
 
 def settle_duplicates(frame: pd.DataFrame, policy: Duplicates) -> tuple[pd.DataFrame, tuple[str, ...]]:

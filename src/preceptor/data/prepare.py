@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from preceptor.data.duplicates import with_mask_pixels
 from preceptor.data.masks.observers import SecondObserver, second_observer
 from preceptor.data.parts import check_parts, require_foreground
 from preceptor.data.pixels.levels import Range
@@ -127,7 +128,7 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     table = own if recipe.data.unlabelled is None else with_more(own, recipe.data.unlabelled, recipe.data)
     packed, second = _packed(recipe, table, note), second_observer(own)
     unread = recipe.technique.leaves_labels_unread
-    blind = packed.frame if not unread else as_if_labelled(packed.frame, packed.task)
+    blind = as_if_labelled(packed.frame, packed.task) if unread else with_mask_pixels(packed.frame, packed)
     kept, settled = _settled(blind, recipe.data.duplicates)
     frame = packed.frame.loc[kept.index]
     divided = _divided(recipe, packed, frame)

@@ -105,14 +105,13 @@ def _contrasts(
     """Each of (name, its rows, the rows that it is held against)."""
     differences = np.zeros((len(pairs), looks.shape[1]))
     p_values = np.ones_like(differences)
+    places = None if groups is None else _places(groups)
     for row, (_, mine, theirs) in enumerate(pairs):
         for column in range(looks.shape[1]):
             first, second = (looks[rows, column] for rows in (mine, theirs))
             differences[row, column] = standardised_difference(first, second)
-            if groups is not None:
-                first, second = (
-                    group_means(looks[rows, column], [groups[one] for one in rows]) for rows in (mine, theirs)
-                )
+            if places is not None:
+                first, second = (_means(looks[rows, column], places[rows]) for rows in (mine, theirs))
             p_values[row, column] = p_value(first, second)
     named = named_parts(differences, p_values)
     return [Contrast(name, len(mine), differences[row], named[row]) for row, (name, mine, _) in enumerate(pairs)]
@@ -130,8 +129,14 @@ def standardised_difference(first: Float64, second: Float64) -> float:
 
 def group_means(values: Float64, groups: Sequence[object]) -> Float64:
     """(G,) in the order in which groups appear."""
-    places = _places(groups)
-    found: Float64 = np.bincount(places, weights=values) / np.bincount(places)
+    return _means(values, _places(groups))
+
+
+def _means(values: Float64, places: Int64) -> Float64:
+    """Mean of the values at each place that has some, in their order."""
+    counts = np.bincount(places)
+    sums = np.bincount(places, weights=values)
+    found: Float64 = sums[counts > 0] / counts[counts > 0]
     return found
 
 

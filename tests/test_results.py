@@ -88,6 +88,10 @@ FAMILIES = (
         for row, share in enumerate(("1 %", "10 %", "100 %"))
     }
     | {
+        f"few labels, a ViT, {share}": (by_row(table("results/few-labels.md", "A small ViT"), row), "", 5)
+        for row, share in enumerate(("1 %", "10 %"))
+    }
+    | {
         f"loops, {under}, {head}": (by_column(table("results/baseline.md", under), [head]), "", 6)
         for under, heads in (
             ("One thing", ("accuracy", "AUROC")),

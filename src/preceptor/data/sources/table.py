@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from preceptor.data.images import FileReader
 from preceptor.data.masks.runs import RunOrder
@@ -169,9 +171,9 @@ def table(
     )
 
 
-def _sites(cells: "pd.Series[str]") -> list[str | None]:
+def _sites(cells: "pd.Series[str]") -> NDArray[np.object_]:
     """Where each image was made; None where the cell is empty."""
-    return [cell.strip() or None for cell in cells]
+    return np.array([cell.strip() or None for cell in cells], dtype=object)
 
 
 def _mask_names(

@@ -81,6 +81,13 @@ def test_of_an_empty_cell_the_site_is_not_known(tmp_path):
     assert "sites      2: north (8), south (8); not known of 8" in preceptor("data", "inspect", tmp_path).out
 
 
+def test_one_site_is_no_site(tmp_path):
+    for n in range(4):
+        save_image(tmp_path / f"{n}.png", n)
+    write(tmp_path / "table.csv", "file,label,site\n0.png,a,x\n1.png,b,\n2.png,a,x\n3.png,b,x\n")
+    assert "site" not in recognise(tmp_path).options
+
+
 def test_a_column_of_sites_is_the_class_where_no_other_can_be(tmp_path):
     for n in range(4):
         save_image(tmp_path / f"{n}.png", n)

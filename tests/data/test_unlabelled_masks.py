@@ -211,6 +211,14 @@ def test_an_inspection_counts_masks_that_are_there(folder):
     assert not found.odd
 
 
+def test_an_inspection_says_that_no_image_with_a_mask_could_be_read(folder):
+    for place in (folder / "masks").iterdir():
+        place.write_bytes(b"no picture")
+    options = {"csv": "table.csv", "mask": "mask", "image_folder": "images", "mask_folder": "masks"}
+    found = inspect(str(folder), "table", options)
+    assert found.splitting == "cannot be split: no image that has a mask could be read"
+
+
 def test_other_data_are_scored_where_they_have_a_mask(folder):
     recipe = recipe_of(folder)
     prepared = prepare_whole(recipe, str(folder))

@@ -128,7 +128,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
             options["split"] = column
         elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
             options.setdefault("group", column)
-        elif _SITE_NAME.match(column) and rows[column].nunique() > 1:
+        elif _SITE_NAME.match(column) and rows[column].replace("", None).nunique() > 1:
             options.setdefault("site", column)
     known = next((what for columns, what in _MISNAMED.items() if columns <= set(rows.columns)), None)
     if known and "group" in options:

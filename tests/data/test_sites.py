@@ -10,7 +10,7 @@ import pytest
 from preceptor.data.appearance import looks_csv
 from preceptor.data.inspect import inspect
 from preceptor.data.prepare import prepare
-from preceptor.data.sources import open_source
+from preceptor.data.sources import open_source, recognise
 from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
 
@@ -63,6 +63,36 @@ def test_a_column_of_a_table_is_guessed_and_said(tmp_path):
     found = inspect(str(tmp_path))
     assert found.options["site"] == "Hospital"
     assert found.sites == {"north": 2, "south": 2}
+
+
+def test_of_an_empty_cell_the_site_is_not_known(tmp_path):
+    rows = []
+    for n in range(24):
+        site = ("north", "south", "")[n % 3]
+        save_array(
+            tmp_path / f"{n}.png", np.full((4, 4, 3), {"north": 90, "south": 160, "": 250}[site] + n % 5, np.uint8)
+        )
+        rows.append(f"{n}.png,{'ab'[n % 2]},{site}\n")
+    write(tmp_path / "table.csv", f"file,label,site\n{''.join(rows)}")
+    found = inspect(str(tmp_path))
+    assert found.sites == {"north": 8, "south": 8}
+    gaps = {one.name: one.differences[0] for one in found.drift.sites}
+    assert gaps["north"] == -gaps["south"] < -20, "images of no known site are on neither side"
+    assert "sites      2: north (8), south (8); not known of 8" in preceptor("data", "inspect", tmp_path).out
+
+
+def test_one_site_is_no_site(tmp_path):
+    for n in range(4):
+        save_image(tmp_path / f"{n}.png", n)
+    write(tmp_path / "table.csv", "file,label,site\n0.png,a,x\n1.png,b,\n2.png,a,x\n3.png,b,x\n")
+    assert "site" not in recognise(tmp_path).options
+
+
+def test_a_column_of_sites_is_the_class_where_no_other_can_be(tmp_path):
+    for n in range(4):
+        save_image(tmp_path / f"{n}.png", n)
+    write(tmp_path / "table.csv", "file,site\n0.png,colon\n1.png,stomach\n2.png,colon\n3.png,stomach\n")
+    assert recognise(tmp_path).options == {"image": "file", "label": "site"}
 
 
 def test_inspect_names_the_hospital_that_is_brighter(tmp_path):

@@ -242,3 +242,18 @@ def test_patients_are_called_in_several_ways(tmp_path):
     images(tmp_path)
     write(tmp_path / "labels.csv", written(header=("Datei", "Pat-Nr.", "Diagnose"), separator=";"))
     assert recognise(tmp_path).options == {"image": "Datei", "group": "Pat-Nr.", "label": "Diagnose"}
+
+
+@pytest.mark.parametrize("folders", [("images", "masks"), ("a", "b"), ("", "")])
+def test_masks_of_few_images_are_no_classes(tmp_path, folders):
+    rows = []
+    for number in range(8):
+        image, mask = f"{number}.png", f"{number}.png" if folders[0] else f"{number}_m.png"
+        save_image(tmp_path / folders[0] / image, seed=number)
+        if number < 3:
+            save_image(tmp_path / folders[1] / mask, seed=number)
+        rows.append((image, mask if number < 3 else ""))
+    write(tmp_path / "list.csv", written(rows, ("file", "mask")))
+    options = recognise(tmp_path / "list.csv").options
+    assert (options["image"], options["mask"]) == ("file", "mask")
+    assert (options.get("image_folder", ""), options.get("mask_folder", "")) == folders

@@ -9,7 +9,7 @@ from preceptor.data.batches import Batches
 from preceptor.data.inspect import inspect
 from preceptor.data.prepare import prepare, prepare_whole
 from preceptor.data.sources import open_source
-from preceptor.data.unlabelled import labelled
+from preceptor.data.unlabelled import labelled, with_more
 from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
 from preceptor.specs import IGNORED, AugmentSpec
@@ -168,6 +168,25 @@ def test_more_images_are_read_as_the_others_are(folder, tmp_path_factory):
     )
 
 
+def test_more_images_are_read_as_those_of_a_table_of_runs_are(folder, tmp_path_factory):
+    more = tmp_path_factory.mktemp("more")
+    Image.fromarray(np.full((8, 12, 3), 100, dtype=np.uint8)).save(more / "0.png")
+    pd.DataFrame({"image": ["p0_0.png", "p1_1.png"], "runs": ["3 5 20 4", ""]}).to_csv(folder / "runs.csv", index=False)
+    options = {
+        "csv": "runs.csv",
+        "rle": "runs",
+        "image_folder": "images",
+        "unlisted": "ignore",
+        "percentiles": [0, 100],
+    }
+    spec = recipe_of(folder, **{"data.options": options}).data
+    table = with_more(open_source("table", str(folder), options, spec), str(more), spec)
+    image, mask = table.read(2)
+    assert image[0, 0].tolist() == [100, 100, 100], "black and white are those of all images"
+    assert not mask.any()
+    assert table.frame["known"].tolist() == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("source", "options"),
     [("folder", {}), ("paths", {"image": r"images/(?P<key>.+)\.png", "mask": r"masks/(?P<key>.+)\.png"})],
@@ -190,6 +209,14 @@ def test_an_inspection_counts_masks_that_are_there(folder):
     assert found.counts["all"].to_dict() == {"with a mask": 24, "no mask": 8}
     assert found.foreground[0] > 0
     assert not found.odd
+
+
+def test_an_inspection_says_that_no_image_with_a_mask_could_be_read(folder):
+    for place in (folder / "masks").iterdir():
+        place.write_bytes(b"no picture")
+    options = {"csv": "table.csv", "mask": "mask", "image_folder": "images", "mask_folder": "masks"}
+    found = inspect(str(folder), "table", options)
+    assert found.splitting == "cannot be split: no image that has a mask could be read"
 
 
 def test_other_data_are_scored_where_they_have_a_mask(folder):
@@ -221,6 +248,17 @@ def test_of_equal_images_the_one_with_a_mask_is_kept(folder):
     assert "p0_0" in ids
     assert f"p0_{UNMASKED}" not in ids
     assert len(ids & {f"p1_{UNMASKED}", f"p2_{UNMASKED}"}) == 1
+
+
+def test_of_equal_images_with_different_masks_none_is_learned_from_where_masks_decide_on_nothing(folder):
+    (folder / "images/p1_0.png").write_bytes((folder / "images/p0_0.png").read_bytes())
+    changes = {"split.by": "image", "split.fractions": [0.9, 0.05, 0.05], "technique": {"name": "distil_features"}}
+    teacher = {"architecture": "unet", "encoder": "resnet10t", "weights": "none"}
+    prepared = prepare(recipe_of(folder, **changes, **{"networks.teacher": teacher, "networks.count": 1}))
+    frame = prepared.packed.frame
+    of_both = frame.index[frame["id"].isin(["p0_0", "p1_0"])]
+    assert not set(of_both) & set(np.concatenate(list(prepared.rows.values())))
+    assert any("1 images are equal to others that have another label" in note for note in prepared.notes)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,16 @@ def test_hospitals_of_one_kind_are_not(tmp_path):
     assert found == {"validation – training": set(), "test – training": set()}
 
 
+def test_sites_are_called_as_the_data_call_them(tmp_path):
+    folder = with_looks(tmp_path / "run")
+    looks = pd.read_csv(folder / "looks.csv")
+    looks.insert(1, "site", [("01", "NA", "")[int(name.partition("-")[0]) % 3] for name in looks["id"]])
+    looks.to_csv(folder / "looks.csv", index=False)
+    assert {name for name in named(folder) if "sites" in name} == {"01 – all other sites", "NA – all other sites"}
+    (study,) = find_studies([folder])
+    assert "2 sites, each against all others" in data_card(study).drift.caption
+
+
 def test_few_groups_are_said_to_be_few(tmp_path):
     (study,) = find_studies([with_looks(tmp_path / "run", odd="hospital-1", groups=3)])
     grid = data_card(study).drift

@@ -166,6 +166,14 @@ def test_methods_and_card_say_how_many_masks_were_known(tmp_path, tile):
     assert dict(data_card(study).facts)["masks known"] == "3 of 12 training images"
 
 
+def test_where_images_without_a_mask_took_no_part_nothing_is_said_of_them(tmp_path):
+    run = make_run(tmp_path / "a", ALONE, recipe={"task": "segmentation"}, done=False)
+    pd.read_csv(run / "split.csv", dtype=str).assign(known=True).to_csv(run / "split.csv", index=False)
+    study = study_in(tmp_path)
+    assert "had a mask" not in " ".join(methods_paragraph(study, Statistics(study)))
+    assert "masks known" not in dict(data_card(study).facts)
+
+
 def test_the_methods_paragraph_says_what_was_done_and_by_whom(tmp_path):
     make(tmp_path, {"alone": 0.6, "ml": 0.7})
     make_run(tmp_path / "c", technique("kd_offline", losses=[{"loss": "at"}]))

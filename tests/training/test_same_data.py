@@ -9,7 +9,7 @@ from preceptor.data.prepare import prepare
 from preceptor.errors import UserError
 from preceptor.recipe import parse_recipe
 from preceptor.runs.names import PIXELS
-from preceptor.training.pixel_keys import read_pixel_keys
+from preceptor.training.pixel_keys import PixelKeys, no_keys, read_pixel_keys, row_keys
 from preceptor.training.same_data import SeenImages, require_unseen, write_pixel_keys
 
 from ..data.trees import save_image, write
@@ -167,6 +167,23 @@ def test_what_a_teacher_was_taught_by_those_who_know_them_counts_too(tmp_path):
     second = left_by(student, tmp_path / "second", checked(student))
     with pytest.raises(UserError, match=REFUSED):
         checked(taught_by(second, data))
+
+
+def test_held_out_images_without_a_label_must_not_be_known_either(tmp_path):
+    """A run that reads no labels at first chooses its weights by all images of the validation part."""
+    images(tmp_path / "data")
+    rows = [f"{label}/{n}.png,{label if n % 2 else ''}" for label in "ab" for n in range(20)]
+    write(tmp_path / "data" / "table.csv", "\n".join(["image,label", *rows]))
+    technique = {"name": "distil_features", "teacher": str(tmp_path / "run")}
+    options = {"csv": "table.csv", "label": "label"}
+    recipe = recipe_on(tmp_path / "data", technique=technique, source="table", options=options)
+    left_by(recipe_on(images(tmp_path / "other", first_seed=1000)), tmp_path / "run")
+    assert checked(recipe).notes == ()
+    prepared = prepare(recipe)
+    leaked = row_keys(prepared)[prepared.unlabelled["validation"]]
+    PixelKeys({"train": np.unique(leaked), "validation": no_keys(), "test": no_keys()}).write(tmp_path / "run")
+    with pytest.raises(UserError, match=REFUSED):
+        checked(recipe)
 
 
 def test_runs_of_older_versions_are_compared_by_name_which_is_said(tmp_path):

@@ -95,7 +95,7 @@ def render(found: "Inspection", console: "Console") -> None:
         line("", f"{name}: in {masks} masks, {share:.1%} of their pixels")
     line("groups", _groups(found))
     if found.sites:
-        line("sites", _sites(found.sites))
+        line("sites", _sites(found.sites, total))
     if found.account is not None:
         line("files", _files(found))
 
@@ -173,10 +173,11 @@ def _gaps(looks: tuple[str, ...], one: "Contrast") -> list[str]:
     ]
 
 
-def _sites(sites: dict[str, int]) -> str:
+def _sites(sites: dict[str, int], images: int) -> str:
     shown = ", ".join(f"{name} ({count})" for name, count in list(sites.items())[:8])
     more = f", and {len(sites) - 8} more" if len(sites) > 8 else ""
-    return f"{len(sites)}: {shown}{more}"
+    unknown = images - sum(sites.values())
+    return f"{len(sites)}: {shown}{more}{f'; not known of {unknown}' if unknown else ''}"
 
 
 def _before(found: "Inspection") -> str:

@@ -46,11 +46,11 @@ def drift_of(
     numbers = every.to_numpy(dtype=np.float64)
     groups = seen["group"].tolist() if seen["group"].notna().all() else None
     placed = [] if parts is None else parts.reindex(seen.index).tolist()
-    sites = seen["site"].tolist() if "site" in seen and seen["site"].notna().all() else None
+    sites = [None] * len(seen) if "site" not in seen else seen["site"].astype(object).where(seen["site"].notna(), None)
     return Drift(
         looks=tuple(every.columns),
         images=len(rows),
         parts=tuple(parts_against_training(numbers, placed, groups)),
-        sites=() if sites is None else tuple(sites_against_others(numbers, sites, groups)),
+        sites=tuple(sites_against_others(numbers, list(sites), groups)),
         groups=() if groups is None else tuple(odd_groups(numbers, groups)),
     )

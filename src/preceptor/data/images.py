@@ -156,6 +156,7 @@ class FileReader:
             runs=None if self.runs is None else self.runs.take(rows),
             second=_taken(self.second, rows),
             places=_taken(self.places, rows),
+            unfit={number: self.unfit[row] for number, row in enumerate(rows) if row in self.unfit},
             seen=FileFacts(),
         )
 
@@ -292,7 +293,7 @@ def stored_in(opened: BinaryIO, request: ReadRequest) -> StoredImage:
     except NotDecodableError as error:
         raise request.refused(str(error)) from None
     except DamagedImageError as error:
-        raise request.damaged(what_it_is(head) or str(error)) from None
+        raise request.damaged(what_it_is(head, str(request.path)) or str(error)) from None
     except OverflowError as error:
         raise request.too_large(str(error)) from None
     except MemoryError:
@@ -305,8 +306,8 @@ def stored_in(opened: BinaryIO, request: ReadRequest) -> StoredImage:
         if isinstance(error, UnidentifiedImageError):
             from preceptor.data.pixels.pillow import NAMES
 
-            raise request.damaged(what_it_is(head) or f"it is no {NAMES}") from None
-        raise request.damaged(what_it_is(head) or first_line_shown(error)) from None
+            raise request.damaged(what_it_is(head, str(request.path)) or f"it is no {NAMES}") from None
+        raise request.damaged(what_it_is(head, str(request.path)) or first_line_shown(error)) from None
 
 
 def _reader(head: bytes, request: ReadRequest) -> Callable[[BinaryIO, ReadRequest], StoredImage]:

@@ -290,6 +290,9 @@ def _splitting(table: SampleTable, frame: pd.DataFrame) -> tuple[str, "pd.Series
         return "cannot be split: no image could be read", None
     try:
         settled, notes = settle_duplicates(frame[frame["pixels"].notna()], "drop")
+        if len(settled) and not is_known(settled).any():
+            what = "label" if table.task == "classification" else "mask"
+            return f"cannot be split: no image that has a {what} could be read", None
         settled = settled[is_known(settled)]
         done = split(settled, classes=table.classes, grouping=table.grouping)
     except UserError as error:

@@ -128,11 +128,12 @@ def prepare(recipe: Recipe, note: Note = note_aside) -> Prepared:
     table = own if recipe.data.unlabelled is None else with_more(own, recipe.data.unlabelled, recipe.data)
     packed, second = _packed(recipe, table, note), second_observer(own)
     unread = recipe.technique.leaves_labels_unread
-    blind = as_if_labelled(packed.frame, packed.task) if unread else with_mask_pixels(packed.frame, packed)
+    whole = with_mask_pixels(packed.frame, packed)
+    blind = as_if_labelled(packed.frame, packed.task) if unread else whole
     kept, settled = _settled(blind, recipe.data.duplicates)
     frame = packed.frame.loc[kept.index]
     divided = _divided(recipe, packed, frame)
-    unclear = packed.frame.index[conflicting(packed.frame, kept.index)] if unread else frame.index[:0]
+    unclear = packed.frame.index[conflicting(whole, kept.index)] if unread else frame.index[:0]
     known = frame.index[is_known(frame)].difference(unclear).to_numpy(dtype=np.int64)
     parts = {part: np.sort(divided.rows(part)) for part in PARTS}
     rows = {part: np.intersect1d(of_part, known) for part, of_part in parts.items()}

@@ -91,13 +91,14 @@ def _one_after_the_other(read: Reader, more: Reader, first: int) -> Reader:
 
     Of files, one that sees all of them: what it finds out of their values is of all.
     """
-    if not (isinstance(read, FileReader) and isinstance(more, FileReader)) or read.runs is not None:
+    if not (isinstance(read, FileReader) and isinstance(more, FileReader)):
         return lambda row: read(row) if row < first else more(row - first)
     count = len(more.images)
     return replace(
         read,
         images=read.images + more.images,
         masks=_followed(read.masks, None, (), (first, count)),
+        runs=None if read.runs is None else read.runs.followed_by_none(count),
         second=_followed(read.second, None, (), (first, count)),
         places=_followed(read.places, more.places, None, (first, count)),
         unfit={**read.unfit, **{first + row: what for row, what in more.unfit.items()}},
@@ -117,11 +118,11 @@ def _followed(
 
 
 def conflicting(frame: pd.DataFrame, kept: pd.Index) -> NDArray[np.bool_]:
-    """Which rows of ``frame`` were kept though an image equal to them has another label."""
+    """Which rows of ``frame`` were kept though an image equal to them has another class, or mask (``mask_pixels``)."""
     if "pixels" not in frame.columns:
         return np.zeros(len(frame), dtype=bool)
-    known = frame[(frame["label"] >= 0) & frame["pixels"].notna()]
-    several = known.groupby("pixels")["label"].nunique()
+    known = frame[is_known(frame) & frame["pixels"].notna()]
+    several = known.groupby("pixels")["mask_pixels" if "mask_pixels" in frame.columns else "label"].nunique()
     unclear = frame["pixels"].isin(several.index[several > 1]).to_numpy()
     return unclear & frame.index.isin(kept)
 

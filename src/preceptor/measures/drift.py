@@ -68,11 +68,14 @@ def parts_against_training(
 def sites_against_others(
     looks: Float64, sites: Sequence[object], groups: Sequence[object] | None = None
 ) -> list[Contrast]:
-    """Each site against all others, the farthest first; arguments as for :func:`parts_against_training`."""
-    names = list(dict.fromkeys(sites))
+    """Each site against all others, the farthest first; arguments as for :func:`parts_against_training`.
+
+    Images whose site is None are not compared.
+    """
+    names = [name for name in dict.fromkeys(sites) if name is not None]
     if len(names) < 2:
         return []
-    every = np.arange(len(sites))
+    every = np.array([row for row, name in enumerate(sites) if name is not None])
     inside = {name: _rows_of(sites, name) for name in names}
     pairs = [(str(name), rows, np.setdiff1d(every, rows)) for name, rows in inside.items()]
     return sorted(_contrasts(looks, pairs, groups), key=lambda one: (-one.farthest, one.name))

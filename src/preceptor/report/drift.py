@@ -23,13 +23,13 @@ def drift_table(run: RunRecord) -> Grid | None:
         return None
     values = looks[columns].to_numpy(dtype=np.float64)
     groups = looks["group"].tolist() if looks["group"].notna().all() else None
-    sites = looks["site"].tolist() if "site" in looks and looks["site"].notna().all() else None
+    sites = looks["site"].astype(object).where(looks["site"].notna(), None).tolist() if "site" in looks else []
     rows = [
         *_rows(drift.parts_against_training(values, looks["split"].tolist(), groups), "training"),
-        *_rows(drift.sites_against_others(values, sites, groups)[:_MOST] if sites else (), "all other sites"),
+        *_rows(drift.sites_against_others(values, sites, groups)[:_MOST], "all other sites"),
         *_rows(drift.odd_groups(values, groups)[:_MOST] if groups else (), "all others"),
     ]
-    caption = _caption(None if groups is None else len(set(groups)), 0 if sites is None else len(set(sites)))
+    caption = _caption(None if groups is None else len(set(groups)), len(set(sites) - {None}))
     return Grid("drift", "Do parts look alike?", (("what", "images", *columns),), tuple(rows), 1, caption)
 
 

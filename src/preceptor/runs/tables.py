@@ -45,7 +45,7 @@ def read_split(folder: Path) -> pd.DataFrame | None:
 
 
 def read_looks(run: FinishedRun) -> pd.DataFrame | None:
-    """id, and what its image looks like; None where an older version left none.
+    """id, site where sites are known, as text, and what its image looks like; None where an older version left none.
 
     Raises:
         UserError: the file is damaged.
@@ -55,7 +55,7 @@ def read_looks(run: FinishedRun) -> pd.DataFrame | None:
         content = run.content(path)
     except FileNotFoundError:
         return None
-    return table_from(content, path, ("id", "brightness"), {"id": str})
+    return table_from(content, path, ("id", "brightness"), {"id": str, "site": str})
 
 
 def table_from(

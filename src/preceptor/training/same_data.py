@@ -122,7 +122,7 @@ def _names(prepared: Prepared, leaked: ImageKeys) -> set[str]:
     """What the images of these keys are called in the held-out parts."""
     if not len(leaked):
         return set()
-    rows = np.concatenate([prepared.rows["validation"], prepared.rows["test"]])
+    rows = np.concatenate([prepared.every("validation"), prepared.every("test")])
     frame = prepared.packed.frame
     names = frame["parent" if "parent" in frame else "id"].to_numpy()[rows]
     return set(names[np.isin(row_keys(prepared)[rows], leaked)])

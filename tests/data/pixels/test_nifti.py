@@ -95,8 +95,12 @@ def test_a_mask_with_other_slices_is_named(tmp_path):
     assert re.search(r"a\.nii' has 5 slices, its image '.*a\.nii' 7", found.damaged["a"])
     assert int(found.counts.to_numpy().sum()) == 8  # the one volume, and the slices of the other
     assert (found.account.images, found.account.masks, found.account.unused) == (2, 2, ())
+    table = open_source("folder", str(tmp_path))
     with pytest.raises(UserError, match=r"a\.nii' has 5 slices"):
-        open_source("folder", str(tmp_path)).read(0)
+        table.read(0)
+    assert table.take(np.array([1])).read(0)[1] is not None, (
+        "a row is known by its own number where others are left out"
+    )
 
 
 def test_volumes_over_time_are_refused_or_channels(tmp_path):
@@ -142,6 +146,14 @@ def test_a_damaged_volume_is_named_and_the_others_are_read(tmp_path):
     assert list(found.damaged) == ["b/2"]
     assert "2.nii" in found.damaged["b/2"]
     assert sum(found.sizes.values()) == 28
+
+
+def test_a_cut_volume_is_not_called_an_archive(tmp_path):
+    file = save(tmp_path / "a.nii.gz")
+    file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(UserError, match="is damaged") as raised:
+        slice_of(file, 0)
+    assert "unpack" not in str(raised.value)
 
 
 def test_a_name_that_files_of_several_folders_have_is_no_group(tmp_path):

@@ -1,12 +1,15 @@
 """What holds for every loss on masks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from preceptor.data.samples import UNKNOWN
 from preceptor.errors import UserError
+from preceptor.knowledge import catalogue
 from preceptor.knowledge.base import Loss
 from preceptor.knowledge.mask.cwd import CWDLoss
 from preceptor.knowledge.mask.dist_seg import DISTSegLoss
@@ -70,6 +73,33 @@ def assert_finite(loss: Loss, edge: Edge) -> None:
     assert value.isfinite()
     assert found
     assert all(gradient.isfinite().all() for gradient in found)
+
+
+@two_or_more_classes
+@pytest.mark.parametrize("ignores", [False, True])
+@pytest.mark.parametrize("key", [key for key, entry in catalogue.losses().items() if "segmentation" in entry.settings])
+def test_a_loss_says_that_it_reads_masks_or_reads_none(key: str, ignores: bool, classes: int) -> None:
+    """Images without a mask, all of whose pixels are -1, reach those alone that say so."""
+    entry = catalogue.losses()[key]
+    loss = catalogue.load(entry)()
+    edge = random_edge(loss, classes=classes)
+    if key == "feature_mse":  # brings no adapter
+        edge = replace(edge, teacher=torch.randn_like(tensors(edge.student)[0]))
+    loss.ignores = ignores
+    built(loss, edge, classes=classes).eval()
+
+    def of(targets: Tensor) -> Tensor:
+        torch.manual_seed(0)  # some draw a mask of their own
+        value = loss(edge.student, edge.teacher, targets)
+        assert isinstance(value, Tensor)
+        return value
+
+    background = torch.zeros_like(edge.targets)
+    if entry.needs_labels:
+        assert not torch.equal(of(edge.targets), of(background))
+    else:
+        assert torch.equal(of(edge.targets), of(background))
+        assert torch.equal(of(edge.targets), of(background + UNKNOWN))
 
 
 @every

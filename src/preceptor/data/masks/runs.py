@@ -46,6 +46,11 @@ class Runs:
         of = None if self.of is None else tuple(self.of[row] for row in rows)
         return replace(self, texts=tuple(self.texts[row] for row in rows), of=of)
 
+    def followed_by_none(self, count: int) -> "Runs":
+        """These masks, and so many images more without a text."""
+        none: tuple[tuple[()], ...] = ((),) * count
+        return replace(self, texts=self.texts + none, of=None if self.of is None else self.of + none)
+
     def mask(self, row: int, size: tuple[int, int], image: str) -> Pixels:
         """(H, W) uint8, the class where a run covers a pixel, else 0.
 

@@ -95,7 +95,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
         options["csv"] = name
     places = [".", *(folder for folder in entries(path)[0] if image_names(path / folder, entries(path / folder)[1]))]
     runs = [str(column) for column in rows if _are_runs(rows[column])]
-    once = {column: rows[column].drop_duplicates() if runs else rows[column] for column in rows}
+    once = {column: _naming(rows[column].drop_duplicates() if runs else rows[column]) for column in rows}
     matches = [
         found
         for column, values in once.items()
@@ -116,7 +116,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
     matches.sort(key=lambda match: match["ending"] != "")  # whole file names before names without ending
     masks = [match for match in matches if MASK_NAME.search(f"{match['column']} {match['folder']}")]
     image = next((match for match in matches if match not in masks), matches[0])
-    mask = next((match for match in masks if match is not image), None)
+    mask = _mask_beside(image, [match for match in masks if match is not image])
     options |= _where("image", image)
     taken = {image["column"]}
     if mask is not None:
@@ -128,7 +128,7 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
             options["split"] = column
         elif _GROUP_NAME.search(column) and rows[column].nunique() > 1:
             options.setdefault("group", column)
-        elif _SITE_NAME.match(column) and rows[column].nunique() > 1:
+        elif _SITE_NAME.match(column) and rows[column].replace("", None).nunique() > 1:
             options.setdefault("site", column)
     known = next((what for columns, what in _MISNAMED.items() if columns <= set(rows.columns)), None)
     if known and "group" in options:
@@ -136,9 +136,12 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
     if mask is None and runs:
         options |= _of_runs(rows, runs, [column for column in free if column not in options.values()])
     elif mask is None:
-        free = [
-            column for column in free if column not in (options.get("split"), options.get("group"), options.get("site"))
-        ]
+        free = [column for column in free if column not in (options.get("split"), options.get("group"))]
+        others = [column for column in free if column != options.get("site")]
+        if _may_hold_classes(rows, others):
+            free = others
+        else:
+            options.pop("site", None)
         options["label"] = _one_hot(rows, free) or _label(rows, free, name)
     said = f"saw {name} with {len(rows)} rows beside images; guessed: {', '.join(options)}"
     given = {column for value in options.values() for column in ([value] if isinstance(value, str) else value)}
@@ -146,6 +149,21 @@ def table_options(path: Path, name: str, *, is_file: bool = False) -> TableOptio
     return options, (
         f"{said}; columns not used: {', '.join(left[:6])}{', …' if len(left) > 6 else ''}" if left else said,
     )
+
+
+def _naming(values: "pd.Series[str]") -> "pd.Series[str]":
+    """The cells of a column that may name files; of one called like masks, those that hold something."""
+    return values[values.str.strip() != ""] if MASK_NAME.search(str(values.name)) else values
+
+
+def _mask_beside(image: dict[str, str], masks: list[dict[str, str]]) -> dict[str, str] | None:
+    """The match that names the masks of ``image``: rather another column, a folder called so, another folder."""
+
+    def rank(match: dict[str, str]) -> tuple[bool, bool, bool]:
+        is_other = match["folder"] != image["folder"]
+        return match["column"] != image["column"], MASK_NAME.search(match["folder"]) is not None, is_other
+
+    return max(masks, key=rank, default=None)
 
 
 def _matching(values: "pd.Series[str]", path: Path, place: str, column: str) -> dict[str, str] | None:
@@ -257,9 +275,19 @@ def _refuse_multi_label(rows: pd.DataFrame, free: list[str], name: str) -> None:
         )
 
 
+def _with_few_values(rows: pd.DataFrame, columns: list[str]) -> list[str]:
+    return [column for column in columns if 2 <= rows[column].nunique() <= min(_MOST_CLASSES, len(rows) // 2)]
+
+
+def _may_hold_classes(rows: pd.DataFrame, columns: list[str]) -> bool:
+    """Whether one of ``columns`` may be the class, or says why there is none."""
+    is_named = any(_LABEL_NAME.search(column) for column in columns)
+    return is_named or bool(_with_few_values(rows, columns) or _probabilities(rows, columns))
+
+
 def _label(rows: pd.DataFrame, free: list[str], name: str) -> str:
     """The class column: one that sounds like it first, names before numbers, more classes before fewer."""
-    few = [column for column in free if 2 <= rows[column].nunique() <= min(_MOST_CLASSES, len(rows) // 2)]
+    few = _with_few_values(rows, free)
     if not any(_LABEL_NAME.search(column) for column in few):
         _refuse_multi_label(rows, free, name)
     chances = _probabilities(rows, free) if not few else []

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from preceptor.data.images import FileReader
 from preceptor.data.masks.runs import RunOrder
@@ -70,7 +72,8 @@ def table(
         group: column with the group; its name says what a group is unless ``grouping`` does. Without one, file names
             that follow a published scheme tell the groups, which is said.
         grouping: what a group is, for example ``patient``: the word that reports use.
-        site: column with where an image was made: hospital, scanner. Reports say which look unlike the others.
+        site: column with where an image was made: hospital, scanner. Reports say which look unlike the others; of rows
+            where it is empty that is not known.
         split: column with the official part.
         id: column with the sample's id; by default the image without ending.
         class_name: column with the name of each class, where ``label`` holds numbers.
@@ -120,7 +123,7 @@ def table(
     for name in single:
         check_names(f"table: column {name} of {file.name}", rows[name].tolist())
         blank = rows.index[rows[name].str.strip() == ""]
-        if len(blank) and name not in (label, class_name, mask):
+        if len(blank) and name not in (label, class_name, mask, site):
             raise UserError(
                 f"table: {file.name} has no {name} in {len(blank)} rows, the first is line {blank[0] + 2}; fill it in, "
                 "or take these rows out (and set the option unlisted: ignore)"
@@ -157,7 +160,7 @@ def table(
             groups=groups,
             splits=_parts(rows[split], file) if split else None,
             known=None if masks is None else [bool(of_row) for of_row in masks.of_rows],
-        ).assign(**({"site": rows[site].tolist()} if site else {})),
+        ).assign(**({"site": _sites(rows[site])} if site else {})),
         read=reader,
         grouping=grouping,
         identity=runs.identity if runs else "",
@@ -166,6 +169,11 @@ def table(
         read_besides=(str(file),),
         left_out=dict.fromkeys(extra, f"images that no row of {file.name} names"),
     )
+
+
+def _sites(cells: "pd.Series[str]") -> NDArray[np.object_]:
+    """Where each image was made; None where the cell is empty."""
+    return np.array([cell.strip() or None for cell in cells], dtype=object)
 
 
 def _mask_names(

@@ -189,7 +189,8 @@ class RunRecord:
         train = self.split[self.split["split"] == "train"]
         if (self.recipe.get("data") or {}).get("tile"):  # tiles bear the name of their image
             train = train.assign(id=train["id"].str.rpartition("@")[0]).drop_duplicates("id")
-        return int((train["known"] == "True").sum()), len(train)
+        known = int((train["known"] == "True").sum())
+        return (known, len(train)) if known < len(train) else None
 
     @cached_property
     def looks(self) -> pd.DataFrame | None:

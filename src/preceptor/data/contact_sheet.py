@@ -18,6 +18,8 @@ from preceptor.quoting import quoted, shown
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
 
 SIDE = 144
 """Of a small picture, in pixels."""
@@ -192,9 +194,9 @@ def _png(picture: "Image") -> bytes:
     return base64.b64decode(_encoded(picture))
 
 
-def _fitting(draw: "object", caption: str, font: "object") -> str:
+def _fitting(draw: "ImageDraw", caption: str, font: "ImageFont | FreeTypeFont") -> str:
     """The end of a caption that fits below a picture: names differ there."""
     text = shown(caption, 60)
-    while len(text) > 4 and draw.textlength(text, font=font) > SIDE:  # type: ignore[attr-defined]
+    while len(text) > 4 and draw.textlength(text, font=font) > SIDE:
         text = "…" + text[2:]
     return text

@@ -210,7 +210,7 @@ def save_table(path: Path, frame: pd.DataFrame) -> None:
         else:
             arrays[name] = _join(frame[name].tolist())
     with synced(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # numpy takes names for options
 
 
 def _load_table(content: bytes) -> tuple[pd.DataFrame, NDArray[np.uint64]]:

@@ -1,6 +1,7 @@
 """Layers of a graph that whole numbers serve badly."""
 
 from pathlib import Path
+from typing import Any
 
 _LAYERS = ("Conv", "Gemm", "MatMul")
 _POOLING = ("GlobalAveragePool", "ReduceMean")
@@ -27,7 +28,7 @@ def delicate_nodes(path: Path) -> list[str]:
     return [node.name for node in graph.node if node.name in found]
 
 
-def _is_depthwise(node: object, shapes: dict[str, tuple[int, ...]]) -> bool:
-    groups = next((one.i for one in node.attribute if one.name == "group"), 1)  # type: ignore[attr-defined]
-    weights = shapes.get(node.input[1], (0,))  # type: ignore[attr-defined]
+def _is_depthwise(node: Any, shapes: dict[str, tuple[int, ...]]) -> bool:
+    groups = next((one.i for one in node.attribute if one.name == "group"), 1)
+    weights = shapes.get(node.input[1], (0,))
     return bool(groups > 1 and groups == weights[0])

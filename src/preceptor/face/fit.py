@@ -112,7 +112,7 @@ class _Training:
             terms = self.cohort(images, targets, ids, done + 1)
             _require_finite(terms, done + 1, step + 1)
             self.optimizer.zero_grad()
-            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+            torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]  # torch's is untyped
             self.optimizer.step()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) * len(images)
@@ -266,7 +266,7 @@ def _require_finite(terms: Mapping[str, Tensor], epoch: int, step: int) -> None:
 def _length(loader: Iterable[Any]) -> int:
     """Batches of an epoch; 0 where the loader does not know."""
     try:
-        return len(loader)  # type: ignore[arg-type]
+        return len(loader)  # type: ignore[arg-type]  # where it has no length, that is caught
     except TypeError:
         return 0
 

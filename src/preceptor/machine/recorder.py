@@ -48,7 +48,7 @@ class Cuda:
     """CUDA graphs. Memory is kept by stream, so warming up and recording share one; and recordings share theirs."""
 
     def __init__(self) -> None:
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's is untyped
         self._pool = torch.cuda.graph_pool_handle()
 
     def aside(self, call: Callable[[], _T]) -> _T:

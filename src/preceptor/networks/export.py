@@ -58,7 +58,7 @@ def timm_config(
     if adapter is not None or head is not None:
         extra = "a head of its own" if head is not None else "an adapter before its head"
         note = f"{architecture} with {extra}: load it with preceptor.composed.load_network"
-    cfg: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]
+    cfg: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]  # timm's, a plain dict
     is_other = blueprint.channels != 3  # timm would adapt the first convolution to them once more, where it is named
     return {
         "architecture": note or architecture,
@@ -85,7 +85,7 @@ def smp_config(model: nn.Module, blueprint: Blueprint, images: Preprocessing) ->
 
     Keys with a leading underscore are ignored there, so everything about images and classes is in our part.
     """
-    settings: dict[str, Any] = dict(model.config)  # type: ignore[arg-type]
+    settings: dict[str, Any] = dict(model.config)  # type: ignore[arg-type]  # smp's, a plain dict
     own = {
         **blueprint.to_json(),
         **images.described(blueprint),

@@ -135,7 +135,7 @@ def arithmetic_facts(
         facts["gpu"] = [
             torch.cuda.get_device_name(device),
             str(torch.version.cuda),
-            torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+            torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]  # torch's is untyped
             torch.backends.cudnn.allow_tf32,
         ]
     return facts

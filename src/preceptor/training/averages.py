@@ -12,7 +12,7 @@ class Averages:
     """Exponential moving averages of the learners; buffers such as BatchNorm statistics are copied."""
 
     def __init__(self, learners: nn.ModuleDict, decay: float) -> None:
-        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's is untyped
         self._model = AveragedModel(learners, multi_avg_fn=average).requires_grad_(False).eval()
         self._model.n_averaged.fill_(1)  # the average begins with the weights before the first step
 

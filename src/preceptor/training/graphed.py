@@ -141,7 +141,7 @@ def _copied(outputs: Outputs) -> Outputs:
     return Outputs(outputs.logits.clone(), outputs.embedding.clone(), maps)
 
 
-class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
     """Notices operations that a recording cannot hold.
 
     Attributes:
@@ -149,7 +149,7 @@ class _Noticing(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's is untyped
         self.found: set[str] = set()
 
     def __torch_dispatch__(

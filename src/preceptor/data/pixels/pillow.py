@@ -150,7 +150,7 @@ def _narrow_bits(opened: BinaryIO, image: Image.Image) -> int | None:
     if image.format == "PNG":
         bits = _png_head(opened)[0] if image.mode == "L" else 8
     elif image.format == "TIFF" and image.mode == "L":
-        bits = int(image.tag_v2.get(258, (8,))[0])  # type: ignore[attr-defined]
+        bits = int(image.tag_v2.get(258, (8,))[0])  # type: ignore[attr-defined]  # of TIFFs alone
     return 2**bits - 1 if bits < 8 else None
 
 

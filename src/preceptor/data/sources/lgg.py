@@ -40,7 +40,7 @@ def lgg(path: Path) -> SampleTable:
         ids += slices
         images += [found[stem] for stem in slices]
         masks += [found[f"{stem}_mask"] for stem in slices]
-        groups += [CASE.fullmatch(case)["patient"]] * len(slices)  # type: ignore[index]
+        groups += [CASE.fullmatch(case)["patient"]] * len(slices)  # type: ignore[index]  # cases are those it fits
     reader = FileReader(tuple(images), tuple((mask,) for mask in masks))
     return SampleTable(
         source="lgg",
